@@ -1,0 +1,53 @@
+# Everything a developer does here. It needs Python 3.11 and make; the rest comes from PyPI.
+PYTHON ?= python3
+DATA ?= .data
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint types format clean
+
+help:
+	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
+	@echo "make up       run the whole pipeline on this machine (state in $(DATA), Ctrl-C ends it)"
+	@echo "make test     run every test"
+	@echo "make lint     look for mistakes and for lines that are not formatted"
+	@echo "make types    check the types"
+	@echo "make format   format the code"
+	@echo "make clean    remove everything that was made, the state of 'make up' included"
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m local demo
+
+up: $(INSTALLED)
+	@$(BIN)/python -m local up --data $(DATA)
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || \
+		{ echo "Some files are not formatted: run 'make format'."; exit 1; }
+
+types: $(INSTALLED)
+	@$(BIN)/mypy --no-error-summary
+
+format: $(INSTALLED)
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+clean:
+	@rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Only when the requirements have changed; a folder that is no whole environment is made anew.
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@$(BIN)/python -c "import pip" 2>/dev/null || { \
+		$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || { \
+			echo "This needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }; \
+		echo "Making .venv ..."; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing packages ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
