@@ -1,0 +1,1 @@
+"""The deployed functions, one module each."""

@@ -1,0 +1,28 @@
+"""The worker: a task of the queue asks for one import to be loaded."""
+
+from __future__ import annotations
+
+import flask
+import functions_framework
+
+from shared.errors import BadRequest, TryAgain
+from shared.loading import work
+from shared.logs import follow, log
+from shared.services import services
+from shared.tasks import LoadTask
+
+
+@functions_framework.http
+def load(request: flask.Request) -> tuple[dict[str, str], int]:
+    """Carry one task out: 200 done with, 503 must come back, 400 not a task."""
+    follow(request.headers.get("X-Cloud-Trace-Context"), project=services().deployment.project)
+    try:
+        task = LoadTask.read(request.get_json(silent=True))
+    except BadRequest as error:
+        log("ERROR", f"Not a task of ours: {error}")
+        return {"error": str(error)}, 400
+    try:
+        return {"result": work(task, services())}, 200
+    except TryAgain as error:
+        log("WARNING", f"The task must come back: {error}", importId=task.import_id)
+        return {"error": str(error)}, 503

@@ -1,0 +1,22 @@
+"""The caretaker: Cloud Scheduler asks for what has been forgotten to be taken up again."""
+
+from __future__ import annotations
+
+import flask
+import functions_framework
+
+from shared.errors import TryAgain
+from shared.logs import follow, log
+from shared.services import services
+from shared.sweeping import sweep as sweep_imports
+
+
+@functions_framework.http
+def sweep(request: flask.Request) -> tuple[dict[str, object], int]:
+    """Sweep once: 200 with what was revived, 503 when the scheduler should try again."""
+    follow(request.headers.get("X-Cloud-Trace-Context"), project=services().deployment.project)
+    try:
+        return sweep_imports(services()), 200
+    except TryAgain as error:
+        log("WARNING", f"The sweep must come back: {error}")
+        return {"error": str(error)}, 503

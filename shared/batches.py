@@ -1,0 +1,419 @@
+"""How one batch of documents is settled, whatever goes wrong on the way.
+
+A batch of documents is read, decided on, and written on condition that what was read is still
+what is stored. A document that changed in between is read and decided on again. A write of which
+nobody knows whether it happened is sent again under the same condition: had it happened, the
+condition fails, and deciding again finds the document as this import left it. So neither a lost
+answer nor a second worker can make an older row win or a row count twice.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from google.cloud.firestore_v1 import types
+from grpc import StatusCode
+
+from shared.encoding import decode_fields
+from shared.errors import Problem, TryAgain
+from shared.pacing import Gate, backoff
+from shared.transport import CallFailed, Stored, encode_write
+
+T = TypeVar("T")
+
+_BatchWriteRequest: Any = types.BatchWriteRequest.pb()
+
+_CONFLICT = frozenset(
+    (StatusCode.FAILED_PRECONDITION, StatusCode.ALREADY_EXISTS, StatusCode.NOT_FOUND)
+)
+_PASSING = frozenset(
+    (
+        StatusCode.UNAVAILABLE,
+        StatusCode.ABORTED,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.INTERNAL,
+        StatusCode.UNKNOWN,
+        StatusCode.CANCELLED,
+    )
+)
+_PUSHES_BACK = frozenset(
+    (StatusCode.RESOURCE_EXHAUSTED, StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED)
+)
+_FORBIDDEN = frozenset((StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED))
+_CODES: dict[int, StatusCode] = {code.value[0]: code for code in StatusCode}
+
+_MENDS = {
+    StatusCode.PERMISSION_DENIED: "give the function's service account roles/datastore.user",
+    StatusCode.UNAUTHENTICATED: "check the credentials the function runs with",
+    StatusCode.NOT_FOUND: "create the Firestore database, or correct its name",
+    StatusCode.FAILED_PRECONDITION: "the database must be Firestore in native mode",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Replace the whole document with `data`, in the types that `shared.encoding` knows."""
+
+    data: Mapping[str, Any]
+    only: tuple[str, ...] | None = None
+    """Field paths to replace instead of the whole document; one that `data` lacks is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Write nothing: what is stored is as new, or newer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The document was written; `update_time` is the raw Timestamp the server gave it."""
+
+    update_time: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Nothing was written, for the reason that the decision gave (`exists` when only creating)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server will never take this document. The problem has no line: the caller knows it."""
+
+    problem: Problem
+
+
+Outcome = Written | Left | Refused
+
+Decide = Callable[[T, Stored | None], Put | Leave]
+"""What to do about a document, given what is stored under its key (None: nothing).
+
+Pure: it is called on several threads, and again whenever what is stored has changed. It must answer
+Leave to a document that the same import wrote, or a lost answer would have it written twice.
+"""
+
+
+class Calls(Protocol):
+    """What the writer needs of `shared.transport.Transport`."""
+
+    database: str
+
+    def get(
+        self, names: Sequence[str], mask: Sequence[str] | None, *, timeout: float
+    ) -> dict[str, Stored | None]:
+        """Read documents; see Transport."""
+
+    def write(self, writes: Sequence[bytes], *, timeout: float) -> Any:
+        """Write documents; see Transport."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry(Generic[T]):
+    """One document on its way."""
+
+    name: str
+    document: T
+    read: bool
+    """Whether it must be read before the next decision."""
+    stored: Stored | None = None
+    payload: bytes | None = None
+    """The encoded write, once decided."""
+    conflicts: int = 0
+
+
+@dataclass(slots=True)
+class Batch(Generic[T]):
+    """Documents that are settled together by one thread, and how far that has come."""
+
+    todo: deque[list[Entry[T]]]
+    """What is still to be done, in groups that fit together in one request."""
+    outcomes: list[tuple[T, Outcome]] = field(default_factory=list)
+    error: BaseException | None = None
+
+
+class Stopped(Exception):
+    """Another batch has failed, or the caller has: this one need not go on."""
+
+
+class Settler(Generic[T]):
+    """Settles batches of one collection, each call of `settle` on a thread of its own.
+
+    The arguments are those of `shared.writer.Writer`, whose `gate` and `stopped` all threads share.
+    """
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        collection: str,
+        decide: Decide[T],
+        mask: Sequence[str] | None,
+        guard: Callable[[], None],
+        gate: Gate,
+        stopped: Callable[[], bool],
+        create_only: bool,
+        request_bytes: int,
+        deadline: float | None,
+        rpc_timeout: float,
+        patience: float,
+        sleep: Callable[[float], object],
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._calls = calls
+        self._root = f"{calls.database}/documents/{collection}/"
+        self._collection = collection
+        self._decide = decide
+        self._mask = ("source",) if create_only else mask
+        self._guard = guard
+        self._gate = gate
+        self._stopped = stopped
+        self._create_only = create_only
+        self._request_bytes = request_bytes
+        self._deadline = deadline
+        self._rpc_timeout = rpc_timeout
+        self._patience = patience
+        self._sleep = sleep
+        self._clock = clock
+        self._rng = rng
+
+    def batch(self, documents: Mapping[str, T]) -> Batch[T]:
+        """Return a batch of these documents by key, none of it settled yet."""
+        entries = [
+            # When only creating, nothing is read before the first attempt.
+            Entry(self._root + key, document, read=not self._create_only)
+            for key, document in documents.items()
+        ]
+        return Batch(deque((entries,)))
+
+    def settle(self, batch: Batch[T]) -> None:
+        """Go on until every document of the batch has its outcome.
+
+        Raises TryAgain when that cannot be had now, Stopped, and what `decide` and `guard` raise;
+        the batch then has the outcomes that there are.
+        """
+        failures = 0
+        moved_at = self._clock()
+        while batch.todo:
+            done = len(batch.outcomes)
+            trouble = self._round(batch)
+            if len(batch.outcomes) > done:
+                failures = 0
+                moved_at = self._clock()
+            if trouble is None:
+                continue
+            failures += 1
+            if self._clock() - moved_at >= self._patience:
+                raise TryAgain(
+                    f"Firestore has taken no document of a batch of {self._collection} for "
+                    f"{self._patience:.0f} seconds; the last answer was {trouble}."
+                )
+            pause = backoff(failures, rng=self._rng)
+            if self._deadline is not None:
+                pause = min(pause, max(0.0, self._deadline - self._clock()))
+            self._sleep(pause)
+
+    def _round(self, batch: Batch[T]) -> str | None:
+        """Take one group as far as one read and one write bring it.
+
+        Returns what went wrong if it is worth a pause before the next round, else None.
+        """
+        group = batch.todo.popleft()
+        trouble: str | None = None
+        unread = [entry for entry in group if entry.read]
+        if unread:
+            try:
+                found = self._get([entry.name for entry in unread])
+            except CallFailed as failed:
+                rest = [entry for entry in group if not entry.read]
+                return self._after_failure(batch, failed, unread, rest)
+            for entry in unread:
+                if entry.name in found:
+                    entry.stored = found[entry.name]
+                    entry.read = False
+                else:
+                    trouble = "BatchGetDocuments without some of the documents"
+
+        ready: list[Entry[T]] = []
+        later: list[Entry[T]] = []
+        size, full = 0, False
+        for entry in group:
+            # Once the request is full nothing more is encoded: no more is held than is sent.
+            if full or entry.read:
+                later.append(entry)
+                continue
+            if entry.payload is None:
+                outcome = self._prepare(entry)
+                if outcome is not None:
+                    batch.outcomes.append((entry.document, outcome))
+                    continue
+            assert entry.payload is not None
+            full = size + len(entry.payload) > self._request_bytes
+            if full:
+                later.append(entry)
+            else:
+                ready.append(entry)
+                size += len(entry.payload)
+        if later:
+            batch.todo.append(later)
+        if not ready:
+            return trouble
+        try:
+            return self._put(batch, ready) or trouble
+        except CallFailed as failed:
+            return self._after_failure(batch, failed, ready, [])
+
+    def _prepare(self, entry: Entry[T]) -> Outcome | None:
+        """Decide on a document; return its outcome, or None when it is now ready to be written."""
+        decision = self._decide(entry.document, entry.stored)
+        if isinstance(decision, Leave):
+            return Left(decision.reason)
+        if self._create_only and entry.stored is not None:
+            return Left("exists")
+        base = None if entry.stored is None else entry.stored.update_time
+        try:
+            entry.payload = encode_write(entry.name, decision.data, base=base, only=decision.only)
+        except ValueError as error:
+            return refused(str(error))
+        if len(entry.payload) > self._request_bytes:
+            # No document that large is within Firestore's 1 MiB, however it is counted.
+            return refused(f"it has {len(entry.payload)} bytes, more than a request may have")
+        entry.stored = None
+        return None
+
+    def _put(self, batch: Batch[T], ready: list[Entry[T]]) -> str | None:
+        """Send one request of writes and take each one's status for itself."""
+        again: list[Entry[T]] = []
+        trouble: str | None = None
+        forbidden: StatusCode | None = None
+        with self._gate.turn() as turn:
+            self._guard()
+            payloads = [entry.payload for entry in ready if entry.payload is not None]
+            try:
+                answer = self._calls.write(payloads, timeout=self._timeout())
+            except CallFailed as failed:
+                turn.pushed_back = failed.code in _PUSHES_BACK and not failed.too_large
+                raise
+            turn.pushed_back = any(_code(status) in _PUSHES_BACK for status in answer.status)
+        if not len(answer.status) == len(answer.write_results) == len(ready):
+            raise CallFailed("BatchWrite", StatusCode.UNKNOWN, "not one status a write")
+        for entry, status, result in zip(ready, answer.status, answer.write_results, strict=True):
+            code = _code(status)
+            if code is StatusCode.OK:
+                batch.outcomes.append((entry.document, Written(result.update_time)))
+            elif code in _CONFLICT:
+                entry.payload, entry.read = None, True
+                entry.conflicts += 1
+                again.append(entry)
+                if entry.conflicts > 1:  # the first time, reading again is all it takes
+                    trouble = f"BatchWrite: {code.name} for single documents"
+            elif code in _PASSING:
+                again.append(entry)
+                trouble = f"BatchWrite: {code.name} for single documents"
+            elif code in _FORBIDDEN:
+                forbidden = code  # the others of the request may have been written all the same
+            else:
+                refusal = refused(_without_values(f"{code.name}, {status.message}", entry))
+                batch.outcomes.append((entry.document, refusal))
+        if forbidden is not None:
+            raise _give_up("BatchWrite", forbidden)
+        if again:
+            batch.todo.append(again)
+        return trouble
+
+    def _get(self, names: Sequence[str]) -> dict[str, Stored | None]:
+        with self._gate.turn() as turn:
+            try:
+                return self._calls.get(names, self._mask, timeout=self._timeout())
+            except CallFailed as failed:
+                turn.pushed_back = failed.code in _PUSHES_BACK
+                raise
+
+    def _after_failure(
+        self,
+        batch: Batch[T],
+        failed: CallFailed,
+        guilty: list[Entry[T]],
+        rest: list[Entry[T]],
+    ) -> str | None:
+        """Put back what a call could not do; `rest` was not part of it. Returns as `_round`."""
+        if failed.code is StatusCode.INVALID_ARGUMENT or failed.too_large:
+            if rest:
+                batch.todo.append(rest)
+            if len(guilty) == 1:
+                words = f"{failed.code.name}, {failed.details}"
+                refusal = refused(_without_values(words, guilty[0]))
+                batch.outcomes.append((guilty[0].document, refusal))
+            else:  # one document can have the whole request refused: halve it until it is alone
+                middle = len(guilty) // 2
+                batch.todo.extendleft((guilty[middle:], guilty[:middle]))
+            return None
+        if failed.code in _PASSING:
+            batch.todo.append(guilty + rest)
+            why = f", {failed.details}" if failed.code is StatusCode.UNAVAILABLE else ""
+            return f"{failed.method}: {failed.code.name}{why}"
+        raise _give_up(failed.method, failed.code, failed.details)
+
+    def _timeout(self) -> float:
+        """Return the seconds that a call may take now, if there is to be one at all."""
+        if self._stopped():
+            raise Stopped
+        if self._deadline is None:
+            return self._rpc_timeout
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise TryAgain(f"The time for writing {self._collection} is used up.")
+        return min(self._rpc_timeout, left)
+
+
+def _code(status: Any) -> StatusCode:
+    return _CODES.get(status.code, StatusCode.UNKNOWN)
+
+
+def _give_up(method: str, code: StatusCode, details: str = "") -> TryAgain:
+    mend = f"; {_MENDS[code]}" if code in _MENDS else ""
+    said = f" ({details[:300]})" if details else ""
+    return TryAgain(f"Firestore answered {code.name} to {method}{mend}{said}.")
+
+
+def refused(why: str) -> Refused:
+    """Return the outcome of a document that cannot be stored; `why` holds none of its values."""
+    message = f"Firestore does not take the document: {why}"
+    return Refused(Problem(code="write.refused", message=message.rstrip(".") + "."))
+
+
+_WORD = re.compile(r"\w{3,}")
+
+
+def _without_values(words: str, entry: Entry[Any]) -> str:
+    """Return the server's words about a document with every word of the document's values gone.
+
+    The words say which field is to blame and why, but may quote what is in it.
+    """
+    values = [entry.name.rpartition("/")[2]]
+    if entry.payload is not None:
+        write = _BatchWriteRequest.FromString(entry.payload).writes[0]
+        values.extend(_texts(decode_fields(write.update.fields)))
+    own = {word for value in values for word in _WORD.findall(value.lower())}
+    return _WORD.sub(lambda match: "…" if match[0].lower() in own else match[0], words)[:300]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)

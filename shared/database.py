@@ -1,0 +1,212 @@
+"""What the ledger asks of Firestore, and how it is asked: reads, queries and transactions."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from google.api_core import exceptions
+from google.cloud import firestore
+
+from shared.errors import TryAgain
+
+_T = TypeVar("_T")
+
+Fields = dict[str, Any]
+"""The fields of a document."""
+
+TRANSACTION_TRIES = 12
+"""Times a transaction is begun again after others have changed what it read."""
+
+
+class Reads(Protocol):
+    """What a transaction reads."""
+
+    def document(self, path: str) -> Fields | None:
+        """Return a document's fields; None where there is no such document."""
+
+    def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
+        """Return id -> fields of the documents whose ids lie from `first` to `last`, in order."""
+
+
+Change = Callable[[Reads], tuple[_T, Mapping[str, Fields]]]
+"""Reads, and returns a result and what is to be written: path -> all fields of the document."""
+
+
+class Database(Protocol):
+    """Firestore as the ledger knows it. Every method raises TryAgain when it is out of reach."""
+
+    def transact(self, change: Change[_T]) -> _T:
+        """Run `change` until nobody has interfered; see `LedgerStore.transact`."""
+
+    def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
+        """Return path -> fields of those documents that exist."""
+
+    def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
+        """Return id -> fields of the documents of a collection whose fields have these values."""
+
+    def find_in_group(
+        self, group: str, name: str, values: Iterable[str]
+    ) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a group with one of these values in a field."""
+
+    def newest(
+        self, collection: str | None, group: str, *, by: str, equals: Mapping[str, Any], limit: int
+    ) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents with the latest times in the field `by`.
+
+        Of one collection, or of the whole group where that is None.
+        """
+
+    def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
+        """Give id, fields and time of creation of the documents of a collection.
+
+        Those that exist only as a part of others' paths come with neither.
+        """
+
+    def update(self, path: str, fields: Fields) -> None:
+        """Set some fields of a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirestoreDatabase:
+    """The real one, over the client."""
+
+    client: firestore.Client
+    sleep: Callable[[float], None] = time.sleep
+
+    def transact(self, change: Change[_T]) -> _T:
+        """Run `change` in a transaction, again and again until nobody interferes."""
+
+        def attempt(transaction: firestore.Transaction) -> _T:
+            result, writes = change(_TransactionReads(self.client, transaction))
+            for path, fields in writes.items():
+                transaction.set(self.client.document(path), fields)
+            return result
+
+        failure: BaseException | None = None
+        for number in range(TRANSACTION_TRIES):
+            if failure is not None:
+                self.sleep(random.uniform(0, min(2.0, 0.02 * 2**number)))
+            transaction = self.client.transaction(max_attempts=1)
+            try:
+                result: _T = firestore.transactional(attempt)(transaction)
+            except (ValueError, exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+                failure = _fault(error)
+                if isinstance(failure, exceptions.Aborted):
+                    continue
+                if isinstance(failure, ValueError):
+                    raise
+                raise _out_of_reach(failure) from error
+            return result
+        raise TryAgain("The ledger is too busy.") from failure
+
+    def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
+        """Return path -> fields of those documents that exist."""
+        references = [self.client.document(path) for path in paths]
+        with _reachable():
+            return {
+                _path(snapshot): snapshot.to_dict() or {}
+                for snapshot in self.client.get_all(references)
+                if snapshot.exists
+            }
+
+    def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
+        """Return id -> fields of the documents of a collection whose fields have these values."""
+        query: Any = self.client.collection(collection)
+        for name, value in equals.items():
+            query = query.where(filter=firestore.FieldFilter(name, "==", value))
+        with _reachable():
+            return {snapshot.id: snapshot.to_dict() or {} for snapshot in query.stream()}
+
+    def find_in_group(
+        self, group: str, name: str, values: Iterable[str]
+    ) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a group with one of these values in a field."""
+        query = self.client.collection_group(group).where(
+            filter=firestore.FieldFilter(name, "in", list(values))
+        )
+        with _reachable():
+            for snapshot in query.stream():
+                yield _path(snapshot), snapshot.to_dict() or {}
+
+    def newest(
+        self, collection: str | None, group: str, *, by: str, equals: Mapping[str, Any], limit: int
+    ) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents with the latest times in the field `by`."""
+        query: Any = (
+            self.client.collection(collection)
+            if collection is not None
+            else self.client.collection_group(group)
+        )
+        for name, value in equals.items():
+            query = query.where(filter=firestore.FieldFilter(name, "==", value))
+        query = query.order_by(by, direction=firestore.Query.DESCENDING).limit(limit)
+        with _reachable():
+            for snapshot in query.stream():
+                yield _path(snapshot), snapshot.to_dict() or {}
+
+    def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
+        """Give id, fields and time of creation of the documents of a collection."""
+        with _reachable():
+            for reference in self.client.collection(collection).list_documents():
+                snapshot = reference.get()
+                yield snapshot.id, snapshot.to_dict(), snapshot.create_time
+
+    def update(self, path: str, fields: Fields) -> None:
+        """Set some fields of a document."""
+        with _reachable():
+            self.client.document(path).update(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _TransactionReads:
+    client: firestore.Client
+    transaction: firestore.Transaction
+
+    def document(self, path: str) -> Fields | None:
+        snapshot = self.client.document(path).get(transaction=self.transaction)
+        fields: Fields | None = snapshot.to_dict()
+        return fields
+
+    def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
+        documents = self.client.collection(collection)
+        query = documents.order_by("__name__").start_at([documents.document(first)])
+        query = query.end_at([documents.document(last)])
+        return {
+            snapshot.id: snapshot.to_dict() or {}
+            for snapshot in query.stream(transaction=self.transaction)
+        }
+
+
+def _path(snapshot: Any) -> str:
+    path: str = snapshot.reference.path
+    return path
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+        raise _out_of_reach(error) from error
+
+
+def _out_of_reach(error: BaseException) -> TryAgain:
+    return TryAgain(f"The ledger cannot be reached: {type(error).__name__}")
+
+
+def _fault(error: Exception) -> BaseException:
+    """Return what went wrong: the client wraps an aborted commit, and every error before it has
+    begun a transaction, in a ValueError of its own.
+    """
+    if isinstance(error, ValueError):
+        for inner in (error.__cause__, error.__context__):
+            if isinstance(inner, exceptions.GoogleAPICallError | exceptions.RetryError):
+                return inner
+    return error

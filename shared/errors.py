@@ -1,0 +1,76 @@
+"""The errors of the pipeline, split by what the caller should do about them.
+
+IngestError
+├── TryAgain          a later attempt can succeed: answer 5xx, let the task be retried
+├── LeaseLost         another worker or a newer upload has taken over: stop, answer 2xx
+├── FileRejected      the file is unusable: record it, answer 2xx, wait for a corrected upload
+├── SettingsError     a setting is wrong: record it by name, answer 2xx, wait for a person
+└── BadRequest        the caller sent something that is not a request of ours: answer 4xx
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.codes import CODES
+
+
+class IngestError(Exception):
+    """Base of every error that the pipeline raises on purpose."""
+
+
+class TryAgain(IngestError):
+    """Something outside the file went wrong and may be right a moment later."""
+
+
+class LeaseLost(IngestError):
+    """This worker no longer owns the import it was working on."""
+
+
+class BadRequest(IngestError):
+    """The request is not one that this function takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a file, or with one of its rows."""
+
+    code: str
+    """Stable code, a key of `shared.codes.CODES`, e.g. `row.bad_date`."""
+    message: str
+    """One sentence that says what was found. Never holds the value of a cell of personal data."""
+    line: int | None = None
+    """Line of the file as an editor numbers it (the first is 1), where the row begins."""
+    column: str | None = None
+    """The column by the name it has in the file's own header."""
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return CODES[self.code].mend
+
+    def __str__(self) -> str:
+        place = "".join(
+            (
+                f"line {self.line}: " if self.line is not None else "",
+                f"{self.column}: " if self.column else "",
+            )
+        )
+        return f"{place}{self.message} [{self.code}]"
+
+
+class FileRejected(IngestError):
+    """The file cannot be loaded as it is; nothing has been loaded from it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class SettingsError(IngestError):
+    """A setting has a value that cannot be used; `name` says which one."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.problem = Problem(code="settings.invalid", message=f"Setting {name}: {message}")

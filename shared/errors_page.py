@@ -1,0 +1,56 @@
+"""How docs/errors.md lists every code: `python -m shared.errors_page > docs/errors.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from shared.codes import CODES, Severity
+
+HEADINGS: dict[Severity, tuple[str, str]] = {
+    "file": (
+        "The file is not loaded",
+        "The import is `rejected` and nothing of the file is in Firestore. The file stays where it "
+        "was uploaded.",
+    ),
+    "row": (
+        "A row, or a value of it, is not loaded",
+        "On a value that the row cannot do without, the row is rejected and stands in "
+        "`rejected/….rejected.csv`; on any other value, the row is loaded without it and the code "
+        "is a warning. The other rows are loaded either way, unless more than the reject limit "
+        "(20 %) are rejected.",
+    ),
+    "warning": (
+        "Loaded, but worth a look",
+        "Warnings stand in the import's `warnings` and in `rejected/….report.json`.",
+    ),
+    "operator": (
+        "For the team that runs the pipeline",
+        "The retailer can do nothing about these; the import is `failed` and can be replayed.",
+    ),
+}
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    lines = [
+        "# Codes",
+        "",
+        "Every message of the pipeline carries one of these codes. They never change their "
+        "meaning, so tools may rely on them. (This page is made from the program's own table: "
+        "`python -m shared.errors_page > docs/errors.md`.)",
+    ]
+    for severity, (heading, about) in HEADINGS.items():
+        lines += ["", f"## {heading}", "", about, ""]
+        lines += ["| code | what it means | what to do |", "|---|---|---|"]
+        for name, code in sorted(CODES.items()):
+            if code.severity == severity:
+                lines.append(f"| `{name}` | {_cell(code.meaning)} | {_cell(code.mend)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,220 @@
+"""How the tables of columns read to the person who sets the export up.
+
+`python -m shared.formats > docs/formats.md` writes the page anew; with `--check` nothing is
+written, and the exit code is 1 when docs/formats.md does not say what the tables say.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from shared.schemas import KINDS, Column, FileType, all_types
+from shared.schemas.columns import SOURCES
+from shared.settings import Deployment
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
+"""The page as it is kept beside the code."""
+
+EXAMPLE_STAMP = "20230424T201230Z"
+
+_INTRODUCTION = """\
+# Formats of the export files
+
+What to put into the files, for whoever sets the export up in Apparel21. The tables below are made
+from the same definitions that the rows are checked against: `python -m shared.formats`."""
+
+_GENERAL = """\
+## What holds for every file
+
+| | |
+|---|---|
+| Name | `{{type}}_{{time of the export in UTC}}.csv`, such as `customers_{stamp}.csv` or \
+`customers_2023-04-24T20:12:30Z.csv`; nothing before or after it, small letters, `T` and `Z` as \
+capitals. |
+| Folder | `pending/` to have it loaded, `test/` to have it checked only, `bulk/` for a first \
+load. With several connections, the folder of the connection below that. |
+| Encoding | UTF-8, with or without a byte order mark. Rows that are not UTF-8 are read as \
+Windows-1252, with a warning. |
+| Delimiter | Comma, semicolon, tab or `\\|`, the same one in the whole file. |
+| Quotes | `"` around a cell that holds the delimiter, a line break or a quote; a quote inside is \
+written twice. A line break inside quotes belongs to the cell. |
+| First line | The names of the columns, in any order and in capital or small letters. Other \
+names that are accepted stand below the published one. |
+| Further columns | Are welcome: what stands in them is kept under `extra` by the column's own \
+name. |
+| Rows | One cell for each column. A row with more or fewer is not loaded. |
+| Blanks around a value | Do not count. |
+| Last line | May or may not end in a line break, but has to be complete: a file that breaks \
+off is not loaded at all. |
+
+**Blank cells.** A blank cell clears the field in the document. Where the connection's setting \
+`blankMeans` is `keep`, the stored value stays instead. Consent is never cleared.
+
+**Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be written \
+to. A blank cell, or anything but yes or no, subscribes nobody and leaves the stored consent as it \
+is, with a warning.
+
+**Times** are read in the connection's time zone unless they end in `Z` or an offset. Of the hour \
+that comes twice when daylight saving ends, the first is meant.
+
+**Keys.** The customer's key is `PERIDX`. A connection whose retailer has another one, or another \
+e-mail column, names it in its settings (`keyColumn`, `emailColumn`); that column is then read in \
+place of `PERIDX` or `EMAIL`, as text. Names of other columns are mapped in `aliases`.
+
+**What is wrong with a row.** A row without a usable value in a column that is *needed* is not \
+loaded. Any other value that cannot be read is left out, the rest of the row is loaded, and there \
+is a warning. A text that is longer than the table says is loaded as it is, with a warning. When \
+more than {limit:.0%} of the rows cannot be loaded, nothing of the file is.
+
+**Spreadsheets.** Do not open an export in a spreadsheet and save it: long numbers are shortened \
+(`1.2E+12`), leading zeros are lost and dates are turned round. Rows of which that can be seen are \
+not loaded."""
+
+
+def page() -> str:
+    """Return the whole page, as Markdown."""
+    sections = [
+        _INTRODUCTION,
+        _GENERAL.format(stamp=EXAMPLE_STAMP, limit=Deployment().reject_limit),
+        *(_type_section(type_) for type_ in all_types()),
+        _kinds_section(),
+        _sources_section(),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the page, or with `--check` compare it with the one that is kept."""
+    if list(arguments) == ["--check"]:
+        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page():
+            return 0
+        print(
+            "docs/formats.md is out of date; write it anew: "
+            "python -m shared.formats > docs/formats.md",
+            file=sys.stderr,
+        )
+        return 1
+    if arguments:
+        print("usage: python -m shared.formats [--check]", file=sys.stderr)
+        return 2
+    sys.stdout.buffer.write(page().encode())
+    return 0
+
+
+def example_csv(type_: FileType) -> str:
+    """Return a small file of a type: its header and its example rows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in type_.columns)
+    for differences in type_.example_rows:
+        writer.writerow(differences.get(c.name, c.example) for c in type_.columns)
+    return text.getvalue()
+
+
+def _type_section(type_: FileType) -> str:
+    rows = (
+        (
+            "<br>".join([f"`{column.name}`", *(f"*{alias}*" for alias in column.aliases)]),
+            column.meaning,
+            column.kind.name,
+            _needed(column, type_),
+            str(column.max_length or ""),
+            f"`{_field(column, type_)}`",
+        )
+        for column in type_.columns
+    )
+    parts = [
+        f"## {type_.name}",
+        f"{type_.about} A file is named `{type_.name}_{EXAMPLE_STAMP}.csv`; its rows become "
+        f"documents in `connections/{{connection}}/{type_.collection}`, each with the id that "
+        f"stands in `{type_.key.name}`.",
+        f"```csv\n{example_csv(type_)}```",
+        _table(("column", "what", "format", "needed", "max length", "field"), rows),
+    ]
+    if defaults := [column for column in type_.columns if column.setting]:
+        parts.append(
+            "\n".join(
+                f"A blank `{column.name}` takes the connection's setting `{column.setting}`, "
+                "where there is one."
+                for column in defaults
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def _needed(column: Column, type_: FileType) -> str:
+    if column.key:
+        return "**yes**, the key"
+    if column.required:
+        return "**yes**"
+    for group in type_.one_of:
+        if column.name in group:
+            others = ", ".join(f"`{name}`" for name in group if name != column.name)
+            return f"**yes**, or {others}"
+    if column.expected:
+        return "expected"
+    if column.falls_back_to:
+        return f"no: else `{column.falls_back_to}`"
+    return "no"
+
+
+def _field(column: Column, type_: FileType) -> str:
+    return f"{type_.items}[].{column.field}" if column.part == "item" else column.field
+
+
+def _kinds_section() -> str:
+    rows = (
+        (
+            kind.name,
+            kind.form,
+            ", ".join(f"`{cell}` → {_shown(value)}" for cell, value in kind.examples),
+        )
+        for kind in KINDS
+    )
+    return (
+        "## Formats of cells\n\n"
+        "A cell on the left becomes the value on the right. Times are shown for a connection in "
+        "Australia/Sydney.\n\n" + _table(("format", "what is accepted", "examples"), rows)
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _sources_section() -> str:
+    lines = []
+    for source, words in SOURCES.items():
+        names = [
+            f"{type_.name} ({', '.join(f'`{column.name}`' for column in found)})"
+            if len(found) < 3
+            else f"{type_.name} ({len(found)} columns)"
+            for type_ in all_types()
+            if (found := [column for column in type_.columns if column.source == source])
+        ]
+        if names:
+            lines.append(f"* {words}: {', '.join(names)}")
+    return "## Where the columns are known from\n\n" + "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [_line(head), "|" + "---|" * len(head), *(_line(row) for row in rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

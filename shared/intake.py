@@ -1,0 +1,293 @@
+"""What happens when an object appears in the bucket: it is recorded, paired and enqueued."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared import pairing, wording
+from shared.alerts import FEED_STOPPED, resolve_alerts, resolve_import_alerts
+from shared.errors import BadRequest, Problem
+from shared.events import StorageObject
+from shared.ledger import ENDED, Import, Reports
+from shared.ledger_store import LedgerTransaction, without
+from shared.logs import log
+from shared.names import ExportFile, Ignored, Misnamed, read_name
+from shared.reports import write_report
+from shared.services import Services
+from shared.tasks import LoadTask
+
+
+def take_in(arrived: StorageObject, services: Services) -> Import | None:
+    """Record an object that has appeared and see to it that it will be worked on.
+
+    Safe to call any number of times for one object: the second call finishes what the first has
+    left undone, or does nothing.
+
+    Returns:
+        The import as it stands now; None for an object that is none of the pipeline's business.
+
+    Raises:
+        BadRequest: the object lies in another bucket.
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    if arrived.bucket != services.deployment.bucket:
+        raise BadRequest(f"The event is about another bucket, {arrived.bucket}.")
+    named = read_name(arrived.name)
+    if isinstance(named, Ignored):
+        log("INFO", f"Ignored: {named.reason}", object=named.object, generation=arrived.generation)
+        return None
+    if isinstance(named, Misnamed):
+        return _refuse(named, arrived, services)
+    import_ = services.ledger.transact(
+        lambda ledger: _receive(ledger, named, arrived, services, services.now())
+    )
+    log(
+        "INFO",
+        f"{import_.status}: {import_.status_text}",
+        connection=import_.connection,
+        importId=import_.import_id,
+        generation=import_.generation,
+    )
+    return enqueue(import_, services)
+
+
+def rules(services: Services) -> pairing.Rules:
+    """Return the lengths of time that pairing goes by in this deployment."""
+    deployment = services.deployment
+    return pairing.Rules(
+        delay=deployment.orders_delay,
+        window=deployment.pairing_window,
+        deadline=deployment.orders_deadline,
+        without_customers=deployment.orders_without_customers,
+    )
+
+
+def plan_task(import_: Import, *, at: datetime) -> Import:
+    """Return the import with its next task decided upon, to be created after the transaction."""
+    task = LoadTask.of(import_, number=import_.task_number + 1)
+    return import_.next_task(at=at, task_id=task.task_id)
+
+
+def enqueue(import_: Import, services: Services) -> Import:
+    """Create the tasks that the ledger has decided upon for this import and for its dependants.
+
+    The ledger comes first and the queue second, so that a crash in between leaves a decision that
+    can be carried out again; a task is created once however often it is asked for.
+
+    Raises:
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    planned = [import_] if import_.task and import_.status not in ENDED else []
+    if import_.type == "customers" and import_.mode != "test":
+        planned += [
+            dependant
+            for dependant in services.ledger.find(import_.connection, pairedWith=import_.import_id)
+            if dependant.task and dependant.status in ("received", "waiting", "scheduled")
+        ]
+    for one in planned:
+        services.queue.create(
+            LoadTask.of(one, number=one.task_number), at=one.scheduled_for or services.now()
+        )
+    for one in planned:
+        if one.status in ("received", "waiting"):
+            marked = mark_scheduled(one, services)
+            if one is import_:
+                import_ = marked
+    return import_
+
+
+def mark_scheduled(import_: Import, services: Services) -> Import:
+    """Record that the import's task is in the queue, unless it has moved on since.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = ledger.import_(import_.connection, import_.import_id)
+        if (
+            current is None
+            or current.generation != import_.generation
+            or current.task != import_.task
+            or current.status not in ("received", "waiting", "overdue", "blocked")
+        ):
+            return current or import_
+        marked = current.to("scheduled", now=now, text=wording.scheduled(current, now))
+        ledger.put(marked)
+        return marked
+
+    return services.ledger.transact(change)
+
+
+def _receive(
+    ledger: LedgerTransaction,
+    file: ExportFile,
+    arrived: StorageObject,
+    services: Services,
+    now: datetime,
+) -> Import:
+    current = ledger.import_(file.connection, file.import_id)
+    if current is not None and not _is_newer(arrived, current):
+        return current
+    fresh = Import(
+        connection=file.connection,
+        import_id=file.import_id,
+        file=file.file,
+        object=file.object,
+        bucket=arrived.bucket,
+        generation=arrived.generation,
+        type=file.type,
+        mode=file.mode,
+        exported_at=file.exported_at,
+        uploaded_at=arrived.uploaded_at,
+        size=arrived.size,
+        crc32c=arrived.crc32c,
+    )
+    if arrived.size == 0:
+        fresh = fresh.saying(wording.empty_so_far(services.deployment.empty_grace), now=now)
+        dependants: list[Import] = []
+    else:
+        fresh = fresh.saying(wording.received(), now=now)
+        fresh, dependants = _pair(ledger, fresh, services, now)
+    # Each of the two reads what the other writes, so that they cannot overlook each other.
+    other = {"orders": "customers", "customers": "orders"}.get(file.type)
+    if other is not None:
+        ledger.feed(file.connection, other)
+    feed = ledger.feed(file.connection, file.type)
+    if current is not None:
+        if current.lease is not None:
+            feed = without(feed, current.lease.owner)
+        resolve_import_alerts(ledger, current, now=now)
+        ledger.archive(current.to("superseded", now=now, text=wording.superseded(), lease=None))
+    if file.mode == "load":
+        feed = replace(feed, received_at=now)
+        about = {"connection": file.connection, "about": file.type}
+        resolve_alerts(ledger, FEED_STOPPED, now=now, **about)
+    ledger.put_feed(replace(feed, received=fresh.import_id))
+    ledger.put(fresh)
+    for dependant in dependants:
+        ledger.put(dependant)
+    return fresh
+
+
+def _is_newer(arrived: StorageObject, current: Import) -> bool:
+    """Whether this upload is later than the one in the ledger; events come in any order."""
+    return (arrived.uploaded_at, arrived.generation) > (current.uploaded_at, current.generation)
+
+
+def _pair(
+    ledger: LedgerTransaction, fresh: Import, services: Services, now: datetime
+) -> tuple[Import, list[Import]]:
+    """Decide when the import starts, and which orders start because it has come."""
+    timing = rules(services)
+    if pairing.paired(type=fresh.type, mode=fresh.mode):
+        customers = matching_customers(ledger, fresh, timing)
+        start = pairing.start_of_orders(fresh, customers, timing)
+        if customers is None or start is None:
+            return fresh.to("waiting", now=now, text=wording.waiting(timing.window)), []
+        fresh = replace(fresh, paired_with=customers.import_id)
+        return plan_task(fresh, at=max(start, now)), []
+    dependants: list[Import] = []
+    if fresh.type == "customers" and fresh.mode != "test":
+        dependants = _pair_orders(ledger, fresh, timing, now)
+    return plan_task(fresh, at=now), dependants
+
+
+def matching_customers(
+    ledger: LedgerTransaction, orders: Import, timing: pairing.Rules
+) -> Import | None:
+    """Return the matching customers file of an orders file, if it has come."""
+    first, last = pairing.customers_range(orders.import_id, window=timing.window)
+    candidates = {
+        candidate.import_id: candidate
+        for candidate in ledger.imports_between(orders.connection, first, last)
+        if candidate.size
+    }
+    matching = pairing.matching_id(orders.import_id, candidates, window=timing.window)
+    return candidates[matching] if matching else None
+
+
+def _pair_orders(
+    ledger: LedgerTransaction, customers: Import, timing: pairing.Rules, now: datetime
+) -> list[Import]:
+    """Return the orders that this customers file is the matching one of, scheduled after it."""
+    known = {customers.import_id} | {
+        other.import_id
+        for other in ledger.imports_between(
+            customers.connection,
+            *pairing.later_customers_range(customers.import_id, window=timing.window),
+        )
+        if other.size
+    }
+    orders = ledger.imports_between(
+        customers.connection, *pairing.dependants_range(customers.import_id, window=timing.window)
+    )
+    paired = []
+    for one in orders:
+        if (
+            one.status in ("waiting", "scheduled", "blocked", "overdue")
+            and not one.released
+            and pairing.matching_id(one.import_id, known, window=timing.window)
+            == customers.import_id
+        ):
+            start = pairing.start_of_orders(one, customers, timing) or now
+            one = plan_task(replace(one, paired_with=customers.import_id), at=max(start, now))
+            if one.status != "waiting":
+                one = one.to(
+                    "scheduled", now=now, text=wording.scheduled(one, now), blocked_by=None
+                )
+            paired.append(one)
+    return paired
+
+
+def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> Import:
+    problem = misnamed.problem
+    if misnamed.suggestion:
+        problem = Problem(
+            code=problem.code,
+            message=f"{problem.message} The right name would be {misnamed.suggestion}.",
+        )
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = ledger.import_(misnamed.connection, misnamed.import_id)
+        if current is not None and not _is_newer(arrived, current):
+            return current
+        refused = Import(
+            connection=misnamed.connection,
+            import_id=misnamed.import_id,
+            file=misnamed.file,
+            object=misnamed.object,
+            bucket=arrived.bucket,
+            generation=arrived.generation,
+            type=misnamed.type,
+            mode=misnamed.mode,
+            exported_at=None,
+            uploaded_at=arrived.uploaded_at,
+            size=arrived.size,
+            crc32c=arrived.crc32c,
+            error=problem,
+            reports=Reports(report=misnamed.report_json),
+        ).end(
+            "rejected",
+            now=now,
+            text=wording.rejected(problem),
+            keep=services.deployment.ledger_retention,
+        )
+        ledger.put(refused)
+        return refused
+
+    refused = services.ledger.transact(change)
+    if refused.generation == arrived.generation:
+        write_report(services.bucket, refused, problems=(problem,))
+    log(
+        "WARNING",
+        f"Refused: {problem.message}",
+        code=problem.code,
+        connection=refused.connection,
+        importId=refused.import_id,
+        generation=refused.generation,
+    )
+    return refused

@@ -1,0 +1,99 @@
+"""What lies in the bucket that the ledger does not know of, or believes to be put away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+import google.cloud.storage as storage
+from google.api_core import exceptions
+from requests.exceptions import RequestException
+
+from shared.errors import TryAgain
+from shared.events import StorageObject
+from shared.intake import take_in
+from shared.ledger import ENDED_WELL
+from shared.loading import settle
+from shared.logs import log
+from shared.names import ExportFile, Misnamed, read_name
+from shared.services import Services
+
+GRACE = timedelta(minutes=10)
+"""How old an object must be before its event counts as lost; events may be late."""
+
+LOOKED_AT = 5_000
+"""Objects that one sweep looks at most; those that ended well are moved away from here."""
+
+_KEPT = ("processed/", "rejected/")
+_BATCH = 200
+
+
+def take_stock(services: Services) -> dict[str, int]:
+    """Take in every object whose event never came, and put away what should be.
+
+    Returns:
+        How many objects were `found` without an entry in the ledger, and how many `settled`.
+
+    Raises:
+        TryAgain: Cloud Storage, Firestore or the queue could not be reached.
+    """
+    counts = {"found": 0, "settled": 0}
+    latest = services.now() - GRACE
+    objects = islice(_arrivals(services), LOOKED_AT)
+    while batch := list(islice(objects, _BATCH)):
+        known = services.ledger.get_many(
+            {(named.connection, named.import_id) for _, named in batch}
+        )
+        for arrived, named in batch:
+            import_ = known.get((named.connection, named.import_id))
+            if import_ is None or import_.generation != arrived.generation:
+                if arrived.uploaded_at > latest:
+                    continue
+                before = import_ and import_.generation
+                taken = take_in(arrived, services)
+                if taken is not None and taken.generation != before:
+                    log(
+                        "WARNING",
+                        "Found by the sweep: the event of this object never came.",
+                        object=arrived.name,
+                        generation=arrived.generation,
+                    )
+                    counts["found"] += 1
+            elif import_.status in ENDED_WELL and _over(import_.finished_at, latest):
+                settle(import_, services)
+                counts["settled"] += 1
+    return counts
+
+
+def _over(at: datetime | None, latest: datetime) -> bool:
+    return at is not None and at <= latest
+
+
+def _arrivals(services: Services) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
+    """List the objects outside the folders that the pipeline itself keeps."""
+    for blob in _listed(services):
+        named = read_name(blob.name)
+        if isinstance(named, ExportFile | Misnamed):
+            yield (
+                StorageObject(
+                    bucket=services.deployment.bucket,
+                    name=blob.name,
+                    generation=int(blob.generation),
+                    size=int(blob.size or 0),
+                    crc32c=blob.crc32c or "",
+                    uploaded_at=blob.time_created,
+                ),
+                named,
+            )
+
+
+def _listed(services: Services) -> Iterator[storage.Blob]:
+    bucket = services.bucket
+    try:
+        top = bucket.list_blobs(delimiter="/")
+        yield from top
+        for prefix in sorted(set(top.prefixes) - set(_KEPT)):
+            yield from bucket.list_blobs(prefix=prefix)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error

@@ -1,0 +1,130 @@
+"""A worker's hold on its import: taken, renewed while it works, lost when another takes it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.errors import LeaseLost, TryAgain
+from shared.ledger import Import, Lease, Progress, Rows
+from shared.ledger_store import Feed, LedgerStore, LedgerTransaction, Running, without
+
+BEAT_SECONDS = 2.0
+"""How often a working import tells the ledger how far it has come."""
+
+
+def new_owner() -> str:
+    """Return a name that no other worker has."""
+    return uuid.uuid4().hex
+
+
+class Hold:
+    """The lease of a worker that is at work.
+
+    `check` is cheap and may be called from any thread; it renews the lease when that is due.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerStore,
+        import_: Import,
+        *,
+        now: Callable[[], datetime],
+        lease: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if import_.lease is None:
+            raise ValueError("the import must have been begun")
+        self.import_ = import_
+        self.rows = Rows()
+        self.progress = Progress()
+        self._owner = import_.lease.owner
+        self._ledger = ledger
+        self._now = now
+        self._lease = lease
+        self._monotonic = monotonic
+        self._due = monotonic() + BEAT_SECONDS
+        self._lock = threading.Lock()
+        self._lost: LeaseLost | None = None
+
+    def check(self) -> None:
+        """Make sure that the import is still this worker's.
+
+        Raises:
+            LeaseLost: it is not; nothing more may be written.
+            TryAgain: the lease could not be renewed, or another import of the type has begun.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if self._monotonic() < self._due:
+            return
+        with self._lock:
+            if self._monotonic() >= self._due:
+                self._beat()
+
+    def change(self, change: Callable[[LedgerTransaction, Import], Import]) -> Import:
+        """Change the import in a transaction that makes sure it is still this worker's.
+
+        Raises:
+            LeaseLost: it is not; nothing was changed.
+            TryAgain: Firestore could not be reached.
+        """
+        mine = self.import_
+
+        def owned(ledger: LedgerTransaction) -> Import | None:
+            current = ledger.import_(mine.connection, mine.import_id)
+            if (
+                current is None
+                or current.generation != mine.generation
+                or current.lease is None
+                or current.lease.owner != self._owner
+            ):
+                return None
+            changed = change(ledger, current)
+            ledger.put(changed)
+            return changed
+
+        changed = self._ledger.transact(owned)
+        if changed is None:
+            self._lost = LeaseLost(f"{mine.import_id} has been taken over.")
+            raise self._lost
+        return changed
+
+    def _beat(self) -> None:
+        def renew(ledger: LedgerTransaction, current: Import) -> Import:
+            expires_at = self._now() + self._lease
+            if current.mode != "test" and current.type is not None:
+                feed = ledger.feed(current.connection, current.type)
+                if feed.running is not None and feed.running.owner != self._owner:
+                    raise TryAgain(f"{feed.running.import_id} has begun in the meantime.")
+                running = Running(
+                    import_id=current.import_id, owner=self._owner, expires_at=expires_at
+                )
+                ledger.put_feed(replace(feed, running=running))
+            return replace(
+                current,
+                lease=Lease(owner=self._owner, expires_at=expires_at),
+                rows=self.rows,
+                progress=self.progress,
+            )
+
+        self.import_ = self.change(renew)
+        self._due = self._monotonic() + BEAT_SECONDS
+
+
+def release_feed(ledger: LedgerTransaction, current: Import) -> Feed:
+    """Let the next import of the type begin; return the feed as it is then.
+
+    The caller ends the import's lease in the same transaction.
+    """
+    if current.type is None:
+        raise ValueError("only export files are loaded")
+    feed = ledger.feed(current.connection, current.type)
+    if current.lease is not None and current.mode != "test":
+        feed = without(feed, current.lease.owner)
+        ledger.put_feed(feed)
+    return feed

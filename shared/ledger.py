@@ -1,0 +1,288 @@
+"""What is known of one import: its fields, its statuses, and which may follow which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from shared.camel import camel
+from shared.errors import Problem
+from shared.names import Mode
+
+Status = Literal[
+    "received",
+    "waiting",
+    "scheduled",
+    "blocked",
+    "overdue",
+    "loading",
+    "loaded",
+    "loaded_with_rejects",
+    "checked",
+    "rejected",
+    "failed",
+    "superseded",
+]
+
+PENDING: frozenset[Status] = frozenset({"received", "waiting", "scheduled", "blocked", "overdue"})
+"""Not begun, or to be begun again."""
+
+LOADED: frozenset[Status] = frozenset({"loaded", "loaded_with_rejects"})
+"""Everything of the file that can be loaded is in Firestore."""
+
+ENDED_WELL: frozenset[Status] = LOADED | {"checked"}
+"""The file may move to `processed/`."""
+
+ENDED: frozenset[Status] = ENDED_WELL | {"rejected", "failed", "superseded"}
+"""Nothing happens any more unless a person or a new upload asks for it."""
+
+NEXT: dict[Status, frozenset[Status]] = {
+    "received": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "rejected"}),
+    "waiting": frozenset({"waiting", "scheduled", "blocked", "overdue", "loading"}),
+    "scheduled": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "failed"}),
+    "blocked": frozenset({"blocked", "scheduled", "waiting", "overdue", "loading"}),
+    "overdue": frozenset({"overdue", "waiting", "scheduled", "blocked", "loading"}),
+    "loading": frozenset(
+        {"loading", "loaded", "loaded_with_rejects", "checked", "rejected", "failed", "scheduled"}
+    ),
+    "loaded": frozenset({"scheduled"}),
+    "loaded_with_rejects": frozenset({"scheduled"}),
+    "checked": frozenset({"scheduled"}),
+    "rejected": frozenset({"scheduled"}),
+    "failed": frozenset({"scheduled"}),
+    "superseded": frozenset(),
+}
+"""Status -> those that may follow it. Any status but `superseded` may become `superseded`.
+
+An ended import becomes `scheduled` again only by a replay.
+"""
+
+HISTORY_LIMIT = 100
+"""Entries of history kept in the document; the oldest go first, the very first stays."""
+
+WARNINGS_LIMIT = 50
+"""Warnings kept in the document; the report holds them all."""
+
+
+class IllegalTransition(Exception):
+    """A change of status that the design does not know: a mistake in the program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one worker to work on an import until a moment."""
+
+    owner: str
+    expires_at: datetime
+
+    def live(self, now: datetime) -> bool:
+        """Whether the worker must still be taken to be at work."""
+        return now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """How the rows of a file fared: `read == loaded + unchanged + rejected` when it has ended."""
+
+    read: int = 0
+    loaded: int = 0
+    """Rows whose document now holds what this file says."""
+    unchanged: int = 0
+    """Rows that were right and changed nothing: newer data was there, or a later row of the key."""
+    rejected: int = 0
+    orphaned: int = 0
+    """Loaded orders whose customer is not in Firestore. Counts orders, not rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running import has come."""
+
+    bytes_read: int = 0
+    percent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Object names of the reports; None where there is nothing to report."""
+
+    rejected: str | None = None
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One change of status."""
+
+    at: datetime
+    status: Status
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """The handling of one export file: the document `connections/{connection}/imports/{id}`."""
+
+    connection: str
+    import_id: str
+    file: str
+    object: str
+    bucket: str
+    generation: int
+    type: str | None
+    mode: Mode
+    exported_at: datetime | None
+    uploaded_at: datetime
+    size: int
+    crc32c: str
+    status: Status = "received"
+    status_text: str = ""
+    scheduled_for: datetime | None = None
+    """Earliest start."""
+    paired_with: str | None = None
+    """Import id of the matching customers file, for orders."""
+    blocked_by: str | None = None
+    """Import id of what must end first."""
+    released: bool = False
+    """A person has said: load it although what it depends on is missing."""
+    task: str | None = None
+    """Id of the Cloud Task that will work on it."""
+    task_number: int = 0
+    """Tasks made for this import so far; part of a task's id, so that ids are never reused."""
+    attempt: int = 0
+    """Workers that have begun it, since it was received or replayed."""
+    replay: bool = False
+    """Whether the rows are to be written again although this import has written them before."""
+    lease: Lease | None = None
+    rows: Rows = field(default_factory=Rows)
+    progress: Progress = field(default_factory=Progress)
+    warnings: tuple[dict[str, Any], ...] = ()
+    error: Problem | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expire_at: datetime | None = None
+    """When it may be deleted from the ledger; the field of the collection's TTL policy."""
+    seconds: float | None = None
+    """From the start of the last attempt to the end."""
+    reports: Reports = field(default_factory=Reports)
+    history: tuple[HistoryEntry, ...] = ()
+
+    def to(self, status: Status, *, now: datetime, text: str, **changes: Any) -> Import:
+        """Return the import in another status, with the sentence that says so in its history.
+
+        Raises:
+            IllegalTransition: `status` may not follow the present one.
+        """
+        if status not in NEXT[self.status] and not (
+            status == "superseded" and self.status != "superseded"
+        ):
+            raise IllegalTransition(f"{self.import_id}: {self.status} -> {status}")
+        return replace(self, status=status, **changes).saying(text, now=now)
+
+    def end(
+        self, status: Status, *, now: datetime, text: str, keep: timedelta, **changes: Any
+    ) -> Import:
+        """Return the import ended: nobody works on it, and it is kept so much longer.
+
+        Raises:
+            IllegalTransition: `status` may not follow the present one.
+        """
+        seconds = None
+        if self.started_at is not None:
+            seconds = round((now - self.started_at).total_seconds(), 3)
+        return self.to(
+            status,
+            now=now,
+            text=text,
+            lease=None,
+            task=None,
+            finished_at=now,
+            expire_at=now + keep,
+            seconds=seconds,
+            **changes,
+        )
+
+    def saying(self, text: str, *, now: datetime) -> Import:
+        """Return the import with its present status explained anew."""
+        entry = HistoryEntry(at=now, status=self.status, text=text)
+        history = (*self.history, entry)
+        if len(history) > HISTORY_LIMIT:
+            history = (history[0], *history[-(HISTORY_LIMIT - 1) :])
+        return replace(self, status_text=text, history=history)
+
+    def next_task(self, *, at: datetime, task_id: str) -> Import:
+        """Return the import with the task `task_id` as the one that will work on it."""
+        return replace(self, task=task_id, task_number=self.task_number + 1, scheduled_for=at)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the fields as Firestore keeps them: camelCase, times as timestamps."""
+        document: dict[str, Any] = {}
+        for spec in fields(self):
+            if spec.name not in {"connection", "import_id"}:
+                document[camel(spec.name)] = _plain(getattr(self, spec.name))
+        return document
+
+    @classmethod
+    def from_document(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
+        """Read the document of an import."""
+        values: dict[str, Any] = {"connection": connection, "import_id": import_id}
+        for spec in fields(cls):
+            key = camel(spec.name)
+            if key in data:
+                values[spec.name] = data[key]
+        for name, kind in _PARTS.items():
+            if values.get(name) is not None:
+                values[name] = _part(kind, values[name])
+        values["warnings"] = tuple(values.get("warnings") or ())
+        values["history"] = tuple(
+            _part(HistoryEntry, entry) for entry in values.get("history") or ()
+        )
+        error = values.get("error")
+        if error is not None:
+            values["error"] = Problem(
+                code=error["code"],
+                message=error["message"],
+                line=error.get("line"),
+                column=error.get("column"),
+            )
+        return cls(**values)
+
+
+_PARTS: dict[str, type] = {
+    "lease": Lease,
+    "rows": Rows,
+    "progress": Progress,
+    "reports": Reports,
+}
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Return a problem as the ledger and the reports write it; absent parts are left out."""
+    document: dict[str, Any] = {
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+    if problem.line is not None:
+        document["line"] = problem.line
+    if problem.column is not None:
+        document["column"] = problem.column
+    return document
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Problem):
+        return problem_document(value)
+    if isinstance(value, Lease | Rows | Progress | Reports | HistoryEntry):
+        return {camel(spec.name): _plain(getattr(value, spec.name)) for spec in fields(type(value))}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _part(kind: type, data: Mapping[str, Any]) -> Any:
+    return kind(
+        **{spec.name: data[camel(spec.name)] for spec in fields(kind) if camel(spec.name) in data}
+    )

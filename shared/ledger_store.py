@@ -1,0 +1,225 @@
+"""Where each part of the ledger is kept, and how it is read and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from shared.database import Database, Fields, Reads
+from shared.ledger import Import, Status
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The import of a type that a worker is loading."""
+
+    import_id: str
+    owner: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One type of file of a connection: the document `connections/{connection}/feeds/{type}`."""
+
+    connection: str
+    type: str
+    running: Running | None = None
+    """The import being loaded: one of a type runs at a time."""
+    received: str | None = None
+    """Import id of the file that came last; changes with every arrival, so that an orders file
+    and a customers file that arrive at one moment cannot overlook each other."""
+    received_at: datetime | None = None
+    """When a file to be loaded came last; checks and first loads say nothing of the feed."""
+    latest: str | None = None
+    """Import id of the latest-exported file that has been loaded."""
+    header: tuple[str, ...] = ()
+    """Column names of that file."""
+
+    def live(self, now: datetime) -> str | None:
+        """Return the import that a live worker is loading, if any."""
+        running = self.running
+        return running.import_id if running and now < running.expires_at else None
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the fields as Firestore keeps them."""
+        running = self.running
+        return {
+            "running": running
+            and {
+                "import": running.import_id,
+                "owner": running.owner,
+                "expiresAt": running.expires_at,
+            },
+            "received": self.received,
+            "receivedAt": self.received_at,
+            "latest": self.latest,
+            "header": list(self.header),
+        }
+
+    @classmethod
+    def from_document(cls, *, connection: str, type: str, data: Mapping[str, Any]) -> Feed:
+        """Read the document of a feed."""
+        running = data.get("running")
+        return cls(
+            connection=connection,
+            type=type,
+            running=running
+            and Running(
+                import_id=running["import"],
+                owner=running["owner"],
+                expires_at=running["expiresAt"],
+            ),
+            received=data.get("received"),
+            received_at=data.get("receivedAt"),
+            latest=data.get("latest"),
+            header=tuple(data.get("header") or ()),
+        )
+
+
+@dataclass(slots=True)
+class LedgerTransaction:
+    """The ledger as one transaction sees it; what is put is written when the transaction ends."""
+
+    reads: Reads
+    writes: dict[str, Fields] = field(default_factory=dict)
+
+    def import_(self, connection: str, import_id: str) -> Import | None:
+        """Read an import."""
+        data = self.reads.document(import_path(connection, import_id))
+        return None if data is None else _import(connection, import_id, data)
+
+    def imports_between(self, connection: str, first: str, last: str) -> list[Import]:
+        """Read the imports whose ids lie from `first` to `last`, both included, in that order."""
+        found = self.reads.documents_between(imports_path(connection), first, last)
+        return [_import(connection, id, data) for id, data in found.items()]
+
+    def feed(self, connection: str, type: str) -> Feed:
+        """Read a feed; one that has never been written is empty."""
+        data = self.reads.document(feed_path(connection, type))
+        return Feed.from_document(connection=connection, type=type, data=data or {})
+
+    def alert(self, id: str) -> Fields | None:
+        """Read an alert's document."""
+        return self.reads.document(f"alerts/{id}")
+
+    def put(self, import_: Import) -> None:
+        """Write an import."""
+        path = import_path(import_.connection, import_.import_id)
+        self.writes[path] = import_.to_document()
+
+    def put_feed(self, feed: Feed) -> None:
+        """Write a feed."""
+        self.writes[feed_path(feed.connection, feed.type)] = feed.to_document()
+
+    def put_alert(self, id: str, document: Fields) -> None:
+        """Write an alert's document."""
+        self.writes[f"alerts/{id}"] = document
+
+    def archive(self, import_: Import) -> None:
+        """Keep the record of a superseded generation beside the one that took over."""
+        path = import_path(import_.connection, import_.import_id)
+        self.writes[f"{path}/generations/{import_.generation}"] = import_.to_document()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStore:
+    """The ledger in Firestore. Every method raises TryAgain when that is out of reach."""
+
+    database: Database
+
+    def transact(self, change: Callable[[LedgerTransaction], _T]) -> _T:
+        """Run `change` in a transaction, again and again until nobody interferes.
+
+        `change` reads first, then puts, and may be called several times; it must check the status
+        and the generation it starts from, because an earlier try may have been committed although
+        its answer was lost.
+
+        Raises:
+            TryAgain: Firestore could not be reached or the contention did not end.
+        """
+
+        def attempt(reads: Reads) -> tuple[_T, Mapping[str, Fields]]:
+            ledger = LedgerTransaction(reads)
+            return change(ledger), ledger.writes
+
+        return self.database.transact(attempt)
+
+    def find(self, connection: str, **equals: Any) -> list[Import]:
+        """Return the imports of a connection whose fields have these values (names as stored)."""
+        found = self.database.find(imports_path(connection), equals)
+        return [_import(connection, id, data) for id, data in found.items()]
+
+    def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
+        """Return (connection, import id) -> import for those that exist."""
+        paths = {import_path(*id): id for id in ids}
+        found = self.database.documents(paths)
+        return {paths[path]: _import(*paths[path], data) for path, data in found.items()}
+
+    def with_status(self, statuses: Iterable[Status]) -> Iterator[Import]:
+        """Give the imports of all connections that have one of these statuses."""
+        for path, data in self.database.find_in_group("imports", "status", statuses):
+            _, connection, _, import_id = path.split("/")
+            yield _import(connection, import_id, data)
+
+    def newest(
+        self, *, connection: str | None, equals: Mapping[str, Any], limit: int
+    ) -> Iterator[Import]:
+        """Give the imports that were uploaded last, of one connection or of all."""
+        found = self.database.newest(
+            imports_path(connection) if connection else None,
+            "imports",
+            by="uploadedAt",
+            equals=equals,
+            limit=limit,
+        )
+        for path, data in found:
+            _, owner, _, import_id = path.split("/")
+            yield _import(owner, import_id, data)
+
+    def connection_document(self, connection: str) -> Fields | None:
+        """Return the settings document of a connection, None where there is none."""
+        path = f"connections/{connection}"
+        return self.database.documents([path]).get(path)
+
+    def connections(self) -> Iterator[tuple[str, Fields | None, datetime | None]]:
+        """Give every connection: its name, its settings document, and since when it has one."""
+        return self.database.list("connections")
+
+    def untold_alerts(self) -> dict[str, Fields]:
+        """Return id -> fields of the open alerts that nobody has been told of."""
+        return self.database.find("alerts", {"open": True, "toldAt": None})
+
+    def alert_told(self, id: str, at: datetime) -> None:
+        """Record that an alert has been told."""
+        self.database.update(f"alerts/{id}", {"toldAt": at})
+
+
+def _import(connection: str, import_id: str, data: Fields) -> Import:
+    return Import.from_document(connection=connection, import_id=import_id, data=data)
+
+
+def imports_path(connection: str) -> str:
+    """Return the path of the imports of a connection."""
+    return f"connections/{connection}/imports"
+
+
+def import_path(connection: str, import_id: str) -> str:
+    """Return the path of one import."""
+    return f"{imports_path(connection)}/{import_id}"
+
+
+def feed_path(connection: str, type: str) -> str:
+    """Return the path of one feed."""
+    return f"connections/{connection}/feeds/{type}"
+
+
+def without(feed: Feed, owner: str) -> Feed:
+    """Return the feed without the worker `owner`, if it is the one that runs."""
+    if feed.running is not None and feed.running.owner == owner:
+        return replace(feed, running=None)
+    return feed

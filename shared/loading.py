@@ -1,0 +1,197 @@
+"""What the load function does with a task: the import is begun, run, put back or ended, settled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from shared import wording
+from shared.alerts import FAILED_TODO, raise_alert, tell
+from shared.begin import Rests, begin
+from shared.errors import FileRejected, LeaseLost, Problem, SettingsError, TryAgain
+from shared.intake import enqueue, plan_task
+from shared.lease import Hold, release_feed
+from shared.ledger import ENDED, ENDED_WELL, Import
+from shared.ledger_store import LedgerTransaction
+from shared.logs import log, log_failure
+from shared.names import ExportFile, read_name
+from shared.run import Run, end
+from shared.services import Services
+from shared.settings import ConnectionSettings
+from shared.source import Source
+from shared.tasks import LoadTask
+
+
+def work(task: LoadTask, services: Services) -> str:
+    """Carry a task out, and return in a few words what came of it.
+
+    Whatever it returns for, the import is in good order and the task is done with. Safe to call
+    at any time, any number of times, by several workers at once.
+
+    Raises:
+        TryAgain: a later attempt may succeed; the task must come back.
+    """
+    begun = begin(task, services)
+    if isinstance(begun, Rests):
+        return _rest(begun, services)
+    import_ = begun.import_
+    hold = Hold(services.ledger, import_, now=services.now, lease=services.deployment.lease)
+    _log("INFO", import_)
+    try:
+        ended = _carry_out(import_, hold, services)
+    except LeaseLost as lost:
+        _log("WARNING", import_, why=str(lost))
+        return "lease lost"
+    except TryAgain as trouble:
+        return _put_back(import_, hold, services, trouble)
+    except Exception as error:
+        log_failure("A worker failed.", error, **_ids(import_))
+        return _put_back(import_, hold, services, error)
+    _log("INFO", ended, rows=ended.to_document()["rows"], seconds=ended.seconds)
+    settle(ended, services)
+    return ended.status
+
+
+def settle(import_: Import, services: Services) -> None:
+    """See to what follows the end of an import: its file is put away, its dependants go on.
+
+    Raises:
+        TryAgain: something of it could not be done; all of it may be done again.
+    """
+    if import_.status in ENDED_WELL:
+        try:
+            Source(services.bucket, import_).move_to_processed()
+        except FileRejected:
+            _log("WARNING", import_, why="the file is no longer there to be put away")
+    wake_dependants(import_, services)
+    if import_.status == "failed":
+        tell(services)
+
+
+def wake_dependants(import_: Import, services: Services) -> None:
+    """Give every import that this one has held up a task at once.
+
+    Raises:
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    ledger = services.ledger
+    held = {
+        one.import_id: one
+        for one in (
+            *ledger.find(import_.connection, blockedBy=import_.import_id),
+            *ledger.find(import_.connection, pairedWith=import_.import_id),
+        )
+        if one.status in ("blocked", "overdue", "scheduled")
+    }
+    for one in held.values():
+        if one.status == "scheduled" and one.blocked_by is None:
+            continue
+        enqueue(ledger.transact(partial(_wake, one=one, services=services)), services)
+
+
+def _wake(ledger: LedgerTransaction, *, one: Import, services: Services) -> Import:
+    now = services.now()
+    current = ledger.import_(one.connection, one.import_id)
+    if current is None or current.status not in ("blocked", "overdue"):
+        return current or one
+    woken = plan_task(current, at=now)
+    woken = woken.to("scheduled", now=now, text=wording.scheduled(woken, now))
+    ledger.put(woken)
+    return woken
+
+
+def _rest(rests: Rests, services: Services) -> str:
+    import_ = rests.import_
+    if import_ is not None:
+        severity = "ERROR" if import_.status in ("overdue", "failed") else "INFO"
+        _log(severity, import_, why=rests.why)
+        if import_.status in ENDED:
+            settle(import_, services)
+        elif import_.status == "overdue":
+            tell(services)
+        else:
+            enqueue(import_, services)
+    return rests.why
+
+
+def _put_back(import_: Import, hold: Hold, services: Services, error: Exception) -> str:
+    """Record that an attempt has failed: the task comes back, or the import is given up."""
+    attempts = services.deployment.max_attempts
+    last = import_.attempt >= attempts
+    now = services.now()
+
+    def change(ledger: LedgerTransaction, current: Import) -> Import:
+        release_feed(ledger, current)
+        if not last:
+            return replace(
+                current.to(
+                    "scheduled",
+                    now=now,
+                    text=wording.retrying(current.attempt, attempts),
+                    lease=None,
+                ),
+                scheduled_for=now,
+            )
+        problem = Problem(
+            code="system.retries_used_up",
+            message=f"{wording.failed(attempts)} The last fault: {_fault(error)}.",
+        )
+        failed = current.end(
+            "failed",
+            now=now,
+            text=problem.message,
+            keep=services.deployment.ledger_retention,
+            error=problem,
+        )
+        raise_alert(ledger, "failed", failed, todo=FAILED_TODO, now=now)
+        return failed
+
+    try:
+        changed = hold.change(change)
+    except LeaseLost:
+        return "lease lost"
+    _log("ERROR" if last else "WARNING", changed, fault=_fault(error))
+    if not last:
+        raise TryAgain(changed.status_text) from error
+    settle(changed, services)
+    return changed.status
+
+
+def _fault(error: Exception) -> str:
+    """Name a fault; only the texts of our own errors are free of what stands in the file."""
+    return str(error).rstrip(".") if isinstance(error, TryAgain) else type(error).__name__
+
+
+def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
+    named = read_name(import_.object)
+    if not isinstance(named, ExportFile):
+        raise TypeError("only export files get tasks")
+    try:
+        settings = ConnectionSettings.from_document(
+            services.ledger.connection_document(import_.connection),
+            connection=import_.connection,
+            deployment=services.deployment,
+        )
+        run = Run(import_, named, hold, services, settings)
+    except SettingsError as error:
+        return end(import_, hold, services, "failed", named=named, error=error.problem)
+    try:
+        return run.carry_out()
+    except FileRejected as error:
+        return run.reject(error.problem)
+    finally:
+        run.abandon()
+
+
+def _ids(import_: Import) -> dict[str, Any]:
+    return {
+        "connection": import_.connection,
+        "importId": import_.import_id,
+        "generation": import_.generation,
+        "attempt": import_.attempt,
+    }
+
+
+def _log(severity: Any, import_: Import, **fields: Any) -> None:
+    log(severity, f"{import_.status}: {import_.status_text}", **_ids(import_), **fields)

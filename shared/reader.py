@@ -1,0 +1,331 @@
+"""How an export file, a stream of bytes, becomes chunks of rows without growing in memory.
+
+The header, the ends of the rows, the number of their cells, their encoding and the end of the
+file are looked after here and in the modules below; only what is sound goes to pandas, which
+would shift, cut or fill up anything else in silence.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shared.decoding import BOM, WINDOWS_1252, decode, refuse_foreign, without_bom
+from shared.errors import FileRejected, Problem, TryAgain
+from shared.header import HEADER_BYTES, read_header
+from shared.layout import Layout
+from shared.records import RECORD_BYTES, Dialect, Records, Splitter
+
+__all__ = ["BadRow", "Chunk", "CsvReader"]
+
+BLOCK_BYTES = 1024 * 1024
+"""Bytes read at a time. Blocks of this size cost pandas the least per row."""
+CHUNK_ROWS = 10_000
+"""Rows of the largest chunk, so that a file of tiny rows needs no more memory than another."""
+
+_END_OF_FILE = b"\x1a"
+"""Ctrl-Z, which some Windows programs write behind the last line."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be read as the header says."""
+
+    line: int
+    """Line of the file where it begins, as an editor numbers it."""
+    cells: list[str]
+    """Its cells, as many as it has."""
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Some rows of a file, in its order."""
+
+    frame: pd.DataFrame
+    """The good rows; columns named by `header.canonical`, every cell a str as written, "" when
+    blank."""
+    lines: list[int]
+    """Line of the file where each row of `frame` begins."""
+    ordinals: list[int]
+    """Which row of the file each row of `frame` is, counted from 0, bad rows included."""
+    bad: list[BadRow]
+    first_row: int
+    """The ordinal of the first row, good or bad."""
+
+
+class CsvReader:
+    """Reads one export file from its beginning to its end, once.
+
+    Attributes:
+        header: the columns, see `shared.layout.Header`.
+        delimiter: one of `,` `;` tab `|`.
+        encoding: `utf-8`, or `windows-1252` as soon as one row needed it.
+        warnings: what is odd about the file; complete when `chunks` has ended.
+        bytes_read: how far the stream has been read, for progress.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        layout: Layout,
+        *,
+        size: int | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        record_bytes: int = RECORD_BYTES,
+    ) -> None:
+        """Read the beginning of the file.
+
+        `size` is how many bytes the stream should give. Raises FileRejected when the file cannot
+        be used, TryAgain when the stream ends before `size`.
+        """
+        self._stream = stream
+        self._size = size
+        self._block_bytes = block_bytes
+        self._ended = False
+        self.bytes_read = 0
+        head = self._read(max(block_bytes, HEADER_BYTES))
+        refuse_foreign(head[:4096])
+        head = without_bom(head)
+        whole = self._ended and len(head) <= HEADER_BYTES
+        found = read_header(head[:HEADER_BYTES], layout, final=whole)
+
+        self.header = found.header
+        self.delimiter = found.delimiter
+        self.encoding = found.encoding
+        self.warnings = list(found.warnings)
+        self._found = found
+        self._dialect = Dialect(found.delimiter)
+        self._splitter = Splitter(found.delimiter, record_bytes=record_bytes)
+        self._head = head
+        self._next_row = 0
+        self._not_utf8 = 0
+        self._first_not_utf8 = 0
+        if found.encoding == WINDOWS_1252:
+            self._note_not_utf8(found.line)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Read on to the end of the file.
+
+        Raises FileRejected: `file.truncated` or `file.record_too_long`; TryAgain when the stream
+        ends before `size`.
+        """
+        block, self._head = self._head, b""
+        first = True
+        while True:
+            records = self._splitter.split(block, final=self._ended)
+            skip = int(np.searchsorted(records.ends, self._found.end, "right")) if first else 0
+            first = False
+            self._refuse_cut_end(records)
+            for start in range(skip, len(records), CHUNK_ROWS):
+                chunk = self._chunk(records, start, min(start + CHUNK_ROWS, len(records)))
+                if chunk is not None:
+                    yield chunk
+            if self._ended:
+                break
+            block = self._read(self._block_bytes)
+        if self._not_utf8:
+            self.warnings.append(
+                Problem(
+                    code="file.not_utf8",
+                    message=(
+                        "Rows that are not UTF-8, the first of them here, were read as "
+                        f"Windows-1252: {self._not_utf8:,}."
+                    ),
+                    line=self._first_not_utf8,
+                )
+            )
+
+    def _read(self, wanted: int) -> bytes:
+        """Read a whole block; a short one is the last."""
+        parts: list[bytes] = []
+        while wanted:
+            part = self._stream.read(wanted)
+            if not part:
+                self._ended = True
+                break
+            parts.append(part)
+            wanted -= len(part)
+        block = b"".join(parts)
+        self.bytes_read += len(block)
+        if self._ended and self._size is not None and self.bytes_read < self._size:
+            raise TryAgain(f"Only {self.bytes_read:,} of {self._size:,} bytes could be read.")
+        return block
+
+    def _refuse_cut_end(self, records: Records) -> None:
+        """Refuse the file when its last row has neither all its cells nor a line end."""
+        last = len(records) - 1
+        if records.closed or records.cells[last] >= self._found.width:
+            return
+        if not records.record(last).strip(b" " + _END_OF_FILE):
+            records.cells[last] = 0  # what follows the last line end is not a row at all
+        else:
+            raise FileRejected(
+                Problem(
+                    code="file.truncated",
+                    message=(
+                        f"The file ends in the middle of this row: it has {records.cells[last]} "
+                        f"of {self._found.width} cells and no line end."
+                    ),
+                    line=int(records.lines[last]),
+                )
+            )
+
+    def _chunk(self, records: Records, start: int, stop: int) -> Chunk | None:
+        """Make a chunk of some of the records; None when they are all blank lines."""
+        rows = np.flatnonzero(records.cells[start:stop]) + start
+        if not len(rows):
+            return None
+        first_row = self._next_row
+        self._next_row += len(rows)
+        bad: dict[int, BadRow] = {}
+        recoded = self._recode(records, rows, bad)
+        for row in rows[records.cells[rows] != self._found.width].tolist():
+            if row not in bad:
+                bad[row] = self._wrong_count(records, row, recoded)
+
+        good = rows if not bad else rows[~np.isin(rows, list(bad))]
+        frame = self._frame(records, good, recoded)
+        ordinals = np.searchsorted(rows, good) + first_row
+        if self._found.unnamed and not self._found.reported:
+            spoilt = self._unnamed(records, good, frame, bad)
+            if spoilt.any():
+                good, ordinals, frame = good[~spoilt], ordinals[~spoilt], frame[~spoilt]
+        frame = frame.iloc[:, : len(self.header.names)].reset_index(drop=True)
+        frame.columns = pd.Index(self.header.canonical, dtype=object)
+        return Chunk(
+            frame=frame,
+            lines=records.lines[good].tolist(),
+            ordinals=ordinals.tolist(),
+            bad=[bad[row] for row in sorted(bad)],
+            first_row=first_row,
+        )
+
+    def _recode(
+        self, records: Records, rows: npt.NDArray[np.int64], bad: dict[int, BadRow]
+    ) -> dict[int, bytes]:
+        """Find the rows that are not UTF-8; returns them in UTF-8, and puts bad ones aside."""
+        whole = records.data[records.starts[rows[0]] : records.ends[rows[-1]]]
+        if b"\0" in whole:
+            for row in rows.tolist():
+                if b"\0" in records.record(row):
+                    bad[row] = self._bad(records, row, "row.nul", "The row holds zero bytes.")
+        recoded: dict[int, bytes] = {}
+        try:
+            whole.decode()
+        except UnicodeDecodeError:
+            for row in rows.tolist():
+                record = records.record(row)
+                decoded = decode(record)
+                if decoded is None:
+                    bad[row] = self._bad(
+                        records,
+                        row,
+                        "row.undecodable",
+                        "The row holds bytes that are neither UTF-8 nor Windows-1252 text.",
+                    )
+                elif decoded[1] == WINDOWS_1252:
+                    recoded[row] = decoded[0].encode()
+                    self._note_not_utf8(int(records.lines[row]))
+        return recoded
+
+    def _note_not_utf8(self, line: int) -> None:
+        self.encoding = WINDOWS_1252
+        self._first_not_utf8 = self._first_not_utf8 or line
+        self._not_utf8 += 1
+
+    def _wrong_count(self, records: Records, row: int, recoded: dict[int, bytes]) -> BadRow:
+        has, width = int(records.cells[row]), self._found.width
+        hint = (
+            "a delimiter or a line break inside a value may lack its quotes"
+            if has < width
+            else "a delimiter inside a value may lack its quotes"
+        )
+        cells = f"{has:,} cell{'' if has == 1 else 's'}"
+        message = f"The row has {cells} where the header has {width:,}; {hint}."
+        return self._bad(records, row, "row.cell_count", message, recoded.get(row))
+
+    def _bad(
+        self, records: Records, row: int, code: str, message: str, record: bytes | None = None
+    ) -> BadRow:
+        line = int(records.lines[row])
+        cut = self._dialect.cut(record or records.record(row))
+        decoded = decode(b"".join(cut.cells)) if cut else None
+        encoding = decoded[1] if decoded else WINDOWS_1252
+        cells = cut.cells if cut else ()
+        return BadRow(
+            line,
+            [cell.decode(encoding, "replace").replace("\0", "\ufffd") for cell in cells],
+            Problem(code=code, message=message, line=line),
+        )
+
+    def _unnamed(
+        self,
+        records: Records,
+        good: npt.NDArray[np.int64],
+        frame: pd.DataFrame,
+        bad: dict[int, BadRow],
+    ) -> npt.NDArray[np.bool_]:
+        """Find the rows with a value in a column that has no name."""
+        extra = frame.iloc[:, len(self.header.names) :]
+        spoilt = np.zeros(len(frame), bool)
+        for column in extra:
+            spoilt |= np.array([bool(cell.strip()) for cell in extra[column]], bool)
+        for row in good[spoilt].tolist():
+            bad[row] = self._bad(
+                records,
+                row,
+                "row.cell_without_column",
+                "The row holds a value behind the last column that has a name.",
+            )
+        return spoilt
+
+    def _frame(
+        self, records: Records, good: npt.NDArray[np.int64], recoded: dict[int, bytes]
+    ) -> pd.DataFrame:
+        """Let pandas cut the cells of rows that are known to be sound."""
+        width = self._found.width
+        if not len(good):
+            return pd.DataFrame({place: [] for place in range(width)}, dtype=object)
+        if not recoded and len(good) == good[-1] - good[0] + 1:
+            data = records.data[records.starts[good[0]] : records.ends[good[-1]]]
+        else:
+            places = zip(
+                good.tolist(),
+                records.starts[good].tolist(),
+                records.ends[good].tolist(),
+                strict=True,
+            )
+            data = b"".join(
+                recoded[row] if row in recoded else records.data[start:end]
+                for row, start, end in places
+            )
+        # pandas takes a byte order mark off the first cell of whatever it is given.
+        spare = data.startswith((BOM, b'"' + BOM))
+        if spare:
+            data = self.delimiter.encode() * (width - 1) + b"\n" + data
+        frame = pd.read_csv(
+            io.BytesIO(data),
+            sep=self.delimiter,
+            header=None,
+            names=range(width),
+            index_col=False,
+            dtype=object,
+            keep_default_na=False,
+            na_filter=False,
+            skip_blank_lines=False,
+            low_memory=False,
+            engine="c",
+            encoding="utf-8",
+        )
+        if spare:
+            frame = frame.iloc[1:]
+        if len(frame) != len(good):
+            raise RuntimeError(f"{len(good)} rows were given to pandas, {len(frame)} came back")
+        return frame

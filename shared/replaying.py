@@ -1,0 +1,94 @@
+"""What a person may ask of an import that has come to rest: replay it, or release it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared import wording
+from shared.alerts import resolve_import_alerts
+from shared.errors import IngestError
+from shared.intake import enqueue, plan_task
+from shared.ledger import PENDING, Import
+from shared.ledger_store import LedgerTransaction
+from shared.services import Services
+
+
+class NotPossible(IngestError):
+    """What was asked for makes no sense for this import; the message says what does."""
+
+
+def replay(connection: str, import_id: str, services: Services) -> Import:
+    """Load an ended import again, from the bytes that were uploaded.
+
+    Rows that this import has written before are written again; documents that a newer file has
+    written stay as they are.
+
+    Returns:
+        The import, scheduled.
+
+    Raises:
+        NotPossible: there is no such import, it has not ended, or it can never be loaded.
+        TryAgain: Firestore or the queue could not be reached.
+    """
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = _existing(ledger, connection, import_id)
+        if current.exported_at is None:
+            raise NotPossible(
+                f"{current.file} can never be loaded under its name: {current.status_text} "
+                "Upload it under the right one."
+            )
+        if current.status == "superseded":
+            raise NotPossible(f"{import_id}: a newer upload has taken over; replay that one.")
+        if current.status in PENDING - {"overdue"} or current.status == "loading":
+            raise NotPossible(
+                f"{import_id} is {current.status} and goes on by itself: {current.status_text}"
+            )
+        if current.status == "overdue":
+            raise NotPossible(
+                f"{import_id} is overdue: it has never been loaded. Release it to load it without "
+                "its customers file."
+            )
+        return _restart(ledger, replace(current, replay=True, attempt=0), now=now)
+
+    return enqueue(services.ledger.transact(change), services)
+
+
+def release(connection: str, import_id: str, services: Services) -> Import:
+    """Let orders go that wait for customers: they are loaded as soon as a worker is free.
+
+    Returns:
+        The import, scheduled.
+
+    Raises:
+        NotPossible: there is no such import, or it does not wait.
+        TryAgain: Firestore or the queue could not be reached.
+    """
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = _existing(ledger, connection, import_id)
+        if current.type != "orders" or current.status not in PENDING:
+            raise NotPossible(
+                f"{import_id} is {current.status}: only orders that wait can be released."
+            )
+        resolve_import_alerts(ledger, current, now=now)
+        return _restart(ledger, replace(current, released=True), now=now)
+
+    return enqueue(services.ledger.transact(change), services)
+
+
+def _existing(ledger: LedgerTransaction, connection: str, import_id: str) -> Import:
+    current = ledger.import_(connection, import_id)
+    if current is None:
+        raise NotPossible(f"There is no import {import_id} in the connection {connection}.")
+    return current
+
+
+def _restart(ledger: LedgerTransaction, current: Import, *, now: datetime) -> Import:
+    planned = plan_task(current, at=now)
+    planned = planned.to("scheduled", now=now, text=wording.restarted(planned))
+    ledger.put(planned)
+    return planned

@@ -1,0 +1,201 @@
+"""What a retailer gets back: the rows that were not loaded, and a verdict on the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import google.cloud.storage as storage
+from google.api_core import exceptions
+from google.resumable_media import DataCorruption
+
+from shared.errors import Problem, TryAgain
+from shared.layout import REPORT_COLUMNS
+from shared.ledger import ENDED, Import, problem_document
+
+PROBLEMS_LIMIT = 10_000
+"""Problems listed one by one in a report; beyond it they are only counted."""
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class RejectedFile:
+    """Writes `….rejected.csv`: the bad rows as they were, each with line, column, code, reason.
+
+    The object appears when it is closed, and only if a row was added. UTF-8 with a byte order
+    mark, so that spreadsheets read it right; the delimiter is that of the file itself.
+    """
+
+    def __init__(
+        self, bucket: storage.Bucket, name: str, *, header: Sequence[str], delimiter: str
+    ) -> None:
+        self.name = name
+        self.rows = 0
+        self._blob = bucket.blob(name, chunk_size=_CHUNK_BYTES)
+        self._header = list(header)
+        self._delimiter = delimiter
+        self._stream: Any = None
+        self._text: io.StringIO = io.StringIO()
+        self._csv: Any = None
+
+    def add(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+        """Write one row with what is wrong with it.
+
+        A row with too few cells is filled up with empty ones; the cells that are too many are
+        joined to the last one, so that the four report columns stand under their names.
+        """
+        if self._csv is None:
+            self._open()
+        width = len(self._header)
+        row = list(cells)
+        if len(row) > width:
+            row = [*row[: width - 1], self._delimiter.join(row[width - 1 :])]
+        row += [""] * (width - len(row))
+        lines = sorted({str(problem.line) for problem in problems if problem.line is not None})
+        self._csv.writerow(
+            [
+                *row,
+                "; ".join(lines),
+                "; ".join(problem.column or "" for problem in problems if problem.column),
+                "; ".join(problem.code for problem in problems),
+                " ".join(problem.message for problem in problems),
+            ]
+        )
+        self.rows += 1
+        if self._text.tell() >= _CHUNK_BYTES:
+            self._flush()
+
+    def close(self) -> str | None:
+        """Finish the object and return its name; None when no row was added.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+        """
+        if self._csv is None:
+            return None
+        self._flush()
+        try:
+            self._stream.close()
+        except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
+            raise TryAgain(f"A report could not be written: {type(error).__name__}") from error
+        return self.name
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        if self._stream is not None and not self._stream.closed:
+            self._stream.terminate()
+
+    def _open(self) -> None:
+        self._stream = self._blob.open("wb", content_type="text/csv; charset=utf-8")
+        self._text.write("\ufeff")
+        self._csv = csv.writer(self._text, delimiter=self._delimiter, lineterminator="\r\n")
+        self._csv.writerow([*self._header, *REPORT_COLUMNS])
+
+    def _flush(self) -> None:
+        try:
+            self._stream.write(self._text.getvalue().encode())
+        except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
+            raise TryAgain(f"A report could not be written: {type(error).__name__}") from error
+        self._text.seek(0)
+        self._text.truncate()
+
+
+class Tally:
+    """Keeps the problems of a file: every one counted by code, the first so many in full."""
+
+    def __init__(self) -> None:
+        self.kept: list[Problem] = []
+        self.counts: Counter[str] = Counter()
+        self._first: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    def add(self, problem: Problem, *, times: int = 1) -> None:
+        """Take note of a problem that occurs `times` times."""
+        self.counts[problem.code] += times
+        if len(self.kept) < PROBLEMS_LIMIT:
+            self.kept.append(problem)
+        key = (problem.code, problem.column)
+        known = self._first.get(key)
+        if known is not None:
+            known["count"] += times
+        elif len(self._first) < PROBLEMS_LIMIT:
+            self._first[key] = {**problem_document(problem), "count": times}
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Take note of several problems."""
+        for problem in problems:
+            self.add(problem)
+
+    def summary(self) -> tuple[dict[str, Any], ...]:
+        """Return one entry a code and column: the first such problem, with its count."""
+        return tuple(self._first.values())
+
+
+def write_report(
+    bucket: storage.Bucket,
+    import_: Import,
+    *,
+    problems: Sequence[Problem],
+    counts: Counter[str] | None = None,
+) -> None:
+    """Write `….report.json`, the verdict on a file, where the import's `reports.report` says.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    name = import_.reports.report
+    if name is None or import_.status not in ENDED:
+        raise ValueError("a report needs an import that has ended and a name")
+    counts = Counter(problem.code for problem in problems) if counts is None else counts
+    rows = import_.rows
+    report = {
+        "file": import_.file,
+        "object": import_.object,
+        "connection": import_.connection,
+        "import": import_.import_id,
+        "generation": str(import_.generation),
+        "type": import_.type,
+        "mode": import_.mode,
+        "exportedAt": import_.exported_at and import_.exported_at.isoformat(),
+        "uploadedAt": import_.uploaded_at.isoformat(),
+        "finishedAt": import_.finished_at and import_.finished_at.isoformat(),
+        "status": import_.status,
+        "statusText": import_.status_text,
+        "rows": {
+            "read": rows.read,
+            "loaded": rows.loaded,
+            "unchanged": rows.unchanged,
+            "rejected": rows.rejected,
+            "orphaned": rows.orphaned,
+        },
+        "error": problem_document(import_.error) if import_.error else None,
+        "rejectedFile": import_.reports.rejected,
+        "problemCounts": dict(sorted(counts.items())),
+        "problems": [problem_document(problem) for problem in problems],
+        "problemsListed": len(problems),
+        "problemsTotal": sum(counts.values()),
+    }
+    text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    try:
+        bucket.blob(name).upload_from_string(
+            text.encode(), content_type="application/json; charset=utf-8", checksum="crc32c"
+        )
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
+        raise TryAgain(f"A report could not be written: {type(error).__name__}") from error
+
+
+def delete_report(bucket: storage.Bucket, name: str) -> None:
+    """Remove a report that an earlier upload of the same name may have left.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    try:
+        bucket.blob(name).delete()
+    except exceptions.NotFound:
+        return
+    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+        raise TryAgain(f"A report could not be removed: {type(error).__name__}") from error

@@ -1,0 +1,462 @@
+"""One attempt at one import: the file is read twice, judged whole, then written and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from shared import wording
+from shared.alerts import FAILED_TODO, raise_alert, resolve_import_alerts
+from shared.customers import KnownCustomers
+from shared.errors import FileRejected, Problem
+from shared.lease import Hold, release_feed
+from shared.ledger import (
+    ENDED_WELL,
+    LOADED,
+    WARNINGS_LIMIT,
+    Import,
+    Progress,
+    Reports,
+    Rows,
+    Status,
+)
+from shared.ledger_store import LedgerTransaction
+from shared.merge import OWN, Incoming, Origin, decide
+from shared.names import ExportFile
+from shared.plan import Plan, Planner
+from shared.reader import Chunk, CsvReader
+from shared.reports import RejectedFile, Tally, delete_report, write_report
+from shared.schemas import Checked, FileType, Row, Rules, file_type
+from shared.services import Services
+from shared.settings import ConnectionSettings
+from shared.source import Source
+from shared.writer import Left, Outcome, Refused, Writer, Written
+
+LOOKED_UP = 200
+"""Orders whose customers are looked up together."""
+
+SAMPLES = 10
+"""Orders without a known customer that the ledger names."""
+
+
+class Run:
+    """One attempt at one import."""
+
+    def __init__(
+        self,
+        import_: Import,
+        named: ExportFile,
+        hold: Hold,
+        services: Services,
+        settings: ConnectionSettings,
+    ) -> None:
+        self.import_ = import_
+        self.named = named
+        self.hold = hold
+        self.services = services
+        self.settings = settings
+        self.type: FileType = file_type(named.type)
+        self.rules = Rules(
+            time_zone=settings.time_zone,
+            blank_means=settings.blank_means,
+            key_column=settings.key_column,
+            email_column=settings.email_column,
+            aliases=settings.aliases,
+            currency=settings.currency,
+        )
+        self.layout = self.type.layout(self.rules)
+        self.tally = Tally()
+        self.read = self.loaded = self.unchanged = self.rejected = self.orphaned = 0
+        self.header: tuple[str, ...] = ()
+        self.rejected_file: RejectedFile | None = None
+
+    # -- the course of an attempt -------------------------------------------------------------
+
+    def carry_out(self) -> Import:
+        source = Source(self.services.bucket, self.import_)
+        self._look_for_same_content()
+        planner, broken = self._examine(source)
+        limit = self.settings.reject_limit
+        if self.rejected > limit * self.read:
+            raise FileRejected(
+                Problem(
+                    code="file.too_many_bad_rows",
+                    message=(
+                        f"{self.rejected:,} of {wording.count(self.read, 'row')} are wrong, "
+                        f"more than the {limit:.0%} that are let pass."
+                    ),
+                )
+            )
+        grouped = self.grouped
+        plan = planner.plan(grouped=grouped)
+        if plan.repeated and not grouped:
+            self.tally.add(
+                Problem(
+                    code="row.duplicate_key",
+                    message=(
+                        f"{wording.count(plan.repeated, 'row')} repeat the key of another row; "
+                        "the row updated last was taken, of equals the later one."
+                    ),
+                ),
+                times=plan.repeated,
+            )
+        refused = self._write(source, plan, broken)
+        if refused:
+            self._report_refused(source, refused)
+        self._count_rows()
+        status: Status = "loaded"
+        if self.import_.mode == "test":
+            status = "checked"
+        elif self.rejected:
+            status = "loaded_with_rejects"
+        return self._end(status)
+
+    def reject(self, problem: Problem) -> Import:
+        """End the import as one whose file cannot be used."""
+        self.loaded = self.unchanged = self.orphaned = 0
+        if problem.code != "file.too_many_bad_rows":
+            # What has been seen up to the fault says nothing about the file.
+            self.read = self.rejected = 0
+            self.abandon()
+            self.rejected_file = None
+        return self._end("rejected", error=problem)
+
+    def abandon(self) -> None:
+        """Leave no half-written report behind."""
+        if self.rejected_file is not None:
+            self.rejected_file.abandon()
+
+    # -- first reading: is the file good, and which rows count? -------------------------------
+
+    def _examine(self, source: Source) -> tuple[Planner, set[str]]:
+        """Check every row. Returns the plan to be, and the keys of grouped rows that are bad."""
+        planner = Planner()
+        broken: set[str] = set()
+        for chunk, checked, cells in self._chunks(source, share=(0, 50), first=True):
+            planner.see(checked.rows)
+            self.read += len(chunk.lines) + len(chunk.bad)
+            self.rejected += len(checked.rejected) + len(chunk.bad)
+            self.tally.extend(checked.warnings)
+            bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
+                (one.line, one.cells, (one.problem,)) for one in chunk.bad
+            ]
+            places = {ordinal: place for place, ordinal in enumerate(chunk.ordinals)}
+            for one in checked.rejected:
+                cut = [column[places[one.ordinal]] for column in cells.values()]
+                bad.append((one.line, cut, one.problems))
+                if self.grouped:
+                    key = self.type.raw_key(cells, places[one.ordinal])
+                    if key:
+                        broken.add(key)
+            for _, row, problems in sorted(bad, key=lambda one: one[0]):
+                self._reject_row(row, problems)
+            self._count_rows()
+        return planner, broken
+
+    def _chunks(
+        self, source: Source, *, share: tuple[int, int], first: bool = False
+    ) -> Iterator[tuple[Chunk, Checked, Mapping[str, Sequence[str]]]]:
+        """Read the file; `share` is the part of the whole work, in percent, that this is."""
+        with source.open() as stream:
+            reader = CsvReader(stream, self.layout, size=self.import_.size)
+            header = reader.header
+            checker = self.type.checker(header, self.rules)
+            if first:
+                self.header = tuple(header.names)
+                self.grouped = self.type.grouped(header)
+                self.rejected_file = RejectedFile(
+                    self.services.bucket,
+                    self.named.rejected_csv,
+                    header=header.names,
+                    delimiter=reader.delimiter,
+                )
+                self._compare_header()
+            for chunk in reader.chunks():
+                self.hold.check()
+                cells = {name: chunk.frame[name].tolist() for name in header.canonical}
+                yield chunk, checker.check(cells, chunk.lines, chunk.ordinals), cells
+                low, high = share
+                done = min(1.0, reader.bytes_read / max(1, self.import_.size))
+                self.hold.progress = Progress(
+                    bytes_read=reader.bytes_read, percent=round(low + (high - low) * done)
+                )
+            if first:
+                self.tally.extend(reader.warnings)
+
+    def _compare_header(self) -> None:
+        feed = self.services.ledger.transact(
+            lambda ledger: ledger.feed(self.import_.connection, self.named.type)
+        )
+        before, now = set(feed.header), set(self.header)
+        if feed.header and before != now:
+            gone, new = sorted(before - now), sorted(now - before)
+            changes = [
+                *([f"gone: {', '.join(gone)}"] if gone else []),
+                *([f"new: {', '.join(new)}"] if new else []),
+            ]
+            self.tally.add(
+                Problem(
+                    code="header.changed",
+                    message=f"Other columns than in {feed.latest}: {'; '.join(changes)}.",
+                    line=1,
+                )
+            )
+
+    def _look_for_same_content(self) -> None:
+        import_ = self.import_
+        for other in self.services.ledger.find(import_.connection, crc32c=import_.crc32c):
+            if (
+                other.status in LOADED
+                and (other.size, other.type, other.mode)
+                == (import_.size, import_.type, import_.mode)
+                and other.import_id != import_.import_id
+            ):
+                self.tally.add(
+                    Problem(
+                        code="file.same_content",
+                        message=f"The file holds the same bytes as {other.import_id}.",
+                    )
+                )
+                return
+
+    # -- second reading: write what counts ----------------------------------------------------
+
+    def _write(self, source: Source, plan: Plan, broken: set[str]) -> dict[int, Problem]:
+        """Write every document. Returns line -> problem of the rows that Firestore refused."""
+        import_ = self.import_
+        origin = Origin(
+            import_id=import_.import_id,
+            exported_at=self.named.exported_at,
+            generation=import_.generation,
+            replay=import_.replay,
+        )
+        create_only = import_.mode == "bulk"
+        keepable = self.type.keepable(self.rules)
+        refused: dict[int, Problem] = {}
+        orders = _Orphans(self) if self.named.type == "orders" else None
+
+        def settled(incoming: Incoming, outcome: Outcome) -> None:
+            rows = len(incoming.rows)
+            match outcome:
+                case Written():
+                    self.loaded += rows
+                case Left(reason) if reason == OWN:
+                    self.loaded += rows
+                case Left():
+                    self.unchanged += rows
+                case Refused(problem):
+                    self.rejected += rows
+                    for row in incoming.rows:
+                        refused[row.line] = replace(problem, line=row.line)
+
+        if import_.mode == "test":
+            for incoming in self._documents(source, plan, broken):
+                self.unchanged += len(incoming.rows)
+            return refused
+        with Writer[Incoming](
+            self.services.documents,
+            f"connections/{import_.connection}/{self.type.collection}",
+            decide=partial(decide, origin=origin, keepable=keepable, create_only=create_only),
+            mask=("source", *sorted(keepable)),
+            on_result=settled,
+            guard=self.hold.check,
+            create_only=create_only,
+        ) as writer:
+            for incoming in self._documents(source, plan, broken):
+                if orders is not None:
+                    orders.see(incoming)
+                writer.add(incoming.key, incoming)
+                self._count_rows()
+        if orders is not None:
+            orders.finish()
+        return refused
+
+    def _documents(self, source: Source, plan: Plan, broken: set[str]) -> Iterator[Incoming]:
+        """Yield what the file says about each document, once."""
+        span = 50 / plan.partitions
+        for part in range(plan.partitions):
+            open_rows: dict[str, list[Row]] = {}
+            share = (round(50 + part * span), round(50 + (part + 1) * span))
+            for chunk, checked, cells in self._chunks(source, share=share):
+                places = {ordinal: place for place, ordinal in enumerate(chunk.ordinals)}
+                for row in checked.rows:
+                    if plan.partition(row.key) != part:
+                        continue
+                    if not self.grouped:
+                        if plan.counts(row.ordinal):
+                            yield self._incoming([row])
+                        else:
+                            self.unchanged += 1
+                        continue
+                    if row.key in broken:
+                        place = places[row.ordinal]
+                        again = [column[place] for column in cells.values()]
+                        self._repeat_row(again, row.line)
+                    open_rows.setdefault(row.key, []).append(row)
+                    if plan.counts(row.ordinal):
+                        yield self._incoming(open_rows.pop(row.key))
+
+    def _incoming(self, rows: list[Row]) -> Incoming:
+        content, problems = self.type.document(rows)
+        self.tally.extend(problems)
+        if self.import_.mode == "bulk":
+            content = {name: content[name] for name in content if name not in self.type.consent}
+        last = rows[-1]
+        return Incoming(
+            key=last.key,
+            content=content,
+            keep=last.blank & self.type.keepable(self.rules),
+            line=last.line,
+            rows=tuple(rows),
+        )
+
+    def _report_refused(self, source: Source, refused: Mapping[int, Problem]) -> None:
+        """Read the file once more for the rows that Firestore would not take."""
+        for chunk, _, cells in self._chunks(source, share=(100, 100)):
+            for place, line in enumerate(chunk.lines):
+                if line in refused:
+                    row = [column[place] for column in cells.values()]
+                    self._reject_row(row, (refused[line],))
+
+    # -- accounts -----------------------------------------------------------------------------
+
+    def _reject_row(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+        self.tally.extend(problems)
+        if self.rejected_file is not None:
+            self.rejected_file.add(cells, problems)
+
+    def _repeat_row(self, cells: Sequence[str], line: int) -> None:
+        """Put a good line of an order beside its bad ones, so that the order can be sent whole."""
+        if self.rejected_file is not None:
+            problem = Problem(
+                code="order.other_line_rejected",
+                message="Nothing is wrong with this line: it keeps the order whole.",
+                line=line,
+            )
+            self.rejected_file.add(cells, (problem,))
+
+    def _count_rows(self) -> None:
+        self.hold.rows = Rows(
+            read=self.read,
+            loaded=self.loaded,
+            unchanged=self.unchanged,
+            rejected=self.rejected,
+            orphaned=self.orphaned,
+        )
+
+    def _end(self, status: Status, *, error: Problem | None = None) -> Import:
+        self._count_rows()
+        if status not in ("rejected", "failed"):
+            rows = self.hold.rows
+            if rows.read != rows.loaded + rows.unchanged + rows.rejected:
+                raise RuntimeError(f"rows are unaccounted for: {rows}")
+        return end(
+            self.import_,
+            self.hold,
+            self.services,
+            status,
+            named=self.named,
+            error=error,
+            header=self.header,
+            tally=self.tally,
+            rejected_file=self.rejected_file,
+        )
+
+
+class _Orphans:
+    """Counts the orders whose customer is not in Firestore and names the first few."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._known = KnownCustomers(run.services.documents, run.import_.connection)
+        self._pending: list[Incoming] = []
+        self._sample: list[str] = []
+
+    def see(self, order: Incoming) -> None:
+        self._pending.append(order)
+        if len(self._pending) >= LOOKED_UP:
+            self._look_up()
+
+    def finish(self) -> None:
+        self._look_up()
+        if self._run.orphaned:
+            self._run.tally.add(
+                Problem(
+                    code="order.customer_unknown",
+                    message=(
+                        f"{wording.count(self._run.orphaned, 'order')} loaded whose customer is "
+                        f"not in Firestore, among them {', '.join(self._sample)}."
+                    ),
+                ),
+                times=self._run.orphaned,
+            )
+
+    def _look_up(self) -> None:
+        people = {order.content["personId"] for order in self._pending}
+        missing = self._known.missing(people)
+        for order in self._pending:
+            if order.content["personId"] in missing:
+                self._run.orphaned += 1
+                if len(self._sample) < SAMPLES:
+                    self._sample.append(order.key)
+        self._pending.clear()
+
+
+def end(
+    import_: Import,
+    hold: Hold,
+    services: Services,
+    status: Status,
+    *,
+    named: ExportFile,
+    error: Problem | None = None,
+    header: tuple[str, ...] = (),
+    tally: Tally | None = None,
+    rejected_file: RejectedFile | None = None,
+) -> Import:
+    """Write the reports, then the last entry of the ledger."""
+    tally = tally or Tally()
+    now = services.now()
+    if error is not None:
+        tally.add(error)
+    rejected = rejected_file.close() if rejected_file is not None else None
+    if rejected is None:
+        delete_report(services.bucket, named.rejected_csv)
+    reports = Reports(rejected=rejected, report=named.report_json)
+    text = (
+        wording.rejected(error)
+        if error is not None
+        else wording.ended(hold.rows, checked=status == "checked")
+    )
+    warnings = (*import_.warnings, *tally.summary())
+
+    def finished(current: Import) -> Import:
+        return current.end(
+            status,
+            now=now,
+            text=text,
+            keep=services.deployment.ledger_retention,
+            rows=hold.rows,
+            progress=Progress(bytes_read=current.size, percent=100)
+            if error is None
+            else hold.progress,
+            warnings=warnings[:WARNINGS_LIMIT],
+            error=error,
+            reports=reports,
+            replay=False,
+        )
+
+    def change(ledger: LedgerTransaction, current: Import) -> Import:
+        ended = finished(current)
+        feed = release_feed(ledger, current)
+        if status in ENDED_WELL:
+            resolve_import_alerts(ledger, current, now=now)
+        elif status == "failed":
+            raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
+        if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
+            ledger.put_feed(replace(feed, latest=current.import_id, header=header))
+        return ended
+
+    write_report(services.bucket, finished(hold.import_), problems=tally.kept, counts=tally.counts)
+    return hold.change(change)

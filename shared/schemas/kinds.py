@@ -1,0 +1,461 @@
+"""How a cell is read: what each kind of value looks like in a file and becomes in a document.
+
+A kind gets a cell that is trimmed and not blank. It answers with a value that Firestore can hold,
+or raises a `PydanticCustomError` whose type is a code of `shared.codes` and whose message says what
+the cell looks like and never what is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import PlainValidator
+from pydantic_core import PydanticCustomError
+
+INT64_MAX = 2**63 - 1
+"""The largest integer that Firestore holds."""
+
+YEARS = range(1900, 2101)
+"""Years that can be meant; what lies outside is a placeholder or a slip."""
+
+_LONGEST_NUMBER = 40
+_REMEMBERED = 32_768
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Kind:
+    """One kind of cell."""
+
+    name: str
+    """A word or two, as docs/formats.md has it."""
+    form: str
+    """What is accepted, in the words of docs/formats.md."""
+    type: Any
+    """What the value is in Python."""
+    examples: tuple[tuple[str, Any], ...]
+    """Accepted cells and what becomes of them; times as in Australia/Sydney."""
+    read: Callable[[str], Any] | None = None
+    """Reads a cell; None where the text is the value."""
+    read_in_zone: Callable[[str, ZoneInfo], Any] | None = None
+    """Reads a cell whose meaning hangs on the connection's time zone; stands in for `read`."""
+    blanks: frozenset[str] = frozenset()
+    """Texts that mean as little as a blank cell."""
+    identifies: bool = False
+    """Whether the value names a document, so that nothing can be done without it."""
+
+    def reader(self, zone: ZoneInfo) -> Callable[[str], Any]:
+        """Return the function that reads one cell in a connection with this time zone."""
+        in_zone = self.read_in_zone
+        if in_zone is not None:
+            return lambda text: in_zone(text, zone)
+        return self.read or str
+
+    def annotation(self, zone: ZoneInfo) -> Any:
+        """Return the type for a field of a pydantic model."""
+        if self.read is None and self.read_in_zone is None:
+            return self.type
+        return Annotated[self.type, PlainValidator(self.reader(zone))]
+
+
+# -- keys -------------------------------------------------------------------------------------
+
+_ID_LIMIT_BYTES = 1500
+_RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
+_SHORTENED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{1,3}")
+
+
+def _read_person_id(text: str) -> str:
+    if text.isascii() and text.isdigit() and len(text) <= 22:
+        return text
+    if _SHORTENED.fullmatch(text):
+        what = "it looks like a number that a spreadsheet has shortened"
+    elif re.fullmatch(r"[0-9]+[.,][0-9]*", text):
+        what = "it holds decimals, as if a spreadsheet had taken it for a number"
+    elif text.isascii() and text.isdigit():
+        what = f"it has {len(text)} digits"
+    else:
+        what = "it holds something other than digits"
+    raise PydanticCustomError("row.bad_key", f"The key is not a number of 1 to 22 digits: {what}.")
+
+
+def _read_document_id(text: str) -> str:
+    # https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+    if "/" in text:
+        what = "it holds a slash"
+    elif text in (".", ".."):
+        what = "it is nothing but dots"
+    elif _RESERVED_ID.fullmatch(text):
+        what = "it begins and ends with two underscores"
+    elif len(text) * 4 > _ID_LIMIT_BYTES and len(text.encode()) > _ID_LIMIT_BYTES:
+        what = f"it is longer than {_ID_LIMIT_BYTES} bytes"
+    elif _SHORTENED.fullmatch(text):
+        # Several keys come out of a spreadsheet as the same one: loading it would merge them.
+        what = "it looks like a number that a spreadsheet has shortened"
+    else:
+        return text
+    raise PydanticCustomError("row.bad_key", f"The key cannot name a document: {what}.")
+
+
+# -- texts ------------------------------------------------------------------------------------
+
+_EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(?:\.[^@\s,;<>.]+)+")
+
+
+def _read_email(text: str) -> str:
+    if _EMAIL.fullmatch(text):
+        return text
+    signs = text.count("@")
+    if signs == 0:
+        what = "it has no @"
+    elif re.search(r"[,;<>]", text) or signs > 1:
+        what = "it holds more than one address, or more than an address"
+    elif re.search(r"\s", text):
+        what = "it holds a blank"
+    else:
+        what = "a part before or after the @ is missing"
+    raise PydanticCustomError("row.bad_email", f"The cell is not an e-mail address: {what}.")
+
+
+def _read_currency(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z]{3}", text):
+        return text.upper()
+    raise PydanticCustomError(
+        "row.bad_currency", "The cell is not a currency of three letters such as AUD."
+    )
+
+
+# -- flags ------------------------------------------------------------------------------------
+
+_FLAGS = {
+    **dict.fromkeys(("yes", "y", "true", "1"), True),
+    **dict.fromkeys(("no", "n", "false", "0"), False),
+}
+
+
+def _read_flag(text: str) -> bool:
+    flag = _FLAGS.get(text.lower())
+    if flag is None:
+        raise PydanticCustomError("row.bad_flag", "The cell is neither Yes nor No.")
+    return flag
+
+
+def _read_consent(text: str) -> bool:
+    private = _FLAGS.get(text.lower())
+    if private is None:
+        raise PydanticCustomError(
+            "row.consent_unknown",
+            "The consent is neither Yes nor No: nobody is subscribed by it, and the stored "
+            "consent stays as it is.",
+        )
+    return not private
+
+
+# -- dates and times --------------------------------------------------------------------------
+
+_DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
+    r"(?:[.,][0-9]+)?(?:(Z)|([+-])([0-9]{2}):?([0-9]{2}))?"
+)
+_FOREIGN_DATES = (
+    (re.compile(r"[0-9]{4}[/.][0-9]{1,2}[/.][0-9]{1,2}"), "it is not written with dashes"),
+    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"), "month and day need two digits each"),
+    (re.compile(r"[0-9]{8}"), "it looks like YYYYMMDD without dashes"),
+    (re.compile(r"[0-9]{4,6}(?:\.[0-9]+)?"), "it looks like the day number of a spreadsheet"),
+    (re.compile(r"[0-9]{1,2}[-/. ][A-Za-z]{3,9}[-/. ][0-9]{2,4}"), "it looks like DD-MON-YYYY"),
+    (re.compile(r"[0-9]{1,2}([-/.])[0-9]{1,2}\1[0-9]{2}"), "its year has two digits"),
+    (re.compile(r"#+"), "a spreadsheet has put # in place of it"),
+)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_date(text: str) -> str:
+    match = _DATE.fullmatch(text)
+    if match and _is_day(match[1]):
+        return match[1]
+    if match is None and _TIME.fullmatch(text):
+        what = "it holds a time of day"
+    else:
+        what = _describe_date(text)
+    raise PydanticCustomError("row.bad_date", f"The cell is not a date as YYYY-MM-DD: {what}.")
+
+
+def _read_time(text: str, zone: ZoneInfo) -> datetime:
+    """Read a time of the connection's zone. Of an hour that comes twice, the first is meant."""
+    match = _TIME.fullmatch(text)
+    what = ""
+    if match and _is_day(match[1]):
+        try:
+            moment = datetime.fromisoformat(f"{match[1]}T{match[2]}")
+        except ValueError:
+            what = "there is no such time of day"
+        else:
+            if match[3]:
+                return moment.replace(tzinfo=UTC)
+            if not match[4]:
+                return moment.replace(tzinfo=zone).astimezone(UTC)
+            offset = timedelta(hours=int(match[5]), minutes=int(match[6]))
+            if offset <= timedelta(hours=18) and int(match[6]) < 60:
+                offset = -offset if match[4] == "-" else offset
+                return moment.replace(tzinfo=timezone(offset)).astimezone(UTC)
+            what = "there is no such offset from UTC"
+    if not what and _DATE.fullmatch(text) and "T" not in text and " " not in text:
+        what = "it holds no time of day"
+    raise PydanticCustomError(
+        "row.bad_time",
+        f"The cell is not a time as YYYY-MM-DDTHH:MM:SS: {what or _describe_date(text)}.",
+    )
+
+
+def _read_date_or_time(text: str, zone: ZoneInfo) -> str | datetime:
+    match = _TIME.fullmatch(text)
+    # Apparel21 writes 00:00:00 for a day without a time (Retail API Guide 2025.1, p. 155).
+    if match and match[2] == "00:00:00" and _is_day(match[1]):
+        return match[1]
+    return _read_time(text, zone) if match else _read_date(text)
+
+
+def _is_day(text: str) -> bool:
+    """Whether YYYY-MM-DD is a day of the calendar, in a year that can be meant."""
+    try:
+        return date.fromisoformat(text).year in YEARS
+    except ValueError:
+        return False
+
+
+def _describe_date(text: str) -> str:
+    """Say what stands where a date should, without repeating it."""
+    day = re.split(r"[T ](?=[0-9]{1,2}:)", text, maxsplit=1)[0].strip()
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day):
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            return "there is no such day"
+        if not _is_day(day):
+            return f"its year is not between {YEARS[0]} and {YEARS[-1]}"
+        return "what follows the day cannot be read"
+    if match := re.fullmatch(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2[0-9]{4}", day):
+        first, second = int(match[1]), int(match[3])
+        if second > 12 >= first:
+            return "it looks like MM/DD/YYYY"
+        return "it looks like DD/MM/YYYY" if first > 12 else "it looks like DD/MM or MM/DD/YYYY"
+    for form, what in _FOREIGN_DATES:
+        if form.fullmatch(day):
+            return what
+    return "it is something else"
+
+
+# -- numbers ----------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(?:\.([0-9]*))?")
+_MISWRITTEN_NUMBERS = (
+    (re.compile(r"[+-]?[0-9.,]+[eE][+-]?[0-9]+"), "it is in the short form of a spreadsheet"),
+    (re.compile(r"#+"), "a spreadsheet has put # in place of it"),
+    (re.compile(r".*[$€£¥].*", re.DOTALL), "it holds a currency sign"),
+    (re.compile(r"\([0-9.,]+\)|[0-9.,]+-"), "its minus sign does not stand in front"),
+    (re.compile(r"[+-]?[0-9.]*,[0-9]*"), "it holds a comma where a decimal point is expected"),
+    (re.compile(r"[+-]?[0-9]+(?:[ '\u00a0\u202f][0-9]+)+.*"), "it holds blanks between digits"),
+)
+
+
+def _parts(text: str, code: str, wanted: str) -> tuple[bool, str, str]:
+    """Split a number into (is negative, whole digits, decimals without trailing zeros)."""
+    match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
+    if match is None or not (match[2] or match[3]):
+        raise PydanticCustomError(code, f"The cell is not {wanted}: {_describe_number(text)}.")
+    whole = (match[2] or "0").replace(",", "")
+    return match[1] == "-", whole, (match[3] or "").rstrip("0")
+
+
+def _describe_number(text: str) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        return "it is too long for a number"
+    for form, what in _MISWRITTEN_NUMBERS:
+        if form.fullmatch(text):
+            return what
+    return "it holds letters or other signs"
+
+
+def _within(number: int, code: str, wanted: str) -> int:
+    if abs(number) > INT64_MAX:
+        raise PydanticCustomError(code, f"The cell is not {wanted}: it is too large.")
+    return number
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_money(text: str) -> int:
+    code, wanted = "row.bad_amount", "an amount of money such as 1234.50"
+    negative, whole, decimals = _parts(text, code, wanted)
+    if len(decimals) > 2:
+        raise PydanticCustomError(code, f"The cell is not {wanted}: it has parts of a cent.")
+    cents = int(whole) * 100 + int(decimals.ljust(2, "0"))
+    return _within(-cents if negative else cents, code, wanted)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_decimal(text: str) -> int | float:
+    code, wanted = "row.bad_number", "a number such as 2 or -1.5"
+    negative, whole, decimals = _parts(text, code, wanted)
+    number = _within(-int(whole) if negative else int(whole), code, wanted)
+    return float(f"{'-' if negative else ''}{whole}.{decimals}") if decimals else number
+
+
+def _read_percent(text: str) -> int | float:
+    return _read_decimal(text.removesuffix("%").rstrip() or text)
+
+
+def _read_whole(text: str) -> int:
+    code, wanted = "row.bad_number", "a whole number"
+    negative, whole, decimals = _parts(text, code, wanted)
+    if decimals:
+        raise PydanticCustomError(code, f"The cell is not {wanted}: it has decimals.")
+    return _within(-int(whole) if negative else int(whole), code, wanted)
+
+
+def round_cents(cents: Decimal) -> int:
+    """Round to whole cents, half a cent away from zero."""
+    return int(cents.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+# -- the kinds --------------------------------------------------------------------------------
+
+PERSON_ID = Kind(
+    name="person id",
+    form="1 to 22 digits",
+    type=str,
+    read=_read_person_id,
+    identifies=True,
+    examples=(("65432", "65432"), ("0065432", "0065432")),
+)
+DOCUMENT_ID = Kind(
+    name="key",
+    form="text without a slash, kept letter by letter",
+    type=str,
+    read=_read_document_id,
+    identifies=True,
+    examples=(("D55500000135", "D55500000135"),),
+)
+TEXT = Kind(
+    name="text",
+    form="text; line breaks are part of it",
+    type=str,
+    examples=(("O'CONNELL ST", "O'CONNELL ST"),),
+)
+CODE = Kind(
+    name="code",
+    form="text, kept letter by letter: leading zeros stay",
+    type=str,
+    examples=(("0800", "0800"), ("+61491570006", "+61491570006")),
+)
+DASHED = Kind(
+    name="code or dash",
+    form="text, kept letter by letter; a single - means none",
+    type=str,
+    blanks=frozenset({"-"}),
+    examples=(("NVY", "NVY"),),
+)
+EMAIL = Kind(
+    name="e-mail",
+    form="one e-mail address",
+    type=str,
+    read=_read_email,
+    examples=(("jo.smith@example.com", "jo.smith@example.com"),),
+)
+CURRENCY = Kind(
+    name="currency",
+    form="three letters (ISO 4217)",
+    type=str,
+    read=_read_currency,
+    examples=(("AUD", "AUD"), ("nzd", "NZD")),
+)
+YES_NO = Kind(
+    name="yes or no",
+    form="Yes or No; also Y/N, True/False, 1/0, in any case",
+    type=bool,
+    read=_read_flag,
+    examples=(("Yes", True), ("n", False), ("TRUE", True), ("0", False)),
+)
+CONSENT = Kind(
+    name="consent",
+    form="Yes = unsubscribed, No = subscribed; also Y/N, True/False, 1/0, in any case",
+    type=bool,
+    read=_read_consent,
+    examples=(("Yes", False), ("No", True)),
+)
+DATE = Kind(
+    name="date",
+    form="YYYY-MM-DD",
+    type=str,
+    read=_read_date,
+    examples=(("1990-04-24", "1990-04-24"), ("1990-04-24 00:00:00", "1990-04-24")),
+)
+TIME = Kind(
+    name="time",
+    form="YYYY-MM-DDTHH:MM:SS in the connection's time zone; or with Z or an offset",
+    type=datetime,
+    read_in_zone=_read_time,
+    examples=(
+        ("2023-04-24T20:12:30", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
+        ("2023-04-24 20:12:30.5", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
+        ("2023-04-24T20:12:30Z", datetime(2023, 4, 24, 20, 12, 30, tzinfo=UTC)),
+        ("2023-04-24T20:12:30+12:00", datetime(2023, 4, 24, 8, 12, 30, tzinfo=UTC)),
+    ),
+)
+DATE_OR_TIME = Kind(
+    name="date or time",
+    form="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS; a time of 00:00:00 counts as none",
+    type=str | datetime,
+    read_in_zone=_read_date_or_time,
+    examples=(
+        ("2023-04-24", "2023-04-24"),
+        ("2023-04-24T00:00:00", "2023-04-24"),
+        ("2023-04-24T20:12:30", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
+    ),
+)
+MONEY = Kind(
+    name="money",
+    form="decimal point, at most two decimals; stored as whole cents",
+    type=int,
+    read=_read_money,
+    examples=(
+        ("12.30", 1230),
+        (".5", 50),
+        ("-12.00", -1200),
+        ("1,234.50", 123450),
+        ("12.3400", 1234),
+    ),
+)
+DECIMAL = Kind(
+    name="number",
+    form="number with a decimal point; negative for a return",
+    type=int | float,
+    read=_read_decimal,
+    examples=(("2", 2), ("-1.00", -1), ("0.75", 0.75)),
+)
+PERCENT = Kind(
+    name="percent",
+    form="number; 12.5 is 12.5 %",
+    type=int | float,
+    read=_read_percent,
+    examples=(("10", 10), ("12.5", 12.5), ("10 %", 10)),
+)
+WHOLE = Kind(
+    name="whole number",
+    form="number without decimals",
+    type=int,
+    read=_read_whole,
+    examples=(("120", 120), ("1,200.00", 1200)),
+)
+
+KINDS = (
+    *(PERSON_ID, DOCUMENT_ID, TEXT, CODE, DASHED, EMAIL, CURRENCY, YES_NO, CONSENT),
+    *(DATE, TIME, DATE_OR_TIME, MONEY, DECIMAL, PERCENT, WHOLE),
+)
+"""Every kind, in the order of docs/formats.md."""

@@ -1,0 +1,353 @@
+"""What becomes of the rows of a file: checked ones with values, refused ones with reasons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import repeat
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from shared.errors import Problem
+from shared.layout import Header
+from shared.schemas.columns import Column
+from shared.schemas.kinds import CONSENT, Kind
+
+ROW_LIMIT_BYTES = 900_000
+"""UTF-8 bytes in the cells of a row, at most: Firestore takes documents of 1 MiB in all."""
+
+EXTRA = "extra"
+"""Where the columns that no table knows are kept, by their own names."""
+
+_NAME_LIMIT_BYTES = 1500
+_RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
+_PATTERNS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a connection's settings say about reading its files."""
+
+    time_zone: ZoneInfo
+    """Zone of times that carry none."""
+    blank_means: Literal["clear", "keep"] = "clear"
+    """What a blank cell does to the stored field."""
+    key_column: str | None = None
+    """The retailer's own name of the column with the customer's key, in place of PERIDX."""
+    email_column: str | None = None
+    """The retailer's own name of the column with the e-mail address, in place of EMAIL."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Own column name -> published one."""
+    currency: str | None = None
+    """Currency of orders that name none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that passed."""
+
+    line: int
+    """Line of the file where it begins."""
+    ordinal: int
+    """Its place among all rows of the file, from 0."""
+    key: str
+    """The id of its document."""
+    values: dict[str, Any]
+    """Column name -> value, of the columns that have one; unknown columns are under `extra`."""
+    last_updated: datetime | None
+    """When the record was last changed in the ERP, where the type has such a column."""
+    blank: frozenset[str]
+    """Paths of the document's fields that the row leaves open: the cell is blank or unusable.
+
+    Only of columns that the file has, but for consent: where its column is missing, it is open.
+    Fields of items are never in it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblems:
+    """A row that is refused, with everything that is wrong with it."""
+
+    line: int
+    ordinal: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(slots=True)
+class Checked:
+    """The outcome of checking some rows, each list in file order."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[RowProblems] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    """What is worth saying about rows that passed, and once about the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A column of the table in one particular file."""
+
+    column: Column
+    kind: Kind
+    place: int
+    """Its place in the header."""
+
+    @property
+    def limit(self) -> int | None:
+        """Characters above which a text is too long; a retailer's own key has no such limit."""
+        return self.column.max_length if self.kind is self.column.kind else None
+
+
+def build_model(name: str, sources: Sequence[Source], zone: ZoneInfo) -> type[BaseModel]:
+    """Return the pydantic model of a row: a field a column, None where the cell was blank."""
+    fields: dict[str, Any] = {
+        source.column.name: (
+            (source.kind.annotation(zone), ...)
+            if source.column.needed
+            else (source.kind.annotation(zone) | None, None)
+        )
+        for source in sources
+    }
+    model: type[BaseModel] = create_model(
+        name, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields
+    )
+    return model
+
+
+class Checker:
+    """Checks the rows of one file, some at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        header: Header,
+        columns: Sequence[Column],
+        sources: Sequence[Source],
+        one_of: tuple[tuple[str, ...], ...],
+        rules: Rules,
+    ) -> None:
+        """Prepare to check.
+
+        Args:
+            name: what to call the model.
+            header: the file's header.
+            columns: the table of the type.
+            sources: those of its columns that the file has, in the order of the table. All other
+                columns of the file are unknown ones.
+            one_of: groups of columns; a row needs a value in one column of each.
+            rules: what the connection's settings say.
+        """
+        self.model = build_model(name, sources, rules.time_zone)
+        """The pydantic model of a row."""
+        self._validate = self.model.__pydantic_validator__.validate_python
+        self._header = header
+        self._sources = tuple(sources)
+        self._names = tuple(source.column.name for source in sources)
+        self._own = {source.column.name: header.names[source.place] for source in sources}
+        self._identifies = {s.column.name for s in sources if s.kind.identifies}
+        self._needed = {source.column.name for source in sources if source.column.needed}
+        self._key = next(source.column.name for source in sources if source.column.key)
+        self._recency = next((s.column.name for s in sources if s.column.recency), "")
+        self._consents = tuple(s.column.name for s in sources if s.kind is CONSENT)
+        self._one_of = one_of
+        self._others = tuple((c.name, c.falls_back_to) for c in columns if c.falls_back_to)
+        self._defaults = tuple(
+            (column.name, value)
+            for column in columns
+            if column.setting and (value := getattr(rules, column.setting)) is not None
+        )
+        self._fields = {s.column.name: s.column.field for s in sources if s.column.part != "item"}
+        self._always_open = {
+            column.field
+            for column in columns
+            if column.kind is CONSENT and column.name not in self._own
+        }
+        self._open: dict[tuple[str, ...], frozenset[str]] = {}
+        self._said: list[Problem] = []
+        extra: list[int] = []
+        known = {source.place for source in sources}
+        for place, own in enumerate(header.names):
+            if place in known:
+                continue
+            if why := _why_unusable(own):
+                self._said.append(
+                    Problem(
+                        code="header.unusable_name",
+                        message=f"Column {place + 1} is not kept: {why}.",
+                        line=1,
+                    )
+                )
+            else:
+                extra.append(place)
+        self._extra = tuple(extra)
+        self._extra_names = tuple(header.names[place] for place in extra)
+
+    def check(
+        self, columns: Mapping[str, Sequence[str]], lines: Sequence[int], ordinals: Sequence[int]
+    ) -> Checked:
+        """Check rows given as columns of equal length, by the header's canonical names.
+
+        Every row comes out once, in `rows` or in `rejected`. What concerns the header is among
+        the warnings of the first call.
+        """
+        canonical = self._header.canonical
+        cells = [
+            _trim(columns[canonical[source.place]], source.kind.blanks) for source in self._sources
+        ]
+        extra = [_trim(columns[canonical[place]]) for place in self._extra]
+        longest = [max(map(len, column), default=0) for column in (*cells, *extra)]
+        may_be_large = 4 * sum(longest) > ROW_LIMIT_BYTES
+        limits = [
+            (source.column.name, source.limit)
+            for source, length in zip(self._sources, longest, strict=False)
+            if source.limit is not None and length > source.limit
+        ]
+
+        checked = Checked(warnings=self._said)
+        self._said = []
+        extra_rows: Iterable[tuple[str, ...]] = (
+            zip(*extra, strict=True) if extra else repeat((), len(lines))
+        )
+        for line, ordinal, row, extra_row in zip(
+            lines, ordinals, zip(*cells, strict=True), extra_rows, strict=True
+        ):
+            raw = {name: cell for name, cell in zip(self._names, row, strict=True) if cell}
+            values, problems = self._read(raw, line)
+            fatal = self._missing_of_groups(values, line) if values is not None else []
+            if may_be_large:
+                fatal += _too_large((*row, *extra_row), line)
+            if values is None or fatal:
+                checked.rejected.append(RowProblems(line, ordinal, (*fatal, *problems)))
+                continue
+            blank = self._left_open(values)
+            for name, limit in limits:
+                problems += self._too_long(name, limit, raw, values, line)
+            for name in self._consents:
+                if name not in raw:
+                    problems.append(self._no_consent(name, line))
+            checked.warnings += problems
+            self._stand_in(values, raw)
+            if extra_row and (
+                kept := {
+                    name: cell
+                    for name, cell in zip(self._extra_names, extra_row, strict=True)
+                    if cell
+                }
+            ):
+                values[EXTRA] = kept
+            checked.rows.append(
+                Row(line, ordinal, values[self._key], values, values.get(self._recency), blank)
+            )
+        return checked
+
+    def _read(
+        self, raw: Mapping[str, str], line: int
+    ) -> tuple[dict[str, Any] | None, list[Problem]]:
+        """Return the values of a row, None where it cannot be used, and what is wrong with it."""
+        try:
+            found = self._validate(raw).__dict__
+        except ValidationError as error:
+            return self._read_rest(raw, error, line)
+        return {name: value for name, value in found.items() if value is not None}, []
+
+    def _read_rest(
+        self, raw: Mapping[str, str], error: ValidationError, line: int
+    ) -> tuple[dict[str, Any] | None, list[Problem]]:
+        """Read what is left of a row when its bad cells are taken out."""
+        fatal: list[Problem] = []
+        problems: list[Problem] = []
+        bad: set[str] = set()
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            name = str(fault["loc"][0])
+            code, message = fault["type"], fault["msg"]
+            if code == "missing":
+                code = "row.missing_key" if name in self._identifies else "row.missing_value"
+                message = "The cell is blank, but the row cannot be loaded without it."
+            bad.add(name)
+            (fatal if name in self._needed else problems).append(
+                Problem(code=code, message=message, line=line, column=self._own[name])
+            )
+        if fatal:
+            return None, fatal + problems
+        rest, _ = self._read({name: raw[name] for name in raw if name not in bad}, line)
+        return rest, problems
+
+    def _missing_of_groups(self, values: Mapping[str, Any], line: int) -> list[Problem]:
+        return [
+            Problem(
+                code="row.missing_value",
+                message=f"The row needs a value in one of {', '.join(group)}.",
+                line=line,
+            )
+            for group in self._one_of
+            if all(name not in values for name in group)
+        ]
+
+    def _too_long(
+        self, name: str, limit: int, raw: Mapping[str, str], values: Mapping[str, Any], line: int
+    ) -> list[Problem]:
+        if name not in values or len(raw[name]) <= limit:
+            return []
+        message = f"The cell has {len(raw[name])} characters; Apparel21 holds {limit} at most."
+        return [
+            Problem(code="row.too_long", message=message, line=line, column=self._own[name]),
+        ]
+
+    def _no_consent(self, name: str, line: int) -> Problem:
+        return Problem(
+            code="row.consent_unknown",
+            message="The consent is blank: nobody is subscribed by it, and the stored consent "
+            "stays as it is.",
+            line=line,
+            column=self._own[name],
+        )
+
+    def _left_open(self, values: Mapping[str, Any]) -> frozenset[str]:
+        pattern = tuple(values)
+        known = self._open.get(pattern)
+        if known is None:
+            known = frozenset(
+                self._always_open
+                | {field for name, field in self._fields.items() if name not in values}
+            )
+            if len(self._open) < _PATTERNS:
+                self._open[pattern] = known
+        return known
+
+    def _stand_in(self, values: dict[str, Any], raw: Mapping[str, str]) -> None:
+        """Fill blanks that something else may stand in for; a bad cell is not a blank one."""
+        for name, other in self._others:
+            if name not in raw and other in values:
+                values[name] = values[other]
+        values.update({name: value for name, value in self._defaults if name not in raw})
+
+
+def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[str]:
+    """Take blanks off both ends, no-break spaces among them, and blank what means a blank."""
+    trimmed = [cell.strip() for cell in cells]
+    return ["" if cell in blanks else cell for cell in trimmed] if blanks else trimmed
+
+
+def _too_large(row: Sequence[str], line: int) -> list[Problem]:
+    size = sum(len(cell.encode()) for cell in row)
+    if size <= ROW_LIMIT_BYTES:
+        return []
+    message = f"The row holds {size:,} bytes; a document has room for {ROW_LIMIT_BYTES:,}."
+    return [Problem(code="row.too_large", message=message, line=line)]
+
+
+def _why_unusable(name: str) -> str:
+    """Say why Firestore does not take a name as that of a field; "" where it does."""
+    # https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+    if not name:
+        return "it has no name"
+    if _RESERVED_NAME.fullmatch(name):
+        return "its name begins and ends with two underscores"
+    if len(name.encode()) > _NAME_LIMIT_BYTES:
+        return f"its name is longer than {_NAME_LIMIT_BYTES} bytes"
+    return ""

@@ -1,0 +1,217 @@
+"""What a type of export file is, and which types there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.errors import Problem, SettingsError
+from shared.layout import Header, Layout
+from shared.schemas.columns import Column, Paths, nest, paths
+from shared.schemas.kinds import CONSENT, DOCUMENT_ID
+from shared.schemas.rows import EXTRA, Checker, Row, Rules, Source
+
+PERSON_COLUMN = "PERIDX"
+"""The column that holds the customer's key, in whatever type has one."""
+
+EMAIL_COLUMN = "EMAIL"
+"""The column that holds the customer's e-mail address, in whatever type has one."""
+
+Document = tuple[dict[str, Any], list[Problem]]
+"""The content of a document without `source`, and what is worth a warning about its rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FileType:
+    """One type of export file. `register` makes it known."""
+
+    name: str
+    """The word that its files' names begin with, e.g. `customers`."""
+    collection: str
+    """Collection of its documents, below `connections/{connection}`."""
+    columns: tuple[Column, ...]
+    """The table of its columns, in the order of publication."""
+    about: str
+    """What the file is, for whoever sets the export up: a sentence or three."""
+    one_of: tuple[tuple[str, ...], ...] = ()
+    """Groups of columns; a header needs one column of each, a row a value in one."""
+    grouped_where: Callable[[Header], bool] = lambda header: False
+    """Whether in a file with this header several rows make one document."""
+    assemble: Callable[[Sequence[Row]], Document] | None = None
+    """Makes the document of a grouped type; None where a document is one row."""
+    items: str = ""
+    """The field that holds a grouped document's items."""
+    example_rows: tuple[Mapping[str, str], ...] = ({},)
+    """Example rows for docs/formats.md, each by its differences from the columns' examples."""
+
+    _paths: Paths = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_paths", paths(self.columns, "document"))
+        spellings = [name for c in self.columns for name in (c.name, *c.aliases)]
+        fields = [(c.part, c.field) for c in self.columns]
+        for what, all_ in (("names", spellings), ("fields", fields)):
+            if len(set(all_)) != len(all_):
+                raise ValueError(f"two columns of {self.name} share {what}")
+        if sum(column.key for column in self.columns) != 1:
+            raise ValueError(f"{self.name} needs one key column")
+
+    @property
+    def consent(self) -> frozenset[str]:
+        """The document's fields that hold consent."""
+        return frozenset(column.field for column in self.columns if column.kind is CONSENT)
+
+    @property
+    def key(self) -> Column:
+        """The column that names the document."""
+        return next(column for column in self.columns if column.key)
+
+    def keepable(self, rules: Rules) -> frozenset[str]:
+        """Return the paths of the document's fields that a row may leave as they are stored."""
+        if rules.blank_means == "clear":
+            return self.consent
+        return frozenset(c.field for c in self.columns if c.part != "item" and not c.needed)
+
+    def grouped(self, header: Header) -> bool:
+        """Whether several rows make one document."""
+        return self.grouped_where(header)
+
+    def layout(self, rules: Rules) -> Layout:
+        """Return what a reader must know.
+
+        Raises:
+            SettingsError: an alias stands for a column that no type has, or is itself the name
+                of another column.
+        """
+        columns, shared = self._spellings(rules)
+        needed = [(c.name,) for c in self.columns if c.needed]
+        return Layout(
+            columns=columns,
+            required=tuple(
+                tuple(shared.get(name, name) for name in group) for group in (*needed, *self.one_of)
+            ),
+            expected=tuple(c.name for c in self.columns if c.expected and c.name not in shared),
+        )
+
+    def checker(self, header: Header, rules: Rules) -> Checker:
+        """Return a checker for the rows of a file with this header."""
+        _, shared = self._spellings(rules)
+        places = {name: place for place, name in enumerate(header.canonical)}
+        grouped = self.grouped(header)
+        sources = [
+            Source(
+                column=column,
+                kind=DOCUMENT_ID
+                if column.name == PERSON_COLUMN and _own_key(rules) != PERSON_COLUMN
+                else column.kind,
+                place=places[cells],
+            )
+            for column in self.columns
+            if (cells := shared.get(column.name, column.name)) in places
+            and (grouped or column.part != "item")
+        ]
+        return Checker(
+            self.name.capitalize(),
+            header=header,
+            columns=self.columns,
+            sources=sources,
+            one_of=self.one_of,
+            rules=rules,
+        )
+
+    def raw_key(self, cells: Mapping[str, Sequence[str]], place: int) -> str:
+        """Return the key cell of one row, by the header's canonical names; "" where it is blank."""
+        return cells[self.key.name][place].strip()
+
+    def document(self, rows: Sequence[Row]) -> Document:
+        """Make one document of all rows of its key, given in file order.
+
+        A type that is not grouped takes one row. Maps without content are left out.
+        """
+        if self.assemble is not None:
+            return self.assemble(rows)
+        (row,) = rows
+        return content(row, self._paths), []
+
+    def _spellings(self, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
+        """Return spelling -> canonical name, and column -> the other column whose cells it reads.
+
+        The latter comes about where a setting makes one column of the file the key, the e-mail
+        column or both, while it is a column of the table in its own right.
+        """
+        mine = {column.name for column in self.columns}
+        spellings = {
+            spelling: column.name
+            for column in self.columns
+            for spelling in (column.name, *column.aliases)
+        }
+        known = {column.name for type_ in _TYPES.values() for column in type_.columns} | mine
+        for own, published in rules.aliases.items():
+            own, published = own.strip().upper(), published.strip().upper()
+            if published not in known:
+                raise SettingsError(
+                    "aliases", f"{own} stands for {published}, which is no column of any file"
+                )
+            if published in mine and own != published:
+                if own in mine:
+                    raise SettingsError(
+                        "aliases",
+                        f"{own} cannot stand for {published}: it is the name of another column",
+                    )
+                spellings[own] = published
+
+        shared: dict[str, str] = {}
+        taken: dict[str, str] = {}
+        for own, published in (
+            (_own_key(rules), PERSON_COLUMN),
+            ((rules.email_column or EMAIL_COLUMN).strip().upper(), EMAIL_COLUMN),
+        ):
+            if published not in mine:
+                continue
+            if own in taken:
+                shared[published] = taken[own]
+            elif own != published:
+                before = spellings.get(own)
+                if before == own:
+                    shared[own] = published
+                for spelling in [name for name, column in spellings.items() if column == published]:
+                    del spellings[spelling]
+                if published not in spellings:
+                    spellings[published] = f" {published}"
+                spellings[own] = published
+            taken[own] = published
+        return spellings, shared
+
+
+def content(row: Row, to: Paths) -> dict[str, Any]:
+    """Return what one row says about a document or an item: the fields that have a path here."""
+    document = nest(row.values, to)
+    if EXTRA in row.values:
+        document[EXTRA] = dict(row.values[EXTRA])
+    return document
+
+
+def _own_key(rules: Rules) -> str:
+    return (rules.key_column or PERSON_COLUMN).strip().upper()
+
+
+_TYPES: dict[str, FileType] = {}
+
+
+def register(type_: FileType) -> FileType:
+    """Make a type known by its name."""
+    if type_.name in _TYPES:
+        raise ValueError(f"there is a type {type_.name} already")
+    _TYPES[type_.name] = type_
+    return type_
+
+
+def file_type(name: str) -> FileType:
+    """Return the type of that name. Raises KeyError where there is none."""
+    return _TYPES[name]
+
+
+def all_types() -> tuple[FileType, ...]:
+    """Return every type, in the order of registration."""
+    return tuple(_TYPES.values())

@@ -1,0 +1,127 @@
+"""Where the bytes of an import are, and whether all of them have been read."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, BinaryIO, TypeVar, cast
+
+import google.cloud.storage as storage
+import google_crc32c
+from google.api_core import exceptions
+from google.resumable_media import DataCorruption
+from requests.exceptions import RequestException
+
+from shared.errors import FileRejected, Problem, TryAgain
+from shared.ledger import Import
+from shared.names import ExportFile, read_name
+
+_T = TypeVar("_T")
+
+READ_BYTES = 4 * 1024 * 1024
+"""Bytes fetched from Cloud Storage at a time."""
+
+_PASSING = (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException, DataCorruption)
+
+
+class Source:
+    """The content of one import, which can be read several times and is the same each time."""
+
+    def __init__(self, bucket: storage.Bucket, import_: Import) -> None:
+        """Find the object, where it was uploaded or where an earlier run has moved it.
+
+        Raises:
+            FileRejected: it is in neither place.
+            TryAgain: Cloud Storage could not be reached.
+        """
+        self._bucket = bucket
+        self._import = import_
+        self._blob = self._find()
+
+    def open(self) -> BinaryIO:
+        """Return a stream of the stored bytes, checked against the checksum at its end."""
+        raw = self._blob.open("rb", chunk_size=READ_BYTES, raw_download=True)
+        return cast("BinaryIO", io.BufferedReader(_Checked(raw, self._import), READ_BYTES))
+
+    def move_to_processed(self) -> None:
+        """Move the object to `processed/`; does nothing if that has been done before.
+
+        A newer upload that has taken the name meanwhile stays where it is.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+        """
+        named = read_name(self._import.object)
+        if not isinstance(named, ExportFile) or self._blob.name != named.object:
+            return
+        generation = self._import.generation
+        gone = (exceptions.NotFound, exceptions.PreconditionFailed)
+        with suppress(*gone):
+            _try(
+                lambda: self._bucket.copy_blob(
+                    self._blob,
+                    self._bucket,
+                    named.processed,
+                    source_generation=generation,
+                    if_source_generation_match=generation,
+                ),
+                but=gone,
+            )
+            _try(lambda: self._blob.delete(if_generation_match=generation), but=gone)
+
+    def _find(self) -> storage.Blob:
+        import_ = self._import
+        blob = self._bucket.blob(import_.object, generation=import_.generation)
+        if _try(blob.exists):
+            return blob
+        named = read_name(import_.object)
+        if isinstance(named, ExportFile):
+            moved = _try(lambda: self._bucket.get_blob(named.processed))
+            if moved is not None and moved.crc32c == import_.crc32c and moved.size == import_.size:
+                return self._bucket.blob(named.processed, generation=moved.generation)
+        raise FileRejected(
+            Problem(
+                code="file.gone",
+                message=f"{import_.object} is no longer in the bucket as it was uploaded.",
+            )
+        )
+
+
+class _Checked(io.RawIOBase):
+    """Passes a stream on, and fails at its end unless it was the content that was uploaded."""
+
+    def __init__(self, raw: Any, import_: Import) -> None:
+        self._raw = raw
+        self._import = import_
+        self._size = 0
+        self._crc = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = _try(lambda: self._raw.read(len(buffer)))
+        if not block:
+            crc32c = base64.b64encode(self._crc.to_bytes(4, "big")).decode()
+            if self._size != self._import.size or crc32c != self._import.crc32c:
+                raise TryAgain(f"{self._import.object} could not be read whole.")
+            return 0
+        self._size += len(block)
+        self._crc = google_crc32c.extend(self._crc, block)
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def _try(call: Callable[[], _T], *, but: tuple[type[Exception], ...] = ()) -> _T:
+    try:
+        return call()
+    except but:
+        raise
+    except exceptions.NotFound:
+        raise FileRejected(
+            Problem(code="file.gone", message="The file was removed while it was being read.")
+        ) from None
+    except _PASSING as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error

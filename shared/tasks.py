@@ -1,0 +1,131 @@
+"""How a task is named, what it carries, and how it gets into the Cloud Tasks queue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from google.api_core import exceptions
+from google.cloud import tasks_v2
+from google.protobuf import duration_pb2, timestamp_pb2
+
+from shared.errors import BadRequest, TryAgain
+from shared.ledger import Import
+
+DISPATCH_DEADLINE_SECONDS = 1_800
+"""How long Cloud Tasks waits for the worker's answer: the longest it allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadTask:
+    """What a task asks of the load function."""
+
+    connection: str
+    import_id: str
+    generation: int
+    number: int
+    """Which of the import's tasks it is, counted from 1."""
+
+    @property
+    def task_id(self) -> str:
+        """Id of the task: unique for ever, and hashed because names that begin alike are slow."""
+        text = f"{self.connection}/{self.import_id}/{self.generation}/{self.number}"
+        return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+    @classmethod
+    def of(cls, import_: Import, *, number: int) -> LoadTask:
+        """Return the task with that number of an import."""
+        return cls(
+            connection=import_.connection,
+            import_id=import_.import_id,
+            generation=import_.generation,
+            number=number,
+        )
+
+    @classmethod
+    def read(cls, body: object) -> LoadTask:
+        """Read the JSON body of a task.
+
+        Raises:
+            BadRequest: it is not one of ours.
+        """
+        if not isinstance(body, Mapping):
+            raise BadRequest("The body is not a JSON object.")
+        texts = [body.get(name) for name in ("connection", "import")]
+        numbers = [body.get(name) for name in ("generation", "number")]
+        if not all(isinstance(text, str) and text and "/" not in text for text in texts) or not all(
+            isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+            for number in numbers
+        ):
+            raise BadRequest("The body needs connection, import, generation and number.")
+        return cls(
+            connection=str(texts[0]),
+            import_id=str(texts[1]),
+            generation=int(str(numbers[0])),
+            number=int(str(numbers[1])),
+        )
+
+    def body(self) -> bytes:
+        """Return the JSON that `read` reads."""
+        return json.dumps(
+            {
+                "connection": self.connection,
+                "import": self.import_id,
+                "generation": self.generation,
+                "number": self.number,
+            }
+        ).encode()
+
+
+class Queue(Protocol):
+    """Where tasks go."""
+
+    def create(self, task: LoadTask, *, at: datetime) -> None:
+        """Make sure the task exists, or has existed, and starts no earlier than `at`.
+
+        Raises:
+            TryAgain: the queue could not be reached.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudQueue:
+    """The Cloud Tasks queue whose tasks are posted to the load function."""
+
+    client: tasks_v2.CloudTasksClient
+    name: str
+    """Full name, `projects/{project}/locations/{location}/queues/{queue}`."""
+    url: str
+    """URL of the load function; also the audience of the tasks' tokens."""
+    service_account: str
+    """E-mail of the service account that the tasks' tokens speak for."""
+
+    def create(self, task: LoadTask, *, at: datetime) -> None:
+        """Make sure the task exists, or has existed, and starts no earlier than `at`."""
+        schedule_time = timestamp_pb2.Timestamp()
+        schedule_time.FromDatetime(at)
+        request: Any = {
+            "name": f"{self.name}/tasks/{task.task_id}",
+            "schedule_time": schedule_time,
+            "dispatch_deadline": duration_pb2.Duration(seconds=DISPATCH_DEADLINE_SECONDS),
+            "http_request": {
+                "http_method": tasks_v2.HttpMethod.POST,
+                "url": self.url,
+                "headers": {"Content-Type": "application/json"},
+                "body": task.body(),
+                "oidc_token": {
+                    "service_account_email": self.service_account,
+                    "audience": self.url,
+                },
+            },
+        }
+        try:
+            self.client.create_task(parent=self.name, task=request)
+        except exceptions.AlreadyExists:
+            return
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            raise TryAgain(f"The task could not be enqueued: {type(error).__name__}") from error
