@@ -1,0 +1,241 @@
+"""`python -m gateway`: run the SFTP gateway, or make what goes into its users file."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+
+from gateway.bucket import BucketError, CloudBucket, Missing
+from gateway.files import Limits
+from gateway.server import Capacity, Gateway, load_host_key
+from gateway.users import ALL, Users, UsersError, add_user, hash_password
+from shared.logs import log
+
+_SUBCOMMANDS = ("hash-password", "add-user")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit code."""
+    if arguments and arguments[0] in _SUBCOMMANDS:
+        options = _tools_parser().parse_args(arguments)
+        return _hash_password() if options.command == "hash-password" else _add_user(options)
+    return asyncio.run(_serve(_server_parser().parse_args(arguments)))
+
+
+def _server_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="An SFTP server that writes into a Cloud Storage bucket.",
+        epilog="Other commands: hash-password, add-user; each has its own --help.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--port", type=int, required=True, help="0 takes any free one")
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--users", type=Path, required=True, help="the users file (JSON)")
+    parser.add_argument(
+        "--host-key",
+        type=Path,
+        required=True,
+        action="append",
+        help="the server's private key, made if there is none; may be given again for other kinds",
+    )
+    parser.add_argument("--host", default="0.0.0.0", help="the address to listen on: %(default)s")
+    parser.add_argument(
+        "--max-size",
+        type=int,
+        default=Limits().file_size,
+        metavar="BYTES",
+        help="the largest file that is taken: %(default)s",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=int,
+        default=Capacity().connections,
+        metavar="N",
+        help="at once: %(default)s",
+    )
+    parser.add_argument(
+        "--idle-timeout",
+        type=float,
+        default=Capacity().idle_seconds,
+        metavar="SECONDS",
+        help="without a request, after which a connection is ended: %(default)s",
+    )
+    parser.add_argument(
+        "--drain",
+        type=float,
+        default=25.0,
+        metavar="SECONDS",
+        help="that uploads under way have to end after SIGTERM: %(default)s",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="for which a bucket that fails is tried again: %(default)s",
+    )
+    parser.add_argument(
+        "--spool",
+        type=Path,
+        metavar="DIR",
+        help="where uploads under way lie, on a disk with room for them (the system's temporary "
+        "folder)",
+    )
+    return parser
+
+
+def _tools_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gateway", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "hash-password",
+        help="print what the users file keeps of a password",
+        description="Asks for a password, or reads one line of standard input, and prints what "
+        "the users file keeps of it.",
+    )
+    add = commands.add_parser(
+        "add-user",
+        help="write one more user into a users file",
+        description="Writes one more user into a users file. A running gateway takes notice.",
+    )
+    add.add_argument("--users", type=Path, required=True, help="made if there is none")
+    add.add_argument("--name", required=True)
+    add.add_argument(
+        "--connection", required=True, help=f'the only one that the user sees, or "{ALL}" for all'
+    )
+    add.add_argument(
+        "--key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a public key file; may be given again. Without any, a password is asked for",
+    )
+    add.add_argument(
+        "--password",
+        action="store_true",
+        help="ask for a password (or read one line of standard input) besides the keys",
+    )
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    # asyncssh tells of every refused algorithm and broken connection; what matters is logged here.
+    logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    if options.spool and not options.spool.is_dir():
+        return _give_up(f"--spool {options.spool} is no folder")
+    try:
+        users = Users(options.users, warn=_warn)
+        keys = [load_host_key(path) for path in options.host_key]
+        bucket = CloudBucket(storage.Client(), options.bucket, patience=options.patience)
+    except (OSError, ValueError, UsersError, GoogleAuthError) as error:
+        return _give_up(str(error))
+    if not await _bucket_exists(bucket, stop):
+        return _give_up(f"there is no bucket {options.bucket}")
+    gateway = Gateway(
+        users=users,
+        bucket=bucket,
+        capacity=Capacity(
+            connections=options.max_connections,
+            idle_seconds=options.idle_timeout,
+            session=Limits(file_size=options.max_size, spool_directory=options.spool),
+        ),
+    )
+    try:
+        port = await gateway.listen(host=options.host, port=options.port, host_keys=keys)
+    except OSError as error:
+        return _give_up(f"cannot listen on {options.host} port {options.port}: {error.strerror}")
+    log(
+        "NOTICE",
+        f"Listening on {options.host} port {port}.",
+        event="listening",
+        host=options.host,
+        port=port,
+        bucket=options.bucket,
+        host_keys=[key.get_fingerprint() for key in keys],
+    )
+    await stop.wait()
+    await gateway.drain(options.drain)
+    log("NOTICE", "The gateway has ended.", event="ended")
+    return 0
+
+
+async def _bucket_exists(bucket: CloudBucket, stop: asyncio.Event) -> bool:
+    """Whether it does, or may: a bucket that gives no answer is told to the clients later on."""
+    check = asyncio.ensure_future(asyncio.to_thread(bucket.check))
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({check, told}, timeout=10.0, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not check.done():
+        log("ERROR", "The bucket gives no answer.", event="bucket")
+        check.add_done_callback(lambda check: check.exception())
+        return True
+    try:
+        check.result()
+    except Missing:
+        return False
+    except BucketError as error:
+        log("ERROR", str(error), event="bucket")
+    return True
+
+
+def _warn(text: str) -> None:
+    log("ERROR", text, event="users_file")
+
+
+def _give_up(reason: str) -> int:
+    log("CRITICAL", f"The gateway cannot start: {reason}.", event="not_started")
+    return 2
+
+
+def _hash_password() -> int:
+    try:
+        print(hash_password(_ask_password()))
+    except ValueError as error:
+        print(f"Not done: {error}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _add_user(options: argparse.Namespace) -> int:
+    try:
+        add_user(
+            options.users,
+            name=options.name,
+            connection=options.connection,
+            password=_ask_password() if options.password or not options.key else None,
+            keys=[path.read_text("utf-8") for path in options.key],
+        )
+    except (OSError, UnicodeDecodeError, UsersError) as error:
+        print(f"Not done: {error}.", file=sys.stderr)
+        return 2
+    print(f"{options.users} now has the user {options.name}.")
+    return 0
+
+
+def _ask_password() -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass("Password: ")
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    # Threads that still wait for a bucket that is away hold nothing that is worth waiting for.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

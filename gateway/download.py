@@ -1,0 +1,50 @@
+"""One file on its way from the bucket to a client that reads it in small pieces."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from gateway.bucket import Bucket, Entry
+from gateway.workers import Workers
+
+BLOCK = 1024 * 1024
+"""Bytes fetched at a time."""
+_KEPT_BLOCKS = 3
+"""Clients ask for many pieces at once, not always in order."""
+
+
+class Download:
+    """An open handle for reading: always the generation it was opened with, however long."""
+
+    def __init__(self, *, entry: Entry, bucket: Bucket, workers: Workers) -> None:
+        self.entry = entry
+        self._bucket = bucket
+        self._workers = workers
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from an offset, b"" at the end. Raises BucketError."""
+        size = max(0, min(size, self.entry.size - offset))
+        parts = []
+        while size > 0:
+            block, within = divmod(offset, BLOCK)
+            part = (await self._block(block))[within : within + size]
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    async def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            start = number * BLOCK
+            end = min(start + BLOCK, self.entry.size)
+            data = await self._workers.bucket(
+                self._bucket.read, self.entry.name, self.entry.generation, start, end
+            )
+            while len(self._blocks) >= _KEPT_BLOCKS:
+                self._blocks.popitem(last=False)
+            self._blocks[number] = data
+        self._blocks.move_to_end(number)
+        return self._blocks[number]

@@ -1,0 +1,590 @@
+"""What an SFTP session can do with the bucket, and what each refusal tells its user.
+
+OpenSSH's `sftp` prints "Permission denied" or "Failure" and keeps the server's own words to itself,
+so every refusal is also written to the session's standard error, which it does show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import asyncssh
+from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
+
+from gateway.bucket import Bucket, BucketError, Changed, Entry, Missing, Page
+from gateway.download import Download
+from gateway.paths import BadPath, Place, View
+from gateway.upload import Refused, Upload
+from gateway.workers import Workers
+from shared.logs import Severity, log, log_failure
+from shared.names import Ignored, read_name
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""The time that folders are said to be from; the bucket knows none."""
+_REMEMBERED = 64
+_REMEMBERED_SECONDS = 60.0
+_MOST_COMPLAINTS = 100
+"""Refusals that are also written to standard error; some clients never read it."""
+_BLOCKS = 1 << 38
+"""Free blocks of 4 KiB that `df` is told of: a bucket has no end, but clients do sums with it."""
+
+_INTERRUPTED = (
+    "The upload seems to have been interrupted: it ends with a full block in the middle of a line. "
+    "Nothing of it was kept. Upload it again; if it is whole, end its last line with a line break."
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one session may take."""
+
+    file_size: int = 5 * 1024**3
+    """Bytes of the largest file."""
+    handles: int = 32
+    """Files open at once."""
+    spool_directory: Path | None = None
+    """Where uploads under way lie; None for the system's own place."""
+
+
+class Traffic:
+    """The uploads under way in the whole gateway, so that it can end without cutting them."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        """Whether no more uploads are begun."""
+        self.uploads: set[Upload] = set()
+
+
+def _explained(
+    method: Callable[Concatenate[Files, P], Awaitable[T]],
+) -> Callable[Concatenate[Files, P], Awaitable[T]]:
+    """Turn what went wrong into an answer that says so, on every way that reaches the user."""
+
+    @functools.wraps(method)
+    async def explained(self: Files, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(self, *args, **kwargs)
+        except Missing as error:
+            raise asyncssh.SFTPNoSuchFile(str(error)) from error
+        except (Refused, BadPath) as error:
+            raise self._complaint(asyncssh.SFTPPermissionDenied, str(error)) from error
+        except Changed as error:
+            raise self._complaint(asyncssh.SFTPFailure, str(error)) from error
+        except BucketError as error:
+            self._log("ERROR", "bucket", f"The bucket failed: {error}")
+            raise self._complaint(asyncssh.SFTPFailure, str(error)) from error
+        except asyncssh.SFTPError as error:
+            if error.code != asyncssh.FX_NO_SUCH_FILE:  # clients look for many files in vain
+                self._complain(str(error.reason))
+            raise
+        except Exception as error:
+            log_failure("The gateway failed.", error, event="failure", **self._who)
+            raise self._complaint(
+                asyncssh.SFTPFailure, "The gateway failed. Tell its operator; the log says why."
+            ) from error
+
+    return explained
+
+
+class Files(asyncssh.SFTPServer):
+    """The files of one session. asyncssh asks for one thing at a time."""
+
+    def __init__(
+        self,
+        chan: asyncssh.SSHServerChannel[bytes],
+        *,
+        user: str,
+        address: str,
+        view: View,
+        bucket: Bucket,
+        workers: Workers,
+        limits: Limits,
+        traffic: Traffic,
+    ) -> None:
+        super().__init__(chan)
+        self._user = user
+        self._who = {"user": user, "connection": view.connection or "*", "address": address}
+        self._view = view
+        self._bucket = bucket
+        self._workers = workers
+        self._limits = limits
+        self._traffic = traffic
+        self._open: dict[Upload | Download, tuple[Place, float]] = {}
+        self._appending: set[Upload] = set()
+        self._uploaded: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
+        self._complaints = 0
+        self.closing = False
+        """Whether the client itself has asked for the handle to be closed."""
+
+    @property
+    def uploading(self) -> bool:
+        """Whether a file is open for writing."""
+        return any(isinstance(handle, Upload) for handle in self._open)
+
+    # -- files -----------------------------------------------------------------------------------
+
+    @_explained
+    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> object:
+        """Open a file for reading, or for writing where its name is as agreed."""
+        place = self._view.place(path)
+        if len(self._open) >= self._limits.handles:
+            raise Refused(f"This session has {self._limits.handles} files open; close some first.")
+        if not pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
+            return self._opened(await self._reading(place), place)
+        if self._traffic.draining:
+            raise asyncssh.SFTPFailure("The gateway is restarting. Try again in a minute.")
+        if reason := self._view.why_not_upload(place):
+            self._log("NOTICE", "refused", reason, path=place.shown)
+            raise Refused(reason)
+        upload = await self._writing(place, pflags)
+        self._traffic.uploads.add(upload)
+        if pflags & asyncssh.FXF_APPEND:
+            self._appending.add(upload)
+        return self._opened(upload, place)
+
+    @_explained
+    async def close(self, file_obj: object) -> None:
+        """Close a file. Only where the client asked for it does an upload become an object."""
+        if not isinstance(file_obj, Upload):
+            self._open.pop(file_obj, None)  # type: ignore[call-overload]
+            return
+        place, began = self._open.pop(file_obj, (None, 0.0))
+        if place is None:
+            return
+        try:
+            if not self.closing:
+                await self._lose(file_obj, place)
+            elif file_obj.untouched:
+                await file_obj.abort()
+            elif not _is_temporary(place) and await file_obj.looks_interrupted():
+                await file_obj.abort()
+                self._log("WARNING", "upload_interrupted", _INTERRUPTED, path=place.shown)
+                raise Refused(_INTERRUPTED)
+            else:
+                await self._keep(file_obj, place, began)
+        finally:
+            self._appending.discard(file_obj)
+            self._traffic.uploads.discard(file_obj)
+
+    @_explained
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        """Read from an open file."""
+        assert isinstance(file_obj, Upload | Download)
+        return await file_obj.read(offset, size)
+
+    @_explained
+    async def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        """Write to an open file."""
+        if not isinstance(file_obj, Upload):
+            raise asyncssh.SFTPPermissionDenied("The file is open for reading only.")
+        if file_obj in self._appending:
+            offset = file_obj.size
+        await file_obj.write(offset, data)
+        return len(data)
+
+    @_explained
+    async def fsync(self, file_obj: object) -> None:
+        """Succeed: what makes a file safe is its closing."""
+
+    @_explained
+    async def remove(self, path: bytes) -> None:
+        """Remove a file."""
+        place = self._view.place(path)
+        entry = await self._removable(place)
+        await self._workers.bucket(self._bucket.delete, entry.name, entry.generation)
+        self._uploaded.pop(entry.name, None)
+        self._log("INFO", "removed", f"Removed {place.shown}.", object=entry.name)
+
+    @_explained
+    async def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        """Rename a file to a name that is free."""
+        await self._rename(oldpath, newpath, replace=False)
+
+    @_explained
+    async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        """Rename a file, replacing the one that may have the name."""
+        await self._rename(oldpath, newpath, replace=True)
+
+    # -- folders ---------------------------------------------------------------------------------
+
+    async def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
+        """List a folder, page by page."""
+        place, pages = await self._listing(path)
+        for dots in (b".", b".."):
+            yield SFTPName(dots, attrs=self._folder_attrs(place))
+        listed = set(self._view.always_in(place))
+        for name in sorted(listed):
+            yield SFTPName(name.encode(), attrs=_folder(writable=name != "processed"))
+        below = self._view.below(place) or ""
+        while (page := await self._page(pages)) is not None:
+            for folder in page.folders:
+                name = folder[len(below) : -1]
+                if _showable(name) and name not in listed:
+                    listed.add(name)
+                    yield SFTPName(name.encode(), attrs=self._folder_attrs(place))
+            for entry in page.entries:
+                name = entry.name[len(below) :]
+                if _showable(name) and name not in listed:
+                    yield SFTPName(name.encode(), attrs=self._file_attrs(place, entry))
+
+    @_explained
+    async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
+        """Make a connection's folder; what is there already is made successfully."""
+        place = self._view.place(path)
+        if await self._is_folder(place):
+            return
+        if reason := self._view.why_not_make(place):
+            raise Refused(reason)
+        if await self._find(place):
+            raise Refused(f"{place.shown} is a file.")
+        await self._workers.bucket(self._bucket.mark, f"{place.object}/")
+        self._log("INFO", "folder_made", f"Made the folder {place.shown}.")
+
+    @_explained
+    async def rmdir(self, path: bytes) -> None:
+        """Remove a folder that was made and holds nothing."""
+        place = self._view.place(path)
+        below = self._view.below(place)
+        if self._view.always_there(place):
+            raise Refused(f"{place.shown} is always there.")
+        if below is None or not await self._is_folder(place):
+            raise asyncssh.SFTPNoSuchFile("There is no such folder.")
+        page = await self._page(await self._workers.bucket(self._bucket.pages, below))
+        entries = page.entries if page else ()
+        if not page or page.folders or [entry.name for entry in entries] != [below]:
+            raise asyncssh.SFTPFailure("The folder is not empty.")
+        await self._workers.bucket(self._bucket.delete, below, entries[0].generation)
+        self._log("INFO", "folder_removed", f"Removed the folder {place.shown}.")
+
+    # -- attributes ------------------------------------------------------------------------------
+
+    @_explained
+    async def stat(self, path: bytes) -> SFTPAttrs:
+        """Tell size and time of a file, or that something is a folder."""
+        return await self._attrs(self._view.place(path))
+
+    @_explained
+    async def lstat(self, path: bytes) -> SFTPAttrs:
+        """Tell the same as `stat`: there are no links."""
+        return await self._attrs(self._view.place(path))
+
+    @_explained
+    async def fstat(self, file_obj: object) -> SFTPAttrs:
+        """Tell the size of an open file."""
+        if isinstance(file_obj, Upload):
+            return _file(size=file_obj.size, at=datetime.now(UTC), writable=True)
+        assert isinstance(file_obj, Download)
+        place, _ = self._open[file_obj]
+        return self._file_attrs(place, file_obj.entry)
+
+    @_explained
+    async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
+        """Accept modes, owners and times without keeping them, because clients insist."""
+        known = await self._attrs(self._view.place(path))
+        if attrs.size is not None and attrs.size != known.size:
+            raise Refused("A file cannot be cut or stretched in place; upload it again.")
+
+    @_explained
+    async def lsetstat(self, path: bytes, attrs: SFTPAttrs) -> None:
+        """Do as `setstat` does: there are no links."""
+        await self.setstat(path, attrs)
+
+    @_explained
+    async def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
+        """Accept the same for an open file, and a size where it is being written."""
+        if attrs.size is None:
+            return
+        if not isinstance(file_obj, Upload):
+            raise asyncssh.SFTPPermissionDenied("The file is open for reading only.")
+        await file_obj.truncate(attrs.size)
+
+    @_explained
+    async def realpath(self, path: bytes) -> bytes:
+        """Resolve a path; whether there is anything makes no difference."""
+        return self._view.place(path).shown.encode()
+
+    @_explained
+    async def statvfs(self, path: bytes) -> SFTPVFSAttrs:
+        """Tell `df` that there is room."""
+        return SFTPVFSAttrs(
+            bsize=4096,
+            frsize=4096,
+            blocks=_BLOCKS,
+            bfree=_BLOCKS,
+            bavail=_BLOCKS,
+            files=_BLOCKS,
+            ffree=_BLOCKS,
+            favail=_BLOCKS,
+            fsid=0,
+            flags=0,
+            namemax=255,
+        )
+
+    @_explained
+    async def fstatvfs(self, file_obj: object) -> SFTPVFSAttrs:
+        """Tell the same for an open file."""
+        return await self.statvfs(b"/")
+
+    @_explained
+    async def readlink(self, path: bytes) -> bytes:
+        """Refuse: there are no links."""
+        raise asyncssh.SFTPFailure("There are no links here.")
+
+    @_explained
+    async def symlink(self, oldpath: bytes, newpath: bytes) -> None:
+        """Refuse: a bucket has no links."""
+        raise Refused("Links cannot be made here.")
+
+    @_explained
+    async def link(self, oldpath: bytes, newpath: bytes) -> None:
+        """Refuse: a bucket has no links."""
+        raise Refused("Links cannot be made here.")
+
+    def format_user(self, uid: int | None) -> str:
+        """Name the owner in listings."""
+        return self._user[:8]
+
+    def format_group(self, gid: int | None) -> str:
+        """Name the group in listings."""
+        return "sftp"
+
+    def exit(self) -> None:
+        """End the session as a program that has done well: scp looks at its exit status."""
+        if not self.channel.is_closing():
+            self.channel.exit(0)
+
+    async def abandon(self) -> None:
+        """End every handle that is still open; no upload becomes an object any more."""
+        self.closing = False
+        for handle in list(self._open):
+            with contextlib.suppress(asyncssh.SFTPError):  # logged, and there is nobody to tell
+                await self.close(handle)
+
+    # -- reading and writing ---------------------------------------------------------------------
+
+    def _opened(self, handle: Upload | Download, place: Place) -> Upload | Download:
+        self._open[handle] = (place, time.monotonic())
+        return handle
+
+    async def _reading(self, place: Place) -> Download:
+        entry = await self._find(place)
+        if entry is None:
+            if await self._is_folder(place):
+                raise asyncssh.SFTPFailure(f"{place.shown} is a folder.")
+            raise asyncssh.SFTPNoSuchFile("There is no such file.")
+        return Download(entry=entry, bucket=self._bucket, workers=self._workers)
+
+    async def _writing(self, place: Place, pflags: int) -> Upload:
+        entry, generation = None, None
+        if not pflags & asyncssh.FXF_TRUNC or pflags & asyncssh.FXF_EXCL:
+            entry = await self._find(place)
+        if pflags & asyncssh.FXF_EXCL:
+            if entry:
+                raise asyncssh.SFTPFileAlreadyExists("The file exists.")
+            generation = 0
+        elif not pflags & asyncssh.FXF_TRUNC:
+            if entry is None and not pflags & asyncssh.FXF_CREAT:
+                raise asyncssh.SFTPNoSuchFile("There is no such file.")
+            # What is added to one version of a file must not end up on another.
+            generation = entry.generation if entry else None
+        assert place.object is not None
+        upload = Upload(
+            name=place.object,
+            bucket=self._bucket,
+            workers=self._workers,
+            limit=self._limits.file_size,
+            generation=generation,
+            spool_directory=self._limits.spool_directory,
+        )
+        if entry:
+            try:
+                await upload.load(entry)
+            except BaseException:
+                await upload.abort()
+                raise
+        return upload
+
+    async def _keep(self, upload: Upload, place: Place, began: float) -> None:
+        try:
+            entry = await upload.commit()
+        except (BucketError, Refused) as error:
+            self._log("ERROR", "upload_failed", str(error), path=place.shown, object=upload.name)
+            raise
+        self._remember(entry)
+        self._log(
+            "INFO",
+            "upload",
+            f"{place.shown} is in the bucket.",
+            path=place.shown,
+            object=entry.name,
+            generation=str(entry.generation),
+            bytes=entry.size,
+            seconds=round(time.monotonic() - began, 3),
+        )
+
+    async def _lose(self, upload: Upload, place: Place) -> None:
+        size = upload.size
+        await upload.abort()
+        if not upload.untouched:
+            self._log(
+                "WARNING",
+                "upload_lost",
+                f"The connection ended in the middle of {place.shown}; nothing of it was kept.",
+                path=place.shown,
+                object=upload.name,
+                bytes=size,
+            )
+
+    async def _removable(self, place: Place) -> Entry:
+        if reason := self._view.why_not_remove(place):
+            raise Refused(reason)
+        entry = await self._find(place)
+        if entry is None:
+            if await self._is_folder(place):
+                raise asyncssh.SFTPFailure(f"{place.shown} is a folder.")
+            raise asyncssh.SFTPNoSuchFile("There is no such file.")
+        return entry
+
+    async def _rename(self, oldpath: bytes, newpath: bytes, *, replace: bool) -> None:
+        source, target = self._view.place(oldpath), self._view.place(newpath)
+        entry = await self._removable(source)
+        if reason := self._view.why_not_upload(target):
+            self._log("NOTICE", "refused", reason, path=target.shown)
+            raise Refused(reason)
+        assert target.object is not None
+        if target.object == source.object:
+            return
+        try:
+            new = await self._workers.bucket(
+                self._bucket.copy, entry, target.object, generation=None if replace else 0
+            )
+        except Changed:
+            if not replace and await self._find(target):
+                raise asyncssh.SFTPFileAlreadyExists(f"{target.shown} exists.") from None
+            raise
+        # From here on the new name has the whole file: that the old one may stay is no failure.
+        self._remember(new)
+        try:
+            await self._workers.bucket(self._bucket.delete, entry.name, entry.generation)
+        except BucketError as error:
+            self._log("WARNING", "rename_left_source", str(error), object=entry.name)
+        self._uploaded.pop(entry.name, None)
+        self._log(
+            "INFO",
+            "renamed",
+            f"{source.shown} is now {target.shown}.",
+            path=target.shown,
+            object=new.name,
+            generation=str(new.generation),
+            bytes=new.size,
+        )
+
+    # -- looking things up -----------------------------------------------------------------------
+
+    async def _find(self, place: Place) -> Entry | None:
+        if place.object is None or self._view.always_there(place):
+            return None
+        return await self._workers.bucket(self._bucket.find, place.object)
+
+    async def _is_folder(self, place: Place) -> bool:
+        if self._view.always_there(place):
+            return True
+        below = self._view.below(place)
+        return below is not None and await self._workers.bucket(self._bucket.any_below, below)
+
+    async def _attrs(self, place: Place) -> SFTPAttrs:
+        if entry := await self._find(place):
+            return self._file_attrs(place, entry)
+        if await self._is_folder(place):
+            return self._folder_attrs(place)
+        if entry := self._just_uploaded(place):
+            return self._file_attrs(place, entry)
+        raise asyncssh.SFTPNoSuchFile("There is no such file.")
+
+    @_explained
+    async def _listing(self, path: bytes) -> tuple[Place, Iterator[Page]]:
+        place = self._view.place(path)
+        if not await self._is_folder(place):
+            raise asyncssh.SFTPNoSuchFile("There is no such folder.")
+        below = self._view.below(place)
+        if below is None:
+            return place, iter(())
+        return place, await self._workers.bucket(self._bucket.pages, below)
+
+    @_explained
+    async def _page(self, pages: Iterator[Page]) -> Page | None:
+        return await self._workers.bucket(next, pages, None)
+
+    def _remember(self, entry: Entry) -> None:
+        """Keep what was just uploaded in mind.
+
+        Many clients look after every upload whether it has arrived, and fail the upload if not;
+        the pipeline may by then have loaded the file and put it in processed/.
+        """
+        self._uploaded[entry.name] = (entry, time.monotonic())
+        self._uploaded.move_to_end(entry.name)
+        while len(self._uploaded) > _REMEMBERED:
+            self._uploaded.popitem(last=False)
+
+    def _just_uploaded(self, place: Place) -> Entry | None:
+        entry, at = self._uploaded.get(place.object or "", (None, 0.0))
+        return entry if entry and time.monotonic() - at < _REMEMBERED_SECONDS else None
+
+    # -- small parts -----------------------------------------------------------------------------
+
+    def _file_attrs(self, place: Place, entry: Entry) -> SFTPAttrs:
+        return _file(size=entry.size, at=entry.updated, writable=place.folder != "processed")
+
+    def _folder_attrs(self, place: Place) -> SFTPAttrs:
+        return _folder(writable=place.folder != "processed")
+
+    def _complaint(
+        self, kind: Callable[[str], asyncssh.SFTPError], text: str
+    ) -> asyncssh.SFTPError:
+        self._complain(text)
+        return kind(text)
+
+    def _complain(self, text: str) -> None:
+        self._complaints += 1
+        if self._complaints <= _MOST_COMPLAINTS and not self.channel.is_closing():
+            self.channel.write_stderr(f"{text}\r\n".encode())
+
+    def _log(self, severity: Severity, event: str, message: str, **fields: Any) -> None:
+        log(severity, message, event=event, **self._who, **fields)
+
+
+def _is_temporary(place: Place) -> bool:
+    """Whether a rename has still to follow, which clients leave out after an interruption."""
+    return isinstance(read_name(place.object or ""), Ignored)
+
+
+def _file(*, size: int, at: datetime, writable: bool) -> SFTPAttrs:
+    return _made(stat.S_IFREG | (0o644 if writable else 0o444), at, size=size)
+
+
+def _folder(*, writable: bool) -> SFTPAttrs:
+    return _made(stat.S_IFDIR | (0o755 if writable else 0o555), _EPOCH, size=0)
+
+
+def _made(permissions: int, at: datetime, *, size: int) -> SFTPAttrs:
+    seconds = int(at.timestamp())
+    return SFTPAttrs(
+        size=size, uid=0, gid=0, permissions=permissions, atime=seconds, mtime=seconds, nlink=1
+    )
+
+
+def _showable(name: str) -> bool:
+    """Whether an object's name can be one part of a path."""
+    return name not in ("", ".", "..") and "/" not in name and name.isprintable()

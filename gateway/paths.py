@@ -1,0 +1,190 @@
+"""Which object of the bucket a user's path stands for, and what may be done with it.
+
+A user of all connections sees the bucket as it is. A user of one connection sees the same five
+folders with that connection's files alone: `pending/x.csv` is the object `pending/au/x.csv`, and
+no path leads anywhere else, because objects are only ever addressed below the connection's own
+prefixes.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from shared.names import FOLDERS, ExportFile, Ignored, Misnamed, is_connection, read_name
+
+_UPLOAD_FOLDERS = ("pending", "test", "bulk")
+_KEPT_FOLDERS = ("processed", "rejected")
+_LONGEST_OBJECT = 1_024
+"""Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
+_SAMPLE = "customers_20000101T000000Z.csv"
+"""A right base name, with which a folder can be judged by itself."""
+
+
+class BadPath(Exception):
+    """A path that no object can have; the text says why and is fit for the user's eyes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a path leads."""
+
+    parts: tuple[str, ...]
+    """The user's path, resolved: no empty part, no `.`, no `..`; () is the root."""
+    object: str | None
+    """Name of the object at this path; None where no object can be."""
+
+    @property
+    def shown(self) -> str:
+        """The path as the user knows it, e.g. `/pending/customers_20230424T201230Z.csv`."""
+        return "/" + "/".join(self.parts)
+
+    @property
+    def folder(self) -> str:
+        """The first part of the path, e.g. `processed`; "" at the root."""
+        return self.parts[0] if self.parts else ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path; "" at the root."""
+        return self.parts[-1] if self.parts else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The bucket as one user sees it."""
+
+    connection: str | None
+    """The only connection the user has to do with; None for a user of all of them."""
+    known: frozenset[str] = frozenset()
+    """Connections whose folders a user of all connections can always enter."""
+
+    def place(self, path: bytes) -> Place:
+        """Resolve a path as the client sent it; relative paths begin at the root.
+
+        Raises BadPath for what is no text or holds control characters.
+        """
+        try:
+            text = path.decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadPath("The path is not UTF-8.") from None
+        if any(unicodedata.category(c) == "Cc" for c in text):
+            raise BadPath("The path holds control characters.")
+        parts: list[str] = []
+        for part in text.split("/"):
+            if part == "..":
+                del parts[-1:]  # the root is its own parent
+            elif part not in ("", "."):
+                parts.append(part)
+        return Place(parts=tuple(parts), object=self._object(parts))
+
+    def below(self, place: Place) -> str | None:
+        """Return how the names of all objects in a directory begin; None where none can be."""
+        if not place.parts:
+            return "" if self.connection is None else None
+        if place.object is None or (self.connection and place.folder not in FOLDERS):
+            return None
+        return f"{place.object}/"
+
+    def shown(self, object_name: str) -> str:
+        """Return the user's path of an object, relative to the root."""
+        if self.connection:
+            folder, _, rest = object_name.partition("/")
+            own, _, rest = rest.partition("/")
+            if folder in FOLDERS and own == self.connection:
+                return f"{folder}/{rest}"
+            return object_name.rpartition("/")[2]
+        return object_name
+
+    def always_there(self, place: Place) -> bool:
+        """Whether this is a directory that exists even when nothing is in it."""
+        match place.parts:
+            case ():
+                return True
+            case (folder,):
+                return folder in FOLDERS or (self.connection is None and folder in self.known)
+            case (folder, own):
+                return self.connection is None and folder in FOLDERS and own in self.known
+            case _:
+                return False
+
+    def always_in(self, place: Place) -> tuple[str, ...]:
+        """Return the names that are always listed in a directory."""
+        return FOLDERS if not place.parts else ()
+
+    # -- what is refused: one text for the user, or None where all is well ---------------------
+
+    def why_not_upload(self, place: Place) -> str | None:
+        """Say why no file may be written at this place."""
+        if place.folder in _KEPT_FOLDERS:
+            return f"{place.folder}/ is kept by the pipeline. Upload into pending/, test/ or bulk/."
+        if place.object is None or self.always_there(place):
+            return self._why_no_file_here(place)
+        if self.connection and len(place.parts) > 1 + (place.folder in FOLDERS):
+            return self._why_no_file_here(place)
+        if len(place.object.encode()) > _LONGEST_OBJECT:
+            return f"The path is longer than {_LONGEST_OBJECT:,} bytes."
+        match read_name(place.object):
+            case ExportFile():
+                return None
+            case Misnamed() as misnamed:
+                return self._misnamed(misnamed)
+            case Ignored():  # a temporary name: right wherever the final name would be
+                match read_name(f"{place.object.rpartition('/')[0]}/{_SAMPLE}".lstrip("/")):
+                    case Misnamed() as misnamed:
+                        return f"{misnamed.problem.message} {misnamed.problem.hint}".strip()
+                return None
+
+    def why_not_remove(self, place: Place) -> str | None:
+        """Say why a file may not be removed or renamed away from this place."""
+        if place.folder == "processed":
+            return (
+                "processed/ is the record of what has been loaded; its files go by themselves "
+                "after their time."
+            )
+        return None
+
+    def why_not_make(self, place: Place) -> str | None:
+        """Say why no directory may be made at this place."""
+        if self.connection:
+            return "This account has the folders it needs: " + _listed(FOLDERS) + "."
+        if place.folder in _KEPT_FOLDERS:
+            return f"{place.folder}/ is kept by the pipeline, which makes what it needs itself."
+        top = place.parts[:-1]
+        if is_connection(place.name) and (not top or (len(top) == 1 and top[0] in _UPLOAD_FOLDERS)):
+            return None
+        return (
+            "Only a connection's folder can be made, in pending/, test/, bulk/ or at the root. Its "
+            "name begins with a letter or a digit and has up to 39 of a-z, 0-9, _ and -."
+        )
+
+    # -- small parts ---------------------------------------------------------------------------
+
+    def _object(self, parts: list[str]) -> str | None:
+        if not parts:
+            return None
+        if self.connection is None:
+            return "/".join(parts)
+        folder, *rest = parts
+        if folder in FOLDERS:
+            return "/".join((folder, self.connection, *rest))
+        # What is put at the root is pending; it is found again under both names.
+        return None if rest else f"pending/{self.connection}/{folder}"
+
+    def _why_no_file_here(self, place: Place) -> str:
+        if self.always_there(place):
+            return f"{place.shown} is a folder."
+        return "Files go into pending/, test/ or bulk/, and into no folder within them."
+
+    def _misnamed(self, misnamed: Misnamed) -> str:
+        problem = misnamed.problem
+        advice = (
+            f"The right name is: {self.shown(misnamed.suggestion)}"
+            if misnamed.suggestion
+            else problem.hint
+        )
+        return f"{problem.message} {advice} [{problem.code}]"
+
+
+def _listed(folders: tuple[str, ...]) -> str:
+    return ", ".join(f"{folder}/" for folder in folders)
