@@ -1,0 +1,225 @@
+"""What can be asked of `python -m local`, and how it answers in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
+
+from local.demo import DemoFailed, run_demo
+from local.processes import StartFailed
+from local.stack import PORTS, Endpoints, Options, Stack, StackError, loopback_environment
+from shared import ops
+from shared.errors import SettingsError
+from shared.settings import read_duration
+
+INTERRUPTED = 130
+CANNOT_START = 2
+"""Exit code when the stack cannot be started as asked."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line asks; return the exit code.
+
+    0: ended as asked. 1: a part did not come up, or the demo did not end right. 2: the command
+    line is wrong, the folder is in use, or something that was asked for is not installed.
+    """
+    parsed = _parser().parse_args(arguments)
+    os.environ.update(loopback_environment(os.environ))
+    with _signals_as_interrupt():
+        try:
+            if parsed.command == "demo":
+                return _demo(parsed)
+            return _up(parsed) if parsed.command == "up" else _ask(parsed)
+        except KeyboardInterrupt:
+            return 0 if parsed.command == "up" else INTERRUPTED
+        except StackError as error:
+            print(error, file=sys.stderr)
+            return CANNOT_START
+        except StartFailed as error:
+            print(f"The stack did not come up: {error}", file=sys.stderr)
+            return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description="The whole pipeline on this machine."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="run it until Ctrl-C", description=_UP)
+    demo = commands.add_parser("demo", help="load the samples and check", description=_DEMO)
+    asked = ops.add_commands(commands)
+    for command in (up, *(commands.choices[name] for name in asked)):
+        command.add_argument(
+            "--data", type=Path, required=True, metavar="DIR", help="folder that keeps its state"
+        )
+    demo.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder that keeps its state (default: a temporary one, removed at the end)",
+    )
+    for command, delay in ((up, "30m"), (demo, "5s")):
+        command.add_argument(
+            "--orders-delay",
+            type=_length,
+            default=delay,
+            metavar="TIME",
+            help="how long after its customers file an orders file may start, such as 5s, 30m or "
+            f"1800 (default: {delay}; in production 30m)",
+        )
+        command.add_argument(
+            "--port-base",
+            type=int,
+            metavar="N",
+            help=f"listen on N to N+{len(PORTS) - 1}: {', '.join(PORTS)} "
+            "(default: free ports, the same ones after a restart)",
+        )
+        command.add_argument(
+            "--firestore",
+            choices=("embedded", "google"),
+            default="embedded",
+            help="the embedded server (default), or Google's emulator: one that is installed, or "
+            "one that already runs where FIRESTORE_EMULATOR_HOST says",
+        )
+        command.add_argument(
+            "--sweep-every",
+            type=_length,
+            default="60s",
+            metavar="TIME",
+            help="from one sweep to the next (default: 60s)",
+        )
+    return parser
+
+
+_UP = (
+    "Starts SFTP gateway, bucket, queue, database and functions, writes DIR/endpoints.json once "
+    "all of them answer, and runs until Ctrl-C or SIGTERM."
+)
+_DEMO = (
+    "Starts everything, uploads samples over SFTP, shows what becomes of them, and checks what "
+    "is in Firestore at the end. Exit code 0 only if that is right."
+)
+
+
+def _length(text: str) -> timedelta:
+    try:
+        return read_duration("TIME", text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _options(parsed: argparse.Namespace, data: Path) -> Options:
+    if parsed.sweep_every < timedelta(seconds=1):
+        raise StackError("--sweep-every must be at least 1s.")
+    return Options(
+        data=data,
+        orders_delay=parsed.orders_delay,
+        port_base=parsed.port_base,
+        firestore=parsed.firestore,
+        sweep_every=parsed.sweep_every,
+    )
+
+
+def _up(parsed: argparse.Namespace) -> int:
+    began = time.monotonic()
+    print("Starting the stack ...", flush=True)
+    with Stack(_options(parsed, parsed.data), say=_say) as stack:
+        print(_summary(parsed, stack, seconds=time.monotonic() - began), flush=True)
+        try:
+            threading.Event().wait()
+        finally:
+            print("\nEnding the stack ...", flush=True)
+    return 0
+
+
+_GOOGLE_FORGETS = "\nBut Google's emulator keeps its documents in memory only."
+
+
+def _summary(parsed: argparse.Namespace, stack: Stack, *, seconds: float) -> str:
+    endpoints: Endpoints = stack.endpoints
+    sftp = endpoints.sftp
+    functions = "\n".join(
+        f"  {name:<10} {url}" for name, url in endpoints.functions.items() if name != "status"
+    )
+    note = _GOOGLE_FORGETS if parsed.firestore == "google" else ""
+    return f"""
+The stack is up ({seconds:.1f} s). Its state is in {stack.data}.
+
+  SFTP       sftp -P {sftp.port} {sftp.user}@{sftp.host}   (password {sftp.password})
+  status     {endpoints.functions["status"]}
+
+  firestore  FIRESTORE_EMULATOR_HOST={endpoints.firestore}
+  storage    STORAGE_EMULATOR_HOST={endpoints.storage}
+  tasks      CLOUD_TASKS_EMULATOR_HOST={endpoints.tasks}
+{functions}
+  project    {endpoints.project}, bucket {endpoints.bucket}, queue {endpoints.queue}
+
+  logs       {stack.data / "logs"}
+  all this   {stack.endpoints_file}
+
+Ctrl-C ends it; the state stays.{note}"""
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    if parsed.data is not None:
+        return _run_demo(parsed, parsed.data)
+    with tempfile.TemporaryDirectory(prefix="apparel21-demo-") as folder:
+        return _run_demo(parsed, Path(folder))
+
+
+def _run_demo(parsed: argparse.Namespace, data: Path) -> int:
+    print(f"{_DEMO}\n\nStarting the stack ...", flush=True)
+    began = time.monotonic()
+    with Stack(_options(parsed, data), say=_say) as stack:
+        print(f"The stack is up ({time.monotonic() - began:.1f} s).", flush=True)
+        try:
+            return 0 if run_demo(stack, orders_delay=parsed.orders_delay) else 1
+        except DemoFailed as error:
+            print(f"\nThe demo has FAILED: {error}", file=sys.stderr)
+            return 1
+
+
+def _ask(parsed: argparse.Namespace) -> int:
+    """Ask something of the stack that runs in a folder."""
+    file = parsed.data / "endpoints.json"
+    try:
+        endpoints = Endpoints.read(file)
+    except FileNotFoundError:
+        raise StackError(
+            f"No stack runs in {parsed.data}: {file} is not there. Start one with 'up'."
+        ) from None
+    return ops.run(parsed, {**os.environ, **endpoints.environment()})
+
+
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+@contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """Let the first SIGINT, SIGTERM or SIGHUP end what runs, and let it end undisturbed."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(*_: object) -> NoReturn:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # What is ignored from the start, such as SIGHUP under nohup, stays ignored.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,512 @@
+"""The made-up retailer behind the samples: its customers, its shops, what it sells and gives away.
+
+Nobody in here exists. E-mail addresses are on the domains reserved for examples. Australian mobile
+numbers are those that the regulator (ACMA) keeps free for fiction; New Zealand keeps none free, so
+those begin with 025, a prefix that has been out of use since 2007.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+# -- the retailer's people --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A town as it stands in an address."""
+
+    city: str
+    state: str
+    postcode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A shop of the retailer."""
+
+    id: str
+    code: str
+    number: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Country:
+    """One country in which the retailer trades, with a feed of its own."""
+
+    name: str
+    currency: str
+    docket: str
+    """The digits that its order numbers begin with."""
+    first_names: Sequence[str]
+    surnames: Sequence[str]
+    streets: Sequence[str]
+    places: Sequence[Place]
+    stores: Sequence[Store]
+    phones: Sequence[str]
+
+
+AUSTRALIA = Country(
+    name="AUSTRALIA",
+    currency="AUD",
+    docket="555",
+    first_names=(
+        *("OLIVIA", "CHARLOTTE", "AMELIA", "ISLA", "MIA", "GRACE", "ZOE", "MATILDA", "RUBY"),
+        *("NOAH", "JACK", "LEO", "WILLIAM", "THEODORE", "LUCA", "HUDSON", "ANGUS", "HAMISH"),
+        *("PRIYA", "MEI LING", "THI HOA", "AISHA", "DIMITRI", "GIULIA", "RENÉE", "ZOË", "BJÖRN"),
+    ),
+    surnames=(
+        *("SMITH", "JONES", "WILLIAMS", "BROWN", "NGUYEN", "TAYLOR", "WHITE", "PATEL", "SINGH"),
+        *("O'BRIEN", "O'NEILL", "D'ANGELO", "MACDONALD", "VAN DER MERWE", "ST CLAIR", "KELLY"),
+        *("PAPADOPOULOS", "COSTA", "MÜLLER", "SØRENSEN", "LEE-ARCHER", "HOLT", "CHEN"),
+    ),
+    streets=(
+        *("ST KILDA RD", "GEORGE ST", "PACIFIC HWY", "QUEEN ST", "SMITH ST", "THE ESPLANADE"),
+        *("BEAUFORT ST", "ANZAC PDE", "ELIZABETH ST", "KANGAROO CT", "O'CONNELL ST"),
+    ),
+    places=(
+        Place(city="DONCASTER", state="VIC", postcode="3108"),
+        Place(city="MELBOURNE", state="VIC", postcode="3000"),
+        Place(city="BONDI JUNCTION", state="NSW", postcode="2022"),
+        Place(city="NEWCASTLE", state="NSW", postcode="2300"),
+        Place(city="FORTITUDE VALLEY", state="QLD", postcode="4006"),
+        Place(city="SUBIACO", state="WA", postcode="6008"),
+        Place(city="HOBART", state="TAS", postcode="7000"),
+        Place(city="DARWIN", state="NT", postcode="0800"),
+        Place(city="CASUARINA", state="NT", postcode="0810"),
+        Place(city="CANBERRA", state="ACT", postcode="0200"),
+    ),
+    stores=(
+        Store(id="4983", code="Doncaster", number="014", name="Doncaster Westfield"),
+        Store(id="4984", code="Bondi", number="021", name="Bondi Junction"),
+        Store(id="4990", code="Valley", number="007", name="Fortitude Valley"),
+        Store(id="5002", code="Casuarina", number="032", name="Casuarina Square"),
+    ),
+    # https://www.acma.gov.au/phone-numbers-use-tv-shows-films-and-creative-works
+    phones=tuple(
+        f"+61491{digits}"
+        for digits in (
+            *("570006", "570156", "570157", "570158", "570159", "570110", "570313", "570737"),
+            *("571266", "571491", "571804", "572549", "572665", "572983", "573770", "573087"),
+            *("574118", "574632", "575254", "575789", "576398", "576801", "577426", "577644"),
+            *("578957", "578148", "578888", "579212", "579760", "579455"),
+        )
+    ),
+)
+
+NEW_ZEALAND = Country(
+    name="NEW ZEALAND",
+    currency="NZD",
+    docket="640",
+    first_names=(
+        *("Aroha", "Anahera", "Mārama", "Hinemoa", "Kahurangi", "Whetū", "Ngaio", "Tūī"),
+        *("Hēmi", "Tāne", "Wiremu", "Rāwiri", "Manaaki", "Nīkau", "Isla", "Oliver", "Charlotte"),
+    ),
+    surnames=(
+        *("Ngata", "Parata", "Tāmihana", "Te Rangi", "Hōhepa", "Pōtae", "Wīneera", "Rāpana"),
+        *("Smith", "Wilson", "O'Sullivan", "Singh", "Faleolo", "Fa'asavalu", "McKenzie"),
+    ),
+    streets=(
+        *("Queen Street", "Ponsonby Road", "Karangahape Road", "Lambton Quay", "Tītoki Street"),
+        *("Te Rapa Road", "Pōhutukawa Avenue", "Riccarton Road"),
+    ),
+    places=(
+        Place(city="Whangārei", state="Northland", postcode="0110"),
+        Place(city="Auckland", state="Auckland", postcode="1023"),
+        Place(city="Ōtāhuhu", state="Auckland", postcode="1062"),
+        Place(city="Taupō", state="Waikato", postcode="3330"),
+        Place(city="Whakatāne", state="Bay of Plenty", postcode="3120"),
+        Place(city="Wellington", state="Wellington", postcode="6011"),
+        Place(city="Kaikōura", state="Canterbury", postcode="7300"),
+        Place(city="Wānaka", state="Otago", postcode="9305"),
+    ),
+    stores=(
+        Store(id="6101", code="Newmarket", number="101", name="Newmarket"),
+        Store(id="6102", code="TeRapa", number="102", name="Te Rapa"),
+        Store(id="6103", code="Riccarton", number="103", name="Riccarton"),
+    ),
+    phones=tuple(f"+642555501{number:02}" for number in range(40)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One customer: the cells of its row, by column."""
+
+    cells: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """PERIDX, the document id."""
+        return self.cells["PERIDX"]
+
+    @property
+    def email(self) -> str:
+        """The address, "" where the retailer knows none."""
+        return self.cells["EMAIL"]
+
+    @property
+    def subscribed(self) -> bool | None:
+        """What the row says of consent; PRIVACY is the inverted flag."""
+        return {"Yes": False, "No": True}.get(self.cells["PRIVACY"])
+
+    def but(self, **cells: str) -> Person:
+        """Return the person with other cells."""
+        return replace(self, cells={**self.cells, **cells})
+
+
+CUSTOMER_COLUMNS = (
+    *("PERIDX", "PERSON_CODE", "FIRSTNAME", "SURNAME", "ADRS1", "ADRS2", "CITY", "STATE"),
+    *("POSTCODE", "COUNTRY", "MOBILE", "EMAIL", "DOB", "PRIVACY", "RETAIL_REP", "LAST_UPDATED"),
+    *("CREATED_DATE", "JOINED_STORE_ID", "JOINED_STORE_CODE", "STORE_ID", "STORE_CODE"),
+    *("STORE_NUMBER", "REF1_GROUP", "REF1_ID", "REF1_CODE", "LOYALTY_CODE", "LOYALTY_NAME"),
+    # Two that the vendor does not publish, as every retailer has some: kept under `extra`.
+    *("RETAIL_CUST", "SMS_OPT_IN"),
+)
+
+
+def people(
+    chance: random.Random, country: Country, *, first: int, count: int, latest: date
+) -> list[Person]:
+    return [
+        _person(chance, country, key=str(first + 7 * number), latest=latest)
+        for number in range(count)
+    ]
+
+
+def _person(chance: random.Random, country: Country, *, key: str, latest: date) -> Person:
+    first_name = chance.choice(country.first_names)
+    surname = chance.choice(country.surnames)
+    place = chance.choice(country.places)
+    joined, visited = chance.choice(country.stores), chance.choice(country.stores)
+    house = f"{chance.randint(1, 399)} {chance.choice(country.streets)}"
+    second = ""
+    match chance.randrange(12):
+        case 0:
+            house = f"Unit {chance.randint(1, 30)}, {house}"
+        case 1:
+            second = 'Level 2, "The Mill"'
+        case 2:
+            second = "c/- Reception\nBuilding B"
+    created = latest - timedelta(days=chance.randint(30, 2500))
+    updated = latest - timedelta(days=chance.randint(0, 25))
+    born = date(1950, 1, 1) + timedelta(days=chance.randrange(55 * 365))
+    vip = chance.random() < 0.15
+    return Person(
+        cells={
+            "PERIDX": key,
+            "PERSON_CODE": f"{_letters(surname)[:4]}{_letters(first_name)[:4]}{key[-2:]}".upper(),
+            "FIRSTNAME": first_name,
+            "SURNAME": surname,
+            "ADRS1": house,
+            "ADRS2": second,
+            "CITY": place.city,
+            "STATE": place.state,
+            "POSTCODE": place.postcode,
+            "COUNTRY": country.name,
+            "MOBILE": chance.choice(country.phones) if chance.random() < 0.7 else "",
+            "EMAIL": _email(chance, first_name, surname, key) if chance.random() < 0.95 else "",
+            "DOB": born.isoformat() if chance.random() < 0.6 else "",
+            "PRIVACY": chance.choices(("No", "Yes", ""), (70, 24, 6))[0],
+            "RETAIL_REP": "Yes" if chance.random() < 0.03 else "No",
+            "LAST_UPDATED": _time_of_day(chance, updated),
+            "CREATED_DATE": _time_of_day(chance, created),
+            "JOINED_STORE_ID": joined.id,
+            "JOINED_STORE_CODE": joined.code,
+            "STORE_ID": visited.id,
+            "STORE_CODE": visited.code,
+            "STORE_NUMBER": visited.number,
+            "REF1_GROUP": "Customer Category",
+            "REF1_ID": "1021" if vip else "1020",
+            "REF1_CODE": "VIP" if vip else "RETAIL",
+            "LOYALTY_CODE": "99" if vip else "",
+            "LOYALTY_NAME": "VIP Gold" if vip else "",
+            "RETAIL_CUST": "Yes",
+            "SMS_OPT_IN": chance.choice(("Yes", "No", "")),
+        }
+    )
+
+
+_ASCII = str.maketrans("āēīōūĀĒĪŌŪÉËÖØÜ", "aeiouAEIOUEEOOU")
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.translate(_ASCII) if letter.isalpha())
+
+
+def _email(chance: random.Random, first_name: str, surname: str, key: str) -> str:
+    domain = chance.choice(("example.com", "example.net", "example.org"))
+    return f"{_letters(first_name)}.{_letters(surname)}{key[-3:]}@{domain}".lower()
+
+
+def _time_of_day(chance: random.Random, day: date) -> str:
+    seconds = chance.randrange(9 * 3600, 18 * 3600)
+    return (datetime.combine(day, datetime.min.time()) + timedelta(seconds=seconds)).isoformat()
+
+
+# -- what they buy ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A style with one price, in cents."""
+
+    code: str
+    name: str
+    cents: int
+    colours: Sequence[tuple[str, str]]
+    sizes: Sequence[str]
+    category: str
+
+
+NO_COLOUR = (("-", "-"),)
+
+PRODUCTS = (
+    Product(
+        code="DR1040",
+        name="Linen Wrap Dress",
+        cents=18995,
+        colours=(("NVY", "Navy"), ("ECR", "Écru")),
+        sizes=("8", "10", "12", "14"),
+        category="DRESSES",
+    ),
+    Product(
+        code="SH2210",
+        name="Oxford Shirt, Slim",
+        cents=11995,
+        colours=(("WHT", "White"), ("SKY", "Sky")),
+        sizes=("S", "M", "L", "XL"),
+        category="SHIRTS",
+    ),
+    Product(
+        code="JN0312",
+        name='Straight Jean 32"',
+        cents=14900,
+        colours=(("IND", "Indigo"),),
+        sizes=("28", "30", "32", "34"),
+        category="DENIM",
+    ),
+    Product(
+        code="KN4401",
+        name="Merino Crew Knit",
+        cents=22950,
+        colours=(("CHA", "Charcoal"), ("OAT", "Oatmeal")),
+        sizes=("XS", "S", "M", "L"),
+        category="KNITWEAR",
+    ),
+    Product(
+        code="BT0099",
+        name="Bootlaces",
+        cents=95,
+        colours=NO_COLOUR,
+        sizes=("-",),
+        category="ACCESSORIES",
+    ),
+    Product(
+        code="GC0050",
+        name="Gift Card $50",
+        cents=5000,
+        colours=NO_COLOUR,
+        sizes=("-",),
+        category="GIFT CARDS",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order: its rows, one a line, and what was paid in cents."""
+
+    number: str
+    rows: Sequence[Mapping[str, str]]
+    cents: int
+
+
+ORDER_COLUMNS = (
+    *("PERIDX", "EMAIL", "ORDER_NUMBER", "TRANSACTION_ID", "WEB_ORDER_NUMBER"),
+    *("TRANSACTION_TYPE", "ORDER_DATE", "STORE_ID", "STORE_CODE", "STORE_NUMBER", "STORE_NAME"),
+    *("STAFF_CODE", "STAFF_NAME", "CURRENCY", "LINE_ID", "LINE_NUMBER", "SKU", "PRODUCT_CODE"),
+    *("PRODUCT_NAME", "COLOUR_CODE", "COLOUR_NAME", "SIZE_CODE", "QUANTITY", "PRICE", "VALUE"),
+    *("DISCOUNT", "DISCOUNT_REASON", "TAX_PERCENT", "PRODUCT_REF_GROUP", "PRODUCT_REF_ID"),
+    *("PRODUCT_REF_CODE", "REGISTER"),
+)
+
+STAFF = (("SO", "Sam O'Reilly"), ("MT", "Māia Turei"), ("JL", "Jun Li"), ("", ""))
+
+
+def orders(
+    chance: random.Random,
+    country: Country,
+    buyers: Sequence[Person],
+    *,
+    first: int,
+    count: int,
+    day: date,
+) -> list[Order]:
+    return [
+        _order(
+            chance,
+            country,
+            chance.choice(buyers),
+            number=first + place,
+            day=day - timedelta(days=chance.randrange(3)),
+        )
+        for place in range(count)
+    ]
+
+
+def _order(
+    chance: random.Random, country: Country, buyer: Person, *, number: int, day: date
+) -> Order:
+    store = chance.choice(country.stores)
+    staff_code, staff_name = chance.choice(STAFF)
+    web = chance.random() < 0.2
+    order_number = f"{'W' if web else 'D'}{country.docket}{number:08}"
+    head = {
+        "PERIDX": buyer.key,
+        "EMAIL": buyer.email,
+        "ORDER_NUMBER": order_number,
+        "TRANSACTION_ID": str(7_000_000 + number),
+        "WEB_ORDER_NUMBER": f"#{number + 1000}" if web else "",
+        "TRANSACTION_TYPE": chance.choices(("Sale", "Layby", "Special Order"), (94, 4, 2))[0],
+        "ORDER_DATE": day.isoformat(),
+        "STORE_ID": store.id,
+        "STORE_CODE": store.code,
+        "STORE_NUMBER": store.number,
+        "STORE_NAME": store.name,
+        "STAFF_CODE": staff_code,
+        "STAFF_NAME": staff_name,
+        "CURRENCY": country.currency,
+        "REGISTER": f"R{chance.randint(1, 4)}",
+    }
+    rows: list[Mapping[str, str]] = []
+    paid = 0
+    for product, quantity, percent_off in _basket(chance):
+        colour_code, colour_name = chance.choice(product.colours)
+        size = chance.choice(product.sizes)
+        discount = abs(quantity) * product.cents * percent_off // 100
+        value = quantity * product.cents - (discount if quantity > 0 else -discount)
+        paid += value
+        rows.append(
+            {
+                **head,
+                "LINE_ID": str(number * 100 + len(rows)),
+                # Apparel21 counts a discount in the same sequence, so the numbers have gaps.
+                "LINE_NUMBER": str(2 * len(rows)),
+                "SKU": f"{product.code}-{colour_code}-{size}",
+                "PRODUCT_CODE": product.code,
+                "PRODUCT_NAME": product.name,
+                "COLOUR_CODE": colour_code,
+                "COLOUR_NAME": colour_name,
+                "SIZE_CODE": size,
+                "QUANTITY": str(quantity),
+                "PRICE": _dollars(product.cents),
+                "VALUE": _dollars(value),
+                "DISCOUNT": _dollars(discount) if discount else "",
+                "DISCOUNT_REASON": "Mid-season sale, 20% off" if discount else "",
+                "TAX_PERCENT": "15" if country is NEW_ZEALAND else "10",
+                "PRODUCT_REF_GROUP": "Category",
+                "PRODUCT_REF_ID": str(300 + PRODUCTS.index(product)),
+                "PRODUCT_REF_CODE": product.category,
+            }
+        )
+    return Order(number=order_number, rows=rows, cents=paid)
+
+
+def _basket(chance: random.Random) -> Iterable[tuple[Product, int, int]]:
+    """Draw products with their quantities and the percentage taken off each."""
+    product = chance.choice(PRODUCTS)
+    match chance.randrange(10):
+        case 0:  # a return
+            yield product, -1, 0
+        case 1:  # an exchange: the same style comes back and goes out, on two lines
+            yield product, -1, 0
+            yield product, 1, 0
+        case 2 | 3:  # one line split, because only one of the two was reduced
+            yield product, 1, 20
+            yield product, 1, 0
+        case _:
+            for _ in range(chance.randint(1, 3)):
+                yield chance.choice(PRODUCTS), chance.randint(1, 3), chance.choice((0, 0, 0, 20))
+
+
+def _dollars(cents: int) -> str:
+    """Write money as Oracle prints it: no zero before the point."""
+    text = str(Decimal(cents).scaleb(-2))
+    return text.replace("0.", ".", 1) if abs(cents) < 100 else text
+
+
+# -- what they are given ----------------------------------------------------------------------
+
+REWARD_COLUMNS = (
+    *("PERIDX", "EMAIL", "REWARD_ACCOUNT_ID", "PROGRAM_ID", "PROGRAM_NAME", "TIER_ID"),
+    *("TIER_NAME", "TIER_DESCRIPTION", "JOIN_DATE", "TIER_JOIN_DATE", "TIER_LOCKED_UNTIL_DATE"),
+    *("AVAILABLE_POINTS", "AVAILABLE_REWARDS", "POINTS_TO_NEXT_REWARD", "SPEND_TO_NEXT_REWARD"),
+    *("NEXT_TIER_ID", "NEXT_TIER_NAME", "SPEND_TO_NEXT_TIER"),
+)
+ISSUED_COLUMNS = (
+    *("REWARD_ID", "REWARD_DESCRIPTION", "REWARD_TOTAL", "REWARD_REDEEMED", "REWARD_AVAILABLE"),
+    *("REWARD_CREATED_DATE", "REWARD_EXPIRY_DATE"),
+)
+
+TIERS = (
+    ("1", "Silver", "$0 - $299"),
+    ("2", "Gold ⭐", "$300 - $699"),
+    ("3", "Platinum 🥇", "$700 and more"),
+)
+
+
+def reward_account(chance: random.Random, person: Person, *, day: date) -> dict[str, str]:
+    tier = chance.randrange(len(TIERS))
+    tier_id, tier_name, description = TIERS[tier]
+    following = TIERS[tier + 1] if tier + 1 < len(TIERS) else ("", "", "")
+    joined = day - timedelta(days=chance.randint(100, 1500))
+    return {
+        "PERIDX": person.key,
+        "EMAIL": person.email,
+        "REWARD_ACCOUNT_ID": f"00{person.key}",
+        "PROGRAM_ID": "11",
+        "PROGRAM_NAME": "The Wardrobe Club",
+        "TIER_ID": tier_id,
+        "TIER_NAME": tier_name,
+        "TIER_DESCRIPTION": description,
+        "JOIN_DATE": joined.isoformat(),
+        "TIER_JOIN_DATE": (joined + timedelta(days=90)).isoformat(),
+        "TIER_LOCKED_UNTIL_DATE": (day + timedelta(days=200)).isoformat() if tier else "",
+        "AVAILABLE_POINTS": str(chance.randrange(900)),
+        "AVAILABLE_REWARDS": "0",
+        "POINTS_TO_NEXT_REWARD": str(chance.randrange(1, 100)),
+        "SPEND_TO_NEXT_REWARD": _dollars(chance.randrange(50, 10_000)),
+        "NEXT_TIER_ID": following[0],
+        "NEXT_TIER_NAME": following[1],
+        "SPEND_TO_NEXT_TIER": _dollars(chance.randrange(100, 40_000)) if following[0] else "",
+    }
+
+
+def rewards_of(
+    chance: random.Random, account: dict[str, str], *, first: int, day: date
+) -> list[dict[str, str]]:
+    """Give an account one to three rewards: its rows, one a reward."""
+    rewards = []
+    for number in range(chance.randint(1, 3)):
+        total = chance.choice((1000, 2000, 5000))
+        redeemed = chance.choice((0, 0, 500, total))
+        created = day - timedelta(days=chance.randint(1, 200))
+        rewards.append(
+            {
+                "REWARD_ID": str(first + number),
+                "REWARD_DESCRIPTION": chance.choice(("Birthday", "Spend & Save", "Welcome")),
+                "REWARD_TOTAL": _dollars(total),
+                "REWARD_REDEEMED": _dollars(redeemed) if redeemed else "0",
+                "REWARD_AVAILABLE": _dollars(total - redeemed) if total > redeemed else "0",
+                "REWARD_CREATED_DATE": created.isoformat(),
+                "REWARD_EXPIRY_DATE": (created + timedelta(days=365)).isoformat(),
+            }
+        )
+    left = sum((Decimal(reward["REWARD_AVAILABLE"]) for reward in rewards), Decimal(0))
+    return [{**account, "AVAILABLE_REWARDS": str(left), **reward} for reward in rewards]

@@ -1,0 +1,459 @@
+"""Which parts the pipeline has on one machine, and how each is told where the others are."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+import grpc
+from google.api_core import exceptions
+from google.cloud import tasks_v2
+from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
+from google.protobuf import duration_pb2
+
+from local import google_emulator, identity
+from local.processes import Program, Supervisor, free_ports
+from local.scheduler import Scheduler
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The project's folder, in which every part runs."""
+
+PROJECT = "local-project"
+LOCATION = "australia-southeast1"
+BUCKET = "exports"
+QUEUE = "imports"
+SERVICE_ACCOUNT = f"pipeline@{PROJECT}.iam.gserviceaccount.com"
+"""Whom the tokens of tasks and of the scheduler speak for."""
+USER = "apparel21"
+"""The SFTP user; it belongs to every connection."""
+
+PORTS = (
+    "firestore",
+    "storage",
+    "tasks",
+    "certs",
+    "sftp",
+    "classify",
+    "load",
+    "sweep",
+    "status",
+)
+"""What listens, in the order of the ports from `--port-base` on."""
+
+FUNCTIONS: Mapping[str, str] = {
+    "classify": "cloudevent",
+    "load": "http",
+    "sweep": "http",
+    "status": "http",
+}
+"""Function -> its signature type."""
+
+_EMULATOR = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+"""The program in the emulator's JAR, which names none as its main one."""
+
+_NOT_INHERITED = ("DATABASE", "DEBUG", "FUNCTION_USE_ASGI", "CLOUD_RUN_TIMEOUT_SECONDS")
+"""Variables with names so common that one of another program may be set, and that change what the
+functions or the functions framework do."""
+
+_READY_SECONDS = 120.0
+_TAKEOVER_SECONDS = 15.0
+"""How long the parts of a stack that was killed may take to notice and to end."""
+
+
+class StackError(Exception):
+    """The stack cannot be started as asked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a stack is to be run."""
+
+    data: Path
+    """Folder in which everything is kept that outlives a restart."""
+    orders_delay: timedelta = timedelta(minutes=30)
+    """How long after its customers file was uploaded an orders file may start."""
+    port_base: int | None = None
+    """First of the consecutive ports for `PORTS`; None takes free ones and remembers them."""
+    firestore: Literal["embedded", "google"] = "embedded"
+    """The embedded server, or Google's own emulator."""
+    sweep_every: timedelta = timedelta(seconds=60)
+    """From one sweep to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sftp:
+    """How to log in to the gateway."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Where everything is: the content of `endpoints.json`."""
+
+    project: str
+    location: str
+    bucket: str
+    queue: str
+    firestore: str
+    """As `FIRESTORE_EMULATOR_HOST` takes it."""
+    storage: str
+    """As `STORAGE_EMULATOR_HOST` takes it."""
+    tasks: str
+    """As `CLOUD_TASKS_EMULATOR_HOST` takes it."""
+    sftp: Sftp
+    functions: Mapping[str, str]
+    """Function -> URL."""
+    pid: int
+    """Process that runs the stack."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead the clients and the pipeline itself to this stack."""
+        return {
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            "FIRESTORE_EMULATOR_HOST": self.firestore,
+            "STORAGE_EMULATOR_HOST": self.storage,
+            "CLOUD_TASKS_EMULATOR_HOST": self.tasks,
+            "LOCATION": self.location,
+            "BUCKET": self.bucket,
+            "QUEUE": self.queue,
+            "LOAD_URL": self.functions["load"],
+            "TASKS_SERVICE_ACCOUNT": SERVICE_ACCOUNT,
+        }
+
+    @classmethod
+    def read(cls, file: Path) -> Endpoints:
+        """Read what `write` has written.
+
+        Raises:
+            FileNotFoundError: there is no such file: no stack runs there.
+        """
+        content = json.loads(file.read_text())
+        return cls(**{**content, "sftp": Sftp(**content["sftp"])})
+
+    def write(self, file: Path) -> None:
+        """Write the file whole or not at all; it holds a password, so only its owner may read."""
+        _write_private(file, json.dumps(asdict(self), indent=2) + "\n")
+
+
+class Stack:
+    """The whole pipeline, from `start` until `stop`.
+
+    Args:
+        options: how it is to be run.
+        say: called with one sentence whenever something happens that a person should know.
+    """
+
+    def __init__(self, options: Options, *, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._data = options.data.resolve()
+        self._say = say
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def data(self) -> Path:
+        """The folder that keeps the state, absolute."""
+        return self._data
+
+    @property
+    def endpoints_file(self) -> Path:
+        """Where the endpoints are written while the stack is up."""
+        return self._data / "endpoints.json"
+
+    def start(self) -> Endpoints:
+        """Start every part and return when all of them answer.
+
+        Raises:
+            StackError: another stack runs in this folder, or what was asked for is not there.
+            StartFailed: a part does not come up.
+        """
+        with contextlib.ExitStack() as cleanup:
+            self._data.mkdir(parents=True, exist_ok=True)
+            lock = cleanup.enter_context(_claim(self._data))
+            self.endpoints_file.unlink(missing_ok=True)
+            ports = self._choose_ports()
+            password = _keep_user(self._data / "gateway")
+            database = self._choose_database(ports["firestore"])
+            endpoints = self._describe(ports, password, firestore=database.address)
+
+            supervisor = Supervisor(
+                logs=self._data / "logs",
+                folder=ROOT,
+                say=self._say,
+                keep_open=(lock,),
+            )
+            cleanup.callback(supervisor.stop)
+            layers = self._layers(ports, endpoints, database)
+            supervisor.start(layers, timeout=_READY_SECONDS)
+            create_queue(endpoints)
+            scheduler = Scheduler(
+                url=endpoints.functions["sweep"],
+                job="sweep",
+                key=identity.load_key(self._data / "tasks"),
+                email=SERVICE_ACCOUNT,
+                every=self._options.sweep_every,
+                say=self._say,
+            )
+            cleanup.callback(scheduler.stop)
+            scheduler.start()
+            cleanup.callback(self.endpoints_file.unlink, missing_ok=True)
+            endpoints.write(self.endpoints_file)
+            self._cleanup = cleanup.pop_all()
+        self.endpoints = endpoints
+        return endpoints
+
+    def stop(self) -> None:
+        """End every part and return when none is left; harmless when nothing runs."""
+        self._cleanup.close()
+
+    def _choose_ports(self) -> dict[str, int]:
+        base = self._options.port_base
+        if base is not None:
+            if not 1 <= base <= 65536 - len(PORTS):
+                raise StackError(f"--port-base must leave room for {len(PORTS)} ports.")
+            return {name: base + place for place, name in enumerate(PORTS)}
+        kept = self._data / "ports.json"
+        wanted: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            wanted = json.loads(kept.read_text())
+        found = free_ports([int(wanted.get(name, 0)) for name in PORTS])
+        ports = dict(zip(PORTS, found, strict=True))
+        kept.write_text(json.dumps(ports, indent=2) + "\n")
+        return ports
+
+    def _choose_database(self, port: int) -> _Database:
+        """Decide which Firestore it is: ours, an installed emulator, or one that runs already."""
+        if self._options.firestore == "embedded":
+            data = self._data / "firestore"
+            return _Database(
+                address=f"127.0.0.1:{port}",
+                command=_module("local.firestore", "--port", port, "--data", data),
+            )
+        running = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
+        if running:
+            if not _reachable(running):
+                raise StackError(
+                    f"FIRESTORE_EMULATOR_HOST is {running}, but nothing answers there. Start that "
+                    "emulator, or unset the variable to have one started."
+                )
+            return _Database(address=running, command=None)
+        found = google_emulator.find()
+        if isinstance(found, google_emulator.Missing):
+            raise StackError(found.explanation)
+        java = (str(found.java), "-Duser.language=en", "-cp", str(found.jar), _EMULATOR)
+        return _Database(
+            address=f"127.0.0.1:{port}",
+            command=(*java, "start", "--host=127.0.0.1", f"--port={port}"),
+        )
+
+    def _describe(self, ports: Mapping[str, int], password: str, *, firestore: str) -> Endpoints:
+        return Endpoints(
+            project=PROJECT,
+            location=LOCATION,
+            bucket=BUCKET,
+            queue=QUEUE,
+            firestore=firestore,
+            storage=f"http://127.0.0.1:{ports['storage']}",
+            tasks=f"127.0.0.1:{ports['tasks']}",
+            sftp=Sftp(host="127.0.0.1", port=ports["sftp"], user=USER, password=password),
+            functions={name: f"http://127.0.0.1:{ports[name]}/" for name in FUNCTIONS},
+            pid=os.getpid(),
+        )
+
+    def _layers(
+        self, ports: Mapping[str, int], endpoints: Endpoints, database: _Database
+    ) -> list[list[Program]]:
+        """List the parts: what keeps state first, what leans on it after."""
+        data = self._data
+        inherited = loopback_environment(os.environ)
+        for name in _NOT_INHERITED:
+            inherited.pop(name, None)
+        environment = {
+            **inherited,
+            **endpoints.environment(),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "ORDERS_DELAY": f"{round(self._options.orders_delay.total_seconds())}s",
+            "OIDC_CERTS_URL": f"http://127.0.0.1:{ports['certs']}/certs",
+        }
+
+        def part(name: str, command: tuple[str, ...], *listens: str) -> Program:
+            return Program(
+                name=name,
+                command=command,
+                ports=tuple(ports[port] for port in listens or (name,)),
+                environment=environment,
+            )
+
+        storage = _module(
+            *("local.storage", "--port", ports["storage"], "--data", data / "storage"),
+            *("--bucket", BUCKET, "--events", endpoints.functions["classify"]),
+        )
+        tasks = _module(
+            *("local.tasks", "--port", ports["tasks"], "--data", data / "tasks"),
+            *("--certs-port", ports["certs"]),
+        )
+        gateway = _module(
+            *("gateway", "--host", "127.0.0.1", "--port", ports["sftp"], "--bucket", BUCKET),
+            *("--users", data / "gateway" / "users.json"),
+            *("--host-key", data / "gateway" / "host_key"),
+            # Shorter than the supervisor's patience.
+            *("--drain", 4),
+        )
+        functions = {
+            name: _module(
+                *("functions_framework", "--host", "127.0.0.1", "--port", ports[name]),
+                *("--source", f"functions/{name}.py", "--target", name),
+                *("--signature-type", signature),
+            )
+            for name, signature in FUNCTIONS.items()
+        }
+        return [
+            [part("firestore", database.command)] if database.command else [],
+            [part("storage", storage), part("tasks", tasks, "tasks", "certs")],
+            [
+                part("gateway", gateway, "sftp"),
+                *(part(name, command) for name, command in functions.items()),
+            ],
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """The Firestore that a stack uses."""
+
+    address: str
+    command: tuple[str, ...] | None
+    """What runs it; None where somebody else does."""
+
+
+def _module(name: str, *arguments: object) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *map(str, arguments))
+
+
+def _reachable(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def loopback_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which nothing on this machine is looked for behind a proxy."""
+    local = {"127.0.0.1", "localhost"}
+    listed = (environment.get("NO_PROXY") or environment.get("no_proxy") or "").split(",")
+    hosts = ",".join(sorted(local | {host.strip() for host in listed if host.strip()}))
+    return {**environment, "NO_PROXY": hosts, "no_proxy": hosts}
+
+
+def create_queue(endpoints: Endpoints) -> None:
+    """Create the queue of the tasks, as it is set up in the cloud, unless it is there already."""
+    channel = grpc.insecure_channel(endpoints.tasks)
+    client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
+    queue = tasks_v2.Queue(
+        name=client.queue_path(endpoints.project, endpoints.location, endpoints.queue),
+        # The ledger counts the attempts and ends them: a task must not vanish before that.
+        retry_config=tasks_v2.RetryConfig(
+            max_attempts=-1,
+            min_backoff=duration_pb2.Duration(seconds=1),
+            max_backoff=duration_pb2.Duration(seconds=60),
+            max_doublings=6,
+        ),
+    )
+    try:
+        client.create_queue(
+            parent=f"projects/{endpoints.project}/locations/{endpoints.location}", queue=queue
+        )
+    except exceptions.AlreadyExists:
+        return
+    finally:
+        channel.close()
+
+
+@contextlib.contextmanager
+def _claim(data: Path) -> Any:
+    """Hold a data folder for one stack; gives the lock for its parts to hold as well.
+
+    The first lock is this process's alone. The second is inherited by every part, so that it is
+    free only when the last part of a stack that was killed has gone, too.
+    """
+    with (data / "up.lock").open("a+") as own, (data / "parts.lock").open("a") as parts:
+        if not _lock(own):
+            own.seek(0)
+            holder = own.read().strip() or "unknown"
+            raise StackError(
+                f"A stack already runs in {data} (process {holder}). End it first, or give this "
+                "one another folder with --data."
+            )
+        own.truncate(0)
+        own.write(f"{os.getpid()}\n")
+        own.flush()
+        deadline = time.monotonic() + _TAKEOVER_SECONDS
+        while not _lock(parts):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"Parts of an earlier stack still run in {data} and do not end. "
+                    "Find them with `ps` and end them."
+                )
+            time.sleep(0.05)
+        yield parts.fileno()
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _keep_user(folder: Path) -> str:
+    """Return the password of the SFTP user, who is made at the first start.
+
+    The users file is not touched after that: more users can be added to it.
+    """
+    users, password_file = folder / "users.json", folder / "password"
+    if users.exists() and password_file.exists():
+        return password_file.read_text().strip()
+    # Imported here because it takes a while and is needed for the first start only.
+    from gateway.users import ALL, UsersError, add_user
+
+    if not password_file.exists():
+        _write_private(password_file, secrets.token_urlsafe(12) + "\n")
+    password = password_file.read_text().strip()
+    try:
+        add_user(users, name=USER, connection=ALL, password=password, keys=())
+    except UsersError as error:
+        raise StackError(f"The SFTP user cannot be made: {error}") from None
+    return password
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as whole:
+        whole.write(text)
+    draft.replace(file)

@@ -1,0 +1,178 @@
+"""What happens in the ledger while somebody watches, told line by line in the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from google.cloud import firestore
+
+from shared.ledger import Import
+
+
+class Screen:
+    """Writes lines with the seconds since the start before them; colours only for a terminal."""
+
+    _COLOURS: Mapping[str, str] = {
+        "good": "32",
+        "bad": "31",
+        "warn": "33",
+        "news": "36",
+        "dim": "2",
+        "bold": "1",
+    }
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        # https://no-color.org
+        self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def paint(self, text: str, colour: str) -> str:
+        """Return the text in a colour where there are colours."""
+        return f"\033[{self._COLOURS[colour]}m{text}\033[0m" if self._colour else text
+
+    def line(self, text: str = "") -> None:
+        """Write a line as it is."""
+        with self._lock:
+            print(text, flush=True)
+
+    def head(self, text: str, explanation: str) -> None:
+        """Write a heading and a paragraph that says what is about to happen."""
+        paragraph = textwrap.fill(explanation, 100, initial_indent="  ", subsequent_indent="  ")
+        self.line(f"\n{self.paint(text, 'bold')}\n{self.paint(paragraph, 'dim')}")
+
+    def say(self, text: str, colour: str | None = None) -> None:
+        """Write a sentence with the time before it."""
+        clock = self.paint(f"{time.monotonic() - self._began:5.1f} s", "dim")
+        self.line(f"{clock}  {self.paint(text, colour) if colour else text}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One upload that is being followed."""
+
+    connection: str
+    import_id: str
+    at: datetime
+    """When it began; an import of an earlier upload of the same name does not count."""
+
+
+class Timeline:
+    """Reads the ledger a few times a second and tells every change of status as it comes.
+
+    Raises:
+        Exception: in `wait`, whatever has kept the ledger from being read.
+    """
+
+    _EVERY_SECONDS = 0.2
+    _COLOURS: Mapping[str, str] = {
+        "loaded": "good",
+        "loaded_with_rejects": "warn",
+        "checked": "good",
+        "rejected": "bad",
+        "failed": "bad",
+        "overdue": "bad",
+        "waiting": "warn",
+        "blocked": "warn",
+    }
+
+    def __init__(self, database: firestore.Client, screen: Screen) -> None:
+        self._database = database
+        self._screen = screen
+        self._told: dict[tuple[str, str, int], int] = {}
+        self._percent: dict[tuple[str, str, int], int] = {}
+        self._imports: dict[tuple[str, str], Import] = {}
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="timeline", daemon=True)
+
+    def __enter__(self) -> Self:
+        for import_ in self._read():
+            self._told[import_.connection, import_.import_id, import_.generation] = len(
+                import_.history
+            )
+            self._imports[import_.connection, import_.import_id] = import_
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    @property
+    def imports(self) -> Sequence[Import]:
+        """Every import as last seen."""
+        with self._changed:
+            return list(self._imports.values())
+
+    def import_of(self, upload: Upload) -> Import | None:
+        """Return the import of an upload as last seen; None while there is none."""
+        import_ = self._imports.get((upload.connection, upload.import_id))
+        return import_ if import_ is not None and import_.uploaded_at >= upload.at else None
+
+    def wait(
+        self, uploads: Sequence[Upload], condition: Callable[[Import], bool], *, seconds: float
+    ) -> bool:
+        """Wait until the imports of all these uploads are as asked; False when the time is up."""
+
+        def reached() -> bool:
+            if self._failure is not None:
+                raise self._failure
+            return all(
+                import_ is not None and condition(import_)
+                for import_ in map(self.import_of, uploads)
+            )
+
+        with self._changed:
+            return self._changed.wait_for(reached, timeout=seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._EVERY_SECONDS):
+            try:
+                seen = self._read()
+            except Exception as error:  # handed to whoever waits
+                with self._changed:
+                    self._failure = error
+                    self._changed.notify_all()
+                return
+            news = [line for import_ in seen for line in self._news(import_)]
+            for _, text in sorted(news, key=lambda line: line[0]):
+                self._screen.say(text)
+            with self._changed:
+                self._imports = {(one.connection, one.import_id): one for one in seen}
+                self._changed.notify_all()
+
+    def _read(self) -> list[Import]:
+        return [
+            Import.from_document(
+                connection=snapshot.reference.parent.parent.id,
+                import_id=snapshot.id,
+                data=snapshot.to_dict() or {},
+            )
+            for snapshot in self._database.collection_group("imports").stream()
+        ]
+
+    def _news(self, import_: Import) -> Iterator[tuple[datetime, str]]:
+        """Say what has happened to an import since it was last looked at, with when."""
+        key = (import_.connection, import_.import_id, import_.generation)
+        name = f"{import_.connection}/{import_.import_id}"
+        for entry in import_.history[self._told.get(key, 0) :]:
+            status = self._screen.paint(
+                f"{entry.status:<10}", self._COLOURS.get(entry.status, "news")
+            )
+            yield entry.at, f"{name:<33} {status} {entry.text}"
+        self._told[key] = len(import_.history)
+        percent = import_.progress.percent
+        if import_.status == "loading" and self._percent.get(key, 0) < percent < 100:
+            self._percent[key] = percent
+            bar = "█" * (percent // 5)
+            yield import_.history[-1].at, f"{name:<33} {percent:>3} % {bar:·<20}"
