@@ -1,0 +1,214 @@
+"""The stack as its users have it: started, used, ended, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.processes import answers, is_free
+from local.sample_data import Sample, make_samples
+from local.stack import PORTS, Endpoints
+from tests.support.stack import ROOT, Up, hands_on
+from tests.support.waiting import alive, descendants, eventually
+
+CUSTOMERS = "customers_20241118T180000Z"
+
+
+@pytest.fixture(scope="module")
+def customers() -> Sample:
+    """A small customers file of the connection nz."""
+    return next(sample for sample in make_samples() if CUSTOMERS in sample.path)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[Up]:
+    with Up(data) as running:
+        yield running
+
+
+def ports_of(endpoints: Endpoints) -> list[int]:
+    return [
+        *(int(url.rstrip("/").rpartition(":")[2]) for url in endpoints.functions.values()),
+        int(endpoints.firestore.rpartition(":")[2]),
+        int(endpoints.storage.rpartition(":")[2]),
+        int(endpoints.tasks.rpartition(":")[2]),
+        endpoints.sftp.port,
+    ]
+
+
+def free_base() -> int:
+    """Find as many consecutive free ports as a stack has."""
+    return next(
+        base
+        for base in range(21000, 30000, len(PORTS))
+        if all(is_free(base + place) for place in range(len(PORTS)))
+    )
+
+
+def test_endpoints(up: Up) -> None:
+    """endpoints.json says where everything is, in the agreed form, once everything answers."""
+    endpoints = up.ready()
+
+    content = json.loads((up.data / "endpoints.json").read_text())
+
+    assert list(content) == [
+        *("project", "location", "bucket", "queue", "firestore", "storage", "tasks", "sftp"),
+        *("functions", "pid"),
+    ]
+    assert list(content["sftp"]) == ["host", "port", "user", "password"]
+    assert list(content["functions"]) == ["classify", "load", "sweep", "status"]
+    assert content["storage"].startswith("http://127.0.0.1:")
+    assert content["pid"] == up.process.pid
+    assert all(map(answers, ports_of(endpoints)))
+
+
+def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customers: Sample) -> None:
+    """What was uploaded over SFTP is in Firestore, and still is after an end and a new start."""
+    with Up(data) as first:
+        endpoints = first.ready()
+        with hands_on(endpoints) as hands:
+            with hands.sftp() as sftp:
+                sftp.mkdir("pending/nz")
+            hands.upload(customers.object, customers.content)
+            ended = hands.wait_for("nz", CUSTOMERS, "loaded")
+            loaded = hands.documents("connections/nz/customers")
+        code = first.end()
+
+    assert code == 0
+    assert ended.rows.read == ended.rows.loaded == customers.rows
+    assert {
+        key: document.get("subscribed") for key, document in loaded.items()
+    } == customers.truth.customers
+
+    with Up(data) as second:
+        again = second.ready()
+        with hands_on(again) as hands:
+            kept = hands.documents("connections/nz/customers")
+
+    assert kept == loaded
+    assert again.sftp == endpoints.sftp
+    assert ports_of(again) == ports_of(endpoints)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_end(up: Up, number: signal.Signals) -> None:
+    """A stop ends every process, frees every port and takes endpoints.json away."""
+    endpoints = up.ready()
+    below = descendants(up.process.pid)
+    assert len(below) >= 2 * len(PORTS) - 2
+
+    code = up.end(number)
+
+    assert code == 0
+    assert not any(map(alive, below))
+    assert all(map(is_free, ports_of(endpoints)))
+    assert not (up.data / "endpoints.json").exists()
+
+
+def test_kill(data: Path) -> None:
+    """After kill -9 every part ends by itself, and a new start takes folder and ports over."""
+    with Up(data) as killed:
+        endpoints = killed.ready()
+        below = descendants(killed.process.pid)
+        killed.end(signal.SIGKILL)
+
+        with Up(data) as successor:
+            again = successor.ready()
+
+            assert not any(map(alive, below))
+            assert ports_of(again) == ports_of(endpoints)
+            assert again.pid == successor.process.pid
+
+
+def test_one_stack_a_folder(up: Up) -> None:
+    """A second start in the folder of a running stack is refused and leaves that one alone."""
+    endpoints = up.ready()
+
+    second = subprocess.run(
+        [sys.executable, "-m", "local", "up", "--data", str(up.data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert second.returncode == 2
+    assert f"A stack already runs in {up.data} (process {endpoints.pid})" in second.stderr
+    assert all(map(answers, ports_of(endpoints)))
+    assert (up.data / "endpoints.json").exists()
+
+
+def test_a_killed_part_comes_back(up: Up) -> None:
+    """A part that is killed is started again on its port, and the terminal says so."""
+    port = int(up.ready().functions["classify"].rstrip("/").rpartition(":")[2])
+    worker = next(
+        pid
+        for pid in descendants(up.process.pid)
+        if f"--port\0{port}\0" in Path(f"/proc/{pid}/cmdline").read_text()
+        and b"guard.py" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+
+    os.kill(worker, signal.SIGKILL)
+
+    assert eventually(lambda: "classify was ended by SIGKILL" in up.output)
+    assert eventually(lambda: answers(port))
+
+
+def test_port_base(data: Path) -> None:
+    """With --port-base the parts listen on consecutive ports, in the documented order."""
+    base = free_base()
+
+    with Up(data, "--port-base", str(base)) as up:
+        endpoints = up.ready()
+
+    assert endpoints.firestore == f"127.0.0.1:{base}"
+    assert endpoints.storage == f"http://127.0.0.1:{base + 1}"
+    assert endpoints.tasks == f"127.0.0.1:{base + 2}"
+    assert endpoints.sftp.port == base + 4
+    assert endpoints.functions == {
+        name: f"http://127.0.0.1:{base + 5 + place}/"
+        for place, name in enumerate(("classify", "load", "sweep", "status"))
+    }
+
+
+def test_a_taken_port_is_named(data: Path) -> None:
+    """A start on a port that something else has fails at once and says which port it is."""
+    base = free_base()
+    with (
+        socket.create_server(("127.0.0.1", base)),
+        Up(data, "--port-base", str(base)) as up,
+    ):
+        code = up.process.wait(60)
+
+    assert code == 1
+    assert f"firestore cannot have port {base}: something else listens there." in up.output
+
+
+def test_demo(tmp_path: Path) -> None:
+    """The demo ends with exit code 0, says so last without colours, and can be repeated."""
+    command = [sys.executable, "-m", "local", "demo", "--data", str(tmp_path)]
+
+    runs = [
+        subprocess.run([*command, "--orders-delay", "2s"], cwd=ROOT, capture_output=True, text=True)
+        for _ in range(2)
+    ]
+
+    for run in runs:
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert run.stdout.splitlines()[-1].endswith("the demo is OK.")
+        assert "\033" not in run.stdout
+    assert "holds an earlier run" not in runs[0].stdout
+    assert "holds an earlier run" in runs[1].stdout

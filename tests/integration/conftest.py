@@ -1,0 +1,72 @@
+"""What the integration tests share: two servers, and one running stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import google.cloud.storage as storage
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore
+
+from local.firestore import serve as serve_firestore
+from local.storage import serve as serve_storage
+from tests.support.pipeline import BUCKET, Pipeline
+from tests.support.stack import Hands, Up, hands_on
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hands]:
+    """Run the whole pipeline, with orders that start 1 s after their customers, for all tests.
+
+    Tests keep out of each other's way by using a connection of their own.
+    """
+    data: Path = tmp_path_factory.mktemp("stack")
+    with Up(data, "--orders-delay", "1s") as up, hands_on(up.ready()) as hands:
+        yield hands
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where a database and a bucket are, as the clients' variables take it."""
+
+    firestore: str
+    storage: str
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Run a database and an empty bucket, for tests that need no more of the pipeline."""
+    data = tmp_path_factory.mktemp("servers")
+    database = serve_firestore(data=data / "firestore")
+    bucket = serve_storage(data=data / "storage", buckets=[BUCKET])
+    yield Servers(f"127.0.0.1:{database.port}", f"http://127.0.0.1:{bucket.port}")
+    bucket.stop()
+    database.stop()
+
+
+Make = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def make(servers: Servers, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Build pipelines over a database of the test's own and an emptied bucket."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", servers.firestore)
+    project = f"p-{abs(hash(request.node.nodeid)):x}"
+    client = storage.Client(
+        project=project,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": servers.storage},
+    )
+    for blob in client.list_blobs(BUCKET):
+        blob.delete()
+    firestore_client = firestore.Client(project=project)
+    return lambda **settings: Pipeline.over(firestore_client, client, **settings)
+
+
+@pytest.fixture
+def pipeline(make: Make) -> Pipeline:
+    """Build a pipeline with the default settings."""
+    return make()

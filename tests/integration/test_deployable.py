@@ -1,0 +1,211 @@
+"""The functions run from just the files that are uploaded."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Servers
+from tests.support.pipeline import BUCKET
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = {"classify": "cloudevent", "load": "http", "sweep": "http", "status": "http"}
+
+
+def uploaded() -> set[str]:
+    """Name the files that .gcloudignore lets through; it leaves all out, then lets some in."""
+    rules = [
+        line
+        for line in (ROOT / ".gcloudignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert rules[0] == "/*"
+    let_in = [rule[1:].strip("/") for rule in rules if rule.startswith("!")]
+    left_out = [rule.rstrip("/") for rule in rules[1:] if not rule.startswith("!")]
+    files = set()
+    for name in let_in:
+        place = ROOT / name
+        for file in [place] if place.is_file() else place.rglob("*"):
+            parts = file.relative_to(ROOT).parts
+            if file.is_file() and not any(
+                fnmatch.fnmatch(part, rule) for part in parts for rule in left_out
+            ):
+                files.add("/".join(parts))
+    return files
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lay just these files out, as the build does."""
+    folder = tmp_path_factory.mktemp("workspace")
+    for name in uploaded():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def test_gcloud_agrees() -> None:
+    """gcloud would upload just the files that these tests run from."""
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        pytest.skip("The Google Cloud CLI is not installed.")
+    listed = subprocess.run(
+        [gcloud, "meta", "list-files-for-upload", str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert uploaded() == set(listed.stdout.split())
+
+
+def test_nothing_else_is_uploaded() -> None:
+    """Tests, samples and what runs on one machine stay at home."""
+    assert {"functions", "shared", "requirements.txt"} == {
+        name.split("/")[0] for name in uploaded()
+    }
+
+
+@contextmanager
+def running(name: str, workspace: Path, servers: Servers) -> Iterator[str]:
+    """Run a function as the cloud does; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(workspace),
+        "NO_PROXY": "127.0.0.1",
+        "PYTHONPATH": str(workspace),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GOOGLE_CLOUD_PROJECT": f"deployed-{name}",
+        "BUCKET": BUCKET,
+        "LOAD_URL": "http://127.0.0.1:9/",
+        "TASKS_SERVICE_ACCOUNT": "tasks@example.com",
+        "FIRESTORE_EMULATOR_HOST": servers.firestore,
+        "STORAGE_EMULATOR_HOST": servers.storage,
+        "CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:9",
+    }
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "functions_framework", "--host", "127.0.0.1"),
+            *("--port", str(port), "--source", f"functions/{name}.py", "--target", name),
+            *("--signature-type", FUNCTIONS[name]),
+        ],
+        cwd=workspace,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            assert process.poll() is None, process.communicate()[0]
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "The function does not listen."
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def post(url: str, body: object, **headers: str) -> tuple[int, str]:
+    """Post JSON; gives the status and the text of the answer."""
+    request = urllib.request.Request(
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", **headers},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_classify(workspace: Path, servers: Servers) -> None:
+    """classify takes an event that it has nothing to do with, and answers that it is done."""
+    event = {
+        "bucket": BUCKET,
+        "name": "customers_20230501T115500Z.csv.part",
+        "generation": "1",
+        "size": "3",
+        "crc32c": "AAAAAA==",
+        "timeCreated": "2023-05-01T12:00:00Z",
+    }
+    with running("classify", workspace, servers) as url:
+        status, _ = post(
+            url,
+            event,
+            **{
+                "ce-id": "1",
+                "ce-specversion": "1.0",
+                "ce-type": "google.cloud.storage.object.v1.finalized",
+                "ce-source": f"//storage.googleapis.com/projects/_/buckets/{BUCKET}",
+            },
+        )
+
+    assert 200 == status
+
+
+def test_load(workspace: Path, servers: Servers) -> None:
+    """load refuses what is no task, and answers a task of an unknown import as done."""
+    with running("load", workspace, servers) as url:
+        bad = post(url, {"import": "x"})
+        unknown = post(
+            url, {"connection": "main", "import": "orders_x", "generation": 1, "number": 1}
+        )
+
+    assert 400 == bad[0]
+    assert (200, {"result": "unknown import"}) == (unknown[0], json.loads(unknown[1]))
+
+
+def test_sweep(workspace: Path, servers: Servers) -> None:
+    """sweep finds nothing to do in an empty ledger."""
+    with running("sweep", workspace, servers) as url:
+        status, text = post(url, {})
+
+    assert (200, {}) == (status, json.loads(text)["revived"])
+
+
+def test_status(workspace: Path, servers: Servers) -> None:
+    """status shows a page."""
+    with running("status", workspace, servers) as url:
+        status, text = post(f"{url}?connection=au", {})
+
+    assert 200 == status
+    assert "No imports that fit." in text
+
+
+def test_classify_is_light() -> None:
+    """classify imports neither pandas nor what checks rows."""
+    script = (
+        "import sys, functions.classify\n"
+        "print([name for name in ('pandas', 'numpy', 'pydantic', 'shared.schemas', "
+        "'shared.reader', 'shared.writer') if name in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert "[]" == loaded.stdout.strip()

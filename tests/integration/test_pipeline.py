@@ -1,0 +1,854 @@
+"""A file's whole way from its event to its documents, step by step and without waiting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.cloud import firestore
+
+from shared.begin import Begun, begin
+from shared.errors import BadRequest, TryAgain
+from shared.events import StorageObject
+from shared.intake import take_in
+from shared.ledger import Lease
+from shared.ledger_store import LedgerTransaction
+from shared.loading import work
+from shared.tasks import LoadTask
+from tests.integration.conftest import Make
+from tests.support.imports import at
+from tests.support.pipeline import (
+    Pipeline,
+    csv_text,
+    customers_csv,
+    orders_csv,
+)
+
+
+def test_customers_become_documents(pipeline: Pipeline) -> None:
+    """A customers file is scheduled at once, loaded, put away and reported."""
+    text = customers_csv(
+        {"PERIDX": "0012", "FIRSTNAME": "Zoë", "LAST_UPDATED": "2023-04-24T20:12:30"},
+        {"PERIDX": "13", "PRIVACY": "Yes", "SHOE_SIZE": "42"},
+    )
+
+    taken = pipeline.upload("customers_20230501T115500Z.csv", text)
+
+    assert taken is not None
+    assert ("scheduled", at("12:00")) == (taken.status, taken.scheduled_for)
+    assert ["loaded"] == pipeline.run_due()
+    documents = pipeline.documents("customers")
+    assert {
+        "personId": "0012",
+        "firstName": "Zoë",
+        "address": {"city": "Hobart"},
+        "email": "ana@example.com",
+        "subscribed": True,
+        "lastUpdated": datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC),
+        "source": {
+            "import": "customers_20230501T115500Z",
+            "row": 2,
+            "exportedAt": at("11:55"),
+            "generation": taken.generation,
+        },
+    } == documents["0012"]
+    assert (False, {"SHOE_SIZE": "42"}) == (
+        documents["13"]["subscribed"],
+        documents["13"]["extra"],
+    )
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert ("loaded", "2 rows of 2 loaded.") == (import_.status, import_.status_text)
+    assert (2, 2, 0, 0, 0) == (
+        import_.rows.read,
+        import_.rows.loaded,
+        import_.rows.unchanged,
+        import_.rows.rejected,
+        import_.rows.orphaned,
+    )
+    assert ["received", "scheduled", "loading", "loaded"] == [
+        entry.status for entry in import_.history
+    ]
+    assert (100, len(text.encode())) == (import_.progress.percent, import_.progress.bytes_read)
+    assert (None, None, 1) == (import_.lease, import_.error, import_.attempt)
+    assert {
+        "processed/customers_20230501T115500Z.csv",
+        "rejected/customers_20230501T115500Z.report.json",
+    } == pipeline.objects()
+    report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
+    assert ("loaded", 2, 0) == (report["status"], report["rows"]["loaded"], len(report["problems"]))
+
+
+def test_bad_rows_do_not_stop_good_ones(pipeline: Pipeline) -> None:
+    """Good rows are loaded; each bad one is reported with line, column, code and reason."""
+    good = [{"PERIDX": str(number)} for number in range(1, 9)]
+    text = customers_csv(*good, {"PERIDX": "1.2E+12"}) + "10,too,short\r\n"
+    pipeline.upload("pending/au/customers_20230501T115500Z.csv", text)
+
+    assert ["loaded_with_rejects"] == pipeline.run_due()
+
+    import_ = pipeline.import_("customers_20230501T115500Z", "au")
+    assert (10, 8, 2) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
+    assert 8 == len(pipeline.documents("customers", "au"))
+    assert import_.reports.rejected == "rejected/au/customers_20230501T115500Z.rejected.csv"
+    rejected = pipeline.rejected(import_.reports.rejected)
+    assert [("10", "PERIDX", "row.bad_key"), ("11", "", "row.cell_count")] == [
+        (row["line"], row["column"], row["code"]) for row in rejected
+    ]
+    assert ["1.2E+12", "10"] == [row["PERIDX"] for row in rejected]
+    assert all(row["reason"] for row in rejected)
+    assert "processed/au/customers_20230501T115500Z.csv" in pipeline.objects()
+
+
+def test_a_mended_rejected_file_loads(pipeline: Pipeline) -> None:
+    """The rejected file, mended and sent under a new time, loads and adds no columns."""
+    rows = [{"PERIDX": str(number), "NOTE": "=1+1, é"} for number in range(1, 9)]
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv(*rows, {"PERIDX": "x9"}))
+    pipeline.run_due()
+
+    sent_back = pipeline.services.bucket.blob(
+        "rejected/customers_20230501T115500Z.rejected.csv"
+    ).download_as_bytes()
+    pipeline.clock.advance("12:10")
+    pipeline.upload("customers_20230501T120500Z.csv", sent_back.replace(b"x9", b"9"))
+
+    assert ["loaded"] == pipeline.run_due()
+    documents = pipeline.documents("customers")
+    assert 9 == len(documents)
+    assert "extra" not in documents["9"]
+
+
+def test_too_many_bad_rows(pipeline: Pipeline) -> None:
+    """A file with more bad rows than the limit is refused before anything of it is written."""
+    rows = [{"PERIDX": "1"}, {"PERIDX": "2"}, {"PERIDX": "x"}]
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv(*rows))
+
+    assert ["rejected"] == pipeline.run_due()
+
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert import_.error is not None
+    assert ("file.too_many_bad_rows", 3, 0, 1) == (
+        import_.error.code,
+        import_.rows.read,
+        import_.rows.loaded,
+        import_.rows.rejected,
+    )
+    assert {} == pipeline.documents("customers")
+    assert {
+        "customers_20230501T115500Z.csv",
+        "rejected/customers_20230501T115500Z.rejected.csv",
+        "rejected/customers_20230501T115500Z.report.json",
+    } == pipeline.objects()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("FIRSTNAME,EMAIL\r\nAna,ana@example.com\r\n", "header.missing_column"),
+        ("PERIDX,FIRSTNAME\r\n1,Ana\r\n2,Be", "loaded"),
+        ("PERIDX,FIRSTNAME\r\n1,Ana\r\n2", "file.truncated"),
+        ('PERIDX,FIRSTNAME\r\n1,"Ana\r\n', "file.truncated"),
+    ],
+)
+def test_unusable_files(pipeline: Pipeline, text: str, code: str) -> None:
+    """A file that cannot be used is refused whole, with its code and what to do about it."""
+    pipeline.upload("customers_20230501T115500Z.csv", text)
+
+    (result,) = pipeline.run_due()
+
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    if code == "loaded":
+        assert "loaded" == result
+        return
+    assert "rejected" == result
+    assert import_.error is not None
+    assert code == import_.error.code
+    assert import_.error.hint in import_.status_text
+    report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
+    assert code == report["error"]["code"]
+    assert import_.reports.rejected is None
+    assert {} == pipeline.documents("customers")
+
+
+def test_a_corrected_upload_takes_over(pipeline: Pipeline) -> None:
+    """The same name with new content is loaded anew; the old generation stays on record."""
+    name = "customers_20230501T115500Z.csv"
+    first = pipeline.upload(name, "PERIDX,CITY\r\n1,Hobart\r\n2")
+    pipeline.run_due()
+    pipeline.clock.advance("12:10")
+
+    second = pipeline.upload(name, "PERIDX,CITY\r\n1,Perth\r\n2,Cairns\r\n")
+
+    assert first is not None
+    assert second is not None
+    assert ["loaded"] == pipeline.run_due()
+    assert {"1": "Perth", "2": "Cairns"} == {
+        key: document["address"]["city"]
+        for key, document in pipeline.documents("customers").items()
+    }
+    old = pipeline.database.document(
+        f"connections/main/imports/customers_20230501T115500Z/generations/{first.generation}"
+    ).get()
+    assert "superseded" == (old.to_dict() or {})["status"]
+
+
+def test_the_same_event_again(pipeline: Pipeline) -> None:
+    """An event delivered again changes nothing, before and after the load."""
+    event = pipeline.put("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    take_in(event, pipeline.services)
+    scheduled = pipeline.import_("customers_20230501T115500Z")
+
+    take_in(event, pipeline.services)
+
+    assert scheduled == pipeline.import_("customers_20230501T115500Z")
+    assert ["loaded"] == pipeline.run_due()
+    loaded = pipeline.import_("customers_20230501T115500Z")
+    take_in(event, pipeline.services)
+    assert [] == pipeline.run_due()
+    assert loaded == pipeline.import_("customers_20230501T115500Z")
+
+
+def test_an_older_event_comes_late(pipeline: Pipeline) -> None:
+    """The event of a content that has been replaced is left alone."""
+    name = "customers_20230501T115500Z.csv"
+    older = pipeline.put(name, customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("12:01")
+    newer = pipeline.upload(name, customers_csv({"PERIDX": "2"}))
+
+    assert newer == take_in(older, pipeline.services)
+    assert ["loaded"] == pipeline.run_due()
+    assert {"2"} == set(pipeline.documents("customers"))
+
+
+def test_both_forms_of_a_time_are_one_import(pipeline: Pipeline) -> None:
+    """Two objects that come to one id are one import: the later upload takes over."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("12:01")
+    later = pipeline.upload(
+        "pending/customers_2023-05-01T11:55:00Z.csv", customers_csv({"PERIDX": "2"})
+    )
+
+    assert later is not None
+    assert "customers_20230501T115500Z" == later.import_id
+    assert ["superseded", "loaded"] == sorted(pipeline.run_due(), reverse=True)
+    assert {"2"} == set(pipeline.documents("customers"))
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "suggestion"),
+    [
+        ("Customers_20230501T115500Z.csv", "name.wrong_case", "customers_20230501T115500Z.csv"),
+        ("pending/au/orders_20230501T1155.csv", "name.", ""),
+        ("readme.txt", "name.", ""),
+    ],
+)
+def test_misnamed_files(pipeline: Pipeline, name: str, code: str, suggestion: str) -> None:
+    """A misnamed file is recorded and reported with the reason and, if any, the right name."""
+    import_ = pipeline.upload(name, customers_csv({"PERIDX": "1"}))
+
+    assert import_ is not None
+    assert "rejected" == import_.status
+    assert import_.error is not None
+    assert import_.error.code.startswith(code)
+    assert suggestion in import_.error.message
+    assert [] == pipeline.run_due()
+    assert import_.reports.report is not None
+    assert import_.error.code == pipeline.report(import_.reports.report)["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    "name", ["customers_20230501T115500Z.csv.filepart", ".hidden", "processed/x.csv", "test/"]
+)
+def test_ignored_objects(pipeline: Pipeline, name: str) -> None:
+    """Temporary names and what the pipeline itself keeps leave no trace in the ledger."""
+    assert pipeline.upload(name, "x") is None
+    assert [] == list(pipeline.database.collection_group("imports").stream())
+
+
+def test_another_bucket(pipeline: Pipeline) -> None:
+    """An event about another bucket is not for this pipeline."""
+    event = StorageObject(
+        bucket="elsewhere",
+        name="customers_20230501T115500Z.csv",
+        generation=1,
+        size=1,
+        crc32c="",
+        uploaded_at=at("12:00"),
+    )
+
+    with pytest.raises(BadRequest, match="elsewhere"):
+        take_in(event, pipeline.services)
+
+
+# -- orders after customers -------------------------------------------------------------------
+
+
+def test_orders_follow_their_customers(pipeline: Pipeline) -> None:
+    """Orders start half an hour after their customers file was uploaded, once it is loaded."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+    pipeline.clock.advance("12:05")
+
+    orders = pipeline.upload(
+        "orders_20230501T115500Z.csv",
+        orders_csv({"ORDER_NUMBER": "D1"}, {"ORDER_NUMBER": "D1", "LINE_NUMBER": "2"}),
+    )
+
+    assert orders is not None
+    assert ("scheduled", at("12:30"), "customers_20230501T115500Z") == (
+        orders.status,
+        orders.scheduled_for,
+        orders.paired_with,
+    )
+    pipeline.clock.advance("12:29")
+    assert [] == pipeline.run_due()
+    pipeline.clock.advance("12:30")
+    assert ["loaded"] == pipeline.run_due()
+    order = pipeline.documents("orders")["D1"]
+    assert ("1", 2, 2, 1990) == (
+        order["personId"],
+        order["lineCount"],
+        order["quantity"],
+        order["valueCents"],
+    )
+
+
+def test_orders_wait_for_their_customers(pipeline: Pipeline) -> None:
+    """Orders that come first wait without a task; their customers file schedules them."""
+    waiting = pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    assert waiting is not None
+    assert ("waiting", None) == (waiting.status, waiting.task)
+    assert not pipeline.queue.waiting
+
+    pipeline.clock.advance("13:00")
+    pipeline.upload("customers_20230501T115000Z.csv", customers_csv({"PERIDX": "1"}))
+
+    orders = pipeline.import_("orders_20230501T115500Z")
+    assert ("scheduled", at("13:30")) == (orders.status, orders.scheduled_for)
+    assert ["loaded"] == pipeline.run_due()
+    pipeline.clock.advance("13:30")
+    assert ["loaded"] == pipeline.run_due()
+    assert 0 == pipeline.import_("orders_20230501T115500Z").rows.orphaned
+
+
+def test_orders_are_blocked_by_customers_that_have_not_ended(pipeline: Pipeline) -> None:
+    """Orders whose time has come wait on for customers still unloaded, and go on by themselves."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    (customers,) = pipeline.queue.due(at("12:00"))
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.clock.advance("12:30")
+
+    assert ["blocked"] == pipeline.run_due()
+
+    orders = pipeline.import_("orders_20230501T115500Z")
+    assert "customers_20230501T115500Z" == orders.blocked_by
+    assert "customers_20230501T115500Z" in orders.status_text
+    assert {} == pipeline.documents("orders")
+    assert "loaded" == work(customers, pipeline.services)
+    assert ["loaded"] == pipeline.run_due()
+    assert {"D1"} == set(pipeline.documents("orders"))
+
+
+def test_orders_wait_for_the_correction_of_their_customers(pipeline: Pipeline) -> None:
+    """Rejected customers block their orders until a corrected upload has been loaded."""
+    pipeline.upload("customers_20230501T115500Z.csv", "CITY\r\nHobart\r\n")
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    assert ["rejected"] == pipeline.run_due()
+    pipeline.clock.advance("12:30")
+    assert ["blocked"] == pipeline.run_due()
+
+    pipeline.clock.advance("13:00")
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+
+    assert ["loaded"] == pipeline.run_due()
+    assert at("13:30") == pipeline.import_("orders_20230501T115500Z").scheduled_for
+    pipeline.clock.advance("13:30")
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_a_better_match_that_comes_late(pipeline: Pipeline) -> None:
+    """Scheduled orders move to a later-exported customers file that arrives before they begin."""
+    pipeline.upload("customers_20230501T110000Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.run_due()
+    pipeline.clock.advance("12:20")
+
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+
+    orders = pipeline.import_("orders_20230501T115500Z")
+    assert ("customers_20230501T115500Z", at("12:50")) == (orders.paired_with, orders.scheduled_for)
+    pipeline.clock.advance("12:30")
+    assert ["loaded", "not due"] == sorted(pipeline.run_due())
+    pipeline.clock.advance("12:50")
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_overdue_orders_are_held(pipeline: Pipeline) -> None:
+    """Orders without customers are overdue after the deadline and go on when these arrive."""
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.clock.advance("17:59")
+    assert {} == pipeline.sweep()["revived"]
+    pipeline.clock.advance("18:00")
+
+    assert {"waiting": 1} == pipeline.sweep()["revived"]
+
+    assert ["overdue"] == pipeline.run_due()
+    overdue = pipeline.import_("orders_20230501T115500Z")
+    assert "6 hours" in overdue.status_text
+    assert {} == pipeline.sweep()["revived"]
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    assert ["loaded"] == pipeline.run_due()
+    pipeline.clock.advance("18:30")
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_overdue_orders_load_where_told_to(make: Make) -> None:
+    """With ORDERS_WITHOUT_CUSTOMERS=load overdue orders are loaded, with a warning and orphans."""
+    pipeline = make(orders_without_customers="load")
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.clock.advance("18:00")
+    pipeline.sweep()
+
+    assert ["loaded"] == pipeline.run_due()
+
+    import_ = pipeline.import_("orders_20230501T115500Z")
+    assert 1 == import_.rows.orphaned
+    assert ["order.without_customers_file", "order.customer_unknown"] == [
+        warning["code"] for warning in import_.warnings
+    ]
+    assert "D1" in import_.warnings[1]["message"]
+
+
+def test_blocked_orders_become_overdue(pipeline: Pipeline) -> None:
+    """Orders whose customers are never loaded are overdue after the deadline."""
+    pipeline.upload("customers_20230501T115500Z.csv", "CITY\r\nHobart\r\n")
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.clock.advance("12:30")
+    assert ["blocked", "rejected"] == sorted(pipeline.run_due())
+    pipeline.clock.advance("18:00")
+    pipeline.sweep()
+
+    assert ["overdue"] == pipeline.run_due()
+
+
+def test_rewards_follow_running_customers(pipeline: Pipeline) -> None:
+    """Rewards load at once, unless customers are being loaded: then after them."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    (customers,) = pipeline.queue.due(at("12:00"))
+    _seize(pipeline, customers, until=at("12:01"))
+    pipeline.upload("rewards_20230501T115500Z.csv", "PERIDX,TIER_NAME\r\n1,Gold\r\n")
+
+    assert ["blocked"] == pipeline.run_due()
+
+    pipeline.clock.advance("12:02")
+    assert "loaded" == work(customers, pipeline.services)
+    assert ["loaded"] == pipeline.run_due()
+    assert {"name": "Gold"} == pipeline.documents("rewards")["1"]["tier"]
+
+
+def test_one_import_of_a_type_at_a_time(pipeline: Pipeline) -> None:
+    """A second customers file waits while the first is being loaded, and then goes on by itself."""
+    pipeline.upload("customers_20230501T110000Z.csv", customers_csv({"PERIDX": "1"}))
+    (first,) = pipeline.queue.due(at("12:00"))
+    _seize(pipeline, first, until=at("12:01"))
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "2"}))
+
+    assert ["blocked"] == pipeline.run_due()
+    assert "at work" == work(first, pipeline.services)
+    pipeline.clock.advance("12:02")
+    assert ["loaded", "loaded"] == pipeline.run_due()
+    assert {"1", "2"} == set(pipeline.documents("customers"))
+
+
+def test_a_check_loads_nothing(pipeline: Pipeline) -> None:
+    """A file in test/ gets its verdict at once and leaves the documents as they are."""
+    rows = [{"PERIDX": str(number)} for number in range(1, 10)]
+    pipeline.upload("test/au/customers_20230501T115500Z.csv", customers_csv(*rows, {"PERIDX": "?"}))
+    pipeline.upload("test/au/orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+
+    assert ["checked", "checked"] == pipeline.run_due()
+
+    import_ = pipeline.import_("test_customers_20230501T115500Z", "au")
+    assert "Checked, nothing loaded: 9 of 10 rows can be loaded. 1 row is wrong: see the " in (
+        import_.status_text
+    )
+    assert {} == pipeline.documents("customers", "au") == pipeline.documents("orders", "au")
+    assert {
+        "processed/au/test/customers_20230501T115500Z.csv",
+        "processed/au/test/orders_20230501T115500Z.csv",
+        "rejected/au/test/customers_20230501T115500Z.rejected.csv",
+        "rejected/au/test/customers_20230501T115500Z.report.json",
+        "rejected/au/test/orders_20230501T115500Z.report.json",
+    } == pipeline.objects()
+
+
+def test_a_first_load_only_creates(pipeline: Pipeline) -> None:
+    """A file in bulk/ creates what is new, changes nothing and never touches consent."""
+    pipeline.upload("customers_20230501T110000Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+    pipeline.upload(
+        "bulk/customers_20230501T115500Z.csv",
+        customers_csv({"PERIDX": "1", "CITY": "Perth"}, {"PERIDX": "2", "CITY": "Perth"}),
+    )
+
+    assert ["loaded"] == pipeline.run_due()
+
+    import_ = pipeline.import_("bulk_customers_20230501T115500Z")
+    assert (2, 1, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.unchanged)
+    documents = pipeline.documents("customers")
+    assert "Hobart" == documents["1"]["address"]["city"]
+    assert "Perth" == documents["2"]["address"]["city"]
+    assert "subscribed" not in documents["2"]
+
+
+# -- what the documents converge to -----------------------------------------------------------
+
+
+def test_an_older_file_changes_nothing(pipeline: Pipeline) -> None:
+    """A late file fills in what is new and leaves newer documents, consent above all, alone."""
+    pipeline.upload(
+        "customers_20230501T115500Z.csv",
+        customers_csv({"PERIDX": "1", "CITY": "Perth", "PRIVACY": "Yes"}),
+    )
+    pipeline.run_due()
+    pipeline.upload(
+        "customers_20230501T100000Z.csv",
+        customers_csv({"PERIDX": "1", "PRIVACY": "No"}, {"PERIDX": "2"}),
+    )
+
+    assert ["loaded"] == pipeline.run_due()
+
+    documents = pipeline.documents("customers")
+    assert ("Perth", False) == (documents["1"]["address"]["city"], documents["1"]["subscribed"])
+    import_ = pipeline.import_("customers_20230501T100000Z")
+    assert (2, 1, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.unchanged)
+    assert "Hobart" == documents["2"]["address"]["city"]
+
+
+def test_blank_consent_changes_no_consent(pipeline: Pipeline) -> None:
+    """Blank or unknown consent subscribes nobody, keeps what is stored, and is warned of."""
+    pipeline.upload(
+        "customers_20230501T110000Z.csv",
+        customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}, {"PERIDX": "2", "PRIVACY": "No"}),
+    )
+    pipeline.run_due()
+    pipeline.upload(
+        "customers_20230501T115500Z.csv",
+        customers_csv(
+            {"PERIDX": "1", "PRIVACY": "", "CITY": "Perth"},
+            {"PERIDX": "2", "PRIVACY": "maybe"},
+            {"PERIDX": "3", "PRIVACY": ""},
+        ),
+    )
+
+    assert ["loaded"] == pipeline.run_due()
+
+    documents = pipeline.documents("customers")
+    assert [False, True, None] == [documents[key].get("subscribed") for key in "123"]
+    assert "Perth" == documents["1"]["address"]["city"]
+    warnings = {
+        warning["code"]: warning["count"]
+        for warning in pipeline.import_("customers_20230501T115500Z").warnings
+    }
+    assert 3 == warnings["row.consent_unknown"]
+
+
+def test_the_same_key_twice(pipeline: Pipeline) -> None:
+    """Of two rows of one key the one updated last is loaded; the other counts as unchanged."""
+    pipeline.upload(
+        "customers_20230501T115500Z.csv",
+        customers_csv(
+            {"PERIDX": "1", "CITY": "Perth", "LAST_UPDATED": "2023-05-01T10:00:00"},
+            {"PERIDX": "1", "CITY": "Cairns", "LAST_UPDATED": "2023-04-30T10:00:00"},
+        ),
+    )
+
+    assert ["loaded"] == pipeline.run_due()
+
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert (2, 1, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.unchanged)
+    assert "Perth" == pipeline.documents("customers")["1"]["address"]["city"]
+    assert ["row.duplicate_key"] == [warning["code"] for warning in import_.warnings]
+
+
+def test_the_same_bytes_under_a_new_name(pipeline: Pipeline) -> None:
+    """A file with the content of a loaded one says so in a warning."""
+    text = customers_csv({"PERIDX": "1"})
+    pipeline.upload("customers_20230501T110000Z.csv", text)
+    pipeline.run_due()
+    pipeline.upload("customers_20230501T115500Z.csv", text)
+
+    assert ["loaded"] == pipeline.run_due()
+
+    (warning,) = pipeline.import_("customers_20230501T115500Z").warnings
+    assert "file.same_content" == warning["code"]
+    assert "customers_20230501T110000Z" in warning["message"]
+
+
+def test_lines_of_an_order_may_be_anywhere(pipeline: Pipeline) -> None:
+    """The lines of one order are put together however they are spread over the file."""
+    rows = [
+        {"ORDER_NUMBER": f"D{number % 50}", "LINE_NUMBER": str(number // 50 + 1)}
+        for number in range(200)
+    ]
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv(*rows))
+    pipeline.clock.advance("12:30")
+
+    assert ["loaded", "loaded"] == pipeline.run_due()
+
+    orders = pipeline.documents("orders")
+    assert 50 == len(orders)
+    assert {4} == {order["lineCount"] for order in orders.values()}
+    assert 200 == pipeline.import_("orders_20230501T115500Z").rows.loaded
+
+
+def test_a_bad_line_of_an_order(pipeline: Pipeline) -> None:
+    """An order loads without its bad line; the rejected file holds it whole, for the mend."""
+    rows = [{"ORDER_NUMBER": f"D{number}"} for number in range(10)]
+    bad = {"ORDER_NUMBER": "D3", "LINE_NUMBER": "2", "QUANTITY": "two"}
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv(*rows, bad))
+    pipeline.clock.advance("12:30")
+    assert ["loaded", "loaded_with_rejects"] == pipeline.run_due()
+    import_ = pipeline.import_("orders_20230501T115500Z")
+    assert (11, 10, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
+    assert 1 == pipeline.documents("orders")["D3"]["lineCount"]
+    rejected = pipeline.rejected("rejected/orders_20230501T115500Z.rejected.csv")
+    assert {"row.bad_number", "order.other_line_rejected"} == {row["code"] for row in rejected}
+    assert ["D3", "D3"] == [row["ORDER_NUMBER"] for row in rejected]
+
+    text = pipeline.read("rejected/orders_20230501T115500Z.rejected.csv").replace("two", "2")
+    pipeline.upload("orders_20230501T120000Z.csv", text)
+    assert ["loaded"] == pipeline.run_due()
+
+    order = pipeline.documents("orders")["D3"]
+    assert (2, 3) == (order["lineCount"], order["quantity"])
+
+
+# -- faults -----------------------------------------------------------------------------------
+
+
+def test_the_queue_is_out_of_reach(pipeline: Pipeline) -> None:
+    """An event whose task could not be enqueued must come again, and then finishes its work."""
+    event = pipeline.put("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.queue.broken = True
+    with pytest.raises(TryAgain):
+        take_in(event, pipeline.services)
+    assert "received" == pipeline.import_("customers_20230501T115500Z").status
+    pipeline.queue.broken = False
+
+    take_in(event, pipeline.services)
+
+    assert "scheduled" == pipeline.import_("customers_20230501T115500Z").status
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_waiting_orders_are_not_forgotten_when_the_queue_fails(pipeline: Pipeline) -> None:
+    """Orders that a customers file was about to schedule are scheduled by its next event."""
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    event = pipeline.put("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.queue.broken = True
+    with pytest.raises(TryAgain):
+        take_in(event, pipeline.services)
+    assert "waiting" == pipeline.import_("orders_20230501T115500Z").status
+    pipeline.queue.broken = False
+
+    take_in(event, pipeline.services)
+
+    assert "scheduled" == pipeline.import_("orders_20230501T115500Z").status
+    pipeline.clock.advance("12:30")
+    assert ["loaded", "loaded"] == pipeline.run_due()
+
+
+def test_a_worker_that_died(make: Make) -> None:
+    """A dead worker's import is taken over when its lease is over, and loaded to the end."""
+    pipeline = make()
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    (task,) = pipeline.queue.due(at("12:00"))
+    _seize(pipeline, task, until=at("12:01"))
+
+    assert "at work" == work(task, pipeline.services)
+    pipeline.clock.advance("12:01")
+    assert ["loaded"] == pipeline.run_due()
+    assert 2 == pipeline.import_("customers_20230501T115500Z").attempt
+
+
+def test_workers_that_keep_dying(make: Make) -> None:
+    """After the last attempt the import is failed, and says so."""
+    pipeline = make(max_attempts=2)
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    (task,) = pipeline.queue.due(at("12:00"))
+    _seize(pipeline, task, until=at("12:01"), attempt=2)
+    pipeline.clock.advance("12:02")
+
+    assert "out of attempts" == work(task, pipeline.services)
+
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert "failed" == import_.status
+    assert import_.error is not None
+    assert "system.worker_lost" == import_.error.code
+
+
+def test_a_fault_outside_the_file(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault is repeated until the attempts are used up; then the import is failed."""
+    pipeline = make(max_attempts=2)
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    (task,) = pipeline.queue.due(at("12:00"))
+
+    def out_of_reach(*_: Any, **__: Any) -> None:
+        raise TryAgain("Cloud Storage cannot be reached: ServiceUnavailable")
+
+    monkeypatch.setattr("shared.run.Source", out_of_reach)
+    with pytest.raises(TryAgain):
+        work(task, pipeline.services)
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert ("scheduled", None) == (import_.status, import_.lease)
+    assert "Attempt 1 of 2" in import_.status_text
+
+    assert "failed" == work(task, pipeline.services)
+
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert "failed" == import_.status
+    assert import_.error is not None
+    assert "ServiceUnavailable" in import_.error.message
+
+
+def test_a_wrong_setting(pipeline: Pipeline) -> None:
+    """A setting that cannot be used fails the import and is named."""
+    pipeline.database.document("connections/au").set({"timeZone": "Sydney"})
+    pipeline.upload("au/customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+
+    assert ["failed"] == pipeline.run_due()
+
+    import_ = pipeline.import_("customers_20230501T115500Z", "au")
+    assert import_.error is not None
+    assert "settings.invalid" == import_.error.code
+    assert "connections/au.timeZone" in import_.status_text
+
+
+def test_an_empty_object_may_fill_up(pipeline: Pipeline) -> None:
+    """A 0-byte object waits for its content, which takes over when it comes."""
+    pipeline.upload("customers_20230501T115500Z.csv", "")
+    assert not pipeline.queue.waiting
+    assert "received" == pipeline.import_("customers_20230501T115500Z").status
+    pipeline.clock.advance(timedelta(seconds=2))
+
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_an_empty_object_that_stays_empty(pipeline: Pipeline) -> None:
+    """A 0-byte object that stays empty is rejected after its grace."""
+    pipeline.upload("customers_20230501T115500Z.csv", "")
+    pipeline.clock.advance("12:05")
+    assert {"received": 1} == pipeline.sweep()["revived"]
+
+    assert ["rejected"] == pipeline.run_due()
+
+    import_ = pipeline.import_("customers_20230501T115500Z")
+    assert import_.error is not None
+    assert "file.empty" == import_.error.code
+
+
+def test_empty_customers_do_not_count_as_come(pipeline: Pipeline) -> None:
+    """Orders are not paired with a customers file that has no content yet."""
+    pipeline.upload("customers_20230501T115500Z.csv", "")
+
+    orders = pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+
+    assert orders is not None
+    assert "waiting" == orders.status
+
+
+@pytest.mark.parametrize("type", ["customers", "orders", "rewards"])
+def test_a_file_without_rows(pipeline: Pipeline, type: str) -> None:
+    """A header alone is a good file with nothing to load."""
+    headers = {
+        "customers": customers_csv(),
+        "orders": orders_csv(),
+        "rewards": csv_text(["PERIDX", "TIER_NAME"], []),
+    }
+    pipeline.upload("customers_20230501T110000Z.csv", headers["customers"])
+    pipeline.upload(f"{type}_20230501T115500Z.csv", headers[type])
+    pipeline.clock.advance("12:30")
+    pipeline.run_due()
+
+    import_ = pipeline.import_(f"{type}_20230501T115500Z")
+    assert ("loaded", "The file holds no rows: nothing to load.") == (
+        import_.status,
+        import_.status_text,
+    )
+
+
+def test_lost_tasks_are_found(pipeline: Pipeline) -> None:
+    """The sweep gives an import whose task has vanished a new one."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.queue.waiting.clear()
+    pipeline.clock.advance("12:09")
+    assert {} == pipeline.sweep()["revived"]
+    pipeline.clock.advance("12:10")
+
+    assert {"scheduled": 1} == pipeline.sweep()["revived"]
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_more_tasks_than_needed_do_no_harm(pipeline: Pipeline) -> None:
+    """Tasks of unknown, superseded or ended imports are answered and change nothing."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    (task,) = pipeline.queue.due(at("12:00"))
+    assert "loaded" == work(task, pipeline.services)
+    before = pipeline.import_("customers_20230501T115500Z")
+
+    assert "ended" == work(task, pipeline.services)
+    assert "superseded" == work(
+        LoadTask(connection="main", import_id=task.import_id, generation=1, number=1),
+        pipeline.services,
+    )
+    assert "unknown import" == work(
+        LoadTask(connection="main", import_id="customers_x", generation=1, number=1),
+        pipeline.services,
+    )
+    assert before == pipeline.import_("customers_20230501T115500Z")
+
+
+def test_firestore_is_out_of_reach(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the ledger an event must come again."""
+    pipeline = make()
+    event = pipeline.put("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+    nowhere = Pipeline.over(firestore.Client(project="x"), pipeline.services.bucket.client)
+    monkeypatch.setattr(
+        "google.cloud.firestore_v1.services.firestore.client.FirestoreClient.begin_transaction",
+        _unavailable,
+    )
+
+    with pytest.raises(TryAgain):
+        take_in(event, nowhere.services)
+
+
+def _unavailable(*_: Any, **__: Any) -> None:
+    raise exceptions.ServiceUnavailable("down")  # type: ignore[no-untyped-call]
+
+
+def _seize(pipeline: Pipeline, task: LoadTask, *, until: datetime, attempt: int = 1) -> None:
+    """Let a worker begin a task and fall silent."""
+    begun = begin(task, pipeline.services)
+    assert isinstance(begun, Begun)
+
+    def change(ledger: LedgerTransaction) -> None:
+        current = ledger.import_(task.connection, task.import_id)
+        assert current is not None
+        assert current.lease is not None
+        ledger.put(
+            replace(
+                current,
+                attempt=attempt,
+                lease=Lease(owner=current.lease.owner, expires_at=until),
+            )
+        )
+
+    pipeline.services.ledger.transact(change)

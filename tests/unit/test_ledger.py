@@ -1,0 +1,145 @@
+"""The ledger's entries change only as designed, and survive being stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from shared.errors import Problem
+from shared.ledger import (
+    ENDED,
+    ENDED_WELL,
+    HISTORY_LIMIT,
+    LOADED,
+    NEXT,
+    PENDING,
+    IllegalTransition,
+    Import,
+    Lease,
+    Progress,
+    Reports,
+    Rows,
+    Status,
+)
+from tests.support.imports import at, make_import
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+def test_statuses_are_sorted() -> None:
+    """Every status is pending, loading or ended, and what ended well has ended."""
+    assert set(STATUSES) == PENDING | {"loading"} | ENDED
+    assert not PENDING & ENDED
+    assert LOADED < ENDED_WELL < ENDED
+
+
+@pytest.mark.parametrize("before", STATUSES)
+@pytest.mark.parametrize("after", STATUSES)
+def test_transitions(before: Status, after: Status) -> None:
+    """A status is followed by those the design names, or by superseded; superseded by none."""
+    import_ = make_import("orders_20230501T120000Z", status=before)
+    allowed = after in NEXT[before] or (after == "superseded" != before)
+
+    if allowed:
+        changed = import_.to(after, now=at("12:30"), text="So it is.")
+
+        assert (after, "So it is.") == (changed.status, changed.status_text)
+        assert (at("12:30"), after, "So it is.") == (
+            changed.history[-1].at,
+            changed.history[-1].status,
+            changed.history[-1].text,
+        )
+    else:
+        with pytest.raises(IllegalTransition):
+            import_.to(after, now=at("12:30"), text="So it is.")
+
+
+def test_an_ended_import_moves_only_by_replay() -> None:
+    """From every end the only way on is to be scheduled again, or superseded."""
+    assert {status: {"scheduled"} for status in ENDED - {"superseded"}} == {
+        status: NEXT[status] for status in ENDED - {"superseded"}
+    }
+
+
+def test_history_is_bounded() -> None:
+    """The history keeps its first entry and the newest ones."""
+    import_ = make_import("orders_20230501T120000Z")
+    for number in range(HISTORY_LIMIT + 20):
+        import_ = import_.saying(f"entry {number}", now=at("12:30"))
+
+    assert HISTORY_LIMIT == len(import_.history)
+    assert "entry 0" == import_.history[0].text
+    assert f"entry {HISTORY_LIMIT + 19}" == import_.history[-1].text
+
+
+def test_document_names() -> None:
+    """The document has the agreed fields, and no others that a reader would have to guess."""
+    document = make_import("orders_20230501T120000Z").to_document()
+
+    agreed = (
+        "file object bucket generation type mode exportedAt uploadedAt size crc32c status "
+        "statusText scheduledFor pairedWith blockedBy task attempt lease rows progress warnings "
+        "error startedAt finishedAt seconds reports history"
+    )
+    ours = {"taskNumber", "released", "replay", "expireAt"}
+    assert {*agreed.split(" "), *ours} == set(document)
+    assert {"read", "loaded", "unchanged", "rejected", "orphaned"} == set(document["rows"])
+    assert {"bytesRead", "percent"} == set(document["progress"])
+    assert {"rejected", "report"} == set(document["reports"])
+
+
+def test_document_round_trip() -> None:
+    """An import read back is the import that was stored."""
+    import_ = replace(
+        make_import("orders_20230501T120000Z"),
+        scheduled_for=at("12:30"),
+        paired_with="customers_20230501T115500Z",
+        lease=Lease(owner="a", expires_at=at("12:31")),
+        rows=Rows(read=5, loaded=3, unchanged=1, rejected=1, orphaned=2),
+        progress=Progress(bytes_read=10, percent=50),
+        reports=Reports(rejected="rejected/x.csv", report="rejected/x.json"),
+        warnings=({"code": "row.bad_date", "count": 3},),
+        error=Problem(code="settings.invalid", message="Wrong.", line=3, column="DOB"),
+    ).saying("Here it is.", now=at("12:00"))
+
+    document = import_.to_document()
+
+    assert import_ == Import.from_document(
+        connection="main", import_id="orders_20230501T120000Z", data=document
+    )
+    assert {
+        "code": "settings.invalid",
+        "message": "Wrong.",
+        "hint": "Correct the named setting, then replay the import.",
+        "line": 3,
+        "column": "DOB",
+    } == document["error"]
+
+
+def test_a_document_with_more_fields_is_read() -> None:
+    """Fields that a later version or a person has added do no harm."""
+    import_ = make_import("orders_20230501T120000Z")
+
+    assert import_ == Import.from_document(
+        connection="main",
+        import_id=import_.import_id,
+        data={**import_.to_document(), "note": "looked at", "rows": {"read": 0, "parked": 1}},
+    )
+
+
+def test_lease() -> None:
+    """A lease is live until the very moment it expires."""
+    lease = Lease(owner="a", expires_at=at("12:31"))
+
+    assert lease.live(at("12:30"))
+    assert not lease.live(at("12:31"))
+
+
+def test_next_task() -> None:
+    """Every task of an import has a number of its own."""
+    import_ = make_import("orders_20230501T120000Z").next_task(at=at("12:30"), task_id="one")
+    import_ = import_.next_task(at=at("12:40"), task_id="two")
+
+    assert ("two", 2, at("12:40")) == (import_.task, import_.task_number, import_.scheduled_for)

@@ -1,0 +1,75 @@
+"""The command line of the local stack refuses what it cannot do, and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.cli import main
+from local.stack import PORTS, loopback_environment
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "the following arguments are required"),
+        (["up"], "the following arguments are required: --data"),
+        (["up", "--data", "x", "--orders-delay", "soon"], "expected a length of time such as 30m"),
+        (["up", "--data", "x", "--orders-delay", "5 s"], "expected a length of time such as 30m"),
+        (["up", "--data", "x", "--firestore", "mongo"], "invalid choice: 'mongo'"),
+    ],
+)
+def test_a_wrong_command_line(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command line that is wrong ends with exit code 2 and the reason."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--port-base", "65530"], f"--port-base must leave room for {len(PORTS)} ports."),
+        (["--port-base", "0"], f"--port-base must leave room for {len(PORTS)} ports."),
+        (["--sweep-every", "0"], "--sweep-every must be at least 1s."),
+    ],
+)
+def test_options_that_cannot_be(
+    tmp_path: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option with a value that cannot be used ends with exit code 2, and nothing has started."""
+    code = main(["up", "--data", str(tmp_path), *arguments])
+
+    assert code == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "intranet, localhost"}, "127.0.0.1,intranet,localhost"),
+        ({"no_proxy": "intranet"}, "127.0.0.1,intranet,localhost"),
+    ],
+)
+def test_loopback_needs_no_proxy(before: dict[str, str], after: str) -> None:
+    """Whatever proxy is set up, this machine is reached without it."""
+    environment = loopback_environment({**before, "PATH": "/bin"})
+
+    assert environment["NO_PROXY"] == environment["no_proxy"] == after
+    assert environment["PATH"] == "/bin"
+
+
+@pytest.mark.parametrize("command", ["replay", "release"])
+def test_asking_where_nothing_runs(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command for a stack that does not run ends with exit code 2 and says how to start one."""
+    assert main([command, "orders_20230424T201230Z", "--data", str(tmp_path)]) == 2
+    assert "Start one with 'up'" in capsys.readouterr().err

@@ -1,0 +1,223 @@
+"""A document converges to the same content in whatever order its files are loaded."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.merge import EXISTS, NEWER, OWN, Incoming, Origin, decide
+from shared.writer import Leave, Put, Stored
+from tests.support.imports import at
+
+CONSENT = frozenset({"subscribed"})
+
+
+def origin(hour: int, *, generation: int = 1, replay: bool = False) -> Origin:
+    """Return a file exported at an hour of the day."""
+    return Origin(
+        import_id=f"customers_20230501T{hour:02}0000Z",
+        exported_at=exported(hour),
+        generation=generation,
+        replay=replay,
+    )
+
+
+def exported(hour: int) -> datetime:
+    """Return the time of export of such a file."""
+    return at("00:00") + timedelta(hours=hour)
+
+
+def incoming(content: Mapping[str, Any], keep: frozenset[str] = frozenset()) -> Incoming:
+    """Return what a file says of the one document."""
+    return Incoming(key="1", content=content, keep=keep, line=2, rows=())
+
+
+def apply(
+    stored: dict[str, Any] | None,
+    said: Incoming,
+    by: Origin,
+    *,
+    keepable: frozenset[str] = CONSENT,
+    create_only: bool = False,
+) -> dict[str, Any] | None:
+    """Return what is stored once a file has had its say."""
+    before = None if stored is None else Stored(stored, None)
+    decision = decide(said, before, origin=by, keepable=keepable, create_only=create_only)
+    if isinstance(decision, Leave):
+        return stored
+    if decision.only is None:
+        return dict(decision.data)
+    changed = dict(stored or {})
+    for path in decision.only:
+        target, source = changed, dict(decision.data)
+        *parents, last = path.split(".")
+        for name in parents:
+            target[name] = dict(target.get(name, {}))
+            target, source = target[name], source[name]
+        target[last] = source[last]
+    return changed
+
+
+def test_a_new_document() -> None:
+    """What is not there is written with its source."""
+    assert {
+        "city": "Hobart",
+        "source": {
+            "import": "customers_20230501T080000Z",
+            "row": 2,
+            "exportedAt": exported(8),
+            "generation": 1,
+        },
+    } == apply(None, incoming({"city": "Hobart"}), origin(8))
+
+
+@pytest.mark.parametrize(
+    ("stored", "arriving", "wins"),
+    [
+        (origin(8), origin(9), True),
+        (origin(9), origin(8), False),
+        (origin(8), origin(8), False),
+        (origin(8, generation=1), origin(8, generation=2), True),
+        (origin(8, generation=2), origin(8, generation=1), False),
+        (origin(8), origin(8, replay=True), True),
+        (origin(9), origin(8, replay=True), False),
+    ],
+)
+def test_the_newer_file_wins(stored: Origin, arriving: Origin, wins: bool) -> None:
+    """A later export wins, then a later upload; the same one writes again only in a replay."""
+    before = apply(None, incoming({"city": "Hobart"}), stored)
+
+    after = apply(before, incoming({"city": "Perth"}), arriving)
+
+    assert after is not None
+    assert ("Perth" if wins else "Hobart") == after["city"]
+
+
+@pytest.mark.parametrize(
+    ("arriving", "reason"), [(origin(8), OWN), (origin(7), NEWER), (origin(8, generation=0), NEWER)]
+)
+def test_the_reason(arriving: Origin, reason: str) -> None:
+    """An import that finds its own write says so, so that the row counts as loaded."""
+    before = apply(None, incoming({"city": "Hobart"}), origin(8))
+    assert before is not None
+
+    assert Leave(reason) == decide(
+        incoming({"city": "Perth"}),
+        Stored(before, None),
+        origin=arriving,
+        keepable=CONSENT,
+        create_only=False,
+    )
+
+
+@pytest.mark.parametrize("source", [None, "?", {}, {"exportedAt": "yesterday"}])
+def test_a_document_of_unknown_origin(source: object) -> None:
+    """What no import has written is taken to be older than any file; its consent is kept."""
+    before = {"city": "Hobart", "subscribed": False, "source": source}
+
+    after = apply(before, incoming({"city": "Perth"}, CONSENT), origin(8))
+
+    assert after is not None
+    assert ("Perth", False) == (after["city"], after["subscribed"])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_consent_does_not_depend_on_the_order(order: tuple[int, ...]) -> None:
+    """Withdrawn at 7, given at 8, left open at 9: whatever comes first, it ends as given."""
+    said = [
+        (incoming({"subscribed": False}), origin(7)),
+        (incoming({"subscribed": True}), origin(8)),
+        (incoming({"city": "Perth"}, CONSENT), origin(9)),
+    ]
+    stored: dict[str, Any] | None = None
+    for place in order:
+        stored = apply(stored, *said[place])
+
+    assert stored is not None
+    assert (True, "Perth", exported(9)) == (
+        stored["subscribed"],
+        stored["city"],
+        stored["source"]["exportedAt"],
+    )
+
+
+def test_an_older_file_never_gives_consent_back() -> None:
+    """Consent withdrawn by a newer file is not touched by an older one that gave it."""
+    stored = apply(None, incoming({"subscribed": False}), origin(9))
+
+    assert stored == apply(stored, incoming({"subscribed": True}), origin(8))
+
+
+FIELDS = ("city", "mobile", "address.line1", "address.line2", "subscribed")
+SAID = st.lists(
+    st.dictionaries(st.sampled_from(FIELDS), st.sampled_from("xyz"), max_size=5),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=300)
+@given(said=SAID, data=st.data(), keep=st.booleans())
+def test_any_order_ends_alike(said: list[dict[str, str]], data: st.DataObject, keep: bool) -> None:
+    """Any order, with any repetition, ends as the files in the order of their export would."""
+    keepable = frozenset(FIELDS) if keep else CONSENT
+    expected: dict[str, str] = {}
+    for fields in said:
+        kept = {path: value for path, value in expected.items() if path in keepable}
+        expected = {**kept, **fields}
+
+    places = list(range(len(said)))
+    order = data.draw(st.permutations(places)) + data.draw(st.lists(st.sampled_from(places)))
+    stored: dict[str, Any] | None = None
+    for place in order:
+        content: dict[str, Any] = {}
+        for path, value in said[place].items():
+            *parents, last = path.split(".")
+            target = content
+            for name in parents:
+                target = target.setdefault(name, {})
+            target[last] = value
+        blank = frozenset(FIELDS) - said[place].keys()
+        stored = apply(
+            stored, incoming(content, blank & keepable), origin(place), keepable=keepable
+        )
+
+    assert stored is not None
+    assert expected == _flat(stored)
+    assert exported(len(said) - 1) == stored["source"]["exportedAt"]
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        if name == "source":
+            continue
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def test_a_first_load_only_creates() -> None:
+    """In create-only mode an existing document stays, whatever its age, and one's own is known."""
+    stored = apply(None, incoming({"city": "Hobart"}), origin(7))
+    assert stored is not None
+
+    def decision(by: Origin) -> Put | Leave:
+        return decide(
+            incoming({"city": "Perth"}),
+            Stored(stored, None),
+            origin=by,
+            keepable=CONSENT,
+            create_only=True,
+        )
+
+    assert Leave(EXISTS) == decision(origin(8))
+    assert Leave(OWN) == decision(origin(7))

@@ -1,0 +1,248 @@
+"""Cells as they come, and the values or the reasons that come of them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from shared.codes import CODES
+from shared.schemas import KINDS, Kind, kinds
+
+SYDNEY = ZoneInfo("Australia/Sydney")
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+def read(kind: Kind, cell: str) -> tuple[Any, PydanticCustomError | None]:
+    """Return what becomes of a cell: its value, or the refusal."""
+    try:
+        return kind.reader(SYDNEY)(cell), None
+    except PydanticCustomError as error:
+        return None, error
+
+
+ACCEPTED: list[tuple[Kind, str, Any]] = [
+    *((kind, cell, value) for kind in KINDS for cell, value in kind.examples),
+    (kinds.PERSON_ID, "1234567890123456789012", "1234567890123456789012"),
+    (kinds.DOCUMENT_ID, "ä" * 750, "ä" * 750),
+    (kinds.DOCUMENT_ID, "__", "__"),
+    (kinds.DOCUMENT_ID, "_a_", "_a_"),
+    (kinds.DOCUMENT_ID, "...", "..."),
+    (kinds.DOCUMENT_ID, "3E12", "3E12"),
+    (kinds.EMAIL, "Jo.O'Neill+shop@mail.example.co.nz", "Jo.O'Neill+shop@mail.example.co.nz"),
+    (kinds.EMAIL, "zoë@exämple.com", "zoë@exämple.com"),
+    *((kinds.YES_NO, cell, True) for cell in ("Yes", "YES", "yes", "Y", "y", "True", "1")),
+    *((kinds.YES_NO, cell, False) for cell in ("No", "NO", "no", "N", "n", "FALSE", "0")),
+    *((kinds.CONSENT, cell, False) for cell in ("Yes", "y", "TRUE", "1")),
+    *((kinds.CONSENT, cell, True) for cell in ("No", "n", "False", "0")),
+    (kinds.DATE, "2024-02-29", "2024-02-29"),
+    (kinds.DATE, "1900-01-01", "1900-01-01"),
+    (kinds.DATE, "2100-12-31", "2100-12-31"),
+    (kinds.DATE, "2024-02-29T00:00:00.000", "2024-02-29"),
+    (kinds.TIME, "2023-01-24T20:12:30", utc(2023, 1, 24, 9, 12, 30)),
+    (kinds.TIME, "2023-04-24T00:00:00", utc(2023, 4, 23, 14)),
+    (kinds.TIME, "2023-04-24T20:12:30.999Z", utc(2023, 4, 24, 20, 12, 30)),
+    (kinds.TIME, "2023-04-24T20:12:30-0330", utc(2023, 4, 24, 23, 42, 30)),
+    # Daylight saving ends at 3:00 on 2 April 2023: 2:30 comes twice. It began on 2 October 2022
+    # at 2:00: there was no 2:30.
+    (kinds.TIME, "2023-04-02T02:30:00", utc(2023, 4, 1, 15, 30)),
+    (kinds.TIME, "2022-10-02T02:30:00", utc(2022, 10, 1, 16, 30)),
+    (kinds.DATE_OR_TIME, "2023-04-24 00:00:00.0", "2023-04-24"),
+    (kinds.DATE_OR_TIME, "2023-04-24T00:00:01", utc(2023, 4, 23, 14, 0, 1)),
+    (kinds.MONEY, "0", 0),
+    (kinds.MONEY, "-0", 0),
+    (kinds.MONEY, "5.", 500),
+    (kinds.MONEY, "+7.10", 710),
+    (kinds.MONEY, "-.95", -95),
+    (kinds.MONEY, "-1,234,567.8", -123456780),
+    (kinds.MONEY, "0.29", 29),
+    (kinds.MONEY, "92233720368547758.07", 2**63 - 1),
+    (kinds.DECIMAL, "1.50", 1.5),
+    (kinds.DECIMAL, "3.000", 3),
+    (kinds.DECIMAL, "-0.0", 0),
+    (kinds.DECIMAL, "9223372036854775807", 2**63 - 1),
+    (kinds.PERCENT, "12.5%", 12.5),
+    (kinds.WHOLE, "-3", -3),
+    (kinds.WHOLE, "12.00", 12),
+]
+
+
+@pytest.mark.parametrize(("kind", "cell", "value"), ACCEPTED)
+def test_reads(kind: Kind, cell: str, value: Any) -> None:
+    """A cell that is written as agreed becomes the value that Firestore will hold."""
+    actual = TypeAdapter(kind.annotation(SYDNEY)).validate_python(cell)
+
+    assert (value, type(value)) == (actual, type(actual))
+
+
+REFUSED: list[tuple[Kind, str, str, str]] = [
+    (kinds.PERSON_ID, "1.2E+12", "row.bad_key", "a spreadsheet has shortened"),
+    (kinds.PERSON_ID, "123.0", "row.bad_key", "it holds decimals"),
+    (kinds.PERSON_ID, "12345678901234567890123", "row.bad_key", "it has 23 digits"),
+    (kinds.PERSON_ID, "90O042", "row.bad_key", "other than digits"),
+    (kinds.PERSON_ID, "-12", "row.bad_key", "other than digits"),
+    (kinds.PERSON_ID, "１２", "row.bad_key", "other than digits"),
+    (kinds.PERSON_ID, "1²", "row.bad_key", "other than digits"),
+    (kinds.DOCUMENT_ID, "a/b", "row.bad_key", "a slash"),
+    (kinds.DOCUMENT_ID, ".", "row.bad_key", "dots"),
+    (kinds.DOCUMENT_ID, "..", "row.bad_key", "dots"),
+    (kinds.DOCUMENT_ID, "__x__", "row.bad_key", "underscores"),
+    (kinds.DOCUMENT_ID, "__x\ny__", "row.bad_key", "underscores"),
+    (kinds.DOCUMENT_ID, "____", "row.bad_key", "underscores"),
+    (kinds.DOCUMENT_ID, "ä" * 751, "row.bad_key", "longer than 1500 bytes"),
+    (kinds.DOCUMENT_ID, "5.555E+11", "row.bad_key", "a spreadsheet has shortened"),
+    (kinds.EMAIL, "jo.example.com", "row.bad_email", "no @"),
+    (kinds.EMAIL, "jo@example", "row.bad_email", "is missing"),
+    (kinds.EMAIL, "@example.com", "row.bad_email", "is missing"),
+    (kinds.EMAIL, "jo@.com", "row.bad_email", "is missing"),
+    (kinds.EMAIL, "jo@example.com.", "row.bad_email", "is missing"),
+    (kinds.EMAIL, "jo smith@example.com", "row.bad_email", "a blank"),
+    (kinds.EMAIL, "jo@example.com\n", "row.bad_email", "a blank"),
+    (kinds.EMAIL, "jo@example.com;al@example.com", "row.bad_email", "more than one"),
+    (kinds.EMAIL, "Jo <jo@example.com>", "row.bad_email", "more than an address"),
+    (kinds.CURRENCY, "A$", "row.bad_currency", "three letters"),
+    (kinds.CURRENCY, "DOLLARS", "row.bad_currency", "three letters"),
+    (kinds.YES_NO, "maybe", "row.bad_flag", "neither Yes nor No"),
+    (kinds.CONSENT, "maybe", "row.consent_unknown", "nobody is subscribed"),
+    (kinds.CONSENT, "2", "row.consent_unknown", "nobody is subscribed"),
+    (kinds.DATE, "24/04/2023", "row.bad_date", "DD/MM/YYYY"),
+    (kinds.DATE, "04/24/2023", "row.bad_date", "MM/DD/YYYY"),
+    (kinds.DATE, "04/05/2023", "row.bad_date", "DD/MM or MM/DD/YYYY"),
+    (kinds.DATE, "24.04.2023 00:00", "row.bad_date", "DD/MM/YYYY"),
+    (kinds.DATE, "24/04/23", "row.bad_date", "two digits"),
+    (kinds.DATE, "24-APR-23", "row.bad_date", "DD-MON-YYYY"),
+    (kinds.DATE, "20230424", "row.bad_date", "without dashes"),
+    (kinds.DATE, "2023/04/24", "row.bad_date", "not written with dashes"),
+    (kinds.DATE, "2023-4-24", "row.bad_date", "two digits each"),
+    (kinds.DATE, "45040", "row.bad_date", "day number of a spreadsheet"),
+    (kinds.DATE, "########", "row.bad_date", "#"),
+    (kinds.DATE, "2023-02-30", "row.bad_date", "no such day"),
+    (kinds.DATE, "2023-02-29", "row.bad_date", "no such day"),
+    (kinds.DATE, "0000-00-00", "row.bad_date", "no such day"),
+    (kinds.DATE, "1899-12-31", "row.bad_date", "not between 1900 and 2100"),
+    (kinds.DATE, "2101-01-01", "row.bad_date", "not between 1900 and 2100"),
+    (kinds.DATE, "2023-04-24T09:00:00", "row.bad_date", "a time of day"),
+    (kinds.DATE, "2023-04-24\n", "row.bad_date", "what follows the day"),
+    (kinds.DATE, "२०२३-०४-२४", "row.bad_date", "something else"),
+    (kinds.DATE, "unknown", "row.bad_date", "something else"),
+    (kinds.TIME, "2023-04-24", "row.bad_time", "no time of day"),
+    (kinds.TIME, "24/04/2023 10:00", "row.bad_time", "DD/MM/YYYY"),
+    (kinds.TIME, "2023-04-24T25:00:00", "row.bad_time", "no such time of day"),
+    (kinds.TIME, "2023-04-24T23:59:60", "row.bad_time", "no such time of day"),
+    (kinds.TIME, "2023-04-31T10:00:00", "row.bad_time", "no such day"),
+    (kinds.TIME, "1899-04-30T10:00:00", "row.bad_time", "not between 1900 and 2100"),
+    (kinds.TIME, "2023-04-24T10:00", "row.bad_time", "what follows the day"),
+    (kinds.TIME, "2023-04-24T10:00:00+99:00", "row.bad_time", "no such offset"),
+    (kinds.TIME, "2023-04-24T10:00:00+10:75", "row.bad_time", "no such offset"),
+    (kinds.TIME, "2023-04-24T10:00:00 PM", "row.bad_time", "what follows the day"),
+    (kinds.DATE_OR_TIME, "20/11/2024", "row.bad_date", "DD/MM/YYYY"),
+    (kinds.DATE_OR_TIME, "2023-02-30T00:00:00", "row.bad_time", "no such day"),
+    (kinds.DATE_OR_TIME, "2023-04-24T10:61:00", "row.bad_time", "no such time of day"),
+    *(
+        (kinds.MONEY, cell, "row.bad_amount", "")
+        for cell in ("", ".", "-", "+", "--1", "1.2.3", "NaN", "inf", "Infinity", "1_000", "٣")
+    ),
+    (kinds.MONEY, "1e5", "row.bad_amount", "short form of a spreadsheet"),
+    (kinds.MONEY, "$12.00", "row.bad_amount", "a currency sign"),
+    (kinds.MONEY, "12,50", "row.bad_amount", "a comma"),
+    (kinds.MONEY, "1,23,456.00", "row.bad_amount", "letters or other signs"),
+    (kinds.MONEY, "12.00-", "row.bad_amount", "minus sign"),
+    (kinds.MONEY, "(12.00)", "row.bad_amount", "minus sign"),
+    (kinds.MONEY, "1 234.00", "row.bad_amount", "blanks between digits"),
+    (kinds.MONEY, "12.345", "row.bad_amount", "parts of a cent"),
+    (kinds.MONEY, "92233720368547758.08", "row.bad_amount", "too large"),
+    (kinds.MONEY, "9" * 5000, "row.bad_amount", "too long"),
+    (kinds.DECIMAL, "1e5", "row.bad_number", "short form of a spreadsheet"),
+    (kinds.DECIMAL, "nan", "row.bad_number", "letters"),
+    (kinds.DECIMAL, "9223372036854775808", "row.bad_number", "too large"),
+    (kinds.PERCENT, "%", "row.bad_number", "other signs"),
+    (kinds.WHOLE, "1.5", "row.bad_number", "it has decimals"),
+    (kinds.WHOLE, "1E+3", "row.bad_number", "short form of a spreadsheet"),
+]
+
+
+@pytest.mark.parametrize(("kind", "cell", "code", "words"), REFUSED)
+def test_refuses(kind: Kind, cell: str, code: str, words: str) -> None:
+    """A cell that cannot be read is refused under its code, with what it looks like."""
+    _, refused = read(kind, cell)
+
+    assert refused is not None
+    assert code == refused.type
+    assert words in refused.message()
+
+
+WORDS = [
+    node.value
+    for node in ast.walk(ast.parse(inspect.getsource(kinds)))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+]
+"""The texts that messages are made of: a cell that repeats one tells nothing by standing in it."""
+
+ANYTHING = st.text(min_size=6, alphabet=st.characters(exclude_categories=["Cs"]))
+ALMOST_RIGHT = st.text(min_size=6, max_size=24, alphabet="0123456789-/:.,T Z+E@abe$#_")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@settings(deadline=None)
+@given(cell=ANYTHING | ALMOST_RIGHT)
+def test_never_crashes_and_never_tells(kind: Kind, cell: str) -> None:
+    """Whatever is in a cell, it is read or refused under a known code, and never repeated."""
+    assume(not any(cell in words for words in WORDS))
+
+    value, refused = read(kind, cell)
+
+    if refused is None:
+        assert type(value) in (str, int, float, bool, datetime)
+    else:
+        assert refused.type in CODES
+        assert cell not in refused.message()
+
+
+@settings(deadline=None)
+@given(cents=st.integers(min_value=-kinds.INT64_MAX, max_value=kinds.INT64_MAX))
+def test_money_comes_back(cents: int) -> None:
+    """Every number of cents that Firestore holds survives being written down, with commas too."""
+    written = Decimal(cents).scaleb(-2)
+
+    money = kinds.MONEY.reader(SYDNEY)
+
+    assert cents == money(f"{written:f}") == money(f"{written:,f}")
+
+
+@settings(deadline=None)
+@given(seconds=st.integers(min_value=-2_208_900_000, max_value=4_133_890_000))
+def test_times_come_back(seconds: int) -> None:
+    """A time with Z or with an offset is the same moment wherever the retailer is."""
+    moment = utc(1970, 1, 1) + timedelta(seconds=seconds)
+
+    time = kinds.TIME.reader(SYDNEY)
+
+    assert moment == time(f"{moment:%Y-%m-%dT%H:%M:%S}Z") == time(moment.isoformat(sep=" "))
+
+
+@pytest.mark.parametrize(
+    ("cents", "rounded"), [("0.5", 1), ("-0.5", -1), ("1.49", 1), ("-2.5", -3), ("2.5", 3)]
+)
+def test_round_cents(cents: str, rounded: int) -> None:
+    """Half a cent is rounded away from zero, so that a return mirrors its sale."""
+    assert rounded == kinds.round_cents(Decimal(cents))
+
+
+def test_every_kind_is_listed_once() -> None:
+    """No two kinds share a name, and each shows at least one cell."""
+    names = [kind.name for kind in KINDS]
+
+    assert len(names) == len(set(names))
+    assert all(kind.examples for kind in KINDS)

@@ -1,0 +1,281 @@
+"""Orders: rows become lines, and lines an order with its totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.schemas import Rules, file_type
+from shared.schemas.orders import COLUMNS
+from tests.support.cells import SYDNEY, check, document, found, read_header
+
+HEAD = {"PERIDX": "65432", "ORDER_NUMBER": "D1", "ORDER_DATE": "2023-04-24"}
+LINE = {"SKU": "S", "QUANTITY": "1", "PRICE": "10.00"}
+
+
+def lines(*rows: Mapping[str, str]) -> list[dict[str, str]]:
+    """Complete rows of one order, all with the same columns."""
+    names = {name: "" for row in rows for name in row}
+    return [{**HEAD, **LINE, **names, **HEAD, **LINE, **row} for row in rows]
+
+
+def test_full_document() -> None:
+    """Rows with every column become an order with every field, by the names agreed."""
+    row = {column.name: column.example for column in COLUMNS} | {"WEB_ORDER_NUMBER": "#1135"}
+
+    content, problems = document("orders", [row | {"REGISTER": "R3"}])
+
+    assert {
+        "orderNumber": "D55500000135",
+        "personId": "65432",
+        "email": "john.smith@example.com",
+        "transactionId": "7000135",
+        "webOrderNumber": "#1135",
+        "type": "Sale",
+        "orderDate": "2023-04-24",
+        "store": {
+            "id": "4983",
+            "code": "Doncaster",
+            "number": "014",
+            "name": "Doncaster Westfield",
+        },
+        "staff": {"code": "SO", "name": "Sam O'Reilly"},
+        "currency": "AUD",
+        "lines": [
+            {
+                "lineId": "13500",
+                "lineNumber": 0,
+                "sku": "KN4401-OAT-S",
+                "productCode": "KN4401",
+                "productName": "Merino Crew Knit",
+                "colourCode": "OAT",
+                "colourName": "Oatmeal",
+                "sizeCode": "S",
+                "quantity": 2,
+                "priceCents": 22950,
+                "valueCents": 41310,
+                "discountCents": 4590,
+                "discountReason": "Mid-season sale, 10% off",
+                "taxPercent": 10,
+                "ref": {"group": "Category", "id": "303", "code": "KNITWEAR"},
+                "extra": {"REGISTER": "R3"},
+            }
+        ],
+        "lineCount": 1,
+        "quantity": 2,
+        "valueCents": 41310,
+        "extra": {"REGISTER": "R3"},
+    } == content
+    assert [] == problems
+
+
+def test_aliases() -> None:
+    """Every name under which a column is accepted means that column."""
+    for column in COLUMNS:
+        for alias in column.aliases:
+            assert (column.name,) == read_header("orders", [alias.lower()]).canonical
+
+
+def test_dash_is_none() -> None:
+    """Apparel21 writes - where a product has no colour or size; other texts may be a dash."""
+    rows = lines({"COLOUR_CODE": "-", "COLOUR_NAME": " - ", "SIZE_CODE": "-", "PRODUCT_NAME": "-"})
+
+    content, _ = document("orders", rows)
+
+    (line,) = content["lines"]
+    assert {"sku": "S", "quantity": 1, "priceCents": 1000, "productName": "-"} == line
+
+
+def test_order_date_with_a_time() -> None:
+    """An order date with a time of day is a timestamp, read in the connection's zone."""
+    content, _ = document("orders", lines({"ORDER_DATE": "2023-04-24T20:12:30"}))
+
+    assert datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC) == content["orderDate"]
+
+
+@pytest.mark.parametrize(
+    ("row", "currency"),
+    [
+        ({}, "AUD"),
+        ({"CURRENCY": ""}, "AUD"),
+        ({"CURRENCY": "nzd"}, "NZD"),
+    ],
+)
+def test_currency(row: Mapping[str, str], currency: str) -> None:
+    """The connection's currency stands in where the file names none."""
+    rules = Rules(time_zone=SYDNEY.time_zone, currency="AUD")
+
+    content, _ = document("orders", lines(row), rules)
+
+    assert currency == content["currency"]
+
+
+def test_bad_currency_is_not_replaced() -> None:
+    """A currency that cannot be read is left out: the connection's own would be a guess."""
+    rules = Rules(time_zone=SYDNEY.time_zone, currency="AUD")
+
+    checked = check("orders", lines({"CURRENCY": "$"}), rules)
+
+    assert [(2, "CURRENCY", "row.bad_currency")] == found(checked.warnings)
+    assert "currency" not in file_type("orders").document(checked.rows)[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "cents"),
+    [
+        ({"VALUE": "8.00", "DISCOUNT": "5.00"}, 800),
+        ({"VALUE": "0"}, 0),
+        ({"VALUE": ""}, 1000),
+        ({"QUANTITY": "3"}, 3000),
+        ({"QUANTITY": "3", "DISCOUNT": "5.00"}, 2500),
+        ({"QUANTITY": "-1"}, -1000),
+        ({"QUANTITY": "-1", "DISCOUNT": "2.00"}, -800),
+        ({"QUANTITY": "-1", "DISCOUNT": "-2.00"}, -800),
+        ({"QUANTITY": "0.5", "PRICE": "0.01"}, 1),
+        ({"QUANTITY": "-0.5", "PRICE": "0.01"}, -1),
+        ({"QUANTITY": "0.35", "PRICE": "0.10"}, 4),
+        ({"QUANTITY": "1.1", "PRICE": "1.10"}, 121),
+        ({"QUANTITY": "0"}, 0),
+    ],
+)
+def test_value_of_a_line(row: Mapping[str, str], cents: int) -> None:
+    """What was paid is VALUE, else worked out; a discount makes a refund smaller as well."""
+    content, _ = document("orders", lines(row))
+
+    assert cents == content["valueCents"]
+
+
+def test_totals() -> None:
+    """Quantities and values are added up exactly, returns taken off."""
+    rows = lines({"QUANTITY": "0.1"}, {"QUANTITY": "0.2"}, {"QUANTITY": "-1", "VALUE": "-7.00"})
+
+    content, _ = document("orders", rows)
+
+    assert (3, -0.7, -400) == tuple(
+        content[name] for name in ("lineCount", "quantity", "valueCents")
+    )
+
+
+def test_whole_total() -> None:
+    """Parts that add up to a whole number are a whole number."""
+    content, _ = document("orders", lines({"QUANTITY": "0.1"}, {"QUANTITY": "0.9"}))
+
+    assert (1, int) == (content["quantity"], type(content["quantity"]))
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"VALUE": "92233720368547758.00"}, "valueCents"),
+        ({"QUANTITY": "9223372036854775807", "VALUE": "1"}, "quantity"),
+    ],
+)
+def test_totals_beyond_firestore(row: Mapping[str, str], field: str) -> None:
+    """A total that no number in Firestore holds is left out, and said so."""
+    content, problems = document("orders", lines(row, row))
+
+    assert [(3, None, "order.total_too_large")] == found(problems)
+    assert field not in content
+    assert 2 == len(content["lines"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "skus"),
+    [
+        ([{"LINE_NUMBER": "4"}, {"LINE_NUMBER": "0"}, {"LINE_NUMBER": "12"}], "bac"),
+        ([{"LINE_NUMBER": "4"}, {"LINE_NUMBER": ""}, {"LINE_NUMBER": "1"}], "abc"),
+        ([{}, {}, {}], "abc"),
+        ([{"LINE_ID": "9"}, {"LINE_ID": "8"}, {"LINE_ID": "7"}], "abc"),
+        ([{"LINE_ID": "9"}, {"LINE_ID": ""}, {"LINE_ID": ""}], "abc"),
+        # Without a line id, a line's number tells it apart; where ids differ it does not matter.
+        (
+            [
+                {"LINE_ID": "9", "LINE_NUMBER": "1"},
+                {"LINE_ID": "8", "LINE_NUMBER": "1"},
+                {"LINE_ID": "", "LINE_NUMBER": "1"},
+            ],
+            "abc",
+        ),
+    ],
+)
+def test_order_of_lines(rows: list[Mapping[str, str]], skus: str) -> None:
+    """Lines stand by their numbers if all have one, else as in the file."""
+    numbered = [{**row, "SKU": sku} for row, sku in zip(rows, "abc", strict=True)]
+
+    content, problems = document("orders", lines(*numbered))
+
+    assert [] == problems
+    assert skus == "".join(line["sku"] for line in content["lines"])
+
+
+@pytest.mark.parametrize(("column", "skus"), [("LINE_ID", ["b", "S"]), ("LINE_NUMBER", ["S", "b"])])
+def test_duplicate_line(column: str, skus: list[str]) -> None:
+    """Of two rows with one line the later counts, in its place, in the lines and in the totals."""
+    rows = lines(
+        {column: "1", "SKU": "a"}, {column: "2", "SKU": "b"}, {column: "1", "QUANTITY": "5"}
+    )
+
+    content, problems = document("orders", rows)
+
+    assert [(4, None, "row.duplicate_line")] == found(problems)
+    assert (2, 6, 6000) == tuple(content[name] for name in ("lineCount", "quantity", "valueCents"))
+    assert skus == [line["sku"] for line in content["lines"]]
+
+
+def test_exchange() -> None:
+    """The same product sold and returned in one order is two lines."""
+    content, problems = document("orders", lines({"QUANTITY": "1"}, {"QUANTITY": "-1"}))
+
+    assert [] == problems
+    assert (2, 0, 0) == tuple(content[name] for name in ("lineCount", "quantity", "valueCents"))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"PERIDX": "7"}, "different customers;"),
+        ({"ORDER_DATE": "2023-04-25"}, "different dates;"),
+        ({"PERIDX": "7", "ORDER_DATE": "2023-04-25"}, "different customers and dates;"),
+    ],
+)
+def test_differing_heads(row: Mapping[str, str], words: str) -> None:
+    """Where the rows of an order disagree about it, the last one counts, with a warning."""
+    content, problems = document("orders", lines({}, {}, row))
+
+    assert [(4, None, "order.header_differs")] == found(problems)
+    assert words in problems[0].message
+    expected: dict[str, Any] = {**HEAD, **row}
+    assert (expected["PERIDX"], expected["ORDER_DATE"]) == (
+        content["personId"],
+        content["orderDate"],
+    )
+
+
+def test_what_belongs_to_the_order_is_of_its_last_row() -> None:
+    """A cell that is blank in the last row is not filled from an earlier one."""
+    rows = lines(
+        {"STORE_CODE": "Bondi", "STAFF_CODE": "SO", "REGISTER": "R1"},
+        {"STORE_CODE": "Valley", "STAFF_CODE": "", "REGISTER": ""},
+    )
+
+    content, _ = document("orders", rows)
+
+    assert {"code": "Valley"} == content["store"]
+    assert {"staff", "extra"}.isdisjoint(content)
+    assert [{"REGISTER": "R1"}, None] == [line.get("extra") for line in content["lines"]]
+
+
+@pytest.mark.parametrize(("sku", "product"), [("S", ""), ("", "P"), ("S", "P")])
+def test_either_product_or_sku(sku: str, product: str) -> None:
+    """A line needs a SKU or a product code, not both."""
+    checked = check("orders", lines({"SKU": sku, "PRODUCT_CODE": product}))
+
+    assert 1 == len(checked.rows)
+
+
+def test_always_grouped() -> None:
+    """Several rows may make one order, whatever the header."""
+    assert file_type("orders").grouped(read_header("orders", [*HEAD, *LINE]))

@@ -1,0 +1,116 @@
+"""Types of file are registered, and a new one is a table and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from shared import formats, names
+from shared.schemas import Column, FileType, all_types, file_type, kinds, register, types
+from tests.support.cells import SYDNEY, check, document, found
+
+GIFT_CARDS = FileType(
+    name="giftcards",
+    collection="giftCards",
+    about="Gift cards, one row a card.",
+    columns=(
+        Column(
+            name="VOUCHER_NUMBER",
+            field="number",
+            kind=kinds.DOCUMENT_ID,
+            key=True,
+            meaning="Number of the card.",
+            example="10001",
+            source="API guide",
+        ),
+        Column(
+            name="AVAILABLE_AMOUNT",
+            field="amounts.availableCents",
+            kind=kinds.MONEY,
+            required=True,
+            aliases=("AMOUNT",),
+            meaning="What is left on the card.",
+            example="50.00",
+            source="API guide",
+        ),
+        Column(
+            name="EXPIRY_DATE",
+            field="expires",
+            kind=kinds.DATE,
+            meaning="When the card expires.",
+            example="2026-01-01",
+            source="API guide",
+        ),
+    ),
+)
+
+
+@pytest.fixture
+def gift_cards() -> Iterator[FileType]:
+    """A type that exists for one test."""
+    known = dict(types._TYPES)
+    yield register(GIFT_CARDS)
+    types._TYPES.clear()
+    types._TYPES.update(known)
+
+
+def test_all_types() -> None:
+    """The types are those that a file's name may carry, in the same order."""
+    assert names.TYPES == tuple(type_.name for type_ in all_types())
+    assert [file_type(name) for name in names.TYPES] == list(all_types())
+
+
+def test_a_type_that_is_not_there() -> None:
+    """A type that nobody has registered is a KeyError."""
+    with pytest.raises(KeyError, match="giftcards"):
+        file_type("giftcards")
+
+
+def test_a_new_type_is_a_table(gift_cards: FileType) -> None:
+    """A table and a registration give layout, checks, documents and the page for people."""
+    rows = [
+        {"voucher_number": "10001", "Amount": "50.00", "EXPIRY_DATE": "", "PIN": "1"},
+        {"voucher_number": "", "Amount": "1", "EXPIRY_DATE": "", "PIN": ""},
+        {"voucher_number": "10002", "Amount": "1", "EXPIRY_DATE": "soon", "PIN": ""},
+    ]
+
+    content, _ = document("giftcards", rows[:1])
+    checked = check("giftcards", rows)
+
+    assert gift_cards is file_type("giftcards")
+    assert (("VOUCHER_NUMBER",), ("AVAILABLE_AMOUNT",)) == gift_cards.layout(SYDNEY).required
+    assert {"number": "10001", "amounts": {"availableCents": 5000}, "extra": {"PIN": "1"}} == (
+        content
+    )
+    assert [(3, "voucher_number", "row.missing_key")] == found(checked.rejected[0].problems)
+    assert [(4, "EXPIRY_DATE", "row.bad_date")] == found(checked.warnings)
+    assert "## giftcards\n\nGift cards, one row a card." in formats.page()
+
+
+def test_a_type_is_registered_once() -> None:
+    """Two types cannot have one name."""
+    with pytest.raises(ValueError, match="a type customers already"):
+        register(file_type("customers"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ((GIFT_CARDS.columns[0], GIFT_CARDS.columns[0]), "share names"),
+        (
+            (GIFT_CARDS.columns[0], replace(GIFT_CARDS.columns[1], field="number")),
+            "share fields",
+        ),
+        (
+            (GIFT_CARDS.columns[0], replace(GIFT_CARDS.columns[1], aliases=("VOUCHER_NUMBER",))),
+            "share names",
+        ),
+        (GIFT_CARDS.columns[1:], "needs one key column"),
+    ],
+)
+def test_broken_tables(columns: tuple[Column, ...], words: str) -> None:
+    """A table that contradicts itself is refused when it is made."""
+    with pytest.raises(ValueError, match=words):
+        replace(GIFT_CARDS, columns=columns)

@@ -1,0 +1,174 @@
+"""Settings are read by name and refused by name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.settings import ENVIRONMENT, ConnectionSettings, Deployment, read_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("5s", 5), ("30m", 1800), ("12h", 43200), ("7d", 604800), ("1800", 1800), ("0", 0), (90, 90)],
+)
+def test_duration(text: object, seconds: int) -> None:
+    """Lengths of time are a whole number with an optional unit."""
+    assert timedelta(seconds=seconds) == read_duration("ORDERS_DELAY", text)
+
+
+@pytest.mark.parametrize("text", ["", "5 minutes", "-5s", "1.5h", "٣s", "5s\n5", None, True])
+def test_bad_duration(text: object) -> None:
+    """What is not a length of time is refused with the setting's name."""
+    with pytest.raises(SettingsError, match="ORDERS_DELAY"):
+        read_duration("ORDERS_DELAY", text)
+
+
+def test_defaults() -> None:
+    """An empty environment gives the documented defaults."""
+    deployment = Deployment.from_environment({})
+
+    assert timedelta(minutes=30) == deployment.orders_delay
+    assert timedelta(hours=6) == deployment.orders_deadline
+    assert timedelta(hours=12) == deployment.pairing_window
+    assert "hold" == deployment.orders_without_customers
+    assert 0.2 == deployment.reject_limit
+    assert "clear" == deployment.blank_means
+
+
+def test_every_variable() -> None:
+    """Each environment variable reaches its setting."""
+    given = {
+        "GOOGLE_CLOUD_PROJECT": "shop",
+        "LOCATION": "australia-southeast2",
+        "DATABASE": "imports",
+        "BUCKET": "uploads",
+        "QUEUE": "loads",
+        "LOAD_URL": "https://load.example",
+        "TASKS_SERVICE_ACCOUNT": "tasks@shop.example",
+        "ORDERS_DELAY": "5s",
+        "ORDERS_DEADLINE": "2h",
+        "ORDERS_WITHOUT_CUSTOMERS": "load",
+        "PAIRING_WINDOW": "1d",
+        "LEASE": "30s",
+        "MAX_ATTEMPTS": "3",
+        "EMPTY_GRACE": "1m",
+        "REJECT_LIMIT": "10 %",
+        "BLANK_MEANS": "keep",
+        "CLEANUP": "off",
+        "PROCESSED_RETENTION": "7d",
+        "REPORTS_RETENTION": "14d",
+        "LEDGER_RETENTION": "30d",
+        "ALERT_WEBHOOK": "https://hooks.example/alerts",
+        "TIME_ZONE": "Pacific/Auckland",
+    }
+
+    deployment = Deployment.from_environment(given)
+
+    assert set(given) == set(ENVIRONMENT.values())
+    assert (
+        Deployment(
+            project="shop",
+            location="australia-southeast2",
+            database="imports",
+            bucket="uploads",
+            queue="loads",
+            load_url="https://load.example",
+            tasks_service_account="tasks@shop.example",
+            orders_delay=timedelta(seconds=5),
+            orders_deadline=timedelta(hours=2),
+            orders_without_customers="load",
+            pairing_window=timedelta(days=1),
+            lease=timedelta(seconds=30),
+            max_attempts=3,
+            empty_grace=timedelta(minutes=1),
+            reject_limit=0.1,
+            blank_means="keep",
+            cleanup=False,
+            processed_retention=timedelta(days=7),
+            reports_retention=timedelta(days=14),
+            ledger_retention=timedelta(days=30),
+            alert_webhook="https://hooks.example/alerts",
+            time_zone=ZoneInfo("Pacific/Auckland"),
+        )
+        == deployment
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ORDERS_WITHOUT_CUSTOMERS", "drop"),
+        ("BLANK_MEANS", "Clear"),
+        ("REJECT_LIMIT", "20"),
+        ("REJECT_LIMIT", "-1"),
+        ("REJECT_LIMIT", "nan"),
+        ("REJECT_LIMIT", "101 %"),
+        ("MAX_ATTEMPTS", "0"),
+        ("MAX_ATTEMPTS", "many"),
+        ("TIME_ZONE", "Sydney"),
+        ("TIME_ZONE", "../etc/passwd"),
+        ("LEASE", "soon"),
+        ("CLEANUP", "yes"),
+    ],
+)
+def test_bad_variable(name: str, text: str) -> None:
+    """A variable that cannot be used is refused by its name."""
+    with pytest.raises(SettingsError) as caught:
+        Deployment.from_environment({name: text})
+
+    assert name == caught.value.name
+    assert "settings.invalid" == caught.value.problem.code
+
+
+def test_connection() -> None:
+    """A connection's document overrides the deployment; absent and null fields do not."""
+    settings = ConnectionSettings.from_document(
+        {
+            "timeZone": "Pacific/Auckland",
+            "rejectLimit": 0.5,
+            "blankMeans": None,
+            "aliases": {" Cust No ": "PERIDX"},
+            "cadence": {"customers": "1d"},
+            "currency": "NZD",
+            "notes": ["the team's own"],
+        },
+        connection="nz",
+        deployment=Deployment(blank_means="keep"),
+    )
+
+    assert (
+        ConnectionSettings(
+            time_zone=ZoneInfo("Pacific/Auckland"),
+            blank_means="keep",
+            reject_limit=0.5,
+            aliases={"Cust No": "PERIDX"},
+            cadence={"customers": timedelta(days=1)},
+            currency="NZD",
+        )
+        == settings
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("timeZone", 10),
+        ("blankMeans", "ignore"),
+        ("rejectLimit", "a lot"),
+        ("rejectLimit", True),
+        ("keyColumn", " "),
+        ("aliases", ["PERIDX"]),
+        ("aliases", {"A": 1}),
+        ("cadence", "daily"),
+        ("cadence", {"customers": "daily"}),
+        ("currency", "aud"),
+    ],
+)
+def test_bad_connection(key: str, value: object) -> None:
+    """A field that cannot be used is refused by its path."""
+    with pytest.raises(SettingsError, match=f"connections/au.{key}"):
+        ConnectionSettings.from_document({key: value}, connection="au", deployment=Deployment())
