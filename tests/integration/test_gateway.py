@@ -21,13 +21,13 @@ import asyncssh
 import paramiko
 import pytest
 from google.cloud import storage
-from local.storage import serve
 
 from gateway.brake import Brake
 from gateway.bucket import CloudBucket
 from gateway.files import Limits
 from gateway.server import Capacity
 from gateway.users import hash_password
+from local.storage import serve
 from tests.support.gateway import CHEAP, PASSWORD, Running
 
 STAMP = "20230424T201230Z"
