@@ -12,6 +12,7 @@ from shared.decoding import decode
 from shared.errors import FileRejected, Problem
 from shared.layout import REPORT_COLUMNS, Header, Layout
 from shared.records import Dialect, Record
+from shared.spreadsheet import unguard
 
 HEADER_BYTES = 64 * 1024
 """Within how many bytes of the file the header must end."""
@@ -108,6 +109,7 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
     reported = not unnamed and tuple(names[-4:]) == REPORT_COLUMNS
     if reported:
         named, unnamed = named - 4, 4
+        names = [unguard(name) for name in names]
     header = layout.header(names[:named])
     missing = _check(header, layout, line)
     warnings = [replace(problem, line=line) for problem in missing]

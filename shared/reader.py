@@ -21,6 +21,7 @@ from shared.errors import FileRejected, Problem, TryAgain
 from shared.header import HEADER_BYTES, read_header
 from shared.layout import Layout
 from shared.records import RECORD_BYTES, Dialect, Records, Splitter
+from shared.spreadsheet import unguard
 
 __all__ = ["BadRow", "Chunk", "CsvReader"]
 
@@ -199,6 +200,8 @@ class CsvReader:
                 good, ordinals, frame = good[~spoilt], ordinals[~spoilt], frame[~spoilt]
         frame = frame.iloc[:, : len(self.header.names)].reset_index(drop=True)
         frame.columns = pd.Index(self.header.canonical, dtype=object)
+        if self._found.reported:
+            frame = frame.map(unguard)
         return Chunk(
             frame=frame,
             lines=records.lines[good].tolist(),
@@ -258,12 +261,13 @@ class CsvReader:
         cut = self._dialect.cut(record or records.record(row))
         decoded = decode(b"".join(cut.cells)) if cut else None
         encoding = decoded[1] if decoded else WINDOWS_1252
-        cells = cut.cells if cut else ()
-        return BadRow(
-            line,
-            [cell.decode(encoding, "replace").replace("\0", "\ufffd") for cell in cells],
-            Problem(code=code, message=message, line=line),
-        )
+        cells = [
+            cell.decode(encoding, "replace").replace("\0", "\ufffd")
+            for cell in (cut.cells if cut else ())
+        ]
+        if self._found.reported:
+            cells = [unguard(cell) for cell in cells]
+        return BadRow(line, cells, Problem(code=code, message=message, line=line))
 
     def _unnamed(
         self,

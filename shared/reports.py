@@ -16,6 +16,8 @@ from google.resumable_media import DataCorruption
 from shared.errors import Problem, TryAgain
 from shared.layout import REPORT_COLUMNS
 from shared.ledger import ENDED, Import, problem_document
+from shared.spreadsheet import guard
+from shared.summary import summary_name, summary_text
 
 PROBLEMS_LIMIT = 10_000
 """Problems listed one by one in a report; beyond it they are only counted."""
@@ -27,7 +29,8 @@ class RejectedFile:
     """Writes `….rejected.csv`: the bad rows as they were, each with line, column, code, reason.
 
     The object appears when it is closed, and only if a row was added. UTF-8 with a byte order
-    mark, so that spreadsheets read it right; the delimiter is that of the file itself.
+    mark, so that spreadsheets read it right; the delimiter is that of the file itself. Cells that a
+    spreadsheet would run are guarded (`shared.spreadsheet`), and read back without the guard.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class RejectedFile:
         lines = sorted({str(problem.line) for problem in problems if problem.line is not None})
         self._csv.writerow(
             [
-                *row,
+                *map(guard, row),
                 "; ".join(lines),
                 "; ".join(problem.column or "" for problem in problems if problem.column),
                 "; ".join(problem.code for problem in problems),
@@ -93,7 +96,7 @@ class RejectedFile:
         self._stream = self._blob.open("wb", content_type="text/csv; charset=utf-8")
         self._text.write("\ufeff")
         self._csv = csv.writer(self._text, delimiter=self._delimiter, lineterminator="\r\n")
-        self._csv.writerow([*self._header, *REPORT_COLUMNS])
+        self._csv.writerow([*map(guard, self._header), *REPORT_COLUMNS])
 
     def _flush(self) -> None:
         try:
@@ -143,6 +146,9 @@ def write_report(
 ) -> None:
     """Write `….report.json`, the verdict on a file, where the import's `reports.report` says.
 
+    docs/report.schema.json describes it. `….summary.txt` beside it says the same in plain words,
+    for someone at an SFTP prompt.
+
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
@@ -178,10 +184,15 @@ def write_report(
         "problemsListed": len(problems),
         "problemsTotal": sum(counts.values()),
     }
-    text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    summary = summary_text(import_, problems=problems, total=sum(counts.values()))
+    _put(bucket, summary_name(name), summary, "text/plain")
+    _put(bucket, name, json.dumps(report, ensure_ascii=False, indent=2) + "\n", "application/json")
+
+
+def _put(bucket: storage.Bucket, name: str, text: str, content_type: str) -> None:
     try:
         bucket.blob(name).upload_from_string(
-            text.encode(), content_type="application/json; charset=utf-8", checksum="crc32c"
+            text.encode(), content_type=f"{content_type}; charset=utf-8", checksum="crc32c"
         )
     except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
         raise TryAgain(f"A report could not be written: {type(error).__name__}") from error

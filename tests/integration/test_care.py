@@ -144,14 +144,14 @@ def test_retention(make: Make) -> None:
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.run_due()
     pipeline.upload("orders_20200501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
-    assert 3 == len(pipeline.objects())
+    assert 4 == len(pipeline.objects())
     later(pipeline, days=7, minutes=-1)
     assert 0 == pipeline.sweep()["deleted"]
     later(pipeline, days=7, minutes=1)
 
     assert 1 == pipeline.sweep()["deleted"]
     later(pipeline, days=14, minutes=1)
-    assert 1 == pipeline.sweep()["deleted"]
+    assert 2 == pipeline.sweep()["deleted"]
     assert {"orders_20200501T115500Z.csv"} == pipeline.objects()
 
 

@@ -76,6 +76,7 @@ def test_customers_become_documents(pipeline: Pipeline) -> None:
     assert {
         "processed/customers_20230501T115500Z.csv",
         "rejected/customers_20230501T115500Z.report.json",
+        "rejected/customers_20230501T115500Z.summary.txt",
     } == pipeline.objects()
     report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
     assert ("loaded", 2, 0) == (report["status"], report["rows"]["loaded"], len(report["problems"]))
@@ -140,6 +141,7 @@ def test_too_many_bad_rows(pipeline: Pipeline) -> None:
         "customers_20230501T115500Z.csv",
         "rejected/customers_20230501T115500Z.rejected.csv",
         "rejected/customers_20230501T115500Z.report.json",
+        "rejected/customers_20230501T115500Z.summary.txt",
     } == pipeline.objects()
 
 
@@ -480,7 +482,9 @@ def test_a_check_loads_nothing(pipeline: Pipeline) -> None:
         "processed/au/test/orders_20230501T115500Z.csv",
         "rejected/au/test/customers_20230501T115500Z.rejected.csv",
         "rejected/au/test/customers_20230501T115500Z.report.json",
+        "rejected/au/test/customers_20230501T115500Z.summary.txt",
         "rejected/au/test/orders_20230501T115500Z.report.json",
+        "rejected/au/test/orders_20230501T115500Z.summary.txt",
     } == pipeline.objects()
 
 

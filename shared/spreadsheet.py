@@ -1,0 +1,25 @@
+"""How a cell is written so that a spreadsheet shows it and runs nothing, and how it is read back.
+
+Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, also in a CSV file
+(https://owasp.org/www-community/attacks/CSV_Injection). An apostrophe in front makes it text.
+Plain numbers and telephone numbers, `-12.00` and `+61 491 570 006`, run nothing and stay as they
+are.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FORMULA = re.compile(
+    r"'*\s*(?:[=@\t\r\uff1d\uff0b\uff0d\uff20]|[+-](?![0-9 .,()-]*\Z))", re.DOTALL
+)
+
+
+def guard(cell: str) -> str:
+    """Return the cell as it may stand in a file that people open in a spreadsheet."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unguard(cell: str) -> str:
+    """Return what `guard` was given; a cell that needs no guard is returned as it is."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -1,0 +1,86 @@
+"""The verdict on a file in plain words, as `rejected/….summary.txt` holds it.
+
+It never quotes a cell, so it may be read by whoever can read the folder, and forwarded.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from shared.errors import Problem
+from shared.ledger import Import
+from shared.wording import count, moment
+
+LISTED = 20
+"""Problems that a summary names; the report holds them all."""
+
+_WIDTH = 78
+
+
+def summary_name(report_json: str) -> str:
+    """Return the name of the summary that lies beside a report."""
+    return f"{report_json.removesuffix('.report.json')}.summary.txt"
+
+
+def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) -> str:
+    """Return the summary of an import that has ended.
+
+    Args:
+        import_: the import.
+        problems: what is wrong with the file or its rows; the first `LISTED` are named.
+        total: how many problems there are, those included that are not in `problems`.
+    """
+    rows = import_.rows
+    parts = [
+        "\n".join(_wrapped(import_.status_text)),
+        "\n".join(
+            (
+                f"File:      {import_.object}",
+                f"Uploaded:  {moment(import_.uploaded_at)}",
+                *((f"Finished:  {moment(import_.finished_at)}",) if import_.finished_at else ()),
+                f"Status:    {import_.status}",
+            )
+        ),
+    ]
+    if rows.read:
+        parts.append(
+            f"Rows:      {rows.read:,} read, {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
+            f"{rows.rejected:,} rejected"
+        )
+    if problems:
+        parts.append("\n".join(_problems(problems, total)))
+    if import_.reports.rejected:
+        name = import_.reports.rejected.rpartition("/")[2]
+        parts.append(
+            "\n".join(
+                _wrapped(
+                    f"The rows that were not loaded are in {name} beside this file. Mend them "
+                    f"there and upload it under a new time: {import_.type}_<time>Z.csv."
+                )
+            )
+        )
+    elif import_.status == "rejected":
+        parts.append("\n".join(_wrapped("Nothing of the file is in the database.")))
+    return "\n\n".join(parts) + "\n"
+
+
+def _problems(problems: Sequence[Problem], total: int) -> Iterable[str]:
+    yield f"{count(total, 'finding')}:"
+    for problem in islice(problems, LISTED):
+        yield from _wrapped(str(problem), first="* ", rest="  ")
+    unlisted = total - min(len(problems), LISTED)
+    if unlisted:
+        yield f"… and {unlisted:,} more: see the .report.json beside this."
+
+
+def _wrapped(text: str, *, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

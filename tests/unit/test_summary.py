@@ -1,0 +1,82 @@
+"""The verdict in plain words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.errors import Problem
+from shared.ledger import Reports, Rows
+from shared.summary import LISTED, summary_name, summary_text
+from shared.wording import ended, rejected
+from tests.support.imports import at, make_import
+
+NAME = "customers_20230501T115500Z"
+
+
+def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
+    """Somebody who only sees this text knows what was loaded, what was not, and what to do."""
+    rows = Rows(read=3, loaded=2, rejected=1)
+    import_ = make_import(
+        NAME,
+        status="loaded_with_rejects",
+        status_text=ended(rows, checked=False),
+        finished_at=at("12:00"),
+        rows=rows,
+        reports=Reports(
+            rejected=f"rejected/{NAME}.rejected.csv", report=f"rejected/{NAME}.report.json"
+        ),
+    )
+    problem = Problem(
+        code="row.bad_key", message="The key is not a number.", line=4, column="PERIDX"
+    )
+
+    text = summary_text(import_, problems=[problem], total=1)
+
+    assert (
+        """\
+2 rows of 3 loaded. 1 row is wrong: see the rejected file.
+
+File:      customers_20230501T115500Z.csv
+Uploaded:  1 May 2023 11:56:00 UTC
+Finished:  1 May 2023 12:00:00 UTC
+Status:    loaded_with_rejects
+
+Rows:      3 read, 2 loaded, 0 unchanged, 1 rejected
+
+1 finding:
+* line 4: PERIDX: The key is not a number. [row.bad_key]
+
+The rows that were not loaded are in customers_20230501T115500Z.rejected.csv
+beside this file. Mend them there and upload it under a new time:
+customers_<time>Z.csv.
+"""
+        == text
+    )
+
+
+def test_a_rejected_file_leaves_nothing_behind_and_says_so() -> None:
+    """Of a file that cannot be used, the summary says that nothing of it was loaded."""
+    problem = Problem(code="file.truncated", message="The file ends in a row.", line=9)
+    import_ = make_import(NAME, status="rejected", status_text=rejected(problem))
+
+    text = summary_text(import_, problems=[problem], total=1)
+
+    assert "Nothing of the file is in the database.\n" in text
+
+
+def test_a_long_list_is_cut_and_counted() -> None:
+    """Beyond the first so many, problems are counted and the report is named."""
+    import_ = make_import(NAME, status="loaded", finished_at=at("12:00") + timedelta(seconds=1))
+    problems = [
+        Problem(code="row.bad_date", message="Not a date.", line=line) for line in range(2, 50)
+    ]
+
+    text = summary_text(import_, problems=problems, total=5_000)
+
+    assert LISTED == text.count("* line ")
+    assert f"… and {5_000 - LISTED:,} more" in text
+
+
+def test_a_summary_lies_beside_its_report() -> None:
+    """Its name is the report's, with another ending."""
+    assert f"rejected/au/{NAME}.summary.txt" == summary_name(f"rejected/au/{NAME}.report.json")
