@@ -1,0 +1,234 @@
+"""What the documents look like to the developer of an app.
+
+`python -m shared.data_model > docs/data-model.md` writes the page anew: its tables and its example
+documents come from the tables of columns, its queries from the files in docs/examples/.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shared.formats import EXAMPLE_STAMP, example_csv
+from shared.merge import Incoming, Origin, decide
+from shared.schemas import Column, FileType, Kind, Row, Rules, all_types, kinds
+from shared.writer import Put
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "data-model.md"
+"""The page as it is kept beside the code."""
+
+GENERATION = 1682367150123456
+"""The upload that the examples are made of."""
+
+_STORED: dict[Kind, str] = {
+    kinds.YES_NO: "boolean",
+    kinds.CONSENT: "boolean",
+    kinds.DATE: "string `YYYY-MM-DD`",
+    kinds.TIME: "timestamp",
+    kinds.DATE_OR_TIME: "string `YYYY-MM-DD`, or timestamp where the file gives a time",
+    kinds.MONEY: "integer, cents",
+    kinds.DECIMAL: "integer, or double where it has decimals",
+    kinds.PERCENT: "integer, or double where it has decimals",
+    kinds.WHOLE: "integer",
+}
+"""What a kind of cell is in Firestore; a string where it is not named here."""
+
+_CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
+
+_TOTALS = {
+    "orders": (
+        ("lineCount", "integer", "How many lines the order has."),
+        ("quantity", "integer, or double where it has decimals", "The sum over its lines."),
+        ("valueCents", "integer, cents", "The sum over its lines; negative for a refund."),
+    ),
+}
+"""Fields that are worked out from a document's items."""
+
+_HEAD = """\
+# The documents
+
+For developers of apps. All documents of a retailer's connection are below
+`connections/{connection}`; a deployment with one feed has the connection `main`. This page is
+made from the program's own tables and from the examples that its tests run: `python -m
+shared.data_model > docs/data-model.md`.
+
+| path | one document a | made from |
+|---|---|---|
+| `connections/{c}/customers/{PERIDX}` | person | a row of a customers file |
+| `connections/{c}/orders/{order number}` | order, its `lines` inside | its rows in an orders \
+file |
+| `connections/{c}/rewards/{PERIDX}` | reward account, its `rewards` inside where the file has one \
+row a reward | a row, or rows, of a rewards file |
+| `connections/{c}/imports/{import}` | export file | see [the ledger](ledger.md) |"""
+
+_GUARANTEES = """\
+## What you can rely on
+
+* A document's content is that of its last row in the latest-exported file that holds it, in
+  whatever order files were uploaded, retried or replayed. An older or replayed file never
+  overwrites newer data.
+* `subscribed` is `true` only where the retailer's file says so (PRIVACY = No). A blank or unknown
+  PRIVACY never subscribes anyone and leaves what is stored alone. A person of whom no file has
+  said anything has no `subscribed`: ask for `== true`, never for `!= false`.
+* A field whose cell is blank is absent, never `null` or `""` (unless the connection is set to
+  `keep`).
+* Ids, codes, phones and postcodes are strings with their leading zeros. Money is integer cents,
+  in fields that end in `Cents`. A date is a string `YYYY-MM-DD`; a time is a Firestore timestamp,
+  whatever zone the file was written in.
+* An orders file is authoritative for the orders it holds: an order is replaced whole. Returns are
+  negative.
+* An order can be there before its customer only if it was counted as `orphaned` in its import.
+* Documents are written by the pipeline alone, whole: keep what your app has to say in documents
+  of its own.
+* Every write is one document. There is no moment at which all documents of a file change
+  together: an import's `status` says when all of them are there.
+* A row that has not changed is not written again, so a listener hears only of what is new;
+  `source` then still names the file that changed it last.
+
+## How it changes
+
+Fields are added without notice: read what you know and ignore the rest. A field is never renamed,
+never removed and never given another type within a major version; [the changes](../CHANGELOG.md)
+name every addition. Columns that this system does not know appear under `extra` by the name the
+retailer gave them, and may move out of it in a later version only by being added as a field of
+their own *besides*.
+
+## Reading them
+
+Clients read through [the rules](../firestore.rules) with a custom claim in their token: `staff:
+true` reads everything, `connection: "main"` the documents of that connection. Nobody writes.
+Servers read with `roles/datastore.viewer`. The composite indexes that these queries need are in
+[firestore.indexes.json](../firestore.indexes.json)."""
+
+
+def page() -> str:
+    """Return the whole page, as Markdown."""
+    sections = [
+        _HEAD,
+        *(_section(type_) for type_ in all_types()),
+        _common(),
+        _GUARANTEES,
+        "### In Python\n\n" + _example("reading.py", "python"),
+        "### In JavaScript\n\n" + _example("reading.mjs", "js"),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def example_document(type_: FileType) -> dict[str, Any]:
+    """Return the document that the example rows of docs/formats.md become (the first of several).
+
+    It is made by the code that makes the real ones.
+    """
+    first, *others = csv.reader(io.StringIO(example_csv(type_)))
+    rules = Rules(time_zone=ZoneInfo("Australia/Sydney"))
+    header = type_.layout(rules).header(first)
+    columns = zip(*others, strict=True)
+    cells = {name: list(cells) for name, cells in zip(header.canonical, columns, strict=True)}
+    numbers = range(len(others))
+    checked = type_.checker(header, rules).check(cells, [number + 2 for number in numbers], numbers)
+    rows = [row for row in checked.rows if row.key == checked.rows[0].key]
+    if not type_.grouped(header):
+        rows = rows[:1]
+    return _stored(type_, rows)
+
+
+def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
+    content, _ = type_.document(rows)
+    exported_at = datetime.strptime(EXAMPLE_STAMP, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    decision = decide(
+        Incoming(
+            key=rows[0].key,
+            content=content,
+            keep=frozenset(),
+            line=rows[-1].line,
+            rows=tuple(rows),
+        ),
+        None,
+        origin=Origin(
+            import_id=f"{type_.name}_{EXAMPLE_STAMP}",
+            exported_at=exported_at,
+            generation=GENERATION,
+        ),
+        keepable=frozenset(),
+        create_only=False,
+    )
+    assert isinstance(decision, Put)
+    return dict(decision.data)
+
+
+def _section(type_: FileType) -> str:
+    whole = [column for column in type_.columns if column.part == "document"]
+    items = [column for column in type_.columns if column.part == "item"]
+    rows = [_row(column, type_) for column in whole]
+    rows += [(f"`{name}`", kind, meaning) for name, kind, meaning in _TOTALS.get(type_.name, ())]
+    parts = [
+        f"## {type_.name}",
+        f"`connections/{{connection}}/{type_.collection}/{{{type_.key.name}}}`",
+        _table(("field", "type", "what"), rows),
+    ]
+    if items:
+        parts += [
+            f"Each entry of `{type_.items}`:",
+            _table(("field", "type", "what"), (_row(column, type_) for column in items)),
+        ]
+    text = json.dumps(example_document(type_), ensure_ascii=False, indent=2, default=_moment)
+    parts.append(f"An example, a time in quotes standing for a timestamp:\n\n```json\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def _common() -> str:
+    rows = (
+        (
+            "`extra`",
+            "map of strings",
+            "Columns that this system does not know, by their own names.",
+        ),
+        ("`source.import`", "string", "The export file that changed the document last."),
+        ("`source.row`", "integer", "The line of that file where the document's last row begins."),
+        ("`source.exportedAt`", "timestamp", "When that file was exported, as its name says."),
+        ("`source.generation`", "integer", "Which upload of that file it was."),
+        (
+            "`source.kept`",
+            "map of timestamps",
+            "Path of a field that a later file has left open -> when the file that gave its value "
+            "was exported. Absent where there is none.",
+        ),
+    )
+    return "## In every document\n\n" + _table(("field", "type", "what"), rows)
+
+
+def _row(column: Column, type_: FileType) -> tuple[str, str, str]:
+    meaning = _CONSENT if column.kind is kinds.CONSENT else column.meaning
+    return (
+        f"`{column.field}`",
+        _STORED.get(column.kind, "string"),
+        meaning + (" Always there." if column.needed else ""),
+    )
+
+
+def _example(name: str, language: str) -> str:
+    return f"```{language}\n{(DOCS / 'examples' / name).read_text(encoding='utf-8').strip()}\n```"
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    raise TypeError(type(value).__name__)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(page().encode())
