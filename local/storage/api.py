@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 from local.storage import batch, fields
 from local.storage.buckets import Buckets
-from local.storage.conditions import Conditions, whole
+from local.storage.conditions import Conditions, flag, whole
 from local.storage.downloads import download
 from local.storage.listing import Query
 from local.storage.model import Bucket, Object
-from local.storage.objects import Objects, Source, Target
+from local.storage.objects import Objects, Progress, Source, Target
 from local.storage.refusals import Refusal, invalid, no_route, required
 from local.storage.resources import (
     bucket_resource,
@@ -111,8 +111,14 @@ class Api:
     # -- buckets ----------------------------------------------------------------------------
 
     def _list_buckets(self, request: Request) -> Answer:
-        found = self._buckets.all(prefix=request.query.get("prefix", ""))
+        found, token = self._buckets.list_page(
+            prefix=request.query.get("prefix", ""),
+            limit=whole(request.query, "maxResults"),
+            token=request.query.get("pageToken"),
+        )
         content: dict[str, Any] = {"kind": "storage#buckets"}
+        if token is not None:
+            content["nextPageToken"] = token
         if found:
             content["items"] = [bucket_resource(item, base=request.base) for item in found]
         return _answer(content, request)
@@ -161,7 +167,7 @@ class Api:
     # -- objects ----------------------------------------------------------------------------
 
     def _list(self, request: Request, bucket: str) -> Answer:
-        versions = request.query.get("versions") == "true"
+        versions = flag(request.query, "versions")
         found = self._objects.list_page(bucket, Query.from_query(request.query), versions=versions)
         content: dict[str, Any] = {"kind": "storage#objects"}
         if found.next is not None:
@@ -249,18 +255,27 @@ class Api:
     def _rewrite(
         self, request: Request, from_bucket: str, from_name: str, bucket: str, name: str
     ) -> Answer:
-        item = self._objects.copy(
-            _source(request, from_bucket, from_name),
-            _target(request, bucket, name),
-            request.json(),
+        source = _source(request, from_bucket, from_name)
+        target = _target(request, bucket, name)
+        body = request.json()
+        token = request.query.get("rewriteToken")
+        done = self._objects.rewrite(
+            source,
+            target,
+            body,
+            limit=whole(request.query, "maxBytesRewrittenPerCall"),
+            progress=Progress.from_token(token) if token is not None else None,
         )
-        content = {
+        content: dict[str, Any] = {
             "kind": "storage#rewriteResponse",
-            "totalBytesRewritten": str(item.size),
-            "objectSize": str(item.size),
-            "done": True,
-            "resource": object_resource(item, base=request.base),
+            "totalBytesRewritten": str(done.size if isinstance(done, Object) else done.bytes),
+            "objectSize": str(done.size),
+            "done": isinstance(done, Object),
         }
+        if isinstance(done, Object):
+            content["resource"] = object_resource(done, base=request.base)
+        else:
+            content["rewriteToken"] = done.token()
         return _answer(content, request)
 
     def _move(self, request: Request, bucket: str, from_name: str, name: str) -> Answer:

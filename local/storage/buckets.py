@@ -14,6 +14,8 @@ from local.storage.refusals import Refusal, invalid, no_bucket
 from local.storage.resources import bucket_settings, etag, patched
 from local.storage.store import Store
 
+_PAGE = 1000
+"""Most buckets of a page."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -34,10 +36,19 @@ class Buckets:
         conditions.check_reading(bucket, etag=etag(bucket))
         return bucket
 
-    def all(self, *, prefix: str = "") -> list[Bucket]:
-        """Every bucket whose name begins as asked."""
+    def list_page(
+        self, *, prefix: str, limit: int | None, token: str | None
+    ) -> tuple[list[Bucket], str | None]:
+        """Buckets whose names begin as asked, by name, and what leads to the next ones."""
+        limit = min(limit or _PAGE, _PAGE)
         with self._store.reading():
-            return [item for item in self._store.buckets() if item.name.startswith(prefix)]
+            found = [
+                item
+                for item in self._store.buckets()
+                if item.name.startswith(prefix) and item.name >= (token or "")
+            ]
+        # A page begins with the bucket that its token names.
+        return found[:limit], found[limit].name if len(found) > limit else None
 
     def insert(self, name: str, body: Mapping[str, Any]) -> Bucket:
         """Make a bucket."""

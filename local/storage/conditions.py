@@ -100,6 +100,11 @@ def whole(query: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Read a yes or no from a query; clients spell it in their own language's way."""
+    return query.get(name, "").lower() == "true"
+
+
 def _tags(header: str) -> tuple[str, ...]:
     return tuple(
         tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()

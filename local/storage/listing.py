@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from local.storage.conditions import whole
+from local.storage.conditions import flag, whole
 from local.storage.model import Object
 from local.storage.refusals import invalid
 
@@ -73,7 +73,7 @@ class Query:
         return cls(
             prefix=query.get("prefix", ""),
             delimiter=query.get("delimiter", ""),
-            include_trailing_delimiter=query.get("includeTrailingDelimiter") == "true",
+            include_trailing_delimiter=flag(query, "includeTrailingDelimiter"),
             start_offset=query.get("startOffset", ""),
             end_offset=query.get("endOffset", ""),
             glob=query.get("matchGlob", ""),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from local.storage.conditions import Conditions
 from local.storage.contents import Content, Contents, pieces
@@ -27,6 +28,8 @@ MOST_COMPOSED = 32
 """Sources of one composition."""
 
 _SCAN_ROWS = 256
+_STEP_BYTES = 1024 * 1024
+"""Least a client may ask for of one call of a rewrite."""
 _NAME_BYTES = 1024
 
 
@@ -38,6 +41,32 @@ class Source:
     name: str
     generation: int | None
     conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a rewrite has come that is done in several calls."""
+
+    source: tuple[str, str, int]
+    """Bucket, name and generation."""
+    target: tuple[str, str]
+    """Bucket and name."""
+    bytes: int
+    size: int
+
+    @classmethod
+    def from_token(cls, token: str) -> Self:
+        """Undo `token`. Raises Refusal."""
+        try:
+            source, target, done, size = json.loads(base64.urlsafe_b64decode(token))
+            return cls(source=tuple(source), target=tuple(target), bytes=int(done), size=int(size))
+        except (TypeError, ValueError):
+            raise invalid("Invalid rewrite token.") from None
+
+    def token(self) -> str:
+        """Give it as clients send it back."""
+        text = json.dumps([self.source, self.target, self.bytes, self.size])
+        return base64.urlsafe_b64encode(text.encode()).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +209,37 @@ class Objects:
         with self._changing() as dropped:
             item = self._source(source)
             return self._put_again(item, target, copied_settings(item.settings, body), dropped)
+
+    def rewrite(
+        self,
+        source: Source,
+        target: Target,
+        body: Mapping[str, Any],
+        *,
+        limit: int | None,
+        progress: Progress | None,
+    ) -> Object | Progress:
+        """Copy an object in steps of `limit` bytes, for clients who want it so; only the last one
+        makes the target.
+        """
+        if limit is not None and (limit < _STEP_BYTES or limit % _STEP_BYTES):
+            raise invalid("maxBytesRewrittenPerCall must be a multiple of 1 MiB.")
+        check_name(target.name)
+        with self._store.reading():
+            item = self._source(source)
+            self._bucket(target.bucket)
+            self._check_target(target)
+        begun = Progress(
+            source=(item.bucket, item.name, item.generation),
+            target=(target.bucket, target.name),
+            bytes=progress.bytes if progress is not None else 0,
+            size=item.size,
+        )
+        if progress not in (None, begun):
+            raise invalid("The rewrite token is of another rewrite.")
+        if limit is not None and item.size - begun.bytes > limit:
+            return replace(begun, bytes=begun.bytes + limit)
+        return self.copy(replace(source, generation=item.generation), target, body)
 
     def move(self, source: Source, target: Target) -> Object:
         """Rename an object within its bucket; nobody ever sees both names, or neither."""

@@ -51,8 +51,11 @@ _BUCKET_FIXED = frozenset(
 
 
 def bucket_settings(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a bucket resource what a client sets."""
-    return {key: value for key, value in body.items() if key not in _BUCKET_FIXED}
+    """Take from a bucket resource what a client sets; the service writes places in capitals."""
+    settings = {key: value for key, value in body.items() if key not in _BUCKET_FIXED}
+    if isinstance(settings.get("location"), str):
+        settings["location"] = settings["location"].upper()
+    return settings
 
 
 def object_settings(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,134 +26,19 @@ from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from local.tasks import InUse, Server, serve
 from local.tasks.store import Store
+from tests.support.receiver import SOON, Receiver
 
 Client = Any
 """A CloudTasksClient. It takes dictionaries too, which its annotations leave out."""
 
 LOCATION = "projects/local-project/locations/australia-southeast1"
 ACCOUNT = "tasks@local-project.iam.gserviceaccount.com"
-SOON = 10.0
-"""Seconds within which anything expected must have happened, on however busy a machine."""
 
 PAUSED = tasks_v2.Queue.State.PAUSED
 RUNNING = tasks_v2.Queue.State.RUNNING
 FULL = tasks_v2.Task.View.FULL
 
 _numbers = itertools.count(1)
-
-
-# -- the handler's side ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request that has reached the handler."""
-
-    at: float
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    def task_header(self, name: str) -> str | None:
-        return self.headers.get(f"X-CloudTasks-{name}")
-
-
-@dataclass(slots=True)
-class Handler:
-    """A task handler under one path of the receiver."""
-
-    url: str
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    """Status and headers of the first answers; after them it answers 200."""
-    gate: threading.Event = field(default_factory=threading.Event)
-    """No answer is given while this is not set."""
-    calls: list[Call] = field(default_factory=list)
-    busy: int = 0
-    most_busy: int = 0
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def wait(self, count: int) -> list[Call]:
-        """Wait until `count` requests have come and give all that have."""
-        with self.changed:
-            came = self.changed.wait_for(lambda: len(self.calls) >= count, SOON)
-            assert came, f"{len(self.calls)} of {count} requests came"
-            return list(self.calls)
-
-
-class Receiver:
-    """An HTTP server whose answers are set by path."""
-
-    def __init__(self) -> None:
-        self._handlers: dict[str, Handler] = {}
-        receiver = self
-
-        class Endpoint(BaseHTTPRequestHandler):
-            def handle_one_request(self) -> None:
-                # A client that hangs up is part of the game.
-                with contextlib.suppress(ConnectionError):
-                    super().handle_one_request()
-
-            def answer(self) -> None:
-                receiver._answer(self)
-
-            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        class ManyAtOnce(ThreadingHTTPServer):
-            request_queue_size = 128
-            daemon_threads = True
-            block_on_close = False
-
-        self._server = ManyAtOnce(("127.0.0.1", 0), Endpoint)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-        self._thread.start()
-
-    def handler(self, *statuses: int | tuple[int, dict[str, str]], held: bool = False) -> Handler:
-        path = f"/h{next(_numbers)}"
-        answers = [status if isinstance(status, tuple) else (status, {}) for status in statuses]
-        handler = self._handlers[path] = Handler(self.url + path, answers)
-        if not held:
-            handler.gate.set()
-        return handler
-
-    def _answer(self, request: BaseHTTPRequestHandler) -> None:
-        at = time.time()
-        handler = self._handlers[request.path.partition("?")[0]]
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        call = Call(
-            at=at,
-            method=request.command,
-            path=request.path,
-            headers=dict(request.headers.items()),
-            body=body,
-        )
-        with handler.changed:
-            place = len(handler.calls)
-            handler.calls.append(call)
-            handler.busy += 1
-            handler.most_busy = max(handler.most_busy, handler.busy)
-            handler.changed.notify_all()
-        handler.gate.wait(SOON)
-        with handler.changed:
-            handler.busy -= 1
-        status, headers = handler.answers[place] if place < len(handler.answers) else (200, {})
-        request.send_response(status)
-        for name, value in headers.items():
-            request.send_header(name, value)
-        request.end_headers()
-
-    def stop(self) -> None:
-        for handler in self._handlers.values():
-            handler.gate.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 # -- the client's side ----------------------------------------------------------------------
@@ -906,7 +789,7 @@ def test_headers_of_the_service_cannot_be_set(client: Client, receiver: Receiver
     assert call.headers["X-Own"] == "kept, too"
     assert call.headers["Host"] == receiver.url.removeprefix("http://")
     assert call.headers["User-Agent"] == "Google-Cloud-Tasks"
-    assert call.task_header("TaskRetryCount") == "0"
+    assert call.headers.get("X-CloudTasks-TaskRetryCount") == "0"
     assert {name.lower() for name in call.headers} == {
         *("host", "content-length", "user-agent", "authorization", "x-own"),
         *(f"x-cloudtasks-{name}" for name in ("queuename", "taskname", "tasketa")),
@@ -973,14 +856,17 @@ def test_retries(client: Client, receiver: Receiver) -> None:
     _eventually(lambda: _is_gone(client, name))
     pauses = [after.at - before.at for before, after in itertools.pairwise(calls)]
 
-    assert [call.task_header("TaskRetryCount") for call in calls] == list("012345")
+    assert [call.headers.get("X-CloudTasks-TaskRetryCount") for call in calls] == list("012345")
     # Answers of 5xx are not executions.
-    assert [call.task_header("TaskExecutionCount") for call in calls] == list("001223")
-    assert [call.task_header("TaskPreviousResponse") for call in calls] == [
+    assert [call.headers.get("X-CloudTasks-TaskExecutionCount") for call in calls] == list("001223")
+    assert [call.headers.get("X-CloudTasks-TaskPreviousResponse") for call in calls] == [
         *(None, "500", "404", "429", "503", "302")
     ]
-    assert [call.task_header("TaskRetryReason") for call in calls] == [None, *([""] * 5)]
-    assert len({call.task_header("TaskETA") for call in calls}) == 6
+    assert [call.headers.get("X-CloudTasks-TaskRetryReason") for call in calls] == [
+        None,
+        *([""] * 5),
+    ]
+    assert len({call.headers.get("X-CloudTasks-TaskETA") for call in calls}) == 6
     assert pauses[0] >= 0.05
     assert min(pauses[1:]) >= 0.1
 
@@ -1031,7 +917,7 @@ def test_unlimited_attempts(client: Client, receiver: Receiver) -> None:
     calls = handler.wait(121)
     _eventually(lambda: _is_gone(client, name))
 
-    assert calls[-1].task_header("TaskRetryCount") == "120"
+    assert calls[-1].headers.get("X-CloudTasks-TaskRetryCount") == "120"
 
 
 def test_retry_settings_of_a_task(client: Client, receiver: Receiver) -> None:
@@ -1191,7 +1077,7 @@ def test_run_of_a_running_task(client: Client, receiver: Receiver) -> None:
     _create(client, queue, last.url, schedule_time=_time(time.time() + 0.1))
     last.wait(1)
 
-    assert [call.task_header("TaskRetryCount") for call in calls] == ["0", "1"]
+    assert [call.headers.get("X-CloudTasks-TaskRetryCount") for call in calls] == ["0", "1"]
     assert len(handler.calls) == 2
 
 
@@ -1253,9 +1139,9 @@ def test_deadline(receiver: Receiver, tmp_path: Path) -> None:
     assert failed.last_attempt.response_status.code == 4
     assert (failed.dispatch_count, failed.response_count) == (1, 0)
     assert failed.schedule_time - failed.last_attempt.response_time == timedelta(minutes=5)
-    assert calls[1].task_header("TaskRetryCount") == "1"
-    assert calls[1].task_header("TaskExecutionCount") == "0"
-    assert calls[1].task_header("TaskPreviousResponse") == "504"
+    assert calls[1].headers.get("X-CloudTasks-TaskRetryCount") == "1"
+    assert calls[1].headers.get("X-CloudTasks-TaskExecutionCount") == "0"
+    assert calls[1].headers.get("X-CloudTasks-TaskPreviousResponse") == "504"
     assert handler.most_busy == 2
 
 
@@ -1323,7 +1209,7 @@ def test_state_survives_a_stop(receiver: Receiver, tmp_path: Path) -> None:
     assert after == before
     assert after.state == PAUSED
     assert held_back == 1
-    assert [call.task_header("TaskRetryCount") for call in calls] == ["0", "1"]
+    assert [call.headers.get("X-CloudTasks-TaskRetryCount") for call in calls] == ["0", "1"]
     assert first.key.id == second.key.id
 
 
@@ -1389,7 +1275,7 @@ def test_nothing_acknowledged_is_lost_by_a_kill(receiver: Receiver, tmp_path: Pa
 
     assert {call.body for call in calls} == {b"%d" % number for number in range(50)}
     assert len(waiting.calls) == 50
-    assert [call.task_header("TaskRetryCount") for call in again] == ["0", "1"]
+    assert [call.headers.get("X-CloudTasks-TaskRetryCount") for call in again] == ["0", "1"]
     assert code == 0
 
 

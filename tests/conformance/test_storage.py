@@ -1,0 +1,824 @@
+"""The local storage server through the unmodified client: buckets, objects, conditions, lists."""
+
+from __future__ import annotations
+
+import io
+import urllib.request
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+
+from tests.conformance.storage_server import Raw, object_path
+
+pytest_plugins = ["tests.conformance.storage_server"]
+
+Bucket = Any
+Blob = Any
+"""The client has no types of its own."""
+
+
+def put(bucket: Bucket, name: str, data: bytes | str = b"data", **how: Any) -> Blob:
+    """Make an object and return it as the server described it."""
+    blob = bucket.blob(name)
+    blob.upload_from_string(data, **how)
+    return blob
+
+
+def names(blobs: Any) -> list[str]:
+    """Name what a list holds, in its order."""
+    return [blob.name for blob in blobs]
+
+
+# -- buckets ----------------------------------------------------------------------------------
+
+
+def test_bucket_from_first_to_last(client: Any) -> None:
+    """A bucket is made, found, listed, changed and deleted."""
+    made = client.create_bucket("shop-first-to-last", location="australia-southeast1")
+    made.labels = {"team": "retail"}
+    made.add_lifecycle_delete_rule(age=30)
+    made.patch()
+    found = client.get_bucket("shop-first-to-last")
+    listed = names(client.list_buckets(prefix="shop-first"))
+    found.delete()
+
+    assert (found.name, found.location) == ("shop-first-to-last", "AUSTRALIA-SOUTHEAST1")
+    assert (found.labels, found.metageneration) == ({"team": "retail"}, 2)
+    assert [rule["condition"] for rule in found.lifecycle_rules] == [{"age": 30}]
+    assert abs(found.time_created - datetime.now(UTC)) < timedelta(minutes=1)
+    assert listed == ["shop-first-to-last"]
+    assert client.lookup_bucket("shop-first-to-last") is None
+    assert names(client.list_buckets(prefix="shop-first")) == []
+
+
+def test_buckets_in_pages(client: Any) -> None:
+    """Buckets are listed by name, over as many pages as it takes."""
+    for letter in "cab":
+        client.create_bucket(f"paged-{letter}")
+    listed = client.list_buckets(prefix="paged-", max_results=2)
+    pages = [names(page) for page in client.list_buckets(prefix="paged-", page_size=2).pages]
+
+    assert names(listed) == ["paged-a", "paged-b"]
+    assert pages == [["paged-a", "paged-b"], ["paged-c"]]
+
+
+def test_bucket_conflicts(client: Any, bucket: Bucket) -> None:
+    """A name that is taken, a bucket that is not empty and one that is not there are refused."""
+    put(bucket, "x")
+
+    with pytest.raises(exceptions.Conflict):
+        client.create_bucket(bucket.name)
+    with pytest.raises(exceptions.Conflict, match="not empty"):
+        client.bucket(bucket.name).delete()
+    with pytest.raises(exceptions.BadRequest):
+        client.create_bucket("Capital")
+    for call in (
+        lambda gone: gone.reload(),
+        lambda gone: gone.delete(),
+        lambda gone: list(gone.list_blobs()),
+        lambda gone: gone.blob("x").upload_from_string("x"),
+        lambda gone: gone.blob("x").upload_from_string("x", if_generation_match=0),
+        lambda gone: gone.blob("x").reload(),
+    ):
+        with pytest.raises(exceptions.NotFound, match="bucket does not exist"):
+            call(client.bucket("no-such-bucket"))
+
+
+def test_bucket_conditions(client: Any, bucket: Bucket) -> None:
+    """A bucket's metageneration can be demanded."""
+    bucket.labels = {"a": "1"}
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.patch(if_metageneration_match=7)
+    bucket.patch(if_metageneration_match=1)
+
+    with pytest.raises(exceptions.PreconditionFailed):
+        client.get_bucket(bucket.name, if_metageneration_match=1)
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.delete(if_metageneration_match=1)
+    assert client.get_bucket(bucket.name, if_metageneration_match=2).labels == {"a": "1"}
+
+
+# -- what an object is ------------------------------------------------------------------------
+
+
+def test_resource(bucket: Bucket) -> None:
+    """An object is described as the service does, sums included."""
+    blob = put(bucket, "pending/customers.csv", b"hello world", content_type="text/csv")
+
+    assert (blob.size, blob.content_type) == (11, "text/csv")
+    assert (blob.crc32c, blob.md5_hash) == ("yZRlqg==", "XrY7u+Ae7tCTyyK7j1rNww==")
+    assert (blob.metageneration, blob.storage_class) == (1, "STANDARD")
+    assert blob.id == f"{bucket.name}/pending/customers.csv/{blob.generation}"
+    assert abs(blob.time_created - datetime.now(UTC)) < timedelta(minutes=1)
+    assert blob.time_created == blob.updated
+    assert blob.component_count is None
+    assert blob.time_deleted is None
+
+
+def test_links(bucket: Bucket) -> None:
+    """An object's links are absolute, and lead to its bytes and its description unsigned."""
+    blob = put(bucket, "a folder/ä&b?.csv", b"linked")
+    with urllib.request.urlopen(blob.media_link) as answer:
+        media = answer.read()
+    with urllib.request.urlopen(blob.self_link) as answer:
+        described = answer.read()
+
+    assert media == b"linked"
+    assert f'"generation": "{blob.generation}"'.encode() in described
+
+
+def test_generations_rise(bucket: Bucket) -> None:
+    """Every upload of a name is a new, higher generation, at metageneration 1."""
+    blobs = [put(bucket, "x", str(number)) for number in range(20)]
+    generations = [blob.generation for blob in blobs]
+
+    assert generations == sorted(set(generations))
+    assert {blob.metageneration for blob in blobs} == {1}
+    assert bucket.get_blob("x").generation == generations[-1]
+    assert bucket.get_blob("x", generation=generations[0]) is None
+    with pytest.raises(exceptions.NotFound):
+        bucket.blob("x", generation=generations[0]).download_as_bytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a/b/c.csv",
+        "folder/",
+        "//",
+        "a//b",
+        "/leading",
+        "./x",
+        "../x",
+        " leading and trailing ",
+        "100%",
+        "a%2Fb",
+        "a+b&c=d;e,f",
+        "what?.csv",
+        "hash#tag",
+        "customers_2023-04-24T20:12:30Z.csv",
+        "quote\"'`<>\\^|{}~",
+        "[brackets]*?!",
+        "tab\there",
+        "e\u0301 is not é",
+        "日本語/😀.csv",
+        "x" * 1024,
+        "é" * 512,
+    ],
+)
+def test_odd_names(bucket: Bucket, name: str) -> None:
+    """Whatever a name is made of, the object is found under it, listed, copied and deleted."""
+    blob = put(bucket, name, name)
+    copy = bucket.copy_blob(blob, bucket, "copy")
+
+    assert bucket.get_blob(name).name == name
+    assert blob.download_as_text() == copy.download_as_text() == name
+    assert names(bucket.list_blobs(prefix=name)) == [name]
+    moved = bucket.move_blob(copy, f"m{name}"[:500])
+    assert moved.download_as_text() == name
+    blob.delete()
+    assert names(bucket.list_blobs()) == [moved.name]
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", "x" * 1025, "a\nb", "a\rb", ".well-known/acme-challenge/x"]
+)
+def test_names_that_cannot_be(bucket: Bucket, name: str) -> None:
+    """A name that the service does not take is not taken here."""
+    source = put(bucket, "x")
+    with pytest.raises(exceptions.BadRequest):
+        put(bucket, name)
+    # Dots in an address are for the client's own library, and never come here.
+    for call in (bucket.copy_blob, bucket.move_blob) if name.strip(".") else ():
+        where = (name,) if call == bucket.move_blob else (bucket, name)
+        with pytest.raises(exceptions.BadRequest):
+            call(source, *where)
+    assert names(bucket.list_blobs()) == ["x"]
+
+
+def test_nothing_there(bucket: Bucket) -> None:
+    """What is not there is not found, and deleting it is no success."""
+    gone = bucket.blob("gone")
+
+    assert bucket.get_blob("gone") is None
+    assert not gone.exists()
+    for call in (
+        gone.reload,
+        gone.delete,
+        gone.patch,
+        gone.download_as_bytes,
+        lambda: bucket.copy_blob(gone, bucket, "y"),
+        lambda: bucket.move_blob(gone, "y"),
+        lambda: bucket.blob("y").rewrite(gone),
+        lambda: bucket.blob("y").compose([gone]),
+    ):
+        with pytest.raises(exceptions.NotFound):
+            call()
+
+
+# -- metadata ---------------------------------------------------------------------------------
+
+
+def test_patch(bucket: Bucket) -> None:
+    """A patch changes what it names, one metadata key at a time, and nothing else."""
+    blob = put(bucket, "x", content_type="text/csv")
+    blob.metadata = {"a": "1", "b": "2"}
+    blob.cache_control = "no-store"
+    blob.content_disposition = 'attachment; filename="x.csv"'
+    blob.content_language = "en-AU"
+    blob.custom_time = datetime(2024, 11, 18, tzinfo=UTC)
+    blob.patch()
+    before = bucket.get_blob("x")
+    blob.metadata = {"a": None, "c": "3"}
+    blob.patch()
+    after = bucket.get_blob("x")
+
+    assert (before.metageneration, before.metadata) == (2, {"a": "1", "b": "2"})
+    assert (after.metageneration, after.metadata) == (3, {"b": "2", "c": "3"})
+    assert after.generation == blob.generation
+    assert after.updated > after.time_created
+    assert after.cache_control == "no-store"
+    assert after.content_disposition == 'attachment; filename="x.csv"'
+    assert (after.content_language, after.content_type) == ("en-AU", "text/csv")
+    assert after.custom_time == datetime(2024, 11, 18, tzinfo=UTC)
+
+
+def test_update(bucket: Bucket, raw: Raw) -> None:
+    """An update puts the metadata it brings in the place of all that was there."""
+    blob = put(bucket, "x", content_type="text/csv")
+    blob.metadata = {"a": "1"}
+    blob.cache_control = "no-store"
+    blob.patch()
+    answer = raw.send(
+        "PUT", object_path(bucket.name, "x"), b'{"contentType": "text/plain", "metadata": {}}'
+    )
+    blob.reload()
+
+    assert (answer.status, answer.json["metageneration"]) == (200, "3")
+    assert (blob.content_type, blob.metadata, blob.cache_control) == ("text/plain", {}, None)
+    blob.metadata = {"b": "2"}
+    blob.update()
+    assert bucket.get_blob("x").metadata == {"b": "2"}
+
+
+def test_wrong_metadata(bucket: Bucket, raw: Raw) -> None:
+    """Metadata that are no texts, and bodies that are no JSON object, are refused."""
+    put(bucket, "x")
+    bodies = [b'{"metadata": {"a": 1}}', b'{"contentType": 7}', b"[]", b"{"]
+    statuses = [raw.send("PATCH", object_path(bucket.name, "x"), body).status for body in bodies]
+
+    assert statuses == [400] * 4
+    assert bucket.get_blob("x").metageneration == 1
+
+
+def test_fields(bucket: Bucket, raw: Raw) -> None:
+    """A client that asks for some fields gets those."""
+    blob = put(bucket, "a/x")
+    put(bucket, "b")
+    some = raw.send("GET", object_path(bucket.name, "a/x"), fields="name,size")
+    listed = raw.send(
+        "GET", f"/storage/v1/b/{bucket.name}/o", fields="items(name),prefixes", delimiter="/"
+    )
+    wrong = raw.send("GET", object_path(bucket.name, "a/x"), fields="name(")
+
+    assert some.json == {"name": "a/x", "size": str(blob.size)}
+    assert listed.json == {"items": [{"name": "b"}], "prefixes": ["a/"]}
+    assert wrong.status == 400
+
+
+# -- preconditions ----------------------------------------------------------------------------
+
+Operation = Callable[..., Any]
+
+
+def _upload(bucket: Bucket, **conditions: int) -> None:
+    bucket.blob("x").upload_from_string(b"new", **conditions)
+
+
+def _upload_resumably(bucket: Bucket, **conditions: int) -> None:
+    bucket.blob("x", chunk_size=256 * 1024).upload_from_file(io.BytesIO(b"new"), **conditions)
+
+
+def _patch(bucket: Bucket, **conditions: int) -> None:
+    blob = bucket.blob("x")
+    blob.metadata = {"new": "1"}
+    blob.patch(**conditions)
+
+
+def _compose(bucket: Bucket, **conditions: int) -> None:
+    bucket.blob("x").compose([bucket.blob("source")], **conditions)
+
+
+def _onto(method: str) -> Operation:
+    """Return what brings `source` onto `x`, conditions being on `x`."""
+
+    def operate(bucket: Bucket, **conditions: int) -> None:
+        source = bucket.blob("source")
+        if method == "rewrite":
+            bucket.blob("x").rewrite(source, **conditions)
+        elif method == "move":
+            bucket.move_blob(source, "x", **conditions)
+        else:
+            bucket.copy_blob(source, bucket, "x", **conditions)
+
+    operate.__name__ = f"_{method}_onto"
+    return operate
+
+
+def _from(method: str) -> Operation:
+    """Return what makes `y` of `x`, conditions being on `x`, the source."""
+
+    def operate(bucket: Bucket, **conditions: int) -> None:
+        given = {key.replace("if_", "if_source_", 1): value for key, value in conditions.items()}
+        source = bucket.blob("x")
+        if method == "rewrite":
+            bucket.blob("y").rewrite(source, **given)
+        elif method == "move":
+            bucket.move_blob(source, "y", **given)
+        elif method == "compose":
+            lists = {key: [value] for key, value in given.items()}
+            bucket.blob("y").compose([source], **lists)
+        else:
+            bucket.copy_blob(source, bucket, "y", **given)
+
+    operate.__name__ = f"_{method}_from"
+    return operate
+
+
+def _delete(bucket: Bucket, **conditions: int) -> None:
+    bucket.blob("x").delete(**conditions)
+
+
+def _reload(bucket: Bucket, **conditions: int) -> None:
+    bucket.blob("x").reload(**conditions)
+
+
+def _download(bucket: Bucket, **conditions: int) -> None:
+    bucket.blob("x").download_as_bytes(**conditions)
+
+
+READS = [_reload, _download]
+CHANGES = [_upload, _upload_resumably, _patch, _delete, *map(_onto, ("copy", "rewrite", "move"))]
+SOURCES = [*map(_from, ("copy", "rewrite", "move"))]
+EVERY = [*READS, *CHANGES, *SOURCES]
+
+
+def _named(operation: Any) -> str | None:
+    return getattr(operation, "__name__", "").strip("_") or None
+
+
+def conditions(generation: int, *, hold: bool) -> dict[str, int]:
+    """All conditions on an object at metageneration 2: those that hold, or those that do not."""
+    other = generation - 1
+    return {
+        "if_generation_match": generation if hold else other,
+        "if_generation_not_match": other if hold else generation,
+        "if_metageneration_match": 2 if hold else 1,
+        "if_metageneration_not_match": 1 if hold else 2,
+    }
+
+
+def state(bucket: Bucket) -> Mapping[str, tuple[int, int]]:
+    """Return every object with generation and metageneration."""
+    return {blob.name: (blob.generation, blob.metageneration) for blob in bucket.list_blobs()}
+
+
+def prepared(bucket: Bucket) -> int:
+    """Make `x`, at metageneration 2, and `source`; returns the generation of `x`."""
+    blob = put(bucket, "x", b"old")
+    blob.metadata = {"a": "1"}
+    blob.patch()
+    put(bucket, "source", b"source")
+    generation: int = blob.generation
+    return generation
+
+
+@pytest.mark.parametrize(
+    ("operation", "which"),
+    [
+        pytest.param(operation, which, id=f"{_named(operation)}-{which}")
+        for operation in EVERY
+        for which in conditions(0, hold=True)
+        # The client spells this one in a way that the reference of the API does not know.
+        if not (
+            operation in (_upload, _upload_resumably) and which.startswith("if_metageneration_not")
+        )
+    ],
+)
+def test_condition(bucket: Bucket, operation: Operation, which: str) -> None:
+    """Under a condition an operation happens when it holds; if not, it is refused whole."""
+    generation = prepared(bucket)
+    before = state(bucket)
+    read_again = operation in READS and which.endswith("not_match")
+    refusal: type[Exception] = (
+        exceptions.NotModified if read_again else (exceptions.PreconditionFailed)
+    )
+
+    with pytest.raises(refusal):
+        operation(bucket, **{which: conditions(generation, hold=False)[which]})
+    assert state(bucket) == before
+
+    operation(bucket, **{which: conditions(generation, hold=True)[which]})
+    assert (state(bucket) == before) == (operation in READS)
+
+
+@pytest.mark.parametrize("operation", [_compose, _from("compose")], ids=_named)
+def test_condition_of_compose(bucket: Bucket, operation: Operation) -> None:
+    """A composition demands generations of its parts and of what it replaces."""
+    generation = prepared(bucket)
+    before = state(bucket)
+    with pytest.raises(exceptions.PreconditionFailed):
+        operation(bucket, if_generation_match=generation - 1)
+    if operation is _compose:
+        with pytest.raises(exceptions.PreconditionFailed):
+            operation(bucket, if_metageneration_match=1)
+    assert state(bucket) == before
+    operation(bucket, if_generation_match=generation)
+
+    assert state(bucket) != before
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [_upload, _upload_resumably, _compose, *map(_onto, ("copy", "rewrite", "move"))],
+    ids=_named,
+)
+def test_generation_zero(bucket: Bucket, operation: Operation) -> None:
+    """Generation 0 stands for no object: such a write only creates, never replaces."""
+    put(bucket, "source", b"source")
+    with pytest.raises(exceptions.PreconditionFailed):
+        operation(bucket, if_generation_match=7)
+    operation(bucket, if_generation_match=0)
+    made = bucket.get_blob("x").generation
+    put(bucket, "source", b"source")
+
+    with pytest.raises(exceptions.PreconditionFailed):
+        operation(bucket, if_generation_match=0)
+    assert bucket.get_blob("x").generation == made
+
+
+def test_etag_conditions(bucket: Bucket) -> None:
+    """Entity tags do as conditions too, and change with every metageneration."""
+    blob = put(bucket, "x")
+    first = blob.etag
+    blob.metadata = {"a": "1"}
+    blob.patch()
+
+    assert bucket.blob("x").download_as_bytes(if_etag_match=blob.etag) == b"data"
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("x").download_as_bytes(if_etag_match=first)
+    with pytest.raises(exceptions.NotModified):
+        bucket.blob("x").reload(if_etag_not_match=blob.etag)
+    bucket.blob("x").reload(if_etag_not_match=first)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "", "9" * 30])
+def test_condition_without_sense(bucket: Bucket, raw: Raw, value: str) -> None:
+    """A condition that is no number is an error, not an absent condition."""
+    put(bucket, "x")
+    answer = raw.send("DELETE", object_path(bucket.name, "x"), ifGenerationMatch=value)
+
+    assert answer.status == 400
+    assert bucket.blob("x").exists()
+
+
+def test_one_writer_wins(bucket: Bucket) -> None:
+    """Of many writers who would all create an object, exactly one does."""
+
+    def write(number: int) -> int | None:
+        try:
+            return put(bucket, "x", str(number), if_generation_match=0) and number
+        except exceptions.PreconditionFailed:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [number for number in pool.map(write, range(1, 25)) if number is not None]
+
+    assert len(winners) == 1
+    assert bucket.blob("x").download_as_text() == str(winners[0])
+
+
+def test_no_update_is_lost(bucket: Bucket) -> None:
+    """Writers who read, add one and write under the generation they read lose no count."""
+    put(bucket, "x", "0")
+
+    def add(_: int) -> None:
+        while True:
+            blob = bucket.get_blob("x")
+            try:
+                count = int(blob.download_as_text())
+                put(bucket, "x", str(count + 1), if_generation_match=blob.generation)
+            except (exceptions.NotFound, exceptions.PreconditionFailed):
+                continue  # the generation that was found has been replaced
+            return
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(12)))
+
+    assert bucket.blob("x").download_as_text() == "12"
+
+
+# -- versions ---------------------------------------------------------------------------------
+
+
+def test_versions(client: Any, bucket: Bucket) -> None:
+    """A versioned bucket keeps what was replaced or deleted, read, listed, brought back."""
+    bucket.versioning_enabled = True
+    bucket.patch()
+    first, second = put(bucket, "x", b"1"), put(bucket, "x", b"2")
+    bucket.blob("x").delete()
+    listed = list(client.list_blobs(bucket.name, versions=True))
+
+    assert not bucket.blob("x").exists()
+    assert [blob.generation for blob in listed] == [first.generation, second.generation]
+    assert all(blob.time_deleted for blob in listed)
+    assert bucket.blob("x", generation=first.generation).download_as_bytes() == b"1"
+    bucket.copy_blob(first, bucket, "x", source_generation=first.generation)
+    assert bucket.blob("x").download_as_bytes() == b"1"
+    bucket.blob("x", generation=second.generation).delete()
+    assert [blob.generation for blob in client.list_blobs(bucket.name, versions=True)] == [
+        first.generation,
+        bucket.get_blob("x").generation,
+    ]
+
+
+# -- lists ------------------------------------------------------------------------------------
+
+TREE = ["a", "a/1", "a/2", "a/b/3", "b/4", "c", "d/", "d/5", "日本/6"]
+
+
+@pytest.fixture(scope="module")
+def tree(client: Any) -> Bucket:
+    """A bucket that nobody changes."""
+    bucket = client.create_bucket("tree")
+    for name in reversed(TREE):
+        put(bucket, name)
+    return bucket
+
+
+@pytest.mark.parametrize(
+    ("query", "items", "prefixes"),
+    [
+        ({}, TREE, []),
+        ({"prefix": "a"}, ["a", "a/1", "a/2", "a/b/3"], []),
+        ({"prefix": "a/"}, ["a/1", "a/2", "a/b/3"], []),
+        ({"prefix": "no"}, [], []),
+        ({"delimiter": "/"}, ["a", "c"], ["a/", "b/", "d/", "日本/"]),
+        ({"prefix": "a/", "delimiter": "/"}, ["a/1", "a/2"], ["a/b/"]),
+        ({"prefix": "d/", "delimiter": "/"}, ["d/", "d/5"], []),
+        ({"prefix": "a", "delimiter": "/"}, ["a"], ["a/"]),
+        (
+            {"delimiter": "/", "include_trailing_delimiter": True},
+            ["a", "c", "d/"],
+            ["a/", "b/", "d/", "日本/"],
+        ),
+        ({"start_offset": "a/2", "end_offset": "c"}, ["a/2", "a/b/3", "b/4"], []),
+        ({"start_offset": "b", "delimiter": "/"}, ["c"], ["b/", "d/", "日本/"]),
+        ({"prefix": "a/", "start_offset": "a/2"}, ["a/2", "a/b/3"], []),
+        ({"match_glob": "a/*"}, ["a/1", "a/2"], []),
+        ({"match_glob": "a/**"}, ["a/1", "a/2", "a/b/3"], []),
+        ({"match_glob": "?"}, ["a", "c"], []),
+        ({"match_glob": "{a,b}/[2-4]"}, ["a/2", "b/4"], []),
+        ({"max_results": 3}, TREE[:3], []),
+    ],
+)
+@pytest.mark.parametrize("page_size", [None, 1, 2, 3])
+def test_list(
+    tree: Bucket,
+    query: dict[str, Any],
+    items: list[str],
+    prefixes: list[str],
+    page_size: int | None,
+) -> None:
+    """A list holds what was asked for, in the order of the names, whatever the pages' size."""
+    found = tree.list_blobs(page_size=page_size, **query)
+
+    assert names(found) == items
+    assert sorted(found.prefixes) == sorted(prefixes)
+
+
+def test_pages(tree: Bucket, raw: Raw) -> None:
+    """No page has more entries than asked for, prefixes included, and a token leads on."""
+    sizes, token = [], None
+    while True:
+        query = {"delimiter": "/", "maxResults": 2} | ({"pageToken": token} if token else {})
+        page = raw.send("GET", "/storage/v1/b/tree/o", **query).json
+        sizes.append(len(page.get("items", [])) + len(page.get("prefixes", [])))
+        token = page.get("nextPageToken")
+        if token is None:
+            break
+
+    assert sizes == [2, 2, 2]
+    assert raw.send("GET", "/storage/v1/b/tree/o", pageToken="nonsense").status == 400
+
+
+def test_list_while_it_changes(bucket: Bucket) -> None:
+    """Objects that go while a list is being read cost it none of the others."""
+    for number in range(10):
+        put(bucket, f"{number}")
+    seen = []
+    for blob in bucket.list_blobs(page_size=2):
+        seen.append(blob.name)
+        blob.delete()
+
+    assert seen == [str(number) for number in range(10)]
+    assert names(bucket.list_blobs()) == []
+
+
+# -- copies -----------------------------------------------------------------------------------
+
+
+def test_copy(client: Any, bucket: Bucket) -> None:
+    """A copy has the bytes, sums and metadata of its source, and a generation of its own."""
+    other = client.create_bucket(f"{bucket.name}-other")
+    source = put(bucket, "x", b"hello", content_type="text/csv")
+    source.metadata = {"a": "1"}
+    source.patch()
+    copy = bucket.copy_blob(source, other, "y")
+    copy.reload()
+
+    assert (copy.crc32c, copy.md5_hash) == (source.crc32c, source.md5_hash)
+    assert copy.download_as_bytes() == b"hello"
+    assert (copy.content_type, copy.metadata) == ("text/csv", {"a": "1"})
+    assert copy.generation > source.generation
+    assert copy.metageneration == 1
+    source.delete()
+    assert copy.download_as_bytes() == b"hello"
+
+
+def test_rewrite(bucket: Bucket) -> None:
+    """A rewrite says how much it has done, and can bring metadata of its own."""
+    source = put(bucket, "x", b"hello", content_type="text/csv")
+    target = bucket.blob("y")
+    target.content_type = "text/plain"
+    done = target.rewrite(source)
+    source.update_storage_class("NEARLINE")
+
+    assert done == (None, 5, 5)
+    assert bucket.get_blob("y").content_type == "text/plain"
+    assert bucket.get_blob("x").storage_class == "NEARLINE"
+    assert bucket.get_blob("x").content_type == "text/csv"
+
+
+def test_rewrite_in_steps(bucket: Bucket, raw: Raw) -> None:
+    """A rewrite that is limited goes on by its token; nothing is seen of it before its end."""
+    size = 3 * 1024 * 1024 + 7
+    source = put(bucket, "x", bytes(size))
+    path = f"{object_path(bucket.name, 'x')}/rewriteTo/b/{bucket.name}/o/y"
+    step = {"maxBytesRewrittenPerCall": 1024 * 1024}
+    first = raw.send("POST", path, b"null", **step).json
+    second = raw.send("POST", path, b"null", rewriteToken=first["rewriteToken"], **step).json
+    between = bucket.blob("y").exists()
+    token, done, total = bucket.blob("y").rewrite(source, token=second["rewriteToken"])
+
+    assert (first["done"], first["totalBytesRewritten"]) == (False, str(1024 * 1024))
+    assert (second["done"], second["totalBytesRewritten"]) == (False, str(2 * 1024 * 1024))
+    assert "resource" not in first
+    assert not between
+    assert (token, done, total) == (None, size, size)
+    assert bucket.blob("y").download_as_bytes() == bytes(size)
+
+
+def test_rewrite_of_what_has_changed(bucket: Bucket, raw: Raw) -> None:
+    """A token is good for its own source and target alone, and for the same bytes."""
+    source = put(bucket, "x", bytes(2 * 1024 * 1024))
+    path = f"{object_path(bucket.name, 'x')}/rewriteTo/b/{bucket.name}/o/y"
+    token = raw.send("POST", path, maxBytesRewrittenPerCall=1024 * 1024).json["rewriteToken"]
+
+    for target, given in (("z", token), ("y", "nonsense")):
+        with pytest.raises(exceptions.BadRequest):
+            bucket.blob(target).rewrite(source, token=given)
+    put(bucket, "x", b"new")
+    with pytest.raises(exceptions.BadRequest):
+        bucket.blob("y").rewrite(bucket.blob("x"), token=token)
+    wrong = raw.send("POST", path, maxBytesRewrittenPerCall=1000)
+    assert wrong.status == 400
+    assert names(bucket.list_blobs()) == ["x"]
+
+
+def test_move(bucket: Bucket) -> None:
+    """A move leaves the bytes under the new name alone, over what was there."""
+    source = put(bucket, "x", b"moved", content_type="text/csv")
+    put(bucket, "y", b"old")
+    moved = bucket.move_blob(source, "y")
+
+    assert names(bucket.list_blobs()) == ["y"]
+    assert moved.download_as_bytes() == b"moved"
+    assert bucket.get_blob("y").content_type == "text/csv"
+    assert moved.generation > source.generation
+    with pytest.raises(exceptions.BadRequest):
+        bucket.move_blob(bucket.blob("y"), "y")
+
+
+def test_rename(bucket: Bucket) -> None:
+    """The client's rename, a copy and a deletion, does what it says."""
+    source = put(bucket, "x", b"renamed")
+    bucket.rename_blob(source, "y", if_generation_match=0)
+
+    assert names(bucket.list_blobs()) == ["y"]
+    assert bucket.blob("y").download_as_bytes() == b"renamed"
+
+
+def test_compose(bucket: Bucket) -> None:
+    """A composition is its parts one after another, counted, with a crc32c and no md5."""
+    parts = [put(bucket, f"part{number}", str(number)) for number in range(3)]
+    whole = bucket.blob("whole")
+    whole.content_type = "text/csv"
+    whole.compose([*parts, parts[0]])
+    again = bucket.blob("again")
+    again.compose([whole, parts[1]])
+    again.reload()
+
+    assert whole.download_as_bytes() == b"0120"
+    assert again.download_as_bytes() == b"01201"
+    assert (whole.component_count, again.component_count) == (4, 5)
+    assert whole.content_type == "text/csv"
+    assert again.md5_hash is None
+    assert again.crc32c == put(bucket, "same", b"01201").crc32c
+    whole.compose([whole, parts[2]], if_generation_match=whole.generation)
+    assert whole.download_as_bytes() == b"01202"
+
+
+def test_compose_of_too_many(bucket: Bucket) -> None:
+    """A composition has from 1 to 32 parts."""
+    part = put(bucket, "part", b"x")
+    bucket.blob("most").compose([part] * 32)
+
+    for count in (0, 33):
+        with pytest.raises(exceptions.BadRequest):
+            bucket.blob("no").compose([part] * count)
+    assert bucket.get_blob("most").size == 32
+
+
+# -- batches ----------------------------------------------------------------------------------
+
+
+def test_batch(client: Any, bucket: Bucket) -> None:
+    """Calls in a batch are all made, and each gets its answer."""
+    for number in range(30):
+        put(bucket, f"odd/{number} & ä.csv")
+    kept = bucket.blob("odd/0 & ä.csv")
+    with client.batch():
+        for number in range(1, 30):
+            bucket.blob(f"odd/{number} & ä.csv").delete()
+        kept.metadata = {"a": "1"}
+        kept.patch()
+
+    assert names(bucket.list_blobs()) == [kept.name]
+    assert bucket.get_blob(kept.name).metadata == {"a": "1"}
+
+
+def test_batch_with_failures(client: Any, bucket: Bucket) -> None:
+    """A call that fails within a batch keeps none of the others from being made."""
+    put(bucket, "x")
+    put(bucket, "y")
+    with client.batch(raise_exception=False) as batch:
+        bucket.blob("gone").delete()
+        bucket.blob("x").delete(if_generation_match=1)
+        bucket.blob("y").delete()
+    statuses = [response.status_code for response in batch._responses]
+
+    assert statuses == [404, 412, 204]
+    assert names(bucket.list_blobs()) == ["x"]
+    with pytest.raises(exceptions.NotFound), client.batch():
+        bucket.blob("gone").delete()
+
+
+def test_delete_blobs(bucket: Bucket) -> None:
+    """The client's deletion of many deletes them, and tells of those that are not there."""
+    blobs = [put(bucket, name) for name in "abc"]
+    missing: list[Any] = []
+    bucket.delete_blobs([*blobs, bucket.blob("gone")], on_error=missing.append)
+
+    assert names(bucket.list_blobs()) == []
+    assert names(missing) == ["gone"]
+
+
+# -- what is not there ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/storage/v1/nothing", 404),
+        ("GET", "/storage/v2/b", 404),
+        ("PUT", "/storage/v1/b", 405),
+        ("POST", "/upload/storage/v1/b/tree/o", 400),
+        ("POST", "/upload/storage/v1/b/tree/o?uploadType=media", 400),
+        ("POST", "/upload/storage/v1/b/tree/o?uploadType=other&name=x", 400),
+        ("PUT", "/upload/storage/v1/b/tree/o?upload_id=unknown", 404),
+        ("GET", "/storage/v1/b/tree/o/%FF", 400),
+    ],
+)
+def test_wrong_addresses(tree: Bucket, raw: Raw, method: str, path: str, status: int) -> None:
+    """An address or a method that means nothing is refused in the service's shape."""
+    answer = raw.send(method, path)
+
+    assert answer.status == status
+    assert answer.json["error"]["code"] == status
+    assert answer.json["error"]["errors"][0]["reason"]
