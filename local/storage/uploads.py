@@ -114,13 +114,13 @@ class Uploads:
         pieces: Iterator[bytes],
         body: Mapping[str, Any],
     ) -> Object:
-        sums = _sums(body) | _header_sums(request.headers)
+        sums = (_sums(body), _header_sums(request.headers))
         self._objects.expect(target)
         draft = self._contents.new()
         try:
             draft.append(pieces)
             content = draft.finish()
-            _check_sums(content, sums)
+            _check_sums(content, *sums)
             return self._objects.insert(target, content, _encoded(settings, request))
         except BaseException:
             self._contents.remove([draft.id])
@@ -146,7 +146,7 @@ class Uploads:
                 "name": target.name,
                 "conditions": target.conditions.plan(),
                 "settings": _encoded(settings, request),
-                "sums": _sums(body) | _header_sums(request.headers),
+                "sums": [_sums(body), _header_sums(request.headers)],
                 "size": _declared_size(request),
             },
             result=None,
@@ -248,7 +248,7 @@ class Uploads:
             content = draft.finish()
             if plan["size"] not in (None, content.size):
                 raise invalid("The size differs from X-Upload-Content-Length.")
-            _check_sums(content, plan["sums"] | _header_sums(request.headers))
+            _check_sums(content, *plan["sums"], _header_sums(request.headers))
             target = Target(
                 bucket=plan["bucket"],
                 name=plan["name"],
@@ -344,9 +344,11 @@ def _header_sums(headers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _check_sums(content: Content, sums: Mapping[str, str]) -> None:
-    for name, actual in (("crc32c", content.crc32c), ("md5", content.md5)):
-        given = sums.get(name, actual)
+def _check_sums(content: Content, *given_sums: Mapping[str, str]) -> None:
+    """Hold the bytes against every sum that was given, in whatever place."""
+    actual_sums = {"crc32c": content.crc32c, "md5": content.md5}
+    for name, given in (pair for sums in given_sums for pair in sums.items()):
+        actual = actual_sums[name]
         try:
             same = base64.b64decode(given, validate=True) == base64.b64decode(actual)
         except binascii.Error:

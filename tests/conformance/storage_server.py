@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import google.cloud.storage as storage
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from local.storage import serve
 
@@ -58,6 +58,7 @@ class Raw:
         path: str,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        /,
         **query: object,
     ) -> Answer:
         """Send one request; a body of several pieces goes chunked."""
@@ -80,7 +81,8 @@ class Raw:
         answer = self.send(
             "POST",
             f"/upload/storage/v1/b/{bucket}/o",
-            headers={key.replace("_", "-"): value for key, value in headers.items()},
+            None,
+            {key.replace("_", "-"): value for key, value in headers.items()},
             uploadType="resumable",
             name=name,
         )
