@@ -274,7 +274,9 @@ Client = Callable[[House, Path, str], Result]
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("size", [0, 1, 300_000, 7_000_001])
 def test_there_and_back(house: House, tmp_path: Path, client: Client, size: int) -> None:
-    """Every client brings a file of any size into the bucket, and gets it back as it was."""
+    """Every client brings a file of any size, over an older one too, and gets it back as it was."""
+    if size == 1:
+        house.put(f"pending/{CUSTOMERS}", b"older and longer")
     local, data = tmp_path / "local.csv", content(size)
     local.write_bytes(data)
     result = client(house, local, f"pending/{CUSTOMERS}")
@@ -447,14 +449,14 @@ def test_exclusive(house: House) -> None:
     assert house.content(f"pending/orders_{STAMP}.csv") == b"new"
 
 
-@pytest.mark.parametrize("client", ["sftp", "curl", "lftp", "paramiko"])
+@pytest.mark.parametrize("client", ["reput", "put -a", "curl", "lftp", "paramiko"])
 def test_resume(house: House, tmp_path: Path, client: str) -> None:
     """A file that is there in part can be continued; without one, it begins anew."""
     data, local = content(3_000_000), tmp_path / "x.csv"
     local.write_bytes(data)
     house.put(f"pending/{CUSTOMERS}", data[:1_000_000])
-    if client == "sftp":
-        result = house.sftp(f"reput {local} pending/{CUSTOMERS}\n")
+    if client in ("reput", "put -a"):
+        result = house.sftp(f"{client} {local} pending/{CUSTOMERS}\n")
     elif client == "curl":
         result = house.curl("-C", "-", "-T", str(local), f"pending/{CUSTOMERS}")
     elif client == "lftp":
@@ -530,15 +532,71 @@ def test_lftp_temporary(house: House, tmp_path: Path) -> None:
     assert house.objects == {f"pending/{CUSTOMERS}": 5}
 
 
-def test_rclone_folder(house: House, tmp_path: Path) -> None:
-    """`rclone copy` brings a folder, makes the connection's own, and finds it right."""
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the exports of five days."""
+    folder = tmp_path / "exports"
+    folder.mkdir()
     for day in range(1, 6):
-        (tmp_path / f"customers_2023040{day}T000000Z.csv").write_bytes(content(1000, seed=day))
-    copied = house.rclone("copy", str(tmp_path), "gw:pending/de")
-    checked = house.rclone("check", "--download", str(tmp_path), "gw:pending/de")
+        (folder / f"customers_2023040{day}T000000Z.csv").write_bytes(content(1000, seed=day))
+    return folder
+
+
+def exports(house: House) -> list[str]:
+    """Name the objects of the connection `de`, but for the mark of the folder itself."""
+    return [name for name in house.objects if name.startswith("pending/de/c")]
+
+
+def test_rclone_folder(house: House, folder: Path) -> None:
+    """rclone brings a folder, makes the connection's own, and finds it right."""
+    copied = house.rclone("copy", str(folder), "gw:pending/de")
+    checked = house.rclone("check", "--download", str(folder), "gw:pending/de")
+    listed = house.rclone("lsl", "gw:pending")
 
     assert (copied.code, checked.code) == (0, 0), copied.output + checked.output
-    assert len([name for name in house.objects if name.startswith("pending/de/c")]) == 5
+    assert len(exports(house)) == 5
+    assert listed.output.count(" 1000 ") == listed.output.count(" de/customers_") == 5
+
+
+def test_rclone_sync_and_move(house: House, folder: Path) -> None:
+    """`rclone sync` removes what is gone at home; `rclone move` leaves nothing there."""
+    assert house.rclone("sync", str(folder), "gw:pending/de").code == 0
+    (folder / "customers_20230401T000000Z.csv").unlink()
+    (folder / "customers_20230402T000000Z.csv").write_bytes(content(2000))
+    synced = house.rclone("sync", str(folder), "gw:pending/de")
+    after = exports(house)
+    moved = house.rclone("move", str(folder), "gw:test/de")
+
+    assert (synced.code, moved.code) == (0, 0), synced.output + moved.output
+    assert [name[-20:-4] for name in after] == [f"2023040{day}T000000Z" for day in range(2, 6)]
+    assert house.content("pending/de/customers_20230402T000000Z.csv") == content(2000)
+    assert list(folder.iterdir()) == []
+    assert sum(name.startswith("test/de/c") for name in house.objects) == 4
+
+
+def test_lftp_mirror(house: House, folder: Path) -> None:
+    """`lftp mirror -R` brings a folder, and of a later run only what is new."""
+    mirror = f"mirror -R {folder} pending/de"
+    first = house.lftp(mirror)
+    made = {blob.name: blob.generation for blob in house.bucket.list_blobs()}
+    (folder / "orders_20230405T000500Z.csv").write_bytes(content(3000))
+    second = house.lftp(mirror)
+    again = {blob.name: blob.generation for blob in house.bucket.list_blobs()}
+
+    assert (first.code, second.code) == (0, 0), first.output + second.output
+    assert len(exports(house)) == 5
+    assert house.content("pending/de/orders_20230405T000500Z.csv") == content(3000)
+    assert {name: again[name] for name in made} == made
+    assert len(again) == len(made) + 1
+
+
+def test_openssh_folder(house: House, folder: Path) -> None:
+    """`put -pR` of OpenSSH's sftp brings a folder, over one that is there too."""
+    command = f"lcd {folder.parent}\ncd pending\nmkdir de\nput -pR exports/. de\n"
+    results = [house.sftp(command) for _ in range(2)]
+
+    assert [result.code for result in results] == [0, 0], results[0].output + results[1].output
+    assert len(exports(house)) == 5
 
 
 def test_kept_folders(house: House) -> None:
