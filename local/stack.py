@@ -66,6 +66,9 @@ _NOT_INHERITED = ("DATABASE", "DEBUG", "FUNCTION_USE_ASGI", "CLOUD_RUN_TIMEOUT_S
 """Variables with names so common that one of another program may be set, and that change what the
 functions or the functions framework do."""
 
+_LEASE = "20s"
+"""How long a worker that was killed keeps its import: shorter than in production, as somebody
+may be waiting for a stack that was killed to go on."""
 _READY_SECONDS = 120.0
 _TAKEOVER_SECONDS = 15.0
 """How long the parts of a stack that was killed may take to notice and to end."""
@@ -294,6 +297,7 @@ class Stack:
             **endpoints.environment(),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "LEASE": inherited.get("LEASE", _LEASE),
             "ORDERS_DELAY": f"{round(self._options.orders_delay.total_seconds())}s",
             "OIDC_CERTS_URL": f"http://127.0.0.1:{ports['certs']}/certs",
         }

@@ -9,17 +9,23 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
+from google.cloud import tasks_v2
+from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
 from local.processes import answers, is_free
 from local.sample_data import Sample, make_samples
 from local.stack import PORTS, Endpoints
+from tests.support.pipeline import customers_csv, orders_csv
 from tests.support.stack import ROOT, Up, hands_on
 from tests.support.waiting import alive, descendants, eventually
 
 CUSTOMERS = "customers_20241118T180000Z"
+ORDERS = "orders_20241118T180500Z"
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +81,32 @@ def test_endpoints(up: Up) -> None:
     assert all(map(answers, ports_of(endpoints)))
 
 
+def tasks_of(endpoints: Endpoints) -> dict[str, datetime]:
+    """Return when each task of the queue is to start, as Cloud Tasks tells it."""
+    with grpc.insecure_channel(endpoints.tasks) as channel:
+        client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
+        queue = client.queue_path(endpoints.project, endpoints.location, endpoints.queue)
+        return {
+            task.name.rpartition("/")[2]: task.schedule_time
+            for task in client.list_tasks(parent=queue)
+        }
+
+
 def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customers: Sample) -> None:
-    """What was uploaded over SFTP is in Firestore, and still is after an end and a new start."""
+    """Customers become documents, their orders a task in half an hour; both outlive a restart."""
     with Up(data) as first:
         endpoints = first.ready()
         with hands_on(endpoints) as hands:
             with hands.sftp() as sftp:
                 sftp.mkdir("pending/nz")
+            hands.upload(f"pending/nz/{ORDERS}.csv", orders_csv({"ORDER_NUMBER": "D1"}).encode())
+            hands.wait_for("nz", ORDERS, "waiting")
+            waiting = tasks_of(endpoints)
             hands.upload(customers.object, customers.content)
             ended = hands.wait_for("nz", CUSTOMERS, "loaded")
+            orders = hands.wait_for("nz", ORDERS, "scheduled")
             loaded = hands.documents("connections/nz/customers")
+        tasks = tasks_of(endpoints)
         code = first.end()
 
     assert code == 0
@@ -92,13 +114,17 @@ def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customer
     assert {
         key: document.get("subscribed") for key, document in loaded.items()
     } == customers.truth.customers
+    assert waiting == {}
+    assert tasks == {orders.task: ended.uploaded_at + timedelta(minutes=30)}
 
     with Up(data) as second:
         again = second.ready()
         with hands_on(again) as hands:
             kept = hands.documents("connections/nz/customers")
+        tasks_again = tasks_of(again)
 
     assert kept == loaded
+    assert tasks_again == tasks
     assert again.sftp == endpoints.sftp
     assert ports_of(again) == ports_of(endpoints)
 
@@ -119,18 +145,35 @@ def test_end(up: Up, number: signal.Signals) -> None:
 
 
 def test_kill(data: Path) -> None:
-    """After kill -9 every part ends by itself, and a new start takes folder and ports over."""
-    with Up(data) as killed:
+    """After kill -9 in mid-load every part ends by itself, and a new start loads to the end."""
+    count, environment = 20_000, {"LEASE": "3s"}
+    rows = ({"PERIDX": str(number)} for number in range(1, count + 1))
+    last = orders_csv({"ORDER_NUMBER": "D1", "PERIDX": str(count)})
+    customers = "connections/nz/customers"
+    with Up(data, "--orders-delay", "1s", environment=environment) as killed:
         endpoints = killed.ready()
         below = descendants(killed.process.pid)
+        with hands_on(endpoints) as hands:
+            hands.upload(f"pending/nz/{CUSTOMERS}.csv", customers_csv(*rows).encode())
+            hands.upload(f"pending/nz/{ORDERS}.csv", last.encode())
+            assert eventually(lambda: hands.count(customers) > 0)
         killed.end(signal.SIGKILL)
 
-        with Up(data) as successor:
+        with Up(data, "--orders-delay", "1s", environment=environment) as successor:
             again = successor.ready()
 
             assert not any(map(alive, below))
             assert ports_of(again) == ports_of(endpoints)
             assert again.pid == successor.process.pid
+            with hands_on(again) as hands:
+                ended = hands.wait_for("nz", CUSTOMERS, "loaded", "failed", "rejected")
+                orders = hands.wait_for("nz", ORDERS, "loaded", "failed", "rejected")
+                found = hands.count(customers)
+
+    assert [entry.status for entry in ended.history if entry.status == "loading"] == ["loading"] * 2
+    assert (ended.status, ended.attempt, found) == ("loaded", 2, count)
+    assert ended.rows.loaded + ended.rows.unchanged == count
+    assert (orders.status, orders.rows.loaded, orders.rows.orphaned) == ("loaded", 1, 0)
 
 
 def test_one_stack_a_folder(up: Up) -> None:
@@ -167,13 +210,18 @@ def test_a_killed_part_comes_back(up: Up) -> None:
     assert eventually(lambda: answers(port))
 
 
-def test_port_base(data: Path) -> None:
-    """With --port-base the parts listen on consecutive ports, in the documented order."""
+def test_two_stacks(data: Path, tmp_path: Path, customers: Sample) -> None:
+    """Two stacks run side by side; with --port-base one has the ports it was told, in order."""
     base = free_base()
 
-    with Up(data, "--port-base", str(base)) as up:
+    with Up(data, "--port-base", str(base)) as up, Up(tmp_path / "other") as other:
         endpoints = up.ready()
+        with hands_on(endpoints) as hands, hands_on(other.ready()) as others:
+            hands.upload(customers.object, customers.content)
+            hands.wait_for("nz", CUSTOMERS, "loaded")
+            there = others.import_("nz", CUSTOMERS)
 
+    assert there is None
     assert endpoints.firestore == f"127.0.0.1:{base}"
     assert endpoints.storage == f"http://127.0.0.1:{base + 1}"
     assert endpoints.tasks == f"127.0.0.1:{base + 2}"

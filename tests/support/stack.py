@@ -134,6 +134,11 @@ class Hands:
         assert reached_in_time, f"{import_id} is {last.status}: {last.status_text}"
         return last
 
+    def count(self, path: str) -> int:
+        """Return how many documents a collection holds."""
+        collection: Any = self.firestore.collection(path)
+        return int(collection.count().get()[0][0].value)
+
     def documents(self, path: str) -> dict[str, dict[str, Any]]:
         """Return every document of a collection by its id."""
         return {
