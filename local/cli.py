@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -106,8 +107,9 @@ _UP = (
     "all of them answer, and runs until Ctrl-C or SIGTERM."
 )
 _DEMO = (
-    "Starts everything, uploads samples over SFTP, shows what becomes of them, and checks what "
-    "is in Firestore at the end. Exit code 0 only if that is right."
+    "Starts the whole pipeline on this machine, uploads sample exports over SFTP, good and faulty, "
+    "shows what becomes of each, and checks what is in Firestore at the end: exit code 0 only if "
+    "that is right. Nothing leaves this machine."
 )
 
 
@@ -178,15 +180,19 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 
 def _run_demo(parsed: argparse.Namespace, data: Path) -> int:
-    print(f"{_DEMO}\n\nStarting the stack ...", flush=True)
+    print(textwrap.fill(_DEMO, 100), flush=True)
+    print("\nStarting SFTP gateway, bucket, queue, Firestore and functions ...", flush=True)
     began = time.monotonic()
     with Stack(_options(parsed, data), say=_say) as stack:
-        print(f"The stack is up ({time.monotonic() - began:.1f} s).", flush=True)
+        print(f"All of them answer ({time.monotonic() - began:.1f} s).", flush=True)
         try:
             return 0 if run_demo(stack, orders_delay=parsed.orders_delay) else 1
         except DemoFailed as error:
             print(f"\nThe demo has FAILED: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("\nInterrupted: ending the stack ...", flush=True)
+            raise
 
 
 def _ask(parsed: argparse.Namespace) -> int:

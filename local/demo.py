@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +37,18 @@ MISNAMED = "faulty/wrong-name/Customers_20241120T010000Z.csv"
 LARGE_ROWS = 25_000
 STRANGERS_ORDERS = 3
 """Orders in `ORDERS` of people whom no customers file holds."""
+
+
+_LEGEND = (
+    "Every line below begins with the seconds since the start. `SFTP put` is an upload, as the "
+    "retailer's ERP makes it; what follows is read from the imports ledger: connection/import, the "
+    "statuses it has come through, and what the ledger says of it. A connection is one feed of one "
+    "retailer; files in no folder of their own are of the connection main."
+)
+_NEXT = (
+    "What to do next: `make up` starts the same pipeline and leaves it running, with an SFTP "
+    "address to upload to and a status page to look at; README.md says where to go on."
+)
 
 
 class Uploader:
@@ -121,10 +132,16 @@ class _Demo:
         screen = self.screen
         self.began_empty = not self.timeline.imports
         delay = f"{self.orders_delay.total_seconds():g} seconds"
+        screen.line()
+        screen.line(screen.wrap(_LEGEND, 0))
         if not self.began_empty:
+            screen.line()
             screen.line(
-                "\nThis folder holds an earlier run. The same files are uploaded again, which "
-                "loads them again and must change nothing."
+                screen.wrap(
+                    "This folder holds an earlier run. The same files are uploaded again, which "
+                    "loads them again and must change nothing.",
+                    0,
+                )
             )
 
         screen.head(
@@ -133,6 +150,8 @@ class _Demo:
             "minutes), and not before that has been loaded.",
         )
         self._upload(CUSTOMERS, ORDERS, REWARDS)
+        self._wait([CUSTOMERS, REWARDS], *ENDED)
+        self._wait([ORDERS])
 
         screen.head(
             "2  Orders that come before their customers",
@@ -141,6 +160,7 @@ class _Demo:
         self._upload(NZ_ORDERS)
         self._wait([NZ_ORDERS], *(("waiting",) if self.began_empty else ()))
         self._upload(NZ_CUSTOMERS, NZ_REWARDS)
+        self._wait([NZ_CUSTOMERS, NZ_REWARDS], *ENDED)
 
         screen.head(
             "3  A file with a wrong name",
@@ -150,8 +170,9 @@ class _Demo:
 
         screen.head(
             "4  A file with ten faults, each in a row of its own",
-            "Good rows are loaded, bad ones are not; the retailer finds those in rejected/, each "
-            "with its line, its column and the reason.",
+            "Four make a row unusable: it is not loaded, and the retailer finds it in rejected/, "
+            "with its line, its column and the reason. Six are in cells that a row can do without: "
+            "it is loaded, without what is wrong and with a warning. All other rows are loaded.",
         )
         self._upload(TEN_FAULTS)
         self._wait([TEN_FAULTS], *ENDED)
@@ -162,7 +183,6 @@ class _Demo:
             f"On the 18th customer {WITHDRAWN} is subscribed, on the 19th no longer. Then an "
             "export of the 17th comes late, in which the old consent stands.",
         )
-        self._wait([CUSTOMERS], *ENDED)
         self._show_consent("after the export of the 18th")
         for path, when in (
             (NEXT_CUSTOMERS, "after the export of the 19th"),
@@ -174,8 +194,8 @@ class _Demo:
 
         screen.head(
             "6  A larger file",
-            f"{LARGE_ROWS:,} customers of a third connection, to watch the progress; meanwhile the "
-            "orders' time comes.",
+            f"{LARGE_ROWS:,} customers of a third connection, outlet, to watch the progress. "
+            "Meanwhile the time of the orders of 1 and 2 comes, if it has not already.",
         )
         self._upload(self.large)
         self._wait(list(self.uploads), *ENDED)
@@ -219,7 +239,8 @@ class _Demo:
         try:
             self.uploader.put(sample.object, sample.content)
         except OSError as refusal:
-            self.screen.say(f"refused: {refusal}", "bad")
+            words = refusal.strerror or str(refusal)
+            self.screen.say(f"refused: {words}", colours={"refused": "bad"})
         else:
             self.failures.append(f"{sample.object} was accepted in spite of its name.")
 
@@ -231,11 +252,22 @@ class _Demo:
             return
         self.screen.say(f"SFTP get {report}")
         text = self.uploader.get(report).decode("utf-8-sig")
-        for row in csv.DictReader(io.StringIO(text, newline="")):
-            self.screen.line(
-                f"           line {row['line']:>3}  {row['column']:<9} {row['code']:<16} "
-                f"{row['reason']}"
-            )
+        rejects = list(csv.DictReader(io.StringIO(text, newline="")))
+        for row in rejects:
+            self._show_fault(row["line"], row["column"], row["code"], row["reason"])
+        self.screen.say("the warnings, in the ledger and in the report:")
+        refused = {row["code"] for row in rejects}
+        for warning in import_.warnings if import_ else ():
+            if warning["code"] not in refused:
+                self._show_fault(
+                    *(warning["line"], warning.get("column", "")),
+                    *(warning["code"], warning["message"]),
+                )
+
+    def _show_fault(self, line: object, column: str, code: str, reason: str) -> None:
+        self.screen.line(
+            self.screen.wrap(f"line {line:>3}  {column:<12}  {code:<19}  {reason}", 9, 55)
+        )
 
     def _show_consent(self, when: str) -> None:
         reference = self.database.document(f"connections/main/customers/{WITHDRAWN}")
@@ -259,6 +291,7 @@ class _Demo:
             found = self._found(connection)
             self._show_counts(connection, found)
             self.failures += differences(connection, expected, found)
+        screen.line(f"\n{screen.paint('One document of each type', 'bold')}")
         self._show_examples()
 
         for failure in self.failures:
@@ -266,6 +299,7 @@ class _Demo:
         if self.failures:
             screen.line(f"\n{screen.paint('The demo has FAILED.', 'bad')}")
         else:
+            screen.line(f"\n{screen.wrap(_NEXT, 0)}")
             done = (
                 "Every file ended as it should, and Firestore holds what it must: the demo is OK."
             )
@@ -363,7 +397,7 @@ class _Demo:
             document = self.database.document(path).get().to_dict()
             text = json.dumps(document, default=_as_text, ensure_ascii=False, sort_keys=True)
             self.screen.line(f"\n  {self.screen.paint(path, 'bold')}")
-            self.screen.line(_wrap(text))
+            self.screen.line(self.screen.wrap(text, 4, 6))
 
 
 def differences(connection: str, expected: Truth, found: Truth) -> Iterator[str]:
@@ -383,7 +417,3 @@ def differences(connection: str, expected: Truth, found: Truth) -> Iterator[str]
 
 def _as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="      ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 import threading
@@ -18,7 +19,12 @@ from shared.ledger import Import
 
 
 class Screen:
-    """Writes lines with the seconds since the start before them; colours only for a terminal."""
+    """Writes lines with the seconds since the start before them, no wider than the terminal;
+    colours only for a terminal.
+    """
+
+    WIDTH = 100
+    """Of what is not a terminal, and the least of what is one."""
 
     _COLOURS: Mapping[str, str] = {
         "good": "32",
@@ -34,6 +40,8 @@ class Screen:
         self._lock = threading.Lock()
         # https://no-color.org
         self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        columns = shutil.get_terminal_size((self.WIDTH, 24)).columns if sys.stdout.isatty() else 0
+        self._width = max(self.WIDTH, min(columns, 160))
 
     def paint(self, text: str, colour: str) -> str:
         """Return the text in a colour where there are colours."""
@@ -46,13 +54,30 @@ class Screen:
 
     def head(self, text: str, explanation: str) -> None:
         """Write a heading and a paragraph that says what is about to happen."""
-        paragraph = textwrap.fill(explanation, 100, initial_indent="  ", subsequent_indent="  ")
-        self.line(f"\n{self.paint(text, 'bold')}\n{self.paint(paragraph, 'dim')}")
+        self.line(f"\n{self.paint(text, 'bold')}\n{self.paint(self.wrap(explanation, 2), 'dim')}")
 
-    def say(self, text: str, colour: str | None = None) -> None:
-        """Write a sentence with the time before it."""
-        clock = self.paint(f"{time.monotonic() - self._began:5.1f} s", "dim")
-        self.line(f"{clock}  {self.paint(text, colour) if colour else text}")
+    def say(self, text: str, *, colours: Mapping[str, str] | None = None, indent: int = 9) -> None:
+        """Write a sentence with the time before it; further lines of it begin at `indent`.
+
+        `colours` names words of its first line and what they are painted in.
+        """
+        clock = f"{time.monotonic() - self._began:5.1f} s"
+        first, *rest = self.wrap(f"{clock}  {text}", 0, indent).splitlines()
+        for word, colour in (colours or {}).items():
+            first = first.replace(word, self.paint(word, colour), 1)
+        self.line("\n".join([first.replace(clock, self.paint(clock, "dim"), 1), *rest]))
+
+    def wrap(self, text: str, indent: int, further: int | None = None) -> str:
+        """Break a text into lines, the first with one indent and the others with another."""
+        return textwrap.fill(
+            text,
+            self._width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * (indent if further is None else further),
+            drop_whitespace=True,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +88,12 @@ class Upload:
     import_id: str
     at: datetime
     """When it began; an import of an earlier upload of the same name does not count."""
+
+
+_NAME = 33
+"""Room for the name of an import in a line."""
+_SENTENCE = 9 + _NAME + 1
+"""Where what is said of it begins."""
 
 
 class Timeline:
@@ -145,8 +176,8 @@ class Timeline:
                     self._changed.notify_all()
                 return
             news = [line for import_ in seen for line in self._news(import_)]
-            for _, text in sorted(news, key=lambda line: line[0]):
-                self._screen.say(text)
+            for _, text, colours in sorted(news, key=lambda line: line[0]):
+                self._screen.say(text, colours=colours, indent=_SENTENCE)
             with self._changed:
                 self._imports = {(one.connection, one.import_id): one for one in seen}
                 self._changed.notify_all()
@@ -161,18 +192,22 @@ class Timeline:
             for snapshot in self._database.collection_group("imports").stream()
         ]
 
-    def _news(self, import_: Import) -> Iterator[tuple[datetime, str]]:
-        """Say what has happened to an import since it was last looked at, with when."""
+    def _news(self, import_: Import) -> Iterator[tuple[datetime, str, Mapping[str, str]]]:
+        """Say what has happened to an import since it was last looked at, with when.
+
+        Several steps at once are one line: the way it has gone, and the sentence of where it is.
+        """
         key = (import_.connection, import_.import_id, import_.generation)
         name = f"{import_.connection}/{import_.import_id}"
-        for entry in import_.history[self._told.get(key, 0) :]:
-            status = self._screen.paint(
-                f"{entry.status:<10}", self._COLOURS.get(entry.status, "news")
-            )
-            yield entry.at, f"{name:<33} {status} {entry.text}"
+        if news := import_.history[self._told.get(key, 0) :]:
+            way = " → ".join(entry.status for entry in news)
+            status = news[-1].status
+            # With what is before it, as a status can be a part of another one's name.
+            colours = {f" {status}: ": self._COLOURS.get(status, "news")}
+            yield news[-1].at, f"{name:<{_NAME}} {way}: {news[-1].text}", colours
         self._told[key] = len(import_.history)
         percent = import_.progress.percent
         if import_.status == "loading" and self._percent.get(key, 0) < percent < 100:
             self._percent[key] = percent
             bar = "█" * (percent // 5)
-            yield import_.history[-1].at, f"{name:<33} {percent:>3} % {bar:·<20}"
+            yield import_.history[-1].at, f"{name:<{_NAME}} {bar:·<20} {percent} %", {}

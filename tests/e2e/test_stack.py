@@ -258,5 +258,6 @@ def test_demo(tmp_path: Path) -> None:
         assert run.returncode == 0, run.stdout + run.stderr
         assert run.stdout.splitlines()[-1].endswith("the demo is OK.")
         assert "\033" not in run.stdout
+        assert max(map(len, run.stdout.splitlines())) <= 100
     assert "holds an earlier run" not in runs[0].stdout
     assert "holds an earlier run" in runs[1].stdout
