@@ -48,6 +48,6 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 		$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || { \
 			echo "This needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }; \
 		echo "Making .venv ..."; $(PYTHON) -m venv --clear .venv; }
-	@echo "Installing packages ..."
+	@echo "Installing packages (once, a minute or so) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -172,7 +172,7 @@ class _Demo:
             "4  A file with ten faults, each in a row of its own",
             "Four make a row unusable: it is not loaded, and the retailer finds it in rejected/, "
             "with its line, its column and the reason. Six are in cells that a row can do without: "
-            "it is loaded, without what is wrong and with a warning. All other rows are loaded.",
+            "it is loaded with a warning. All other rows are loaded as they are.",
         )
         self._upload(TEN_FAULTS)
         self._wait([TEN_FAULTS], *ENDED)

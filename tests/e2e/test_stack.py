@@ -39,9 +39,10 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.fixture
-def up(data: Path) -> Iterator[Up]:
-    with Up(data) as running:
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A stack that the tests leave as they find it."""
+    with Up(tmp_path_factory.mktemp("up") / "data") as running:
         yield running
 
 
@@ -129,21 +130,6 @@ def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customer
     assert ports_of(again) == ports_of(endpoints)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_end(up: Up, number: signal.Signals) -> None:
-    """A stop ends every process, frees every port and takes endpoints.json away."""
-    endpoints = up.ready()
-    below = descendants(up.process.pid)
-    assert len(below) >= 2 * len(PORTS) - 2
-
-    code = up.end(number)
-
-    assert code == 0
-    assert not any(map(alive, below))
-    assert all(map(is_free, ports_of(endpoints)))
-    assert not (up.data / "endpoints.json").exists()
-
-
 def test_kill(data: Path) -> None:
     """After kill -9 in mid-load every part ends by itself, and a new start loads to the end."""
     count, environment = 20_000, {"LEASE": "3s"}
@@ -211,17 +197,23 @@ def test_a_killed_part_comes_back(up: Up) -> None:
 
 
 def test_two_stacks(data: Path, tmp_path: Path, customers: Sample) -> None:
-    """Two stacks run side by side; with --port-base one has the ports it was told, in order."""
-    base = free_base()
+    """Two stacks run side by side, and the end of one is not the other's.
 
+    A stop, by Ctrl-C or by SIGTERM, ends every process, frees every port and takes endpoints.json
+    away. With --port-base a stack has the ports it was told, in the documented order.
+    """
+    base = free_base()
     with Up(data, "--port-base", str(base)) as up, Up(tmp_path / "other") as other:
-        endpoints = up.ready()
-        with hands_on(endpoints) as hands, hands_on(other.ready()) as others:
+        endpoints, others = up.ready(), other.ready()
+        with hands_on(endpoints) as hands, hands_on(others) as other_hands:
             hands.upload(customers.object, customers.content)
             hands.wait_for("nz", CUSTOMERS, "loaded")
-            there = others.import_("nz", CUSTOMERS)
+            elsewhere = other_hands.import_("nz", CUSTOMERS)
+        ended = [ends(other, signal.SIGINT), all(map(answers, ports_of(endpoints)))]
+        ended += [ends(up, signal.SIGTERM)]
 
-    assert there is None
+    assert elsewhere is None
+    assert ended == [True, True, True]
     assert endpoints.firestore == f"127.0.0.1:{base}"
     assert endpoints.storage == f"http://127.0.0.1:{base + 1}"
     assert endpoints.tasks == f"127.0.0.1:{base + 2}"
@@ -230,6 +222,19 @@ def test_two_stacks(data: Path, tmp_path: Path, customers: Sample) -> None:
         name: f"http://127.0.0.1:{base + 5 + place}/"
         for place, name in enumerate(("classify", "load", "sweep", "status"))
     }
+
+
+def ends(up: Up, number: signal.Signals) -> bool:
+    """Stop a stack, and say whether nothing of it is left and its exit code is 0."""
+    ports, below = ports_of(up.ready()), descendants(up.process.pid)
+    assert len(below) >= 2 * len(PORTS) - 2
+
+    code = up.end(number)
+
+    assert not any(map(alive, below))
+    assert all(map(is_free, ports))
+    assert not (up.data / "endpoints.json").exists()
+    return code == 0
 
 
 def test_a_taken_port_is_named(data: Path) -> None:
