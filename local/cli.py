@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from local.demo import DemoFailed, run_demo
+from local.demo import LARGE_ROWS, DemoFailed, run_demo
 from local.processes import StartFailed
 from local.stack import PORTS, Endpoints, Options, Stack, StackError, loopback_environment
 from shared import ops
@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="folder that keeps its state (default: a temporary one, removed at the end)",
+    )
+    demo.add_argument(
+        "--rows",
+        type=int,
+        default=LARGE_ROWS,
+        metavar="N",
+        help=f"how many rows its larger file has (default: {LARGE_ROWS:,})",
     )
     for command, delay in ((up, "30m"), (demo, "5s")):
         command.add_argument(
@@ -186,7 +193,8 @@ def _run_demo(parsed: argparse.Namespace, data: Path) -> int:
     with Stack(_options(parsed, data), say=_say) as stack:
         print(f"All of them answer ({time.monotonic() - began:.1f} s).", flush=True)
         try:
-            return 0 if run_demo(stack, orders_delay=parsed.orders_delay) else 1
+            good = run_demo(stack, orders_delay=parsed.orders_delay, rows=max(1, parsed.rows))
+            return 0 if good else 1
         except DemoFailed as error:
             print(f"\nThe demo has FAILED: {error}", file=sys.stderr)
             return 1

@@ -35,6 +35,7 @@ NZ_REWARDS = "good/nz/rewards_20241118T181000Z.csv"
 TEN_FAULTS = "faulty/ten-faults/customers_20241120T030200Z.csv"
 MISNAMED = "faulty/wrong-name/Customers_20241120T010000Z.csv"
 LARGE_ROWS = 25_000
+"""Of the larger file, unless another number is asked for."""
 STRANGERS_ORDERS = 3
 """Orders in `ORDERS` of people whom no customers file holds."""
 
@@ -84,7 +85,7 @@ class Uploader:
         return content.getvalue()
 
 
-def run_demo(stack: Stack, *, orders_delay: timedelta) -> bool:
+def run_demo(stack: Stack, *, orders_delay: timedelta, rows: int = LARGE_ROWS) -> bool:
     """Upload, watch, and check; return whether everything came out as it must.
 
     What is told on the way is for people; what is checked comes from the generator of the samples,
@@ -93,7 +94,7 @@ def run_demo(stack: Stack, *, orders_delay: timedelta) -> bool:
     os.environ.update(stack.endpoints.environment())
     database = firestore.Client(project=stack.endpoints.project)
     screen = Screen()
-    large = make_large(LARGE_ROWS)
+    large = make_large(rows)
     with Uploader(stack.endpoints) as uploader, Timeline(database, screen) as timeline:
         demo = _Demo(
             screen=screen,
@@ -194,8 +195,8 @@ class _Demo:
 
         screen.head(
             "6  A larger file",
-            f"{LARGE_ROWS:,} customers of a third connection, outlet, to watch the progress. "
-            "Meanwhile the time of the orders of 1 and 2 comes, if it has not already.",
+            f"{self.samples[self.large].rows:,} customers of a third connection, outlet, to watch "
+            "the progress. Meanwhile the time of the orders of 1 and 2 comes, if it has not already.",
         )
         self._upload(self.large)
         self._wait(list(self.uploads), *ENDED)

@@ -252,10 +252,10 @@ def test_a_taken_port_is_named(data: Path) -> None:
 
 def test_demo(tmp_path: Path) -> None:
     """The demo ends with exit code 0, says so last without colours, and can be repeated."""
-    command = [sys.executable, "-m", "local", "demo", "--data", str(tmp_path)]
+    command = [sys.executable, "-m", "local", "demo", "--data", str(tmp_path), "--rows", "3000"]
 
     runs = [
-        subprocess.run([*command, "--orders-delay", "2s"], cwd=ROOT, capture_output=True, text=True)
+        subprocess.run([*command, "--orders-delay", "1s"], cwd=ROOT, capture_output=True, text=True)
         for _ in range(2)
     ]
 

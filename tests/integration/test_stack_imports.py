@@ -270,7 +270,7 @@ def test_bad_rows(stack: Hands, faulty: Faulty) -> None:
     assert first.status == "loaded_with_rejects", first.status_text
     assert (first.rows.read, first.rows.loaded) == (COUNT, COUNT - refused)
     assert (first.rows.unchanged, first.rows.rejected) == (0, refused)
-    assert [] == differences(expected, stack.documents("connections/faulty/customers"))
+    assert stack.ids("connections/faulty/customers") == set(expected)
 
     name = f"rejected/faulty/{CUSTOMERS}.rejected.csv"
     with stack.sftp() as sftp:

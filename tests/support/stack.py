@@ -139,6 +139,11 @@ class Hands:
         collection: Any = self.firestore.collection(path)
         return int(collection.count().get()[0][0].value)
 
+    def ids(self, path: str) -> set[str]:
+        """Return the ids of the documents of a collection."""
+        none: list[str] = []
+        return {snapshot.id for snapshot in self.firestore.collection(path).select(none).stream()}
+
     def documents(self, path: str) -> dict[str, dict[str, Any]]:
         """Return every document of a collection by its id."""
         return {
