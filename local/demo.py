@@ -196,7 +196,7 @@ class _Demo:
         screen.head(
             "6  A larger file",
             f"{self.samples[self.large].rows:,} customers of a third connection, outlet, to watch "
-            "the progress. Meanwhile the time of the orders of 1 and 2 comes, if it has not already.",
+            "the progress. Meanwhile the orders of 1 and 2 come due, if they have not already.",
         )
         self._upload(self.large)
         self._wait(list(self.uploads), *ENDED)
