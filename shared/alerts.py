@@ -153,6 +153,7 @@ def tell(services: Services) -> int:
         log(
             "ERROR",
             f"Alert: {alert.what} {alert.todo}",
+            event="alert",
             code=alert.code,
             connection=alert.connection,
             importId=alert.import_id,

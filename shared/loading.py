@@ -190,6 +190,8 @@ def _ids(import_: Import) -> dict[str, Any]:
         "importId": import_.import_id,
         "generation": import_.generation,
         "attempt": import_.attempt,
+        "type": import_.type,
+        "status": import_.status,
     }
 
 

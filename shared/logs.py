@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from contextvars import ContextVar
 from typing import Any, Literal
 
 Severity = Literal["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
+
+_REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 
 _trace: ContextVar[str | None] = ContextVar("trace", default=None)
 
@@ -34,12 +35,15 @@ def log(severity: Severity, message: str, **fields: Any) -> None:
 
 
 def log_failure(message: str, error: BaseException, **fields: Any) -> None:
-    """Write an error that nobody foresaw, with where it happened.
+    """Write an error that nobody foresaw, with where it happened, so that Error Reporting counts it.
 
-    The text of the exception is left out: it may quote a cell of the file.
+    Error Reporting groups by the type and the places that it finds in `stack_trace`
+    (https://cloud.google.com/error-reporting/docs/formatting-error-messages). The text of the
+    exception is left out: it may quote a cell of the file.
     """
-    places = [
-        f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    log("ERROR", message, error=type(error).__name__, places=places[-12:], **fields)
+    frames = traceback.extract_tb(error.__traceback__)[-20:]
+    stack_trace = (
+        "Traceback (most recent call last):\n"
+        f"{''.join(traceback.format_list(frames))}{type(error).__name__}: (its text is left out)"
+    )
+    log("ERROR", message, **{"@type": _REPORTED}, stack_trace=stack_trace, **fields)

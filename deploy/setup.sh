@@ -1,0 +1,198 @@
+#!/usr/bin/env bash
+# Makes a Google Cloud project ready for the first deployment. Safe to run again: what is there
+# already is left as it is.
+set -euo pipefail
+# shellcheck source=deploy/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: deploy/setup.sh --project PROJECT [options]
+
+  --project PROJECT     the project; it must exist and have a billing account
+  --region REGION       where everything is kept and runs (default: australia-southeast1)
+  --bucket BUCKET       the bucket for the uploads (default: PROJECT-uploads)
+  --queue QUEUE         the queue of the tasks (default: imports)
+  --operators MEMBER    who operates it, e.g. group:imports@example.com or user:ann@example.com
+  --alert-email EMAIL   who is told of alerts
+  --budget AMOUNT       tell the billing account's administrators at 50, 90 and 100 % of this amount
+                        a month, e.g. 50AUD, in the currency of the billing account
+  --dry-run             show what would be run, in a project where there is nothing yet; needs no
+                        account and changes nothing
+TEXT
+}
+
+PROJECT='' REGION=${REGION:-} OPERATORS='' ALERT_EMAIL='' BUDGET=''
+while (($#)); do
+    case $1 in
+        --help) usage && exit ;;
+        --dry-run) DRY_RUN=yes ;;
+        --project | --region | --bucket | --queue | --operators | --alert-email | --budget)
+            (($# > 1)) || fail "$1 needs a value."
+            name=${1#--} name=${name//-/_}
+            printf -v "${name^^}" %s "$2"
+            shift
+            ;;
+        *) usage >&2 && exit 2 ;;
+    esac
+    shift
+done
+name_everything
+
+enable_apis() {
+    run gcloud services enable \
+        artifactregistry.googleapis.com billingbudgets.googleapis.com \
+        cloudbilling.googleapis.com cloudbuild.googleapis.com cloudfunctions.googleapis.com \
+        cloudresourcemanager.googleapis.com cloudscheduler.googleapis.com \
+        cloudtasks.googleapis.com eventarc.googleapis.com firebaserules.googleapis.com \
+        firestore.googleapis.com iam.googleapis.com logging.googleapis.com \
+        monitoring.googleapis.com pubsub.googleapis.com run.googleapis.com \
+        secretmanager.googleapis.com storage.googleapis.com \
+        "--project=$PROJECT"
+    if [[ -n $DRY_RUN ]]; then
+        NUMBER=PROJECT_NUMBER
+    else
+        NUMBER=$(gcloud projects describe "$PROJECT" '--format=value(projectNumber)')
+    fi
+    # Google's own accounts of these services come into being when they are first asked for.
+    local service
+    for service in eventarc pubsub cloudtasks cloudscheduler; do
+        run gcloud beta services identity create "--service=$service.googleapis.com" \
+            "--project=$PROJECT"
+    done
+    run gcloud storage service-agent "--project=$PROJECT"
+}
+
+make_accounts() {
+    local there name
+    there=$(ask iam service-accounts list "--project=$PROJECT" '--format=value(email)')
+    for name in $(accounts); do
+        among "$(account "$name")" "$there" ||
+            run gcloud iam service-accounts create "import-$name" \
+                "--display-name=Imports: $name" "--project=$PROJECT"
+    done
+}
+
+# A role that Google has no narrow one for.
+make_own_role() {
+    local permissions=storage.buckets.get,storage.buckets.update there
+    there=$(ask iam roles list "--project=$PROJECT" '--format=value(name.basename())')
+    among importBucketSettings "$there" ||
+        run gcloud iam roles create importBucketSettings "--project=$PROJECT" \
+            '--title=Bucket settings' "--permissions=$permissions" --stage=GA
+}
+
+# Versioning is off and soft delete on: a file deleted or replaced by mistake can be had back for a
+# week, and nothing that had to be erased outlives that week.
+make_buckets() {
+    local there name
+    there=$(ask storage buckets list "--project=$PROJECT" '--format=value(name)')
+    for name in "$BUCKET" "$STAGING"; do
+        among "$name" "$there" ||
+            run gcloud storage buckets create "gs://$name" "--project=$PROJECT" \
+                "--location=$REGION" --uniform-bucket-level-access --public-access-prevention \
+                --soft-delete-duration=7d
+    done
+}
+
+make_database() {
+    local there kind
+    there=$(ask firestore databases list "--project=$PROJECT" '--format=value(name.basename(),type)')
+    kind=$(awk '$1 == "(default)" { print $2 }' <<<"$there")
+    case $kind in
+        FIRESTORE_NATIVE) ;;
+        '')
+            run gcloud firestore databases create '--database=(default)' "--location=$REGION" \
+                --type=firestore-native --delete-protection "--project=$PROJECT"
+            ;;
+        *) fail "The project's database is in Datastore mode, which cannot be changed once it" \
+            "has been used. Take a project of its own for the imports." ;;
+    esac
+    there=$(ask firestore backups schedules list '--database=(default)' "--project=$PROJECT" \
+        '--format=value(name)')
+    [[ -n $there ]] ||
+        run gcloud firestore backups schedules create '--database=(default)' --recurrence=daily \
+            --retention=7d "--project=$PROJECT"
+}
+
+make_secret() {
+    local there
+    there=$(ask secrets list "--project=$PROJECT" '--format=value(name.basename())')
+    among alert-webhook "$there" ||
+        run gcloud secrets create alert-webhook --replication-policy=user-managed \
+            "--locations=$REGION" "--project=$PROJECT"
+}
+
+give_roles() {
+    local who role on why member
+    while IFS='|' read -r who role on why; do
+        member=$(member "$who")
+        [[ -n $member && $on != function/* ]] || continue
+        give "$member" "${role/#own\//projects/$PROJECT/roles/}" "$on" || fail "No: $why"
+    done < <(roles)
+}
+
+give() {
+    local binding=(add-iam-policy-binding) whose=("--member=$1" "--role=$2") bucket=gs://$BUCKET
+    local objects="projects/_/buckets/$BUCKET/objects/${3#bucket/}/"
+    case $3 in
+        project) whose+=(--condition=None) ;;
+        functions-source)
+            whose+=("--condition=$(only 'projects/_/buckets/gcf-v2-' "$3")")
+            ;;
+        staging) bucket=gs://$STAGING ;;
+        bucket/*) whose+=("--condition=$(only "$objects" "${3#*/}")") ;;
+    esac
+    case $3 in
+        project | functions-source) binding=(projects "${binding[0]}" "$PROJECT") ;;
+        bucket | bucket/* | staging) binding=(storage buckets "${binding[0]}" "$bucket") ;;
+        queue) binding=(tasks queues "${binding[0]}" "$QUEUE" "--location=$REGION") ;;
+        secret/*) binding=(secrets "${binding[0]}" "${3#secret/}") ;;
+        account/*) binding=(iam service-accounts "${binding[0]}" "$(account "${3#account/}")") ;;
+        *) fail "roles.txt: nobody knows what $3 is." ;;
+    esac
+    [[ ${binding[0]} == projects ]] || whose+=("--project=$PROJECT")
+    patiently 5 gcloud "${binding[@]}" "${whose[@]}" --format=none
+}
+
+only() {
+    printf 'title=only-%s,expression=resource.name.startsWith("%s")' "$2" "$1"
+}
+
+make_channel() {
+    local there
+    [[ -n $ALERT_EMAIL ]] || return 0
+    there=$(ask beta monitoring channels list "--project=$PROJECT" \
+        '--format=value(labels.email_address)')
+    among "$ALERT_EMAIL" "$there" ||
+        run gcloud beta monitoring channels create --display-name=Imports --type=email \
+            "--channel-labels=email_address=$ALERT_EMAIL" "--project=$PROJECT"
+}
+
+make_budget() {
+    local billing there
+    [[ -n $BUDGET ]] || return 0
+    billing=$(ask billing projects describe "$PROJECT" \
+        '--format=value(billingAccountName.basename())')
+    billing=${billing:-${DRY_RUN:+BILLING_ACCOUNT}}
+    [[ -n $billing ]] || fail "The project has no billing account: link one first."
+    there=$(ask billing budgets list "--billing-account=$billing" '--format=value(displayName)')
+    among "Imports $PROJECT" "$there" ||
+        run gcloud billing budgets create "--billing-account=$billing" \
+            "--display-name=Imports $PROJECT" "--budget-amount=$BUDGET" \
+            "--filter-projects=projects/$PROJECT" --threshold-rule=percent=0.5 \
+            --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
+}
+
+export PROJECT REGION QUEUE BUCKET DRY_RUN
+enable_apis
+make_accounts
+make_own_role
+make_buckets
+make_database
+"$HERE/deploy.sh" queue
+make_secret
+give_roles
+make_channel
+make_budget
+echo "Done. Deploy with: gcloud builds submit --ignore-file=deploy/upload.gcloudignore" >&2

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Takes out of a project what setup.sh and the deployments have put into it. The data stays unless
+# it is asked for by name. Safe to run again.
+set -euo pipefail
+# shellcheck source=deploy/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: deploy/teardown.sh --project PROJECT [options]
+
+  --project PROJECT   the project
+  --region REGION     as for setup.sh; likewise --bucket, --queue and --operators
+  --delete-data       delete the buckets with every file, the database with every document and its
+                      backups' schedule as well: nothing brings them back, but the backups that are
+                      left for up to a week
+  --dry-run           show what would be run, where everything is there; needs no account and
+                      changes nothing
+
+It asks for the project's name before it begins. The APIs stay on, and what costs nothing stays: the
+role importBucketSettings, the channel of the alerts, the budget.
+TEXT
+}
+
+PROJECT='' REGION=${REGION:-} OPERATORS='' DELETE_DATA=''
+while (($#)); do
+    case $1 in
+        --help) usage && exit ;;
+        --dry-run) DRY_RUN=yes ;;
+        --delete-data) DELETE_DATA=yes ;;
+        --project | --region | --bucket | --queue | --operators)
+            (($# > 1)) || fail "$1 needs a value."
+            name=${1#--}
+            printf -v "${name^^}" %s "$2"
+            shift
+            ;;
+        *) usage >&2 && exit 2 ;;
+    esac
+    shift
+done
+name_everything
+
+confirm() {
+    local answer
+    [[ -z $DRY_RUN ]] || return 0
+    printf 'This stops the imports in %s%s. Type the name of the project to go on: ' \
+        "$PROJECT" "${DELETE_DATA:+ and deletes every file and every document}" >&2
+    read -r answer
+    [[ $answer == "$PROJECT" ]] || fail "Nothing was done."
+}
+
+# Whether something is there; a dry run takes it that everything is.
+there() {
+    [[ -n $DRY_RUN ]] || among "$1" "$2"
+}
+
+confirm
+NUMBER=PROJECT_NUMBER
+[[ -n $DRY_RUN ]] || NUMBER=$(gcloud projects describe "$PROJECT" '--format=value(projectNumber)')
+where=("--project=$PROJECT")
+here=("--location=$REGION" "${where[@]}")
+
+# First what starts work, then what does it.
+known=$(ask scheduler jobs list "${here[@]}" '--format=value(name.basename())')
+! there sweep "$known" || run gcloud scheduler jobs delete sweep "${here[@]}" --quiet
+known=$(ask functions list "${where[@]}" "--regions=$REGION" '--format=value(name.basename())')
+for name in classify load sweep status; do
+    ! there "$name" "$known" ||
+        run gcloud functions delete "$name" --gen2 "--region=$REGION" "${where[@]}" --quiet
+done
+known=$(ask tasks queues list "${here[@]}" '--format=value(name.basename())')
+! there "$QUEUE" "$known" || run gcloud tasks queues delete "$QUEUE" "${here[@]}" --quiet
+
+# What watches it. Policies before the metrics they are about.
+for file in "$HERE"/monitoring/policies/*.json; do
+    name=$(basename "$file" .json) known=''
+    if [[ -n $DRY_RUN ]]; then
+        known=$name
+    else
+        known=$(gcloud alpha monitoring policies list "${where[@]}" \
+            "--filter=userLabels.policy=\"$name\"" '--format=value(name)')
+    fi
+    [[ -z $known ]] || run gcloud alpha monitoring policies delete "$known" "${where[@]}" --quiet
+done
+known=$(ask logging metrics list "${where[@]}" '--format=value(name)')
+for file in "$HERE"/monitoring/metrics/*.json; do
+    name=$(basename "$file" .json)
+    ! there "$name" "$known" || run gcloud logging metrics delete "$name" "${where[@]}" --quiet
+done
+known=$(ask monitoring dashboards list "${where[@]}" \
+    '--filter=displayName="Apparel21 imports"' --limit=1 '--format=value(name)')
+known=${known:-${DRY_RUN:+DASHBOARD}}
+[[ -z $known ]] || run gcloud monitoring dashboards delete "$known" "${where[@]}" --quiet
+
+# Who was allowed what. What a deleted thing allowed has gone with it.
+known=$(ask projects get-iam-policy "$PROJECT" --flatten=bindings[].members \
+    '--format=value(bindings.members,bindings.role)' | tr '\t' ' ')
+while IFS='|' read -r who role on _; do
+    [[ $on =~ ^(project|functions-source)$ ]] || continue
+    member=$(member "$who")
+    [[ -n $member ]] || continue
+    ! there "$member $role" "$known" ||
+        run gcloud projects remove-iam-policy-binding "$PROJECT" "--member=$member" \
+            "--role=$role" --all --format=none
+done < <(roles)
+known=$(ask iam service-accounts list "${where[@]}" '--format=value(email)')
+for name in $(accounts); do
+    ! there "$(account "$name")" "$known" ||
+        run gcloud iam service-accounts delete "$(account "$name")" "${where[@]}" --quiet
+done
+known=$(ask secrets list "${where[@]}" '--format=value(name.basename())')
+! there alert-webhook "$known" || run gcloud secrets delete alert-webhook "${where[@]}" --quiet
+
+[[ -n $DELETE_DATA ]] || exit 0
+known=$(ask storage buckets list "${where[@]}" '--format=value(name)')
+for name in "$BUCKET" "$STAGING"; do
+    ! there "$name" "$known" ||
+        run gcloud storage rm --recursive "gs://$name" "${where[@]}"
+done
+known=$(ask firestore databases list "${where[@]}" '--format=value(name.basename())')
+if there '(default)' "$known"; then
+    run gcloud firestore databases update '--database=(default)' --no-delete-protection "${where[@]}"
+    run gcloud firestore databases delete '--database=(default)' "${where[@]}" --quiet
+fi
