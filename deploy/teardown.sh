@@ -115,7 +115,7 @@ known=$(ask secrets list "${where[@]}" '--format=value(name.basename())')
 known=$(ask storage buckets list "${where[@]}" '--format=value(name)')
 for name in "$BUCKET" "$STAGING"; do
     ! there "$name" "$known" ||
-        run gcloud storage rm --recursive "gs://$name" "${where[@]}"
+        run gcloud storage rm "gs://$name" --recursive "${where[@]}"
 done
 known=$(ask firestore databases list "${where[@]}" '--format=value(name.basename())')
 if there '(default)' "$known"; then

@@ -1,0 +1,328 @@
+"""A project is set up, deployed, deployed again and taken down, against a stand-in for gcloud."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shared.settings import ENVIRONMENT, Deployment
+from tests.support.cloud import OPERATORS, PROJECT, ROOT, SETUP, TEARDOWN, Cloud, steps
+from tests.support.gcloud_lines import Line, in_document, lint, read
+
+FUNCTIONS = ("classify", "load", "status", "sweep")
+CREATED = re.compile(r"^gcloud .*\bcreate\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What happened to a project: the command lines of each stage."""
+
+    cloud: Cloud
+    setup: list[str]
+    setup_again: list[str]
+    deployed: list[str]
+    deployed_again: list[str]
+    things: set[str]
+    roles: set[tuple[str, ...]]
+    teardown: list[str]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """Lead a project through all of it, once for all tests."""
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"))
+    setup = cloud.do(SETUP)
+    setup_again = cloud.do(SETUP)
+    deployed = cloud.do(*steps())
+    deployed_again = cloud.do(*steps())
+    things, roles = cloud.things(), cloud.roles()
+    before = len(cloud.calls())
+    done = cloud.run(TEARDOWN, answer=f"{PROJECT}\n")
+    assert done.returncode == 0, done.stderr
+    return Life(
+        cloud=cloud,
+        setup=setup,
+        setup_again=setup_again,
+        deployed=deployed,
+        deployed_again=deployed_again,
+        things=things,
+        roles=roles,
+        teardown=cloud.calls()[before:],
+    )
+
+
+def role_lines() -> list[tuple[str, str, str, str]]:
+    """Read deploy/roles.txt."""
+    lines = (ROOT / "deploy" / "roles.txt").read_text().splitlines()
+    rows = [
+        tuple(cell.strip() for cell in line.split("|"))
+        for line in lines
+        if line and not line.startswith("#")
+    ]
+    return [(who, role, on, why) for who, role, on, why in rows]
+
+
+def member(who: str) -> str:
+    """Say who is meant by a name of roles.txt."""
+    match who:
+        case "storage-agent":
+            return "serviceAccount:service-123456@gs-project-accounts.iam.gserviceaccount.com"
+        case "operators":
+            return OPERATORS
+        case _:
+            return f"serviceAccount:import-{who}@{PROJECT}.iam.gserviceaccount.com"
+
+
+def test_setup_again(life: Life) -> None:
+    """The second set-up makes nothing."""
+    assert any(CREATED.match(call) for call in life.setup)
+    assert [] == [
+        call
+        for call in life.setup_again
+        if re.search(r"\bcreate\b", call) and "identity create" not in call
+    ]
+
+
+def test_deployed_again(life: Life) -> None:
+    """The first deployment and the second are the same steps, and the second makes nothing."""
+    assert any(CREATED.match(call) for call in life.deployed)
+    assert [] == [call for call in life.deployed_again if re.search(r"\bcreate\b", call)]
+
+
+def test_everything_is_there(life: Life) -> None:
+    """Each function, metric and alert policy that has a file is deployed."""
+    monitoring = ROOT / "deploy" / "monitoring"
+    wanted = {f"function {name}" for name in FUNCTIONS}
+    wanted |= {f"metric {file.stem}" for file in (monitoring / "metrics").glob("*.json")}
+    wanted |= {f"policy {file.stem}" for file in (monitoring / "policies").glob("*.json")}
+    wanted |= {"job sweep", "queue imports", f"bucket {PROJECT}-uploads", "database (default)"}
+
+    assert set() == wanted - life.things
+
+
+def test_roles(life: Life) -> None:
+    """Just the roles of roles.txt are given."""
+    wanted = set()
+    for who, role, on, _ in role_lines():
+        match on.split("/"):
+            case ["functions-source"]:
+                on = "project"
+            case ["bucket", _] | ["staging"]:
+                on = "bucket"
+            case ["account", name]:
+                on = f"account/import-{name}@{PROJECT}.iam.gserviceaccount.com"
+            case _:
+                pass
+        wanted.add((on, member(who), role.replace("own/", f"projects/{PROJECT}/roles/")))
+
+    assert wanted == life.roles
+
+
+def test_names_of_accounts() -> None:
+    """Google Cloud takes the names of the accounts: 6 to 30 characters."""
+    names = {f"import-{who}" for who, *_ in role_lines()} - {"import-operators"}
+
+    assert set() == {name for name in names if not re.fullmatch(r"[a-z][a-z0-9-]{5,29}", name)}
+
+
+def test_narrow_roles(life: Life) -> None:
+    """A role on a folder or on some buckets carries the condition that makes it one."""
+    conditions = {
+        call.split("--condition=")[1].split("expression=")[1].split(" ")[0].replace("\\", "")
+        for call in life.setup
+        if "--condition=title" in call
+    }
+
+    assert {
+        f'resource.name.startsWith("projects/_/buckets/{PROJECT}-uploads/objects/rejected/")',
+        'resource.name.startsWith("projects/_/buckets/gcf-v2-")',
+    } == conditions
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_variables(life: Life, name: str) -> None:
+    """A function is told settings it knows, each with a value that it takes."""
+    variables = yaml.safe_load((life.cloud.folder / f"{name}.yaml").read_text())
+
+    assert "/workspace" == variables.pop("PYTHONPATH")
+    assert set() == set(variables) - set(ENVIRONMENT.values())
+    deployment = Deployment.from_environment(variables)
+    assert f"https://australia-southeast1-{PROJECT}.cloudfunctions.net/load" == deployment.load_url
+    assert f"import-tasks@{PROJECT}.iam.gserviceaccount.com" == deployment.tasks_service_account
+    assert (PROJECT, f"{PROJECT}-uploads") == (deployment.project, deployment.bucket)
+
+
+def test_private(life: Life) -> None:
+    """No function is public, and only the status page can be reached from outside at all."""
+    deploys = [shlex.split(call) for call in life.deployed if " functions deploy " in call]
+
+    assert len(FUNCTIONS) == len(deploys)
+    for words in deploys:
+        name = words[3]
+        assert "--no-allow-unauthenticated" in words or "--retry" in words
+        ingress = "all" if name == "status" else "internal-only"
+        assert f"--ingress-settings={ingress}" in words
+    assert not any("allUsers" in call for call in life.cloud.calls())
+
+
+def test_lifecycle(life: Life) -> None:
+    """The bucket forgets processed files and reports in their time, and nothing else ever."""
+    rules = json.loads((life.cloud.folder / "lifecycle.json").read_text())["rule"]
+
+    assert [(["processed/"], 30), (["rejected/"], 90)] == [
+        (rule["condition"]["matchesPrefix"], rule["condition"]["age"]) for rule in rules
+    ]
+
+
+def test_lifecycle_follows_the_settings(tmp_path: Path) -> None:
+    """A retention in hours keeps files for whole days; CLEANUP=off takes the lifecycle away."""
+    cloud = Cloud(tmp_path).with_settings(PROCESSED_RETENTION="36h", REPORTS_RETENTION="7d")
+    (tmp_path / "things").write_text(f"bucket {PROJECT}-uploads\n")
+
+    cloud.do(("deploy.sh", "bucket"))
+    rules = json.loads((tmp_path / "lifecycle.json").read_text())["rule"]
+    assert [2, 7] == [rule["condition"]["age"] for rule in rules]
+
+    (call,) = cloud.with_settings(CLEANUP="off").do(("deploy.sh", "bucket"))
+    assert "--clear-lifecycle" in call
+
+
+def test_webhook_secret(tmp_path: Path) -> None:
+    """The address of the webhook comes from the secret, for the functions that tell of alerts."""
+    cloud = Cloud(tmp_path)
+    told = {}
+    for name in FUNCTIONS:
+        done = cloud.run(
+            ("deploy.sh", "function", name, "--dry-run"), ALERT_WEBHOOK_SECRET="alert-webhook"
+        )
+        told[name] = "--set-secrets=ALERT_WEBHOOK=alert-webhook:latest" in done.stdout
+
+    assert {"classify": False, "load": True, "status": False, "sweep": True} == told
+    allowed = {who for who, _, on, _ in role_lines() if on == "secret/alert-webhook"}
+    assert allowed == {name for name, tells in told.items() if tells}
+
+
+def test_teardown(life: Life) -> None:
+    """What is left after a tear-down is what costs nothing."""
+    left = {thing for thing in life.cloud.things() if not thing.startswith("api ")}
+
+    assert {
+        "role importBucketSettings",
+        "channel imports@example.com",
+        f"budget Imports {PROJECT}",
+        "backups daily",
+    } == left
+    assert not [role for role in life.cloud.roles() if role[0] == "project"]
+
+
+@pytest.mark.parametrize("answer", ["", "yes\n", "shop2\n"])
+def test_teardown_asks(tmp_path: Path, answer: str) -> None:
+    """A tear-down does nothing unless the name of the project is typed."""
+    cloud = Cloud(tmp_path)
+
+    assert 1 == cloud.run(TEARDOWN, answer=answer).returncode
+    assert [] == cloud.calls()
+
+
+def test_dry_run(tmp_path: Path, life: Life) -> None:
+    """A dry run calls nothing, and shows just what a first run does."""
+    cloud = Cloud(tmp_path)
+    shown = []
+    for command in (SETUP, *steps()):
+        done = cloud.run((*command, "--dry-run"))
+        assert done.returncode == 0, done.stderr
+        shown += done.stdout.splitlines()
+
+    assert [] == cloud.calls()
+    asked = re.compile(r" (list|describe|get-iam-policy)\b")
+    did = [call for call in (*life.setup, *life.deployed) if not asked.search(call)]
+    files = re.compile(rf"{re.escape(str(life.cloud.folder))}|{re.escape(str(tmp_path))}|tmp\.\w+")
+    # What a first run has to ask for is a placeholder in a dry run.
+    shown = [
+        line.replace("PROJECT_NUMBER", "123456").replace("BILLING_ACCOUNT", "000000-AAAAAA-111111")
+        for line in shown
+    ]
+    channel = re.compile(r" --notification-channels=\S+")
+    # The set-up has made the queue before the deployment comes to it.
+    did = [channel.sub("", call).replace("queues update", "queues create") for call in did]
+    assert [files.sub("", " ".join(shlex.split(line))) for line in did] == [
+        files.sub("", " ".join(shlex.split(line))) for line in shown
+    ]
+
+
+@pytest.mark.parametrize("script", ["setup.sh", "deploy.sh", "teardown.sh"])
+def test_usage(tmp_path: Path, script: str) -> None:
+    """--help says how; a word that is not known is refused before anything is done."""
+    cloud = Cloud(tmp_path)
+
+    assert "Usage: deploy/" in cloud.run((script, "--help")).stdout
+    refused = cloud.run((script, "--sesame"))
+    assert (2, []) == (refused.returncode, cloud.calls())
+
+
+def test_a_missing_account_stops_it(tmp_path: Path) -> None:
+    """A failure of gcloud ends the script with its words, not with a half-done project."""
+    cloud = Cloud(tmp_path)
+
+    done = cloud.run(("deploy.sh", "schedule"))
+
+    assert 1 == done.returncode
+    assert "NOT_FOUND: account import-scheduler@shop.iam.gserviceaccount.com" in done.stderr
+
+
+def written() -> list[Line]:
+    """Give every gcloud line of the documents."""
+    files = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
+    return [line for file in files for line in in_document(file)]
+
+
+def test_every_line_is_one_that_gcloud_takes(life: Life) -> None:
+    """gcloud accepts each command line of the scripts and of the documents."""
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        pytest.skip("The Google Cloud CLI is not installed: its check of command lines is left out")
+    # Where a file lies for the moment is no part of a line.
+    calls = [re.sub(r"=/\S*/(\w+\.)", r"=\1", call) for call in life.cloud.calls()]
+    run = [line for call in calls for line in read(call, "deploy/")]
+
+    (ROOT / "build").mkdir(exist_ok=True)
+    wrong = lint(gcloud, [*run, *written()], ROOT / "build" / "gcloud-lines.json")
+
+    assert {} == {f"{line.place}: {' '.join(line.words)}": why for line, why in wrong.items()}
+
+
+def test_no_command_is_left_out(life: Life) -> None:
+    """Every gcloud command in the text of a script is among those that ran here."""
+    ran = {" ".join(shlex.split(call)) for call in life.cloud.calls()}
+    left_out = set()
+    for script in sorted((ROOT / "deploy").glob("*.sh")):
+        text = re.sub(r"(^\s*(#|echo)| # ).*", "", script.read_text(), flags=re.MULTILINE)
+        for command in re.findall(r"\b(?:gcloud|ask) ((?:[a-z][a-z-]+ )+)", text):
+            if not any(call.startswith(f"gcloud {command.strip()}") for call in ran):
+                left_out.add(f"{script.name}: {command}")
+
+    assert set() == left_out
+
+
+def test_a_wrong_line_is_found(tmp_path: Path) -> None:
+    """gcloud's own check refuses a flag, a value and a command that there are not."""
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        pytest.skip("The Google Cloud CLI is not installed: its check of command lines is left out")
+    text = """
+        gcloud functions deploy load --region=r --sesame
+        gcloud functions deploy load --region=r --timeout=soon
+        gcloud functions undeploy load
+        gcloud functions list && gcloud storage sesame
+    """
+
+    wrong = lint(gcloud, read(text, "here"), tmp_path / "known.json")
+
+    assert 4 == len(wrong), wrong
