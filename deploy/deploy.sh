@@ -8,7 +8,8 @@ usage() {
     cat <<'TEXT'
 Usage: deploy/deploy.sh PART [--dry-run]
 
-  PART       queue, bucket, function NAME, schedule, metrics or monitoring
+  PART       queue, bucket, function NAME, schedule, metrics or monitoring;
+             or variables, which deploys nothing: it prints what the functions are told, for a shell
   --dry-run  show what would be run where there is nothing yet; needs no account, changes nothing
 
 The environment says where: PROJECT, and REGION, BUCKET, QUEUE, SWEEP_SCHEDULE, OPERATORS,
@@ -80,7 +81,7 @@ deploy_function() {
     local name=$1 ingress=internal-only kind size
     case $name in
         classify)
-            size=(--memory=512Mi --cpu=1 --timeout=120s --concurrency=1 --max-instances=20)
+            size=(--memory=256Mi --cpu=1 --timeout=120s --concurrency=1 --max-instances=20)
             kind=("--trigger-event-filters=type=google.cloud.storage.object.v1.finalized"
                 "--trigger-event-filters=bucket=$BUCKET" "--trigger-location=$REGION"
                 "--trigger-service-account=$(account trigger)" --retry)
@@ -94,7 +95,7 @@ deploy_function() {
             kind=(--trigger-http --no-allow-unauthenticated)
             ;;
         status)
-            size=(--memory=512Mi --cpu=1 --timeout=60s --concurrency=8 --max-instances=2)
+            size=(--memory=256Mi --cpu=1 --timeout=60s --concurrency=8 --max-instances=2)
             ingress=all # people come from outside; IAM lets in whom it is to
             kind=(--trigger-http --no-allow-unauthenticated)
             ;;
@@ -105,7 +106,7 @@ deploy_function() {
     else
         kind+=(--clear-secrets)
     fi
-    variables >"$MADE/variables.yaml"
+    variables_file >"$MADE/variables.yaml"
     patiently 3 gcloud functions deploy "$name" --gen2 "--project=$PROJECT" "--region=$REGION" \
         --runtime=python311 --source=. "--entry-point=$name" "${kind[@]}" "${size[@]}" \
         "--ingress-settings=$ingress" "--service-account=$(account "$name")" \
@@ -115,8 +116,16 @@ deploy_function() {
     give_invokers "$name"
 }
 
-# The settings that are set, as gcloud reads them.
+# The settings that are set, for a shell.
 variables() {
+    local name value
+    while IFS='=' read -r name value; do
+        printf 'export %s=%q\n' "$name" "$(place "$value")"
+    done < <(sed -e '/^#/d' -e '/^$/d' "$HERE/settings.env")
+}
+
+# The same, as gcloud reads them.
+variables_file() {
     local name value
     printf 'PYTHONPATH: "/workspace"\n'
     while IFS='=' read -r name value; do
@@ -199,7 +208,7 @@ dashboard() {
 
 cd "$HERE/.."
 case ${PARTS[*]:-} in
-    queue | bucket | schedule | metrics | monitoring) "${PARTS[0]}" ;;
+    queue | bucket | schedule | metrics | monitoring | variables) "${PARTS[0]}" ;;
     'function '*) deploy_function "${PARTS[1]}" ;;
     *) usage >&2 && exit 2 ;;
 esac

@@ -1,8 +1,9 @@
-"""The functions run from just the files that are uploaded."""
+"""The functions run from just the files that are uploaded and the packages that are installed."""
 
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +25,17 @@ from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(600)
+"""The first run has to install the packages."""
+
 FUNCTIONS = {"classify": "cloudevent", "load": "http", "sweep": "http", "status": "http"}
+EVENT = {
+    "ce-id": "1",
+    "ce-specversion": "1.0",
+    "ce-type": "google.cloud.storage.object.v1.finalized",
+    "ce-source": f"//storage.googleapis.com/projects/_/buckets/{BUCKET}",
+}
+"""The headers of an event of the bucket."""
 
 
 def uploaded() -> set[str]:
@@ -58,11 +70,36 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """An environment made from requirements.txt and nothing else; kept until that changes."""
+    requirements = ROOT / "requirements.txt"
+    known = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    place = ROOT / "build" / f"deployed-{known}"
+    if not place.is_dir():
+        place.parent.mkdir(exist_ok=True)
+        for old in place.parent.glob("deployed-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        made = Path(tempfile.mkdtemp(dir=place.parent))
+        python = made / "bin" / "python"
+        for command in (
+            [sys.executable, "-m", "venv", "--without-pip", made],
+            [
+                *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
+                *("--no-compile", "--disable-pip-version-check", "-r", requirements),
+            ],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        made.rename(place)
+    return place / "bin" / "python"
+
+
 def test_gcloud_agrees() -> None:
     """gcloud would upload just the files that these tests run from."""
     gcloud = shutil.which("gcloud")
     if gcloud is None:
-        pytest.skip("The Google Cloud CLI is not installed.")
+        pytest.skip("The Google Cloud CLI is not installed: its own list is left out")
     listed = subprocess.run(
         [gcloud, "meta", "list-files-for-upload", str(ROOT)],
         capture_output=True,
@@ -73,6 +110,33 @@ def test_gcloud_agrees() -> None:
     assert uploaded() == set(listed.stdout.split())
 
 
+def test_the_build_has_what_it_needs() -> None:
+    """What gcloud builds submit uploads leaves out nothing that the project keeps.
+
+    The rules of its ignore file, unlike those of .gcloudignore, are names alone; they must leave
+    out what git leaves out, and of what git keeps nothing.
+    """
+    rules = {
+        line.rstrip("/")
+        for line in (ROOT / "deploy" / "upload.gcloudignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    kept = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    if not kept:
+        pytest.skip("This is no checkout of git, so nothing says what the project keeps")
+    left_out = {
+        name
+        for name in kept
+        if any(fnmatch.fnmatch(part, rule) for part in name.split("/") for rule in rules)
+    }
+
+    assert set() == left_out
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert {rule.strip("/") for rule in ignored} <= rules
+
+
 def test_nothing_else_is_uploaded() -> None:
     """Tests, samples and what runs on one machine stay at home."""
     assert {"functions", "shared", "requirements.txt"} == {
@@ -81,7 +145,7 @@ def test_nothing_else_is_uploaded() -> None:
 
 
 @contextmanager
-def running(name: str, workspace: Path, servers: Servers) -> Iterator[str]:
+def running(name: str, workspace: Path, servers: Servers, python: Path) -> Iterator[str]:
     """Run a function as the cloud does; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -91,7 +155,6 @@ def running(name: str, workspace: Path, servers: Servers) -> Iterator[str]:
         "HOME": str(workspace),
         "NO_PROXY": "127.0.0.1",
         "PYTHONPATH": str(workspace),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GOOGLE_CLOUD_PROJECT": f"deployed-{name}",
         "BUCKET": BUCKET,
         "LOAD_URL": "http://127.0.0.1:9/",
@@ -102,7 +165,7 @@ def running(name: str, workspace: Path, servers: Servers) -> Iterator[str]:
     }
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "functions_framework", "--host", "127.0.0.1"),
+            *(str(python), "-m", "functions_framework", "--host", "127.0.0.1"),
             *("--port", str(port), "--source", f"functions/{name}.py", "--target", name),
             *("--signature-type", FUNCTIONS[name]),
         ],
@@ -143,7 +206,7 @@ def post(url: str, body: object, **headers: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_classify(workspace: Path, servers: Servers) -> None:
+def test_classify(workspace: Path, servers: Servers, python: Path) -> None:
     """classify takes an event that it has nothing to do with, and answers that it is done."""
     event = {
         "bucket": BUCKET,
@@ -153,24 +216,15 @@ def test_classify(workspace: Path, servers: Servers) -> None:
         "crc32c": "AAAAAA==",
         "timeCreated": "2023-05-01T12:00:00Z",
     }
-    with running("classify", workspace, servers) as url:
-        status, _ = post(
-            url,
-            event,
-            **{
-                "ce-id": "1",
-                "ce-specversion": "1.0",
-                "ce-type": "google.cloud.storage.object.v1.finalized",
-                "ce-source": f"//storage.googleapis.com/projects/_/buckets/{BUCKET}",
-            },
-        )
+    with running("classify", workspace, servers, python) as url:
+        status, _ = post(url, event, **EVENT)
 
     assert 200 == status
 
 
-def test_load(workspace: Path, servers: Servers) -> None:
+def test_load(workspace: Path, servers: Servers, python: Path) -> None:
     """load refuses what is no task, and answers a task of an unknown import as done."""
-    with running("load", workspace, servers) as url:
+    with running("load", workspace, servers, python) as url:
         bad = post(url, {"import": "x"})
         unknown = post(
             url, {"connection": "main", "import": "orders_x", "generation": 1, "number": 1}
@@ -180,21 +234,39 @@ def test_load(workspace: Path, servers: Servers) -> None:
     assert (200, {"result": "unknown import"}) == (unknown[0], json.loads(unknown[1]))
 
 
-def test_sweep(workspace: Path, servers: Servers) -> None:
+def test_sweep(workspace: Path, servers: Servers, python: Path) -> None:
     """sweep finds nothing to do in an empty ledger."""
-    with running("sweep", workspace, servers) as url:
+    with running("sweep", workspace, servers, python) as url:
         status, text = post(url, {})
 
     assert (200, {}) == (status, json.loads(text)["revived"])
 
 
-def test_status(workspace: Path, servers: Servers) -> None:
+def test_status(workspace: Path, servers: Servers, python: Path) -> None:
     """status shows a page."""
-    with running("status", workspace, servers) as url:
+    with running("status", workspace, servers, python) as url:
         status, text = post(f"{url}?connection=au", {})
 
     assert 200 == status
     assert "No imports that fit." in text
+
+
+def test_classify_answers_503(workspace: Path, servers: Servers, python: Path) -> None:
+    """classify asks for an event again when the queue is out of reach, and says so in one line."""
+    name = "customers_20230501T115500Z.csv"
+    event = {
+        "bucket": BUCKET,
+        "name": name,
+        "generation": "1",
+        "size": "3",
+        "crc32c": "AAAAAA==",
+        "timeCreated": "2023-05-01T12:00:00Z",
+    }
+    with running("classify", workspace, servers, python) as url:
+        status, text = post(url, event, **EVENT)
+
+    assert 503 == status
+    assert "Traceback" not in text
 
 
 def test_classify_is_light() -> None:

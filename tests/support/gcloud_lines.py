@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 VALUES: Mapping[str, str] = {
-    "PROJECT": "shop",
+    "PROJECT": "shop-imports",
     "REGION": "australia-southeast1",
-    "BUCKET": "shop-uploads",
-    "CONNECTION": "au",
+    "BUCKET": "shop-imports-uploads",
+    "QUEUE": "imports",
 }
 """What stands for the variables of a document."""
 

@@ -1,0 +1,158 @@
+"""docs/operations.md says what is so."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from shared import ops
+from tests.support.cloud import PROJECT, ROOT, Cloud, steps
+
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+PROGRAMS = {"gcloud", "export", "eval", "git", "printf"}
+"""What the lines of the page begin with, besides this project's own scripts."""
+
+
+def tables() -> list[list[list[str]]]:
+    """Read the tables of the page: rows of cells, without the head."""
+    blocks = re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE)
+    return [
+        [[cell.strip() for cell in row.strip("|").split("|")] for row in block.splitlines()[2:]]
+        for block in blocks
+    ]
+
+
+def table(first: str) -> list[list[str]]:
+    """Find the table whose first row begins with that cell."""
+    (found,) = [rows for rows in tables() if rows[0][0] == first]
+    return found
+
+
+def lines() -> list[str]:
+    """Read the command lines of the page."""
+    blocks = re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_roles() -> None:
+    """The table of roles is deploy/roles.txt."""
+    rows = [
+        [cell.strip() for cell in line.split("|")]
+        for line in (ROOT / "deploy" / "roles.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+
+    shown = [row for rows in tables() for row in rows if len(row) == 4]
+    assert [[f"`{who}`", f"`{role}`", on, why] for who, role, on, why in rows] == shown
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """What a deployment runs, word by word."""
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"))
+    runs = [cloud.run((*step, "--dry-run")) for step in steps()]
+    return [shlex.split(line) for run in runs for line in run.stdout.splitlines()]
+
+
+def flags(words: list[str]) -> dict[str, str]:
+    """Read the flags of a command line."""
+    parts = [word.lstrip("-").partition("=") for word in words if word.startswith("--")]
+    return {name: value for name, _, value in parts}
+
+
+def test_sizes(deployed: list[list[str]]) -> None:
+    """The table of sizes is what is deployed."""
+    names = ("memory", "cpu", "timeout", "concurrency", "max-instances")
+    sizes = {
+        words[3]: [flags(words)[name] for name in names]
+        for words in deployed
+        if words[1:3] == ["functions", "deploy"]
+    }
+    (rows,) = [rows for rows in tables() if len(rows[0]) == 7]
+
+    assert sizes == {row[0].strip("`"): row[1:6] for row in rows}
+
+
+def test_queue(deployed: list[list[str]]) -> None:
+    """The table of the queue is what is deployed, and load has an instance for each task."""
+    (queue,) = [flags(words) for words in deployed if words[1:3] == ["tasks", "queues"]]
+    (load,) = [flags(words) for words in deployed if words[1:4] == ["functions", "deploy", "load"]]
+
+    assert [
+        ["tasks at once", queue["max-concurrent-dispatches"]],
+        ["tasks a second", queue["max-dispatches-per-second"]],
+        ["attempts", {"-1": "unlimited"}[queue["max-attempts"]]],
+        [
+            "between attempts",
+            f"{queue['min-backoff']} to {queue['max-backoff']}, "
+            f"doubling {queue['max-doublings']} times",
+        ],
+    ] == [row[:2] for row in table("tasks at once")]
+    assert load["max-instances"] == queue["max-concurrent-dispatches"]
+
+
+def test_alert_policies() -> None:
+    """Each alert policy is explained, and none that there is not."""
+    policies = {f"`{file.stem}`" for file in (ROOT / "deploy/monitoring/policies").glob("*.json")}
+
+    assert policies == {row[0] for row in table("`import-alerts`")}
+
+
+def test_cost() -> None:
+    """The table of costs is calculated right."""
+    *rows, total = next(rows for rows in tables() if rows[0][0].startswith("Firestore reads"))
+
+    for what, amount, price, each, dollars in rows:
+        exact = Decimal(amount) * Decimal(price) / Decimal(each)
+        assert abs(exact - Decimal(dollars)) <= Decimal("0.005"), what
+    assert Decimal(total[4]) == sum(Decimal(row[4]) for row in rows)
+
+
+def test_programs() -> None:
+    """Every line begins with a program that the reader has, or with one of this project."""
+    for line in lines():
+        program = line.split()[0]
+        if program not in PROGRAMS:
+            assert (ROOT / program).is_file() or program == ".venv/bin/python", line
+
+
+def test_scripts(tmp_path: Path) -> None:
+    """The scripts take the lines of the page."""
+    cloud = Cloud(tmp_path)
+    tried = 0
+    for line in lines():
+        for script, arguments in re.findall(r"\bdeploy/(\w+\.sh)((?: [^)\"\n]+)?)", line):
+            words = shlex.split(arguments.replace("$PROJECT", PROJECT))
+            done = cloud.run((script, *words, "--dry-run"))
+            assert done.returncode == 0, (line, done.stderr)
+            tried += 1
+
+    assert tried >= 5
+    assert [] == cloud.calls()
+
+
+def test_commands_of_ours() -> None:
+    """The operators' commands take the lines of the page."""
+    parser = argparse.ArgumentParser()
+    commands = ops.add_commands(parser.add_subparsers(dest="command", required=True))
+    used = set()
+    for line in lines():
+        if line.startswith(".venv/bin/python -m shared.ops "):
+            used.add(parser.parse_args(shlex.split(line)[3:]).command)
+
+    assert set(commands) == used
+
+
+def test_variables_are_the_settings(tmp_path: Path) -> None:
+    """deploy.sh variables says in a shell's words what the functions are told."""
+    shown = Cloud(tmp_path).run(("deploy.sh", "variables")).stdout
+    settings = (ROOT / "deploy" / "settings.env").read_text()
+
+    names = re.findall(r"^([A-Z_]+)=", settings, re.MULTILINE)
+    assert names == re.findall(r"^export ([A-Z_]+)=", shown, re.MULTILINE)
+    assert f"export BUCKET={PROJECT}-uploads\n" in shown
