@@ -35,7 +35,7 @@ def log(severity: Severity, message: str, **fields: Any) -> None:
 
 
 def log_failure(message: str, error: BaseException, **fields: Any) -> None:
-    """Write an error that nobody foresaw, with where it happened, so that Error Reporting counts it.
+    """Write an error that nobody foresaw, with where it happened, for Error Reporting to count.
 
     Error Reporting groups by the type and the places that it finds in `stack_trace`
     (https://cloud.google.com/error-reporting/docs/formatting-error-messages). The text of the
