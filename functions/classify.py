@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import flask
 import functions_framework
-from werkzeug.exceptions import ServiceUnavailable
 
-from shared.errors import BadRequest, TryAgain
+from shared.answers import answer
+from shared.errors import BadRequest
 from shared.events import read_event
 from shared.intake import take_in
-from shared.logs import log
+from shared.logs import follow, log, take_over
 from shared.services import services
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
+
+take_over()
+functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.cloud_event
 def classify(event: CloudEvent) -> None:
     """Record the uploaded object, pair it and enqueue its task.
 
-    What only a later attempt can mend is answered with 503, so that the event is delivered again;
-    what no attempt can mend is logged and done with.
+    What only a later attempt can mend is raised, so that the event is delivered again; what no
+    attempt can mend is logged and done with.
     """
+    trace = flask.request.headers.get("X-Cloud-Trace-Context")
+    follow(trace, project=services().deployment.project)
     try:
-        take_in(read_event(event.data), services())
+        take_in(read_event(event.data, type=event["type"]), services())
     except BadRequest as error:
         log("ERROR", f"Not an event for this function: {error}")
-    except TryAgain as error:
-        log("WARNING", f"The event must come back: {error}")
-        raise ServiceUnavailable from error

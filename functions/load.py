@@ -5,22 +5,30 @@ from __future__ import annotations
 import flask
 import functions_framework
 
+from shared.answers import answer, read_body
 from shared.errors import BadRequest, TryAgain
 from shared.loading import work
-from shared.logs import follow, log
+from shared.logs import follow, log, take_over
 from shared.services import services
 from shared.tasks import LoadTask
+
+take_over()
+functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.http
 def load(request: flask.Request) -> tuple[dict[str, str], int]:
-    """Carry one task out: 200 done with, 503 must come back, 400 not a task."""
+    """Carry one task out: 200 done with, 503 must come back, 400 not a task.
+
+    The queue repeats whatever is not answered 2xx, so what comes from it and is no task of ours is
+    answered as done with: no repetition would make it one.
+    """
     follow(request.headers.get("X-Cloud-Trace-Context"), project=services().deployment.project)
     try:
-        task = LoadTask.read(request.get_json(silent=True))
+        task = LoadTask.parse(read_body(request))
     except BadRequest as error:
         log("ERROR", f"Not a task of ours: {error}")
-        return {"error": str(error)}, 400
+        return {"error": str(error)}, 200 if "X-CloudTasks-TaskName" in request.headers else 400
     try:
         return {"result": work(task, services())}, 200
     except TryAgain as error:

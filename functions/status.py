@@ -5,9 +5,14 @@ from __future__ import annotations
 import flask
 import functions_framework
 
+from shared.answers import answer
 from shared.errors import TryAgain
+from shared.logs import take_over
 from shared.services import services
 from shared.status_page import Filters, render
+
+take_over()
+functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.http

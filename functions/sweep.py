@@ -5,10 +5,14 @@ from __future__ import annotations
 import flask
 import functions_framework
 
+from shared.answers import answer
 from shared.errors import TryAgain
-from shared.logs import follow, log
+from shared.logs import follow, log, take_over
 from shared.services import services
 from shared.sweeping import sweep as sweep_imports
+
+take_over()
+functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.http

@@ -323,7 +323,7 @@ class Settler(Generic[T]):
             elif code in _FORBIDDEN:
                 forbidden = code  # the others of the request may have been written all the same
             else:
-                refusal = refused(_without_values(f"{code.name}, {status.message}", entry))
+                refusal = refused(_without_values(f"{code.name}, {status.message}", [entry]))
                 batch.outcomes.append((entry.document, refusal))
         if forbidden is not None:
             raise _give_up("BatchWrite", forbidden)
@@ -352,7 +352,7 @@ class Settler(Generic[T]):
                 batch.todo.append(rest)
             if len(guilty) == 1:
                 words = f"{failed.code.name}, {failed.details}"
-                refusal = refused(_without_values(words, guilty[0]))
+                refusal = refused(_without_values(words, guilty))
                 batch.outcomes.append((guilty[0].document, refusal))
             else:  # one document can have the whole request refused: halve it until it is alone
                 middle = len(guilty) // 2
@@ -360,9 +360,11 @@ class Settler(Generic[T]):
             return None
         if failed.code in _PASSING:
             batch.todo.append(guilty + rest)
-            why = f", {failed.details}" if failed.code is StatusCode.UNAVAILABLE else ""
+            why = ""
+            if failed.code is StatusCode.UNAVAILABLE:
+                why = f", {_without_values(failed.details, guilty)}"
             return f"{failed.method}: {failed.code.name}{why}"
-        raise _give_up(failed.method, failed.code, failed.details)
+        raise _give_up(failed.method, failed.code, _without_values(failed.details, guilty))
 
     def _timeout(self) -> float:
         """Return the seconds that a call may take now, if there is to be one at all."""
@@ -395,15 +397,17 @@ def refused(why: str) -> Refused:
 _WORD = re.compile(r"\w{3,}")
 
 
-def _without_values(words: str, entry: Entry[Any]) -> str:
-    """Return the server's words about a document with every word of the document's values gone.
+def _without_values(words: str, entries: Sequence[Entry[Any]]) -> str:
+    """Return the server's words about documents with every word of the documents' values gone.
 
     The words say which field is to blame and why, but may quote what is in it.
     """
-    values = [entry.name.rpartition("/")[2]]
-    if entry.payload is not None:
-        write = _BatchWriteRequest.FromString(entry.payload).writes[0]
-        values.extend(_texts(decode_fields(write.update.fields)))
+    values = []
+    for entry in entries:
+        values.append(entry.name.rpartition("/")[2])
+        if entry.payload is not None:
+            write = _BatchWriteRequest.FromString(entry.payload).writes[0]
+            values.extend(_texts(decode_fields(write.update.fields)))
     own = {word for value in values for word in _WORD.findall(value.lower())}
     return _WORD.sub(lambda match: "…" if match[0].lower() in own else match[0], words)[:300]
 

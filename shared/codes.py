@@ -123,7 +123,8 @@ CODES: dict[str, Code] = {
     "file.compressed": Code(
         "file",
         "The file is compressed.",
-        "Export it as plain CSV, not zipped, and upload it again.",
+        "Export it as plain CSV, not zipped, and upload it again; what uploads it must not "
+        "compress it either (Content-Encoding: gzip).",
     ),
     "file.empty": Code(
         "file",

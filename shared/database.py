@@ -69,9 +69,6 @@ class Database(Protocol):
         Those that exist only as a part of others' paths come with neither.
         """
 
-    def update(self, path: str, fields: Fields) -> None:
-        """Set some fields of a document."""
-
 
 @dataclass(frozen=True, slots=True)
 class FirestoreDatabase:
@@ -157,11 +154,6 @@ class FirestoreDatabase:
             for reference in self.client.collection(collection).list_documents():
                 snapshot = reference.get()
                 yield snapshot.id, snapshot.to_dict(), snapshot.create_time
-
-    def update(self, path: str, fields: Fields) -> None:
-        """Set some fields of a document."""
-        with _reachable():
-            self.client.document(path).update(fields)
 
 
 @dataclass(frozen=True, slots=True)

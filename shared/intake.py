@@ -9,6 +9,7 @@ from shared import pairing, wording
 from shared.alerts import FEED_STOPPED, resolve_alerts, resolve_import_alerts
 from shared.errors import BadRequest, Problem
 from shared.events import StorageObject
+from shared.guesses import shown
 from shared.ledger import ENDED, Import, Reports
 from shared.ledger_store import LedgerTransaction, without
 from shared.logs import log
@@ -32,7 +33,7 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
         TryAgain: Firestore or the queue could not be reached.
     """
     if arrived.bucket != services.deployment.bucket:
-        raise BadRequest(f"The event is about another bucket, {arrived.bucket}.")
+        raise BadRequest(f"The event is about another bucket, {shown(arrived.bucket)}.")
     named = read_name(arrived.name)
     if isinstance(named, Ignored):
         log("INFO", f"Ignored: {named.reason}", object=named.object, generation=arrived.generation)

@@ -13,9 +13,9 @@ from requests.exceptions import RequestException
 from shared.errors import TryAgain
 from shared.events import StorageObject
 from shared.intake import take_in
-from shared.ledger import ENDED_WELL
+from shared.ledger import ENDED_WELL, Import
 from shared.loading import settle
-from shared.logs import log
+from shared.logs import log, log_failure
 from shared.names import ExportFile, Misnamed, read_name
 from shared.services import Services
 
@@ -51,7 +51,7 @@ def take_stock(services: Services) -> dict[str, int]:
                 if arrived.uploaded_at > latest:
                     continue
                 before = import_ and import_.generation
-                taken = take_in(arrived, services)
+                taken = _take_in(arrived, services)
                 if taken is not None and taken.generation != before:
                     log(
                         "WARNING",
@@ -64,6 +64,17 @@ def take_stock(services: Services) -> dict[str, int]:
                 settle(import_, services)
                 counts["settled"] += 1
     return counts
+
+
+def _take_in(arrived: StorageObject, services: Services) -> Import | None:
+    """Take an object in; one that brings an unforeseen error keeps none behind it from it."""
+    try:
+        return take_in(arrived, services)
+    except TryAgain:
+        raise
+    except Exception as error:
+        log_failure("An object could not be taken in.", error, object=arrived.name)
+        return None
 
 
 def _over(at: datetime | None, latest: datetime) -> bool:

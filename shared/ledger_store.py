@@ -194,10 +194,6 @@ class LedgerStore:
         """Return id -> fields of the open alerts that nobody has been told of."""
         return self.database.find("alerts", {"open": True, "toldAt": None})
 
-    def alert_told(self, id: str, at: datetime) -> None:
-        """Record that an alert has been told."""
-        self.database.update(f"alerts/{id}", {"toldAt": at})
-
 
 def _import(connection: str, import_id: str, data: Fields) -> Import:
     return Import.from_document(connection=connection, import_id=import_id, data=data)

@@ -65,7 +65,7 @@ def settle(import_: Import, services: Services) -> None:
         except FileRejected:
             _log("WARNING", import_, why="the file is no longer there to be put away")
     wake_dependants(import_, services)
-    if import_.status == "failed":
+    if import_.status in ("failed", "rejected"):
         tell(services)
 
 

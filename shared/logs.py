@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import re
 import sys
+import threading
 import traceback
+import warnings
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Literal
 
 Severity = Literal["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 
 _REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 
+MESSAGE_LIMIT = 8_000
+"""Characters of a message that are kept; Cloud Logging takes 256 KiB a line."""
+
+_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/.*)?", re.DOTALL)
+_SERVERS = ("gunicorn.error", "gunicorn.access")
+"""Loggers whose handlers are set up after ours, and write in a form of their own."""
+
 _trace: ContextVar[str | None] = ContextVar("trace", default=None)
 
 
 def follow(trace_header: str | None, *, project: str) -> None:
     """Tie the lines that follow to the request with this `X-Cloud-Trace-Context` header."""
-    trace = (trace_header or "").split("/", 1)[0]
-    _trace.set(f"projects/{project}/traces/{trace}" if trace and project else None)
+    trace = _TRACE.fullmatch(trace_header or "")
+    _trace.set(f"projects/{project}/traces/{trace[1]}" if trace and project else None)
 
 
 def log(severity: Severity, message: str, **fields: Any) -> None:
@@ -26,11 +39,14 @@ def log(severity: Severity, message: str, **fields: Any) -> None:
 
     `fields` are ids, names, counts and codes. The value of a cell never goes in here.
     """
+    if len(message) > MESSAGE_LIMIT:
+        message = f"{message[:MESSAGE_LIMIT]}…"
     line: dict[str, Any] = {"severity": severity, "message": message, **fields}
     trace = _trace.get()
     if trace:
         line["logging.googleapis.com/trace"] = trace
-    sys.stdout.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+    # ASCII alone: any terminal takes it, and names may hold what is no valid Unicode.
+    sys.stdout.write(json.dumps(line, default=str) + "\n")
     sys.stdout.flush()
 
 
@@ -46,4 +62,109 @@ def log_failure(message: str, error: BaseException, **fields: Any) -> None:
         "Traceback (most recent call last):\n"
         f"{''.join(traceback.format_list(frames))}{type(error).__name__}: (its text is left out)"
     )
-    log("ERROR", message, **{"@type": _REPORTED}, stack_trace=stack_trace, **fields)
+    log(
+        "ERROR",
+        message,
+        **{"@type": _REPORTED},
+        error=type(error).__name__,
+        stack_trace=stack_trace,
+        **fields,
+    )
+
+
+def places(error: BaseException) -> list[str]:
+    """Return where an exception has come by, the innermost last: file, line and function."""
+    return [
+        f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ][-12:]
+
+
+# -- what others write ------------------------------------------------------------------------
+
+
+def take_over() -> None:
+    """Make whatever this process has to say one of our lines: libraries, warnings, its own end.
+
+    What others say may quote a cell, and they do not know what it is. So their lines tell who
+    spoke, where and of which kind of error, and only that part of the message that stood in the
+    program.
+    """
+    root = logging.getLogger()
+    root.handlers[:] = [_Lines()]
+    root.setLevel(logging.WARNING)
+    for name in _SERVERS:
+        logger = logging.getLogger(name)
+        logger.filters[:] = [_Instead()]
+    warnings.showwarning = _warn
+    sys.excepthook = _end
+    threading.excepthook = _end_of_thread
+    # gRPC's core writes to standard error past all of this.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+class _Lines(logging.Handler):
+    """Writes the records of others as lines of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {
+            "logger": record.name,
+            "place": f"{os.path.basename(record.pathname)}:{record.lineno} {record.funcName}",
+        }
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            fields |= {"error": type(error).__name__, "places": places(error)}
+        log(_severity(record.levelno), _template(record), **fields)
+
+
+class _Instead(logging.Filter):
+    """Lets none of a logger's own handlers have a record, because ours has written it."""
+
+    _lines = _Lines()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self._lines.handle(record)
+        return False
+
+
+def _severity(level: int) -> Severity:
+    if level >= logging.CRITICAL:
+        return "CRITICAL"
+    if level >= logging.ERROR:
+        return "ERROR"
+    if level >= logging.WARNING:
+        return "WARNING"
+    return "INFO" if level >= logging.INFO else "DEBUG"
+
+
+def _template(record: logging.LogRecord) -> str:
+    # Without arguments nothing tells a constant from a text that values were put into.
+    if record.args and isinstance(record.msg, str):
+        return f"{record.name}: {record.msg}"
+    return f"{record.name} has something to say; its words are left out, they may quote a cell."
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    place = f"{os.path.basename(filename)}:{lineno}"
+    log("WARNING", f"{category.__name__} at {place}.", place=place)
+
+
+def _end(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None = None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log_failure("The process ends because of an error.", error)
+
+
+def _end_of_thread(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_value is not None:
+        log_failure("A thread has ended because of an error.", arguments.exc_value)

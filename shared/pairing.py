@@ -78,7 +78,7 @@ def matching_id(import_id: str, customers: Iterable[str], *, window: timedelta) 
         if (
             candidate_mode == mode
             and candidate_type == "customers"
-            and exported_at - window <= at <= exported_at
+            and _floor(exported_at, window) <= at <= exported_at
             and (matching is None or at > matching[0])
         ):
             matching = (at, candidate)

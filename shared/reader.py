@@ -18,7 +18,7 @@ import pandas as pd
 
 from shared.decoding import BOM, WINDOWS_1252, decode, refuse_foreign, without_bom
 from shared.errors import FileRejected, Problem, TryAgain
-from shared.header import HEADER_BYTES, read_header
+from shared.header import COLUMNS, HEADER_BYTES, read_header
 from shared.layout import Layout
 from shared.records import RECORD_BYTES, Dialect, Records, Splitter
 from shared.spreadsheet import unguard
@@ -29,6 +29,9 @@ BLOCK_BYTES = 1024 * 1024
 """Bytes read at a time. Blocks of this size cost pandas the least per row."""
 CHUNK_ROWS = 10_000
 """Rows of the largest chunk, so that a file of tiny rows needs no more memory than another."""
+
+CELLS = 2 * COLUMNS
+"""Cells up to which a bad row is cut; what follows in it stays in the last, as it was written."""
 
 _END_OF_FILE = b"\x1a"
 """Ctrl-Z, which some Windows programs write behind the last line."""
@@ -41,7 +44,7 @@ class BadRow:
     line: int
     """Line of the file where it begins, as an editor numbers it."""
     cells: list[str]
-    """Its cells, as many as it has."""
+    """Its cells, as many as it has, and no more than `CELLS`."""
     problem: Problem
 
 
@@ -258,7 +261,7 @@ class CsvReader:
         self, records: Records, row: int, code: str, message: str, record: bytes | None = None
     ) -> BadRow:
         line = int(records.lines[row])
-        cut = self._dialect.cut(record or records.record(row))
+        cut = self._dialect.cut(record or records.record(row), most=CELLS)
         decoded = decode(b"".join(cut.cells)) if cut else None
         encoding = decoded[1] if decoded else WINDOWS_1252
         cells = [

@@ -78,11 +78,14 @@ class Dialect:
             rb'(?:"((?:[^"]++|"")*+)"(%s*+)|((?!")%s*+))%s' % (plain, plain, end)
         )
 
-    def cut(self, data: bytes, start: int = 0, *, final: bool = True) -> Record | None:
+    def cut(
+        self, data: bytes, start: int = 0, *, final: bool = True, most: int | None = None
+    ) -> Record | None:
         """Cut the record that begins at `start`.
 
         `final` says that nothing follows `data`. Returns None when the record does not end in
-        `data`; with `final`, that means a quote that is never closed.
+        `data`; with `final`, that means a quote that is never closed. With `most`, `data` holds
+        this record alone, and of more cells than that the last ones stay in one, as written.
         """
         cells: list[bytes] = []
         position = start
@@ -91,6 +94,9 @@ class Dialect:
             position = match.end()
             cells.append(plain if quoted is None else quoted.replace(b'""', b'"') + tail)
             if end == self.delimiter.encode():
+                if most is not None and len(cells) >= most:
+                    cells[-1:] = [data[match.start() :].rstrip(b"\r\n")]
+                    return Record(tuple(cells), len(data), True)
                 continue
             if not final and (not end or (end == b"\r" and position == len(data))):
                 return None

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from shared import wording
-from shared.alerts import FAILED_TODO, raise_alert, resolve_import_alerts
+from shared.alerts import (
+    FAILED_TODO,
+    REJECTED,
+    REJECTED_TODO,
+    raise_alert,
+    resolve_alerts,
+    resolve_import_alerts,
+)
 from shared.customers import KnownCustomers
 from shared.errors import FileRejected, Problem
 from shared.lease import Hold, release_feed
 from shared.ledger import (
-    ENDED_WELL,
     LOADED,
     WARNINGS_LIMIT,
     Import,
@@ -450,13 +457,25 @@ def end(
     def change(ledger: LedgerTransaction, current: Import) -> Import:
         ended = finished(current)
         feed = release_feed(ledger, current)
-        if status in ENDED_WELL:
-            resolve_import_alerts(ledger, current, now=now)
-        elif status == "failed":
-            raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
+        _alert(ledger, ended, services, now=now)
         if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
             ledger.put_feed(replace(feed, latest=current.import_id, header=header))
         return ended
 
     write_report(services.bucket, finished(hold.import_), problems=tally.kept, counts=tally.counts)
     return hold.change(change)
+
+
+def _alert(ledger: LedgerTransaction, ended: Import, services: Services, *, now: datetime) -> None:
+    """Open the alert that the end of an import calls for, and close those that are over."""
+    if ended.status == "failed":
+        raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
+        return
+    resolve_import_alerts(ledger, ended, now=now)
+    if ended.mode != "load" or ended.type is None:
+        return
+    if ended.status in LOADED:
+        about = {"connection": ended.connection, "about": ended.type}
+        resolve_alerts(ledger, REJECTED, now=now, **about)
+    elif services.deployment.alert_rejected:
+        raise_alert(ledger, REJECTED, ended, todo=REJECTED_TODO, now=now, about=ended.type)

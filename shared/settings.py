@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from shared.errors import SettingsError
@@ -76,6 +77,19 @@ def _read_switch(name: str, value: object) -> bool:
     if value not in ("on", "off"):
         raise SettingsError(name, "expected on or off")
     return value == "on"
+
+
+def _read_url(name: str, value: object) -> str:
+    url = _read_text(name, value)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("https", "http") and bool(parts.hostname) and url.isascii()
+        usable = usable and url.isprintable() and " " not in url and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(name, "expected a URL such as https://example.com/path")
+    return url
 
 
 def _read_currency(name: str, value: object) -> str:
@@ -149,8 +163,12 @@ class Deployment:
     """How long reports and rejected files are kept, `REPORTS_RETENTION`."""
     ledger_retention: timedelta = timedelta(days=400)
     """How long an import stays in the ledger once it has ended, `LEDGER_RETENTION`."""
-    alert_webhook: str = ""
-    """Where alerts are posted to as well, in Slack's form, `ALERT_WEBHOOK`; empty: nowhere."""
+    alert_webhook: str = field(default="", repr=False)
+    """Where alerts are posted to as well, in Slack's form, `ALERT_WEBHOOK`; empty: nowhere. Who
+    knows it can post there: it is a secret."""
+    alert_rejected: bool = False
+    """Whether a file that was rejected whole is told to the operating team, too,
+    `ALERT_REJECTED`."""
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Australia/Sydney"))
     """Zone of the times in the files, which carry none, `TIME_ZONE`."""
 
@@ -178,7 +196,8 @@ ENVIRONMENT: dict[str, str] = {
 _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("project", "location", "database", "bucket", "queue", "load_url"), _read_text),
     "tasks_service_account": _read_text,
-    "alert_webhook": _read_text,
+    "alert_webhook": _read_url,
+    "alert_rejected": _read_switch,
     **dict.fromkeys(
         (
             *("orders_delay", "orders_deadline", "pairing_window", "lease", "empty_grace"),

@@ -15,7 +15,7 @@ from shared.intake import enqueue, plan_task
 from shared.inventory import take_stock
 from shared.ledger import PENDING, Import, Status
 from shared.ledger_store import LedgerTransaction
-from shared.logs import log
+from shared.logs import log, log_failure
 from shared.retention import clean_up
 from shared.services import Services
 from shared.settings import Deployment
@@ -54,6 +54,9 @@ def sweep(services: Services) -> dict[str, object]:
         except TryAgain as error:
             log("WARNING", f"The sweep could not do everything: {error}", part=name)
             failure = error
+        except Exception as error:
+            log_failure("The sweep could not do everything.", error, part=name)
+            failure = TryAgain(f"An error that nobody foresaw: {type(error).__name__}.")
     if failure is not None:
         raise failure
     return done

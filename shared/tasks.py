@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,13 @@ from google.protobuf import duration_pb2, timestamp_pb2
 
 from shared.errors import BadRequest, TryAgain
 from shared.ledger import Import
+from shared.names import is_connection
 
 DISPATCH_DEADLINE_SECONDS = 1_800
 """How long Cloud Tasks waits for the worker's answer: the longest it allows."""
+
+_IMPORT_ID = re.compile(r"(?!__)[A-Za-z0-9_]{1,64}")
+"""Wider than the ids of export files, and yet any text that fits it can be a document's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +52,40 @@ class LoadTask:
         )
 
     @classmethod
+    def parse(cls, body: bytes) -> LoadTask:
+        """Read the body of a task.
+
+        Raises:
+            BadRequest: it is not one of ours.
+        """
+        try:
+            return cls.read(json.loads(body))
+        except (ValueError, RecursionError):
+            raise BadRequest("The body is not JSON.") from None
+
+    @classmethod
     def read(cls, body: object) -> LoadTask:
-        """Read the JSON body of a task.
+        """Read the decoded JSON body of a task.
 
         Raises:
             BadRequest: it is not one of ours.
         """
         if not isinstance(body, Mapping):
             raise BadRequest("The body is not a JSON object.")
-        texts = [body.get(name) for name in ("connection", "import")]
+        connection, import_id = body.get("connection"), body.get("import")
         numbers = [body.get(name) for name in ("generation", "number")]
-        if not all(isinstance(text, str) and text and "/" not in text for text in texts) or not all(
+        if not isinstance(connection, str) or not is_connection(connection):
+            raise BadRequest("The body names no connection.")
+        if not isinstance(import_id, str) or not _IMPORT_ID.fullmatch(import_id):
+            raise BadRequest("The body names no import of an export file.")
+        if not all(
             isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
             for number in numbers
         ):
-            raise BadRequest("The body needs connection, import, generation and number.")
+            raise BadRequest("The body needs a generation and a number.")
         return cls(
-            connection=str(texts[0]),
-            import_id=str(texts[1]),
+            connection=connection,
+            import_id=import_id,
             generation=int(str(numbers[0])),
             number=int(str(numbers[1])),
         )
