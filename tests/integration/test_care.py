@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
-from shared.errors import TryAgain
 from shared.replaying import NotPossible, release, replay
 from tests.integration.conftest import Make
+from tests.support.alerts import alerts, overdue_orders
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 NAME = "customers_20230501T115500Z"
-
-
-def alerts(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
-    """Read all alerts."""
-    return {one.id: one.to_dict() or {} for one in pipeline.database.collection("alerts").stream()}
 
 
 def later(pipeline: Pipeline, **span: int) -> None:
@@ -173,175 +162,6 @@ def test_the_ledger_expires(make: Make) -> None:
     pipeline.run_due()
 
     assert at("12:00") + timedelta(days=10) == pipeline.import_(NAME).expire_at
-
-
-# -- alerts -----------------------------------------------------------------------------------
-
-
-class Receiver:
-    """A webhook's receiver that answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.hold = threading.Event()
-        self.hold.set()
-        self.got: list[dict[str, Any]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.got.append(json.loads(body))
-                receiver.hold.wait(30)
-                self.send_response(receiver.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-
-    @contextmanager
-    def running(self) -> Iterator[Receiver]:
-        """Listen for the length of the block."""
-        thread = threading.Thread(target=self.server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.hold.set()
-            self.server.shutdown()
-            thread.join()
-            self.server.server_close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """Run a receiver."""
-    with Receiver().running() as running:
-        yield running
-
-
-def overdue_orders(pipeline: Pipeline) -> None:
-    """Let orders become overdue."""
-    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
-    pipeline.clock.advance("18:00")
-    pipeline.sweep()
-    assert ["overdue"] == pipeline.run_due()
-
-
-def test_overdue_orders_raise_an_alert(
-    make: Make, receiver: Receiver, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Overdue orders are told of in Firestore, the log and the webhook: once, with what to do."""
-    pipeline = make(alert_webhook=receiver.url)
-
-    overdue_orders(pipeline)
-
-    ((id, alert),) = alerts(pipeline).items()
-    assert "main~orders_20230501T115500Z~overdue" == id
-    assert ("overdue", True, at("18:00")) == (alert["code"], alert["open"], alert["toldAt"])
-    assert "release" in alert["todo"]
-    (message,) = receiver.got
-    assert alert["what"] in message["text"]
-    assert alert["todo"] in message["text"]
-    errors = [
-        line
-        for line in map(json.loads, capsys.readouterr().out.splitlines())
-        if line["severity"] == "ERROR" and line["message"].startswith("Alert: ")
-    ]
-    assert 1 == len(errors)
-    assert 0 == pipeline.sweep()["told"]
-    assert 1 == len(receiver.got)
-
-
-def test_an_alert_is_over_when_the_orders_are_loaded(make: Make) -> None:
-    """The alert is closed, not deleted, when its import ends well."""
-    pipeline = make()
-    overdue_orders(pipeline)
-    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
-    pipeline.clock.advance("18:30")
-    assert ["loaded", "loaded"] == pipeline.run_due()
-
-    (alert,) = alerts(pipeline).values()
-    assert (False, at("18:30")) == (alert["open"], alert["resolvedAt"])
-
-
-def test_a_webhook_that_fails(make: Make, receiver: Receiver) -> None:
-    """An alert that the webhook did not take is told again by the next sweep."""
-    pipeline = make(alert_webhook=receiver.url)
-    receiver.status = 500
-
-    overdue_orders(pipeline)
-
-    (alert,) = alerts(pipeline).values()
-    assert alert["toldAt"] is None
-    receiver.status = 200
-    assert 1 == pipeline.sweep()["told"]
-    (alert,) = alerts(pipeline).values()
-    assert at("18:00") == alert["toldAt"]
-
-
-def test_a_webhook_that_is_down(make: Make) -> None:
-    """A receiver that is not there keeps nothing from being done."""
-    receiver = Receiver()
-    receiver.server.server_close()
-    pipeline = make(alert_webhook=receiver.url)
-
-    overdue_orders(pipeline)
-
-    assert 0 == pipeline.sweep()["told"]
-
-
-def test_a_webhook_that_is_slow(
-    make: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A receiver that does not answer is waited for only so long."""
-    monkeypatch.setattr("shared.alerts.WEBHOOK_SECONDS", 0.1)
-    receiver.hold.clear()
-    pipeline = make(alert_webhook=receiver.url)
-
-    overdue_orders(pipeline)
-
-    (alert,) = alerts(pipeline).values()
-    assert alert["toldAt"] is None
-
-
-def test_a_failed_import_raises_an_alert(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last attempt leaves an alert with the fault; a replay that ends well closes it."""
-    pipeline = make(max_attempts=1)
-    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
-
-    def out_of_reach(*_: Any, **__: Any) -> None:
-        raise TryAgain("Cloud Storage cannot be reached: ServiceUnavailable")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("shared.run.Source", out_of_reach)
-        assert ["failed"] == pipeline.run_due()
-    (alert,) = alerts(pipeline).values()
-    assert ("failed", True) == (alert["code"], alert["open"])
-    assert "ServiceUnavailable" in alert["what"]
-
-    replay("main", NAME, pipeline.services)
-    assert ["loaded"] == pipeline.run_due()
-    (alert,) = alerts(pipeline).values()
-    assert not alert["open"]
-
-
-def test_a_wrong_setting_raises_an_alert(pipeline: Pipeline) -> None:
-    """An import that a setting has failed is told of; the setting mended, a replay loads it."""
-    settings = pipeline.database.document("connections/au")
-    settings.set({"timeZone": "Sydney"})
-    pipeline.upload(f"au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
-    assert ["failed"] == pipeline.run_due()
-    (alert,) = alerts(pipeline).values()
-    assert "connections/au.timeZone" in alert["what"]
-    settings.set({"timeZone": "Australia/Sydney"})
-
-    replay("au", NAME, pipeline.services)
-
-    assert ["loaded"] == pipeline.run_due()
 
 
 # -- replay and release -----------------------------------------------------------------------

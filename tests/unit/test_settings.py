@@ -63,6 +63,7 @@ def test_every_variable() -> None:
         "REPORTS_RETENTION": "14d",
         "LEDGER_RETENTION": "30d",
         "ALERT_WEBHOOK": "https://hooks.example/alerts",
+        "ALERT_REJECTED": "on",
         "TIME_ZONE": "Pacific/Auckland",
     }
 
@@ -92,6 +93,7 @@ def test_every_variable() -> None:
             reports_retention=timedelta(days=14),
             ledger_retention=timedelta(days=30),
             alert_webhook="https://hooks.example/alerts",
+            alert_rejected=True,
             time_zone=ZoneInfo("Pacific/Auckland"),
         )
         == deployment
@@ -107,6 +109,13 @@ def test_every_variable() -> None:
         ("REJECT_LIMIT", "-1"),
         ("REJECT_LIMIT", "nan"),
         ("REJECT_LIMIT", "101 %"),
+        ("ALERT_WEBHOOK", "hooks.example/alerts"),
+        ("ALERT_WEBHOOK", "ftp://hooks.example/alerts"),
+        ("ALERT_WEBHOOK", "https:///alerts"),
+        ("ALERT_WEBHOOK", "https://hooks.example:port/alerts"),
+        ("ALERT_WEBHOOK", "https://hööks.example/alerts"),
+        ("ALERT_WEBHOOK", "https://hooks.example/a b"),
+        ("ALERT_REJECTED", "yes"),
         ("MAX_ATTEMPTS", "0"),
         ("MAX_ATTEMPTS", "many"),
         ("TIME_ZONE", "Sydney"),
@@ -172,3 +181,14 @@ def test_bad_connection(key: str, value: object) -> None:
     """A field that cannot be used is refused by its path."""
     with pytest.raises(SettingsError, match=f"connections/au.{key}"):
         ConnectionSettings.from_document({key: value}, connection="au", deployment=Deployment())
+
+
+def test_the_webhook_is_a_secret() -> None:
+    """Neither the settings as a text nor a refusal hold the address of the webhook."""
+    deployment = Deployment.from_environment({"ALERT_WEBHOOK": "https://hooks.example/T0P"})
+    with pytest.raises(SettingsError) as refused:
+        Deployment.from_environment({"ALERT_WEBHOOK": "htps://hooks.example/T0P"})
+
+    assert "T0P" in deployment.alert_webhook
+    assert "T0P" not in repr(deployment)
+    assert "T0P" not in str(refused.value)

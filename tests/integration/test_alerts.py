@@ -1,0 +1,321 @@
+"""Who must know is told: once, and without holding up or failing what the pipeline is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import alerts as alerting
+from shared.errors import TryAgain
+from shared.replaying import release, replay
+from tests.integration.conftest import Make
+from tests.support.alerts import ORDERS, Receiver, alerts, overdue_orders
+from tests.support.imports import at
+from tests.support.pipeline import Pipeline, customers_csv
+from tests.support.waiting import eventually
+
+NAME = "customers_20230501T115500Z"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Run a receiver."""
+    with Receiver().running() as running:
+        yield running
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the messages of the alerts in the log since the last look."""
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    return [
+        line["message"]
+        for line in lines
+        if line["severity"] == "ERROR" and line["message"].startswith("Alert: ")
+    ]
+
+
+def fail(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, name: str = NAME) -> None:
+    """Let an import fail for good."""
+    pipeline.upload(f"{name}.csv", customers_csv({"PERIDX": "1"}))
+
+    def out_of_reach(*_: Any, **__: Any) -> None:
+        raise TryAgain("Cloud Storage cannot be reached: ServiceUnavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shared.run.Source", out_of_reach)
+        assert ["failed"] == pipeline.run_due()
+
+
+# -- what an alert is about -------------------------------------------------------------------
+
+
+def test_overdue_orders_raise_an_alert(
+    make: Make, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Overdue orders are told of in Firestore, the log and the webhook: once, with what to do."""
+    pipeline = make(alert_webhook=receiver.url)
+
+    overdue_orders(pipeline)
+
+    ((id, alert),) = alerts(pipeline).items()
+    assert f"main~{ORDERS}~overdue" == id
+    assert ("overdue", True, at("18:00")) == (alert["code"], alert["open"], alert["toldAt"])
+    assert "release" in alert["todo"]
+    (message,) = receiver.got
+    assert alert["what"] in message["text"]
+    assert alert["todo"] in message["text"]
+    assert 1 == len(logged(capsys))
+    assert 0 == pipeline.sweep()["told"]
+    assert 1 == len(receiver.got)
+
+
+def test_an_alert_is_over_when_the_orders_are_loaded(make: Make) -> None:
+    """The alert is closed, not deleted, when its import ends well."""
+    pipeline = make()
+    overdue_orders(pipeline)
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("18:30")
+    assert ["loaded", "loaded"] == pipeline.run_due()
+
+    (alert,) = alerts(pipeline).values()
+    assert (False, at("18:30")) == (alert["open"], alert["resolvedAt"])
+
+
+def test_a_failed_import_raises_an_alert(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last attempt leaves an alert with the fault; a replay that ends well closes it."""
+    pipeline = make(max_attempts=1)
+    fail(pipeline, monkeypatch)
+    (alert,) = alerts(pipeline).values()
+    assert ("failed", True) == (alert["code"], alert["open"])
+    assert "ServiceUnavailable" in alert["what"]
+
+    replay("main", NAME, pipeline.services)
+    assert ["loaded"] == pipeline.run_due()
+    (alert,) = alerts(pipeline).values()
+    assert not alert["open"]
+
+
+def test_trouble_that_comes_again(
+    make: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert about trouble that is over and comes again is opened and told anew."""
+    pipeline = make(max_attempts=1, alert_webhook=receiver.url)
+    fail(pipeline, monkeypatch)
+    replay("main", NAME, pipeline.services)
+    pipeline.run_due()
+    pipeline.clock.advance("13:00")
+
+    fail(pipeline, monkeypatch)  # another upload of the same name
+
+    (alert,) = alerts(pipeline).values()
+    assert (True, 1, at("13:00")) == (alert["open"], alert["count"], alert["firstAt"])
+    assert (None, at("13:00")) == (alert["resolvedAt"], alert["toldAt"])
+    assert 2 == len(receiver.got)
+
+
+def test_trouble_that_goes_on(
+    make: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay that fails again is counted in the open alert, and nobody is told twice."""
+    pipeline = make(max_attempts=1, alert_webhook=receiver.url)
+    fail(pipeline, monkeypatch)
+    replay("main", NAME, pipeline.services)
+    monkeypatch.setattr("shared.run.Source", lambda *_: 1 / 0)
+
+    assert ["failed"] == pipeline.run_due()
+
+    (alert,) = alerts(pipeline).values()
+    assert (True, 2) == (alert["open"], alert["count"])
+    assert "ZeroDivisionError" in alert["what"]
+    assert 1 == len(receiver.got)
+
+
+def test_a_wrong_setting_raises_an_alert(pipeline: Pipeline) -> None:
+    """An import that a setting has failed is told of; the setting mended, a replay loads it."""
+    settings = pipeline.database.document("connections/au")
+    settings.set({"timeZone": "Sydney"})
+    pipeline.upload(f"au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    assert ["failed"] == pipeline.run_due()
+    (alert,) = alerts(pipeline).values()
+    assert "connections/au.timeZone" in alert["what"]
+    settings.set({"timeZone": "Australia/Sydney"})
+
+    replay("au", NAME, pipeline.services)
+
+    assert ["loaded"] == pipeline.run_due()
+
+
+def test_a_failed_import_that_turns_out_to_be_unusable(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay that refuses the file closes the alert: the report tells the retailer."""
+    pipeline = make(max_attempts=1)
+    fail(pipeline, monkeypatch)
+    pipeline.services.bucket.blob(f"{NAME}.csv").delete()
+
+    replay("main", NAME, pipeline.services)
+
+    assert ["rejected"] == pipeline.run_due()
+    (alert,) = alerts(pipeline).values()
+    assert not alert["open"]
+
+
+def test_rejected_files_are_the_retailers_matter(pipeline: Pipeline) -> None:
+    """Unless it is asked for, a rejected file raises no alert."""
+    pipeline.upload(f"{NAME}.csv", "CITY\r\nHobart\r\n")
+
+    assert ["rejected"] == pipeline.run_due()
+    assert {} == alerts(pipeline)
+
+
+def test_rejected_files_that_are_asked_for(make: Make, receiver: Receiver) -> None:
+    """With ALERT_REJECTED a feed has one alert, however many files, until one of it is loaded."""
+    pipeline = make(alert_rejected=True, alert_webhook=receiver.url)
+    for hour in (8, 9):
+        pipeline.upload(f"customers_20230501T{hour:02}0000Z.csv", "CITY\r\nHobart\r\n")
+        pipeline.upload(f"test/customers_20230501T{hour:02}0000Z.csv", "CITY\r\nHobart\r\n")
+        assert ["rejected", "rejected"] == pipeline.run_due()
+
+    ((id, alert),) = alerts(pipeline).items()
+    assert ("main~customers~rejected", 2, True) == (id, alert["count"], alert["open"])
+    assert alert["what"].startswith("customers_20230501T090000Z.csv: Not loaded.")
+    assert 1 == len(receiver.got)
+    pipeline.upload("customers_20230501T100000Z.csv", customers_csv({"PERIDX": "1"}))
+    assert ["loaded"] == pipeline.run_due()
+    (alert,) = alerts(pipeline).values()
+    assert not alert["open"]
+
+
+# -- receivers as they are --------------------------------------------------------------------
+
+TROUBLE: list[dict[str, Any]] = [
+    {"status": 500},
+    {"status": 404},
+    {"status": 302},
+    {"garbage": b"220 mail.example.com ESMTP\r\n"},
+    {"garbage": b"\x00\xff\x00"},
+    {"garbage": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1_000},
+    {"drip": 0.01},
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE, ids=lambda trouble: str(trouble)[:30])
+def test_a_receiver_in_trouble(
+    make: Make,
+    receiver: Receiver,
+    trouble: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An alert that the webhook did not take is told by the next sweep, and once to the log."""
+    monkeypatch.setattr(alerting, "WEBHOOK_SECONDS", 0.3)
+    pipeline = make(alert_webhook=receiver.url)
+    before = dict(vars(receiver))
+    for name, value in trouble.items():
+        setattr(receiver, name, value)
+
+    overdue_orders(pipeline)
+    assert 0 == pipeline.sweep()["told"]
+
+    (alert,) = alerts(pipeline).values()
+    assert alert["toldAt"] is None
+    for name in trouble:
+        setattr(receiver, name, before[name])
+    monkeypatch.setattr(alerting, "WEBHOOK_SECONDS", 5.0)
+    receiver.got.clear()
+    assert 1 == pipeline.sweep()["told"]
+    assert 0 == pipeline.sweep()["told"]
+    (alert,) = alerts(pipeline).values()
+    assert at("18:00") == alert["toldAt"]
+    assert 1 == len(receiver.got)
+    assert {"POST /hook/T0P-S3CRET"} == set(receiver.paths)
+    output = capsys.readouterr()
+    assert 1 == output.out.count('"message": "Alert: ')
+    assert "S3CRET" not in output.out + output.err
+
+
+def test_a_receiver_that_is_down(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """A receiver that is not there keeps nothing from being done, and its address is not logged."""
+    receiver = Receiver()
+    receiver.server.server_close()
+    pipeline = make(alert_webhook=receiver.url)
+
+    overdue_orders(pipeline)
+
+    assert 0 == pipeline.sweep()["told"]
+    assert "S3CRET" not in capsys.readouterr().out
+
+
+def test_a_receiver_that_does_not_answer(
+    make: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many alerts there are, a silent receiver is waited for once."""
+    monkeypatch.setattr(alerting, "WEBHOOK_SECONDS", 0.2)
+    receiver.hold.clear()
+    pipeline = make(alert_webhook=receiver.url, max_attempts=1)
+    for minute in range(5):
+        fail(pipeline, monkeypatch, f"customers_20230501T11{minute:02}00Z")
+    receiver.got.clear()
+
+    assert 0 == pipeline.sweep()["told"]
+
+    assert 1 == len(receiver.got)
+    receiver.hold.set()
+    assert 5 == pipeline.sweep()["told"]
+
+
+def test_two_processes_tell_at_once(
+    make: Make, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While one process is telling an alert, another leaves it alone."""
+    pipeline = make(alert_webhook=receiver.url)
+    receiver.status = 500
+    overdue_orders(pipeline)
+    receiver.status = 200
+    receiver.hold.clear()
+    receiver.got.clear()
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(alerting.tell, pipeline.services)
+        assert eventually(lambda: bool(receiver.got))
+
+        assert 0 == alerting.tell(pipeline.services)
+
+        receiver.hold.set()
+        assert 1 == first.result()
+    assert 1 == len(receiver.got)
+    assert 1 == len(logged(capsys))
+
+
+def test_a_process_that_dies_while_telling(
+    make: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert that a process took and never told is told by another one a minute later."""
+    pipeline = make(alert_webhook=receiver.url)
+    with monkeypatch.context() as patched:
+        patched.setattr(alerting, "_post", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            overdue_orders(pipeline)
+    assert 0 == pipeline.sweep()["told"]
+    pipeline.clock.advance(timedelta(minutes=1))
+
+    assert 1 == pipeline.sweep()["told"]
+    assert 1 == len(receiver.got)
+
+
+def test_an_alert_that_is_over_before_it_was_told(
+    make: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told of trouble that is over."""
+    pipeline = make(alert_webhook=receiver.url)
+    receiver.status = 500
+    overdue_orders(pipeline)
+    receiver.got.clear()
+    release("main", ORDERS, pipeline.services)
+
+    assert 0 == pipeline.sweep()["told"]
+    assert [] == receiver.got

@@ -1,0 +1,59 @@
+"""Tasks: what their bodies say, and what is no task of ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.errors import BadRequest
+from shared.tasks import LoadTask
+
+TASK = LoadTask(
+    connection="au", import_id="bulk_orders_20230501T115500Z", generation=2**63 - 1, number=3
+)
+
+
+def test_round_trip() -> None:
+    """A body is read as the task it was made of."""
+    assert TASK == LoadTask.parse(TASK.body())
+
+
+def test_more_than_is_needed() -> None:
+    """What else a body says is not looked at: the bucket is always the deployment's own."""
+    body = json.loads(TASK.body()) | {"bucket": "another", "object": "../x"}
+
+    assert TASK == LoadTask.parse(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"x", b"{", b"null", b"[]", b"5", b'"x"', b"{}", b"\xff\xfe", b"\x00"),
+        *(b"[" * 60_000, b'{"a":' * 10_000, b"NaN", b"1" * 60_000),
+    ],
+    ids=lambda body: repr(body[:10]),
+)
+def test_what_is_no_task(body: bytes) -> None:
+    """What is not the JSON of a task is refused, whatever it is."""
+    with pytest.raises(BadRequest):
+        LoadTask.parse(body)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"connection": value} for value in (None, "", "AU", "..", "a/b", "test", "a" * 40, 5)),
+        *({"connection": value} for value in ("__x__", "\ud800", ["au"], {"au": 1}, "au\n")),
+        *({"import": value} for value in (None, "", ".", "..", "__x__", "a/b", "x" * 65, 5)),
+        *({"import": value} for value in ("\ud800", "a\n", "a b", ["x"], "x~y", "é")),
+        *({"generation": value} for value in (None, "1", -1, 2**63, 1.5, True, [1])),
+        *({"number": value} for value in (None, "1", -1, 2**63, 1.0, False)),
+    ],
+    ids=str,
+)
+def test_forged_tasks(changes: dict[str, Any]) -> None:
+    """A body whose fields no task of ours can have is refused."""
+    with pytest.raises(BadRequest):
+        LoadTask.read(json.loads(TASK.body()) | changes)
