@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.logs import MESSAGE_LIMIT, follow, log, log_failure, take_over
+from tests.support.functions import undisturbed
 
 CELL = "ana.canary@example.com"
 
@@ -20,19 +21,8 @@ CELL = "ana.canary@example.com"
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the process as it was, whatever has been taken over."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setenv("GRPC_VERBOSITY", "NONE")
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
+    with undisturbed(monkeypatch):
         yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in ("gunicorn.error", "gunicorn.access"):
-        logging.getLogger(name).filters.clear()
-    follow(None, project="")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
