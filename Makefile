@@ -1,17 +1,19 @@
 # Everything a developer does here. It needs Python 3.11 and make; the rest comes from PyPI.
 PYTHON ?= python3
 DATA ?= .data
+SECONDS ?= 60
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types format clean
+.PHONY: help demo up test fuzz lint types format clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
 	@echo "make up       run the whole pipeline on this machine (state in $(DATA), Ctrl-C ends it)"
 	@echo "make test     run every test"
+	@echo "make fuzz     look for names and files that break the reading (SECONDS=60, SEED=any)"
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
@@ -25,6 +27,9 @@ up: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
+
+fuzz: $(INSTALLED)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
