@@ -25,6 +25,7 @@ _TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/.*)?", re.DOTALL)
 _SERVERS = ("gunicorn.error", "gunicorn.access")
 """Loggers whose handlers are set up after ours, and write in a form of their own."""
 
+_writing = threading.Lock()
 _trace: ContextVar[str | None] = ContextVar("trace", default=None)
 
 
@@ -46,8 +47,12 @@ def log(severity: Severity, message: str, **fields: Any) -> None:
     if trace:
         line["logging.googleapis.com/trace"] = trace
     # ASCII alone: any terminal takes it, and names may hold what is no valid Unicode.
-    sys.stdout.write(json.dumps(line, default=str) + "\n")
-    sys.stdout.flush()
+    text = json.dumps(line, default=str)
+    with _writing:
+        sys.stdout.write(text)
+        # By itself, because the framework's own stream ends every other text it is given.
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
 
 def log_failure(message: str, error: BaseException, **fields: Any) -> None:
