@@ -82,12 +82,10 @@ def python() -> Path:
             shutil.rmtree(old, ignore_errors=True)
         made = Path(tempfile.mkdtemp(dir=place.parent))
         python = made / "bin" / "python"
+        pip = (sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet")
         for command in (
-            [sys.executable, "-m", "venv", "--without-pip", made],
-            [
-                *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
-                *("--no-compile", "--disable-pip-version-check", "-r", requirements),
-            ],
+            (sys.executable, "-m", "venv", "--without-pip", str(made)),
+            (*pip, "--no-compile", "--disable-pip-version-check", "-r", str(requirements)),
         ):
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr

@@ -149,7 +149,7 @@ def test_hostile_names(
 
     assert [200, 200] == [answer.status_code for answer in answers]
     assert [code] == list(recorded(pipeline).values())
-    (report,) = (one for one in pipeline.objects() if one.startswith("rejected/"))
+    (report,) = (one for one in pipeline.objects() if one.endswith(".report.json"))
     assert code == pipeline.report(report)["error"]["code"]
     assert [] == pipeline.run_due()
     lines("".join(capfd.readouterr()))

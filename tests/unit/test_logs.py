@@ -99,7 +99,7 @@ def test_an_unforeseen_error(capsys: pytest.CaptureFixture[str]) -> None:
 
     (line,) = lines(capsys)
     assert ("ERROR", "ValueError") == (line["severity"], line["error"])
-    assert "test_logs.py" in line["places"][-1]
+    assert "test_logs.py" in line["stack_trace"]
     assert CELL not in json.dumps(line)
 
 
