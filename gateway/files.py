@@ -545,10 +545,12 @@ class Files(asyncssh.SFTPServer):
     # -- small parts -----------------------------------------------------------------------------
 
     def _file_attrs(self, place: Place, entry: Entry) -> SFTPAttrs:
-        return _file(size=entry.size, at=entry.updated, writable=place.folder != "processed")
+        return _file(
+            size=entry.size, at=entry.updated, writable=self._view.why_not_remove(place) is None
+        )
 
     def _folder_attrs(self, place: Place) -> SFTPAttrs:
-        return _folder(writable=place.folder != "processed")
+        return _folder(writable=self._view.why_not_remove(place) is None)
 
     def _complaint(
         self, kind: Callable[[str], asyncssh.SFTPError], text: str

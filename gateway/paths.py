@@ -11,10 +11,10 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from shared.names import FOLDERS, ExportFile, Ignored, Misnamed, is_connection, read_name
+from shared.names import FOLDERS, STATE, ExportFile, Ignored, Misnamed, is_connection, read_name
 
 _UPLOAD_FOLDERS = ("pending", "test", "bulk")
-_KEPT_FOLDERS = ("processed", "rejected")
+_KEPT_FOLDERS = ("processed", "rejected", STATE)
 _LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
 _SAMPLE = "customers_20000101T000000Z.csv"
@@ -142,6 +142,8 @@ class View:
                 "processed/ is the record of what has been loaded; its files go by themselves "
                 "after their time."
             )
+        if place.folder == STATE:
+            return f"{STATE}/ is what the pipeline remembers of the documents it has loaded."
         return None
 
     def why_not_make(self, place: Place) -> str | None:

@@ -61,6 +61,8 @@ class Put:
     """Replace the whole document with `data`, in the types that `shared.encoding` knows."""
 
     data: Mapping[str, Any]
+    wire: bytes = field(default=b"", repr=False)
+    """Further fields, as `encode_content` made them."""
     only: tuple[str, ...] | None = None
     """Field paths to replace instead of the whole document; one that `data` lacks is removed."""
 
@@ -73,10 +75,21 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a document is taken to be without reading it, and what is then to be written."""
+
+    put: Put
+    update_time: Any
+    """The raw Timestamp that the document has; None where there is no document."""
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """The document was written; `update_time` is the raw Timestamp the server gave it."""
 
     update_time: Any
+    stored: Stored | None = field(default=None, compare=False, repr=False)
+    """Where only some fields were written: the document as it was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,8 @@ class Left:
     """Nothing was written, for the reason that the decision gave (`exists` when only creating)."""
 
     reason: str
+    stored: Stored | None = field(default=None, compare=False, repr=False)
+    """What the decision was made on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +140,8 @@ class Entry(Generic[T]):
     document: T
     read: bool
     """Whether it must be read before the next decision."""
+    expected: Expected | None = None
+    """What to write without reading; once that has failed, it is read and decided on."""
     stored: Stored | None = None
     payload: bytes | None = None
     """The encoded write, once decided."""
@@ -187,12 +204,17 @@ class Settler(Generic[T]):
         self._clock = clock
         self._rng = rng
 
-    def batch(self, documents: Mapping[str, T]) -> Batch[T]:
+    def batch(self, documents: Mapping[str, tuple[T, Expected | None]]) -> Batch[T]:
         """Return a batch of these documents by key, none of it settled yet."""
         entries = [
-            # When only creating, nothing is read before the first attempt.
-            Entry(self._root + key, document, read=not self._create_only)
-            for key, document in documents.items()
+            Entry(
+                self._root + key,
+                document,
+                # When only creating, nothing is read before the first attempt.
+                read=expected is None and not self._create_only,
+                expected=expected,
+            )
+            for key, (document, expected) in documents.items()
         ]
         return Batch(deque((entries,)))
 
@@ -275,20 +297,28 @@ class Settler(Generic[T]):
 
     def _prepare(self, entry: Entry[T]) -> Outcome | None:
         """Decide on a document; return its outcome, or None when it is now ready to be written."""
-        decision = self._decide(entry.document, entry.stored)
-        if isinstance(decision, Leave):
-            return Left(decision.reason)
-        if self._create_only and entry.stored is not None:
-            return Left("exists")
-        base = None if entry.stored is None else entry.stored.update_time
+        decision: Put | Leave
+        if entry.expected is not None:
+            decision, base = entry.expected.put, entry.expected.update_time
+            entry.expected = None
+        else:
+            decision = self._decide(entry.document, entry.stored)
+            if isinstance(decision, Leave):
+                return Left(decision.reason, entry.stored)
+            if self._create_only and entry.stored is not None:
+                return Left("exists", entry.stored)
+            base = None if entry.stored is None else entry.stored.update_time
         try:
-            entry.payload = encode_write(entry.name, decision.data, base=base, only=decision.only)
+            entry.payload = encode_write(
+                entry.name, decision.data, wire=decision.wire, base=base, only=decision.only
+            )
         except ValueError as error:
             return refused(str(error))
         if len(entry.payload) > self._request_bytes:
             # No document that large is within Firestore's 1 MiB, however it is counted.
             return refused(f"it has {len(entry.payload)} bytes, more than a request may have")
-        entry.stored = None
+        if decision.only is None:
+            entry.stored = None
         return None
 
     def _put(self, batch: Batch[T], ready: list[Entry[T]]) -> str | None:
@@ -310,7 +340,7 @@ class Settler(Generic[T]):
         for entry, status, result in zip(ready, answer.status, answer.write_results, strict=True):
             code = _code(status)
             if code is StatusCode.OK:
-                batch.outcomes.append((entry.document, Written(result.update_time)))
+                batch.outcomes.append((entry.document, Written(result.update_time, entry.stored)))
             elif code in _CONFLICT:
                 entry.payload, entry.read = None, True
                 entry.conflicts += 1

@@ -398,6 +398,14 @@ CODES: dict[str, Code] = {
         "Look for the worker's last log lines, give the load function what it lacked, then replay "
         "the import.",
     ),
+    "system.index_lost": Code(
+        "operator",
+        "What the pipeline remembers of the documents (its objects in state/) was lost or changed "
+        "by somebody, and this file is older than others that have been loaded: it cannot be told "
+        "which of its rows they have confirmed. Nothing of it was loaded.",
+        "Replay with --force, the newest first, every file of this type and connection that was "
+        "exported after it, then this one.",
+    ),
     "settings.invalid": Code(
         "operator",
         "A setting of the connection or of the deployment has a value that cannot be used.",

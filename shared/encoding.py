@@ -22,11 +22,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.cloud.firestore_v1 import types
+from google.protobuf.timestamp_pb2 import Timestamp
 
-__all__ = ["decode_fields", "encode_fields"]
+__all__ = [
+    "ENCODING",
+    "decode_content",
+    "decode_fields",
+    "encode_content",
+    "encode_fields",
+    "nanoseconds",
+    "timestamp",
+]
+
+ENCODING = 1
+"""Version of what `encode_content` makes of a document; a change of its bytes needs a new one."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RAW_VALUE: Any = types.Value.pb()
+_RAW_DOCUMENT: Any = types.Document.pb()
 
 
 def encode_fields(data: Mapping[str, Any], into: Any) -> None:
@@ -45,6 +58,35 @@ def encode_fields(data: Mapping[str, Any], into: Any) -> None:
         for error in _faults(data, ""):
             raise error from None
         raise
+
+
+def encode_content(data: Mapping[str, Any]) -> bytes:
+    """Return the wire bytes of the fields of a document, the same for the same data each time.
+
+    They are the map entries `fields` of a Firestore `Document`, sorted by name at every depth, and
+    nothing else: joined to a document's name, or to further entries, they are a document.
+
+    Raises what `encode_fields` raises.
+    """
+    document = _RAW_DOCUMENT()
+    encode_fields(data, document.fields)
+    encoded: bytes = document.SerializeToString(deterministic=True)
+    return encoded
+
+
+def decode_content(wire: bytes) -> dict[str, Any]:
+    """Return the data that `encode_content` made bytes of."""
+    return decode_fields(_RAW_DOCUMENT.FromString(wire).fields)
+
+
+def timestamp(nanos: int) -> Any:
+    """Return a moment, in nanoseconds since 1970, as a raw Timestamp."""
+    return Timestamp(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
+
+
+def nanoseconds(stamp: Any) -> int:
+    """Return a raw Timestamp in nanoseconds since 1970: all of it, where a datetime would not."""
+    return int(stamp.seconds) * 1_000_000_000 + int(stamp.nanos)
 
 
 def decode_fields(fields: Any) -> dict[str, Any]:

@@ -4,6 +4,8 @@ IngestError
 ├── TryAgain          a later attempt can succeed: answer 5xx, let the task be retried
 ├── LeaseLost         another worker or a newer upload has taken over: stop, answer 2xx
 ├── FileRejected      the file is unusable: record it, answer 2xx, wait for a corrected upload
+├── Undecidable       what newer files confirmed is not known: record it, answer 2xx, wait for a
+│                     person
 ├── SettingsError     a setting is wrong: record it by name, answer 2xx, wait for a person
 └── BadRequest        the caller sent something that is not a request of ours: answer 4xx
 """
@@ -61,6 +63,14 @@ class Problem:
 
 class FileRejected(IngestError):
     """The file cannot be loaded as it is; nothing has been loaded from it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Undecidable(IngestError):
+    """Nobody can tell whether the file is the newest word on its documents; nothing was loaded."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))

@@ -16,7 +16,7 @@ from shared.intake import take_in
 from shared.ledger import ENDED_WELL, Import
 from shared.loading import settle
 from shared.logs import log, log_failure
-from shared.names import ExportFile, Misnamed, read_name
+from shared.names import STATE, ExportFile, Misnamed, read_name
 from shared.services import Services
 
 GRACE = timedelta(minutes=10)
@@ -25,7 +25,7 @@ GRACE = timedelta(minutes=10)
 LOOKED_AT = 5_000
 """Objects that one sweep looks at most; those that ended well are moved away from here."""
 
-_KEPT = ("processed/", "rejected/")
+_KEPT = ("processed/", "rejected/", f"{STATE}/")
 _BATCH = 200
 
 

@@ -155,6 +155,8 @@ class Import:
     """Workers that have begun it, since it was received or replayed."""
     replay: bool = False
     """Whether the rows are to be written again although this import has written them before."""
+    force: bool = False
+    """Whether a replay goes ahead although it is not known what newer files have confirmed."""
     lease: Lease | None = None
     rows: Rows = field(default_factory=Rows)
     progress: Progress = field(default_factory=Progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,6 +23,48 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One object of an index; see `shared.index_objects`."""
+
+    object: str
+    """Its full name."""
+    generation: int
+    size: int
+    crc32c: str
+    """Checksum as Cloud Storage writes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """The age of a file: when it was exported, and which upload it is."""
+
+    exported_at: datetime
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """What is remembered of the documents of a type; see `shared.indexing`."""
+
+    parts: tuple[Part, ...]
+    """Its objects, by the hashes of the keys they hold."""
+    newest: Newest
+    """The age of the latest file that it knows of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The import that has begun to write since the index was made, and has not ended well."""
+
+    import_id: str
+    generation: int
+    under: str
+    """Fingerprint of the program and the settings that it works under."""
+    clean: bool
+    """Whether the index said the truth when it began, and nobody else has written since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One type of file of a connection: the document `connections/{connection}/feeds/{type}`."""
 
@@ -39,6 +81,12 @@ class Feed:
     """Import id of the latest-exported file that has been loaded."""
     header: tuple[str, ...] = ()
     """Column names of that file."""
+    index: Index | None = None
+    """What is remembered of the documents, once a file has been loaded."""
+    index_held_by: Holder | None = None
+    """Who has begun to write since; None where the index is up to date."""
+    confirmed_until: Newest | None = None
+    """Where an index was lost: the age of the latest file that it knew of."""
 
     def live(self, now: datetime) -> str | None:
         """Return the import that a live worker is loading, if any."""
@@ -59,12 +107,28 @@ class Feed:
             "receivedAt": self.received_at,
             "latest": self.latest,
             "header": list(self.header),
+            "index": self.index
+            and {
+                "parts": [asdict(part) for part in self.index.parts],
+                "newest": _newest_document(self.index.newest),
+            },
+            "indexHeldBy": self.index_held_by
+            and {
+                "import": self.index_held_by.import_id,
+                "generation": self.index_held_by.generation,
+                "under": self.index_held_by.under,
+                "clean": self.index_held_by.clean,
+            },
+            "confirmedUntil": self.confirmed_until and _newest_document(self.confirmed_until),
         }
 
     @classmethod
     def from_document(cls, *, connection: str, type: str, data: Mapping[str, Any]) -> Feed:
         """Read the document of a feed."""
         running = data.get("running")
+        index = data.get("index")
+        holder = data.get("indexHeldBy")
+        confirmed_until = data.get("confirmedUntil")
         return cls(
             connection=connection,
             type=type,
@@ -78,7 +142,28 @@ class Feed:
             received_at=data.get("receivedAt"),
             latest=data.get("latest"),
             header=tuple(data.get("header") or ()),
+            index=index
+            and Index(
+                parts=tuple(Part(**part) for part in index["parts"]),
+                newest=_newest(index["newest"]),
+            ),
+            index_held_by=holder
+            and Holder(
+                import_id=holder["import"],
+                generation=holder["generation"],
+                under=holder["under"],
+                clean=holder["clean"],
+            ),
+            confirmed_until=confirmed_until and _newest(confirmed_until),
         )
+
+
+def _newest(data: Mapping[str, Any]) -> Newest:
+    return Newest(exported_at=data["exportedAt"], generation=data["generation"])
+
+
+def _newest_document(newest: Newest) -> Fields:
+    return {"exportedAt": newest.exported_at, "generation": newest.generation}
 
 
 @dataclass(slots=True)
@@ -180,6 +265,12 @@ class LedgerStore:
         for path, data in found:
             _, owner, _, import_id = path.split("/")
             yield _import(owner, import_id, data)
+
+    def feed(self, connection: str, type: str) -> Feed:
+        """Return a feed; one that has never been written is empty."""
+        path = feed_path(connection, type)
+        data = self.database.documents([path]).get(path)
+        return Feed.from_document(connection=connection, type=type, data=data or {})
 
     def connection_document(self, connection: str) -> Fields | None:
         """Return the settings document of a connection, None where there is none."""

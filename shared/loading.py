@@ -9,7 +9,7 @@ from typing import Any
 from shared import wording
 from shared.alerts import FAILED_TODO, raise_alert, tell
 from shared.begin import Rests, begin
-from shared.errors import FileRejected, LeaseLost, Problem, SettingsError, TryAgain
+from shared.errors import FileRejected, LeaseLost, Problem, SettingsError, TryAgain, Undecidable
 from shared.intake import enqueue, plan_task
 from shared.lease import Hold, release_feed
 from shared.ledger import ENDED, ENDED_WELL, Import
@@ -180,6 +180,8 @@ def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
         return run.carry_out()
     except FileRejected as error:
         return run.reject(error.problem)
+    except Undecidable as error:
+        return run.fail(error.problem)
     finally:
         run.abandon()
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from shared.encoding import decode_content
 from shared.schemas import Row
 from shared.writer import Leave, Put, Stored
 
 OWN = "written by this import before"
 NEWER = "a newer file has written this document"
 EXISTS = "the document exists, and a first load only creates"
+
+Age = tuple[datetime, int]
+"""Orders files: when the file was exported, then which upload it is (its generation)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +30,8 @@ class Origin:
     """Whether rows that this very import has written are to be written again."""
 
     @property
-    def age(self) -> tuple[datetime, int]:
-        """Orders files: the later-exported is the newer, then the later upload."""
+    def age(self) -> Age:
+        """How old what the file says is."""
         return self.exported_at, self.generation
 
 
@@ -36,13 +40,18 @@ class Incoming:
     """What a file says about one document."""
 
     key: str
-    content: Mapping[str, Any]
-    """The document without `source`."""
+    wire: bytes = field(repr=False)
+    """The document without `source`, as `shared.encoding.encode_content` makes it."""
     keep: frozenset[str]
     """Field paths that the file leaves open: what is stored there stays."""
     line: int
     rows: tuple[Row, ...] = field(repr=False)
     """The rows that it was made of."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The document without `source`."""
+        return decode_content(self.wire)
 
 
 def decide(
@@ -52,6 +61,7 @@ def decide(
     origin: Origin,
     keepable: frozenset[str],
     create_only: bool,
+    confirmed: Age | None = None,
 ) -> Put | Leave:
     """Say what to do about one document.
 
@@ -67,49 +77,77 @@ def decide(
         origin: the file.
         keepable: field paths that a row may leave open.
         create_only: the file creates documents and never changes one.
+        confirmed: the age of the latest file that is known to have held the document. It may have
+            found nothing to change, so that `source` names an older one.
     """
     if stored is None:
-        return Put(data={**incoming.content, "source": _source(incoming, origin, kept={})})
-    source = stored.data.get("source")
-    age = _age(source)
+        if confirmed is not None and confirmed > origin.age and not create_only:
+            return Leave(NEWER)  # somebody has removed it; what an older file says is outdated
+        return fresh(incoming, origin)
+    age = source_age(stored)
     if create_only:
         return Leave(OWN if age == origin.age else EXISTS)
+    if confirmed is not None and (age is None or age < confirmed):
+        age = confirmed
     if age is None or age < origin.age or (age == origin.age and origin.replay):
-        content, kept = _take_over(incoming, stored.data, age)
-        return Put(data={**content, "source": _source(incoming, origin, kept=kept)})
+        return _take_over(incoming, stored.data, age, origin)
     if age == origin.age:
         return Leave(OWN)
     return _fill_in(incoming, stored.data, origin, keepable)
 
 
+def fresh(incoming: Incoming, origin: Origin) -> Put:
+    """Return the document as the file has it, with nothing taken over of what may be stored."""
+    return Put(data={"source": _source(incoming, origin, kept={})}, wire=incoming.wire)
+
+
+def source_age(stored: Stored) -> Age | None:
+    """Return the age of the file that wrote a document last; None where no import has."""
+    source = stored.data.get("source")
+    if not isinstance(source, Mapping):
+        return None
+    exported_at, generation = source.get("exportedAt"), source.get("generation")
+    if not isinstance(exported_at, datetime):
+        return None
+    return exported_at, generation if isinstance(generation, int) else 0
+
+
 def _take_over(
-    incoming: Incoming, stored: Mapping[str, Any], age: tuple[datetime, int] | None
-) -> tuple[dict[str, Any], dict[str, datetime]]:
-    """Return the new content with what stays of the old, and when that had been exported."""
-    content = _copy(incoming.content)
+    incoming: Incoming, stored: Mapping[str, Any], age: Age | None, origin: Origin
+) -> Put:
+    """Replace the content but for what the row leaves open, remembering when that was exported."""
     kept: dict[str, datetime] = {}
     known = _kept(stored)
+    content: dict[str, Any] | None = None
     for path in sorted(incoming.keep):
         value = _get(stored, path)
-        if value is not None and _get(content, path) is None:
+        if value is None:
+            continue
+        content = incoming.content if content is None else content
+        if _get(content, path) is None:
             _set(content, path, value)
             if path in known:
                 kept[path] = known[path]
             elif age is not None:
                 kept[path] = age[0]
-    return content, kept
+    if content is None:
+        return fresh(incoming, origin)
+    return Put(data={**content, "source": _source(incoming, origin, kept=kept)})
 
 
 def _fill_in(
     incoming: Incoming, stored: Mapping[str, Any], origin: Origin, keepable: frozenset[str]
 ) -> Put | Leave:
     """Let an older file fill what all newer ones have left open, and nothing else."""
+    if not isinstance(stored.get("source"), Mapping):
+        return Leave(NEWER)
     known = _kept(stored)
+    content = incoming.content
     patch: dict[str, Any] = {}
     paths: list[str] = []
     kept = dict(known)
     for path in sorted(keepable - incoming.keep):
-        value = _get(incoming.content, path)
+        value = _get(content, path)
         if value is None:
             continue
         there = _get(stored, path)
@@ -135,16 +173,6 @@ def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, datetime])
     return source
 
 
-def _age(source: object) -> tuple[datetime, int] | None:
-    """Read the age of what is stored; None for a document that no import has written."""
-    if not isinstance(source, Mapping):
-        return None
-    exported_at, generation = source.get("exportedAt"), source.get("generation")
-    if not isinstance(exported_at, datetime):
-        return None
-    return exported_at, generation if isinstance(generation, int) else 0
-
-
 def _kept(stored: Mapping[str, Any]) -> dict[str, datetime]:
     source = stored.get("source")
     kept = source.get("kept") if isinstance(source, Mapping) else None
@@ -167,12 +195,3 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
     for name in parents:
         data = data.setdefault(name, {})
     data[last] = value
-
-
-def _copy(data: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(_copied(data))
-
-
-def _copied(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in data.items():
-        yield name, _copy(value) if isinstance(value, Mapping) else value

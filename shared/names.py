@@ -22,7 +22,9 @@ Mode = Literal["load", "test", "bulk"]
 TYPES: tuple[str, ...] = ("customers", "orders", "rewards")
 """The types a name may carry, as the vendor documents them."""
 FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected")
-"""The folders at the root of the bucket; no connection may be called like one of them."""
+"""The folders at the root of the bucket that people know; no connection may be called so."""
+STATE = "state"
+"""The folder of what the pipeline remembers for itself; no connection may be called so, either."""
 DEFAULT_CONNECTION = "main"
 """The connection of a file that lies in no connection's folder."""
 
@@ -133,7 +135,7 @@ def read_name(object_name: str) -> ExportFile | Ignored | Misnamed:
     *folders, file = object_name.split("/")
     if folders and not file:
         return Ignored(object=object_name, reason="It is a folder marker, not a file.")
-    if folders and folders[0] in ("processed", "rejected"):
+    if folders and folders[0] in ("processed", "rejected", STATE):
         return Ignored(object=object_name, reason=f"The pipeline keeps {folders[0]}/ itself.")
     if file not in (".", "..") and _TEMPORARY.fullmatch(file):
         return Ignored(object=object_name, reason="It is a temporary name of an upload under way.")
@@ -201,7 +203,7 @@ def parse_import_id(import_id: str) -> tuple[Mode, str, datetime]:
 
 def is_connection(name: str) -> bool:
     """Whether a connection may be called so: `[a-z0-9][a-z0-9_-]{0,38}` and no folder's name."""
-    return bool(_CONNECTION.fullmatch(name)) and name not in FOLDERS
+    return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, STATE)
 
 
 # -- the folders ------------------------------------------------------------------------------
@@ -271,7 +273,7 @@ def _bad_folders(folders: list[str]) -> Problem:
             ),
         )
     own = folders[-1]
-    if own in FOLDERS:
+    if own in (*FOLDERS, STATE):
         return Problem(
             code="name.bad_connection",
             message=f"A connection cannot be called {own}, because a folder is.",

@@ -16,13 +16,13 @@ from shared.errors import SettingsError, TryAgain
 from shared.ledger import Import
 from shared.names import DEFAULT_CONNECTION, is_connection
 from shared.replaying import NotPossible, release, replay
-from shared.services import Services, connect
+from shared.services import connect
 
 NOT_POSSIBLE = 1
 WRONG_USE = 2
 OUT_OF_REACH = 3
 
-_COMMANDS: Mapping[str, tuple[Callable[[str, str, Services], Import], str]] = {
+_COMMANDS: Mapping[str, tuple[Callable[..., Import], str]] = {
     "replay": (replay, "load an ended import again, from the bytes that were uploaded"),
     "release": (release, "let orders go that wait for their customers"),
 }
@@ -41,6 +41,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             default=DEFAULT_CONNECTION,
             help=f"the connection it belongs to (default: {DEFAULT_CONNECTION})",
         )
+        if name == "replay":
+            command.add_argument(
+                "--force",
+                action="store_true",
+                help="also where it is no longer known what newer files have confirmed",
+            )
         command.add_argument("--json", action="store_true", help="answer in JSON")
     return list(_COMMANDS)
 
@@ -54,7 +60,8 @@ def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """
     command, _ = _COMMANDS[parsed.command]
     try:
-        import_ = command(parsed.connection, parsed.import_id, connect(environment))
+        options = {"force": parsed.force} if parsed.command == "replay" else {}
+        import_ = command(parsed.connection, parsed.import_id, connect(environment), **options)
     except NotPossible as error:
         return _fail(parsed, NOT_POSSIBLE, str(error))
     except SettingsError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ _NEVER = np.iinfo(np.int64).min
 _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("updated", "<i8"), ("ordinal", "<i8")])
 
 
+class Keys(NamedTuple):
+    """Keys of documents as their hashes, each once, sorted by `high`, then `low`."""
+
+    high: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+
+
 class Planner:
     """Sees every good row of a file once and then says which count.
 
@@ -32,7 +39,7 @@ class Planner:
     def see(self, rows: Iterable[Row]) -> None:
         """Take note of rows; each ordinal is seen once, in rising order."""
         part = np.array(
-            [(*_halves(row.key), _microseconds(row.last_updated), row.ordinal) for row in rows],
+            [(*halves(row.key), _microseconds(row.last_updated), row.ordinal) for row in rows],
             dtype=_RECORD,
         )
         if len(part):
@@ -50,16 +57,16 @@ class Planner:
         last_of_key[:-1] = (seen["high"][1:] != seen["high"][:-1]) | (
             seen["low"][1:] != seen["low"][:-1]
         )
-        counts = np.zeros(size, dtype=bool)
-        counts[seen["ordinal"][last_of_key]] = True
         documents = int(last_of_key.sum())
+        places = np.full(size, -1, dtype=np.int32)
+        places[seen["ordinal"][last_of_key]] = np.arange(documents, dtype=np.int32)
         partitions = 1
         if grouped and len(seen):
             most = _most_open(seen["ordinal"], last_of_key, size=size)
             partitions = -(-most // open_rows_limit)
         return Plan(
-            counts=counts,
-            documents=documents,
+            places=places,
+            keys=Keys(seen["high"][last_of_key], seen["low"][last_of_key]),
             repeated=len(seen) - documents,
             partitions=max(1, partitions),
         )
@@ -69,23 +76,32 @@ class Plan:
     """Says of every row whether it counts."""
 
     def __init__(
-        self, *, counts: NDArray[np.bool_], documents: int, repeated: int, partitions: int
+        self, *, places: NDArray[np.int32], keys: Keys, repeated: int, partitions: int
     ) -> None:
-        self._counts = counts
-        self.documents = documents
-        """Documents that the file holds."""
+        self._places = places
+        self.keys = keys
+        """The keys of the documents that the file holds, in their order."""
         self.repeated = repeated
         """Rows beyond the first of their key."""
         self.partitions = partitions
         """Parts, by key, in which a grouped file is to be read to keep memory flat."""
 
+    @property
+    def documents(self) -> int:
+        """How many documents the file holds."""
+        return len(self.keys.high)
+
+    def place(self, ordinal: int) -> int:
+        """Return where in `keys` the key of a row is that counts."""
+        return int(self._places[ordinal])
+
     def counts(self, ordinal: int) -> bool:
         """Whether the row wins over the others of its key (ungrouped) or completes its document."""
-        return bool(self._counts[ordinal])
+        return bool(self._places[ordinal] >= 0)
 
     def partition(self, key: str) -> int:
         """Return the part that a key belongs to, from 0."""
-        return _halves(key)[1] % self.partitions if self.partitions > 1 else 0
+        return halves(key)[1] % self.partitions if self.partitions > 1 else 0
 
 
 def _most_open(ordinals: NDArray[Any], last_of_key: NDArray[np.bool_], *, size: int) -> int:
@@ -101,7 +117,8 @@ def _most_open(ordinals: NDArray[Any], last_of_key: NDArray[np.bool_], *, size: 
     return int(np.cumsum(change).max(initial=0))
 
 
-def _halves(key: str) -> tuple[int, int]:
+def halves(key: str) -> tuple[int, int]:
+    """Return the 128 bits that a key is told apart by, as two numbers: high and low."""
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 

@@ -18,11 +18,12 @@ class NotPossible(IngestError):
     """What was asked for makes no sense for this import; the message says what does."""
 
 
-def replay(connection: str, import_id: str, services: Services) -> Import:
+def replay(connection: str, import_id: str, services: Services, *, force: bool = False) -> Import:
     """Load an ended import again, from the bytes that were uploaded.
 
-    Rows that this import has written before are written again; documents that a newer file has
-    written stay as they are.
+    Rows that this import has written before are written again, and so are those that had not
+    changed; documents that a newer file has written or confirmed stay as they are. `force` loads
+    the file also where an index that was lost leaves open what newer files have confirmed.
 
     Returns:
         The import, scheduled.
@@ -51,7 +52,7 @@ def replay(connection: str, import_id: str, services: Services) -> Import:
                 f"{import_id} is overdue: it has never been loaded. Release it to load it without "
                 "its customers file."
             )
-        return _restart(ledger, replace(current, replay=True, attempt=0), now=now)
+        return _restart(ledger, replace(current, replay=True, force=force, attempt=0), now=now)
 
     return enqueue(services.ledger.transact(change), services)
 

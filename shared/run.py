@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 from shared import wording
 from shared.alerts import (
@@ -17,7 +16,9 @@ from shared.alerts import (
     resolve_import_alerts,
 )
 from shared.customers import KnownCustomers
+from shared.encoding import encode_content
 from shared.errors import FileRejected, Problem
+from shared.indexing import Indexing, Seen, Successor, fingerprint
 from shared.lease import Hold, release_feed
 from shared.ledger import (
     LOADED,
@@ -29,7 +30,7 @@ from shared.ledger import (
     Status,
 )
 from shared.ledger_store import LedgerTransaction
-from shared.merge import OWN, Incoming, Origin, decide
+from shared.merge import OWN, Incoming, Origin
 from shared.names import ExportFile
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
@@ -77,6 +78,7 @@ class Run:
         self.read = self.loaded = self.unchanged = self.rejected = self.orphaned = 0
         self.header: tuple[str, ...] = ()
         self.rejected_file: RejectedFile | None = None
+        self.successor: Successor | None = None
 
     # -- the course of an attempt -------------------------------------------------------------
 
@@ -128,6 +130,13 @@ class Run:
             self.abandon()
             self.rejected_file = None
         return self._end("rejected", error=problem)
+
+    def fail(self, problem: Problem) -> Import:
+        """End the import as one that only a person can help."""
+        self.read = self.loaded = self.unchanged = self.rejected = self.orphaned = 0
+        self.abandon()
+        self.rejected_file = None
+        return self._end("failed", error=problem)
 
     def abandon(self) -> None:
         """Leave no half-written report behind."""
@@ -243,7 +252,26 @@ class Run:
         refused: dict[int, Problem] = {}
         orders = _Orphans(self) if self.named.type == "orders" else None
 
-        def settled(incoming: Incoming, outcome: Outcome) -> None:
+        if import_.mode == "test":
+            for incoming in self._documents(source, plan, broken):
+                self.unchanged += len(incoming.rows)
+            return refused
+        if not plan.documents:
+            return refused
+        index = Indexing(
+            self.services,
+            self.hold,
+            keys=plan.keys,
+            origin=origin,
+            keepable=keepable,
+            create_only=create_only,
+            skip=self.settings.skip_unchanged,
+            under=fingerprint(self.rules),
+        )
+
+        def settled(seen: Seen, outcome: Outcome) -> None:
+            index.settled(seen, outcome)
+            incoming = seen.incoming
             rows = len(incoming.rows)
             match outcome:
                 case Written():
@@ -257,26 +285,27 @@ class Run:
                     for row in incoming.rows:
                         refused[row.line] = replace(problem, line=row.line)
 
-        if import_.mode == "test":
-            for incoming in self._documents(source, plan, broken):
-                self.unchanged += len(incoming.rows)
-            return refused
-        with Writer[Incoming](
+        with Writer[Seen](
             self.services.documents,
             f"connections/{import_.connection}/{self.type.collection}",
-            decide=partial(decide, origin=origin, keepable=keepable, create_only=create_only),
+            decide=index.decide,
             mask=("source", *sorted(keepable)),
             on_result=settled,
             guard=self.hold.check,
             create_only=create_only,
         ) as writer:
             for incoming in self._documents(source, plan, broken):
+                seen = index.see(incoming, plan.place(incoming.rows[-1].ordinal))
+                if seen is None:
+                    self.unchanged += len(incoming.rows)
+                    continue
                 if orders is not None:
                     orders.see(incoming)
-                writer.add(incoming.key, incoming)
+                writer.add(incoming.key, seen, seen.expected)
                 self._count_rows()
         if orders is not None:
             orders.finish()
+        self.successor = index.successor()
         return refused
 
     def _documents(self, source: Source, plan: Plan, broken: set[str]) -> Iterator[Incoming]:
@@ -312,7 +341,7 @@ class Run:
         last = rows[-1]
         return Incoming(
             key=last.key,
-            content=content,
+            wire=encode_content(content),
             keep=last.blank & self.type.keepable(self.rules),
             line=last.line,
             rows=tuple(rows),
@@ -368,6 +397,7 @@ class Run:
             header=self.header,
             tally=self.tally,
             rejected_file=self.rejected_file,
+            successor=self.successor if status in LOADED else None,
         )
 
 
@@ -400,13 +430,13 @@ class _Orphans:
             )
 
     def _look_up(self) -> None:
-        people = {order.content["personId"] for order in self._pending}
-        missing = self._known.missing(people)
-        for order in self._pending:
-            if order.content["personId"] in missing:
+        people = {order.key: order.content["personId"] for order in self._pending}
+        missing = self._known.missing(people.values())
+        for key, person in people.items():
+            if person in missing:
                 self._run.orphaned += 1
                 if len(self._sample) < SAMPLES:
-                    self._sample.append(order.key)
+                    self._sample.append(key)
         self._pending.clear()
 
 
@@ -421,6 +451,7 @@ def end(
     header: tuple[str, ...] = (),
     tally: Tally | None = None,
     rejected_file: RejectedFile | None = None,
+    successor: Successor | None = None,
 ) -> Import:
     """Write the reports, then the last entry of the ledger."""
     tally = tally or Tally()
@@ -452,18 +483,25 @@ def end(
             error=error,
             reports=reports,
             replay=False,
+            force=False,
         )
 
     def change(ledger: LedgerTransaction, current: Import) -> Import:
         ended = finished(current)
         feed = release_feed(ledger, current)
         _alert(ledger, ended, services, now=now)
+        if successor is not None:
+            feed = successor.settle(feed)
+            ledger.put_feed(feed)
         if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
             ledger.put_feed(replace(feed, latest=current.import_id, header=header))
         return ended
 
     write_report(services.bucket, finished(hold.import_), problems=tally.kept, counts=tally.counts)
-    return hold.change(change)
+    changed = hold.change(change)
+    if successor is not None:
+        successor.clean_up(services)
+    return changed
 
 
 def _alert(ledger: LedgerTransaction, ended: Import, services: Services, *, now: datetime) -> None:

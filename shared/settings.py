@@ -74,6 +74,8 @@ def _read_choice(*choices: str) -> Callable[[str, object], Any]:
 
 
 def _read_switch(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
     if value not in ("on", "off"):
         raise SettingsError(name, "expected on or off")
     return value == "on"
@@ -155,6 +157,8 @@ class Deployment:
     """Share of bad rows above which a file is rejected whole, `REJECT_LIMIT`."""
     blank_means: BlankMeans = "clear"
     """What a blank cell does to its field, `BLANK_MEANS`: `clear` or `keep`."""
+    skip_unchanged: bool = True
+    """Whether rows that have not changed since the last load are left out, `SKIP_UNCHANGED`."""
     cleanup: bool = True
     """Whether processed files and reports are deleted when their time is over, `CLEANUP`."""
     processed_retention: timedelta = timedelta(days=30)
@@ -207,7 +211,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     ),
     "orders_without_customers": _read_choice("hold", "load"),
     "max_attempts": _read_count,
-    "cleanup": _read_switch,
+    **dict.fromkeys(("cleanup", "skip_unchanged"), _read_switch),
     "reject_limit": _read_share,
     "blank_means": _read_choice("clear", "keep"),
     "time_zone": _read_time_zone,
@@ -224,6 +228,8 @@ class ConnectionSettings:
     """What a blank cell does to its field, `blankMeans`."""
     reject_limit: float
     """Share of bad rows above which a file is rejected whole, `rejectLimit`."""
+    skip_unchanged: bool = True
+    """Whether rows that have not changed since the last load are left out, `skipUnchanged`."""
     key_column: str | None = None
     """The retailer's own name of the customer's key, `keyColumn`."""
     email_column: str | None = None
@@ -250,6 +256,7 @@ class ConnectionSettings:
             "time_zone": deployment.time_zone,
             "blank_means": deployment.blank_means,
             "reject_limit": deployment.reject_limit,
+            "skip_unchanged": deployment.skip_unchanged,
         }
         for name, (key, read) in _CONNECTION_READERS.items():
             value = (document or {}).get(key)
@@ -262,6 +269,7 @@ _CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "time_zone": ("timeZone", _read_time_zone),
     "blank_means": ("blankMeans", _read_choice("clear", "keep")),
     "reject_limit": ("rejectLimit", _read_share),
+    "skip_unchanged": ("skipUnchanged", _read_switch),
     "key_column": ("keyColumn", _read_text),
     "email_column": ("emailColumn", _read_text),
     "aliases": ("aliases", _read_aliases),

@@ -11,6 +11,7 @@ from shared import pairing
 from shared.alerts import tell
 from shared.cadence import watch_feeds
 from shared.errors import TryAgain
+from shared.indexing import remove_orphans
 from shared.intake import enqueue, plan_task
 from shared.inventory import take_stock
 from shared.ledger import PENDING, Import, Status
@@ -34,7 +35,7 @@ def sweep(services: Services) -> dict[str, object]:
 
     Returns:
         What was done: `revived` imports by status, objects `found` and `settled`, feeds `stopped`,
-        objects `deleted`, alerts `told`.
+        objects `deleted` and `orphans` of lost indexes removed, alerts `told`.
 
     Raises:
         TryAgain: a part could not be done; the next sweep makes up for it.
@@ -44,6 +45,7 @@ def sweep(services: Services) -> dict[str, object]:
         "stock": take_stock,
         "stopped": watch_feeds,
         "deleted": clean_up,
+        "orphans": remove_orphans,
         "told": tell,
     }
     done: dict[str, object] = {}

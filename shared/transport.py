@@ -17,14 +17,33 @@ from google.api_core.gapic_v1 import routing_header
 from google.cloud import firestore
 from google.cloud.firestore_v1 import types
 
-from shared.encoding import decode_fields, encode_fields
+from shared.encoding import decode_fields, encode_content
 
 __all__ = ["CallFailed", "Stored", "Transport", "encode_write"]
 
+_Document: Any = types.Document.pb()
+_Write: Any = types.Write.pb()
+_Precondition: Any = types.Precondition.pb()
 _BatchWriteRequest: Any = types.BatchWriteRequest.pb()
 _BatchWriteResponse: Any = types.BatchWriteResponse.pb()
 _BatchGetRequest: Any = types.BatchGetDocumentsRequest.pb()
 _BatchGetResponse: Any = types.BatchGetDocumentsResponse.pb()
+
+
+def _tag(message: Any, field: str) -> int:
+    """Return what stands before a field that has a length: its number, and that it has one."""
+    number: int = message.DESCRIPTOR.fields_by_name[field].number
+    return number << 3 | 2
+
+
+_REQUEST_WRITES = _tag(_BatchWriteRequest, "writes")
+_WRITE_UPDATE = _tag(_Write, "update")
+_WRITE_MASK = _tag(_Write, "update_mask")
+_WRITE_CONDITION = _tag(_Write, "current_document")
+_DOCUMENT_NAME = _tag(_Document, "name")
+_MASK_PATH = _tag(types.DocumentMask.pb(), "field_paths")
+_UPDATE_TIME = _tag(_Precondition, "update_time")
+_ABSENT: bytes = _Precondition(exists=False).SerializeToString()
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 # What gRPC servers say (C core, Go; Java) of a message that is too long for them.
@@ -128,32 +147,45 @@ class Transport:
 
 
 def encode_write(
-    name: str, data: Mapping[str, Any], *, base: Any | None, only: Sequence[str] | None = None
+    name: str,
+    data: Mapping[str, Any],
+    *,
+    wire: bytes = b"",
+    base: Any | None,
+    only: Sequence[str] | None = None,
 ) -> bytes:
-    """Return the wire bytes of one write: the document `name` becomes exactly `data`.
+    """Return the wire bytes of one write: the document `name` becomes exactly `wire` and `data`.
 
-    With `only`, just these field paths of it do, and the rest of the document stays. `base` is the
-    update time that the stored document must still have; None means that there must be none.
+    `wire` is what `encode_content` made of some of the fields, `data` are the others. With `only`,
+    just these field paths become so, and the rest of the document stays. `base` is the update
+    time that the stored document must still have; None means that there must be none.
 
     The bytes are those of a BatchWriteRequest with this one write: protobuf messages are merged by
-    joining their bytes, so a request is the join of its writes and of what it has besides them.
-    That keeps every write's size known and lets it be sent again without encoding it again.
+    joining their bytes, so a document is the join of its fields, and a request that of its writes
+    and of what it has besides them. That keeps every write's size known, lets it be sent again
+    without encoding it again, and takes fields as they are that have been encoded before.
 
     Raises what `encode_fields` raises.
     """
-    request = _BatchWriteRequest()
-    write = request.writes.add()
-    write.update.name = name
-    encode_fields(data, write.update.fields)
+    document = b"".join((_field(_DOCUMENT_NAME, name.encode()), wire, encode_content(data)))
+    parts = [_field(_WRITE_UPDATE, document)]
     if only is not None:
-        write.update_mask.field_paths.extend(only)
-        write.update_mask.SetInParent()
-    if base is None:
-        write.current_document.exists = False
-    else:
-        write.current_document.update_time.CopyFrom(base)
-    encoded: bytes = request.SerializeToString()
-    return encoded
+        paths = b"".join(_field(_MASK_PATH, path.encode()) for path in only)
+        parts.append(_field(_WRITE_MASK, paths))
+    condition = _ABSENT if base is None else _field(_UPDATE_TIME, base.SerializeToString())
+    parts.append(_field(_WRITE_CONDITION, condition))
+    return _field(_REQUEST_WRITES, b"".join(parts))
+
+
+def _field(tag: int, content: bytes) -> bytes:
+    """Return a field of text, bytes or a message: its tag, its length, its content."""
+    size = len(content)
+    head = bytearray((tag,))
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + content
 
 
 def _failed(method: str, error: grpc.RpcError) -> CallFailed:

@@ -20,6 +20,7 @@ from shared.batches import (
     Batch,
     Calls,
     Decide,
+    Expected,
     Leave,
     Left,
     Outcome,
@@ -33,7 +34,18 @@ from shared.batches import (
 from shared.pacing import Gate, Pace
 from shared.transport import Stored
 
-__all__ = ["Decide", "Leave", "Left", "Outcome", "Put", "Refused", "Stored", "Writer", "Written"]
+__all__ = [
+    "Decide",
+    "Expected",
+    "Leave",
+    "Left",
+    "Outcome",
+    "Put",
+    "Refused",
+    "Stored",
+    "Writer",
+    "Written",
+]
 
 T = TypeVar("T")
 
@@ -120,14 +132,17 @@ class Writer(Generic[T]):
         )
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="writer")
         self._finished: queue.SimpleQueue[Batch[T]] = queue.SimpleQueue()
-        self._open: dict[str, T] = {}
+        self._open: dict[str, tuple[T, Expected | None]] = {}
         self._running = 0
         self._unsettled = 0
         self._failure: BaseException | None = None
         self._closed = False
 
-    def add(self, key: str, document: T) -> None:
+    def add(self, key: str, document: T, expected: Expected | None = None) -> None:
         """Take a document; wait while `in_flight` batches are under way.
+
+        What is `expected` is written without reading first. Only where the stored document turns
+        out to be another is it read and decided on, as every document is of which nothing is known.
 
         Raises what a batch has failed with (TryAgain, LeaseLost, or an error of `decide`): the
         writer is then closed, and what it had not settled by then has no outcome.
@@ -140,7 +155,7 @@ class Writer(Generic[T]):
         self._unsettled += 1
         if key in self._open:  # the server takes only one write a document in a request
             self._begin()
-        self._open[key] = document
+        self._open[key] = (document, expected)
         if len(self._open) >= self._batch_size:
             self._begin()
         while self._running and not self._finished.empty():

@@ -136,8 +136,13 @@ class Pipeline:
         }
 
     def objects(self) -> set[str]:
-        """Name every object in the bucket."""
-        return {blob.name for blob in self.services.bucket.list_blobs()}
+        """Name every object in the bucket but those in `state/`."""
+        names = {blob.name for blob in self.services.bucket.list_blobs()}
+        return {name for name in names if not name.startswith("state/")}
+
+    def remembered(self) -> set[str]:
+        """Name the objects in `state/`."""
+        return {blob.name for blob in self.services.bucket.list_blobs(prefix="state/")}
 
     def read(self, name: str) -> str:
         """Read an object as text."""

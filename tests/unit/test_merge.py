@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.encoding import decode_content, encode_content
 from shared.merge import EXISTS, NEWER, OWN, Incoming, Origin, decide
 from shared.writer import Leave, Put, Stored
 from tests.support.imports import at
@@ -35,7 +36,7 @@ def exported(hour: int) -> datetime:
 
 def incoming(content: Mapping[str, Any], keep: frozenset[str] = frozenset()) -> Incoming:
     """Return what a file says of the one document."""
-    return Incoming(key="1", content=content, keep=keep, line=2, rows=())
+    return Incoming(key="1", wire=encode_content(content), keep=keep, line=2, rows=())
 
 
 def apply(
@@ -52,7 +53,7 @@ def apply(
     if isinstance(decision, Leave):
         return stored
     if decision.only is None:
-        return dict(decision.data)
+        return {**decode_content(decision.wire), **decision.data}
     changed = dict(stored or {})
     for path in decision.only:
         target, source = changed, dict(decision.data)

@@ -58,6 +58,7 @@ def test_every_variable() -> None:
         "EMPTY_GRACE": "1m",
         "REJECT_LIMIT": "10 %",
         "BLANK_MEANS": "keep",
+        "SKIP_UNCHANGED": "off",
         "CLEANUP": "off",
         "PROCESSED_RETENTION": "7d",
         "REPORTS_RETENTION": "14d",
@@ -88,6 +89,7 @@ def test_every_variable() -> None:
             empty_grace=timedelta(minutes=1),
             reject_limit=0.1,
             blank_means="keep",
+            skip_unchanged=False,
             cleanup=False,
             processed_retention=timedelta(days=7),
             reports_retention=timedelta(days=14),
@@ -143,6 +145,7 @@ def test_connection() -> None:
             "aliases": {" Cust No ": "PERIDX"},
             "cadence": {"customers": "1d"},
             "currency": "NZD",
+            "skipUnchanged": False,
             "notes": ["the team's own"],
         },
         connection="nz",
@@ -157,6 +160,7 @@ def test_connection() -> None:
             aliases={"Cust No": "PERIDX"},
             cadence={"customers": timedelta(days=1)},
             currency="NZD",
+            skip_unchanged=False,
         )
         == settings
     )
@@ -169,6 +173,7 @@ def test_connection() -> None:
         ("blankMeans", "ignore"),
         ("rejectLimit", "a lot"),
         ("rejectLimit", True),
+        ("skipUnchanged", "no"),
         ("keyColumn", " "),
         ("aliases", ["PERIDX"]),
         ("aliases", {"A": 1}),

@@ -1,0 +1,402 @@
+"""What an attempt knows of its documents without reading them, and what it leaves to the next.
+
+The index of a type is what the last import that ended well has left: see `shared.index`. It is
+never believed about what is stored: every write is on condition that it was right. It is believed
+about what need not be written, and that only while nobody can have written since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from google.api_core import exceptions
+from requests.exceptions import RequestException
+
+from shared import index_objects
+from shared.encoding import nanoseconds, timestamp
+from shared.errors import Problem, TryAgain, Undecidable
+from shared.index import (
+    UNKNOWN,
+    Records,
+    Table,
+    age_of,
+    content_hash,
+    dropped,
+    merged,
+    stamp_of,
+)
+from shared.index_objects import Unusable
+from shared.lease import Hold
+from shared.ledger import Import
+from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest
+from shared.logs import log
+from shared.merge import NEWER, OWN, Age, Incoming, Origin, decide, fresh, source_age
+from shared.names import STATE
+from shared.plan import Keys
+from shared.services import Services
+from shared.writer import Expected, Leave, Left, Outcome, Put, Refused, Stored, Written
+
+ORPHANED = timedelta(days=1)
+"""How old an object must be that no feed points at before the sweep removes it: longer than any
+import may take from writing it to pointing at it."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """A document on its way to the writer, with what the index says of it."""
+
+    incoming: Incoming
+    place: int
+    """Its place among the documents of the file."""
+    content: int
+    """The hash of what the file says."""
+    confirmed: Age | None
+    """The age of the latest file that is known to have held it."""
+    expected: Expected | None
+    """What to write without reading, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """The index that an import leaves, written but not pointed at yet."""
+
+    before: Index | None
+    after: Index
+
+    def settle(self, feed: Feed) -> Feed:
+        """Return the feed that points at it.
+
+        Raises:
+            TryAgain: the index that it was made from is no longer the feed's.
+        """
+        if feed.index != self.before:
+            raise TryAgain("The index has been replaced in the meantime.")
+        return replace(feed, index=self.after, index_held_by=None)
+
+    def clean_up(self, services: Services) -> None:
+        """Remove the index that it has replaced."""
+        for part in self.before.parts if self.before else ():
+            index_objects.delete(services.bucket, part)
+
+
+class Indexing:
+    """The index, as one attempt at an import uses it: from its first write to its end."""
+
+    def __init__(
+        self,
+        services: Services,
+        hold: Hold,
+        *,
+        keys: Keys,
+        origin: Origin,
+        keepable: frozenset[str],
+        create_only: bool,
+        skip: bool,
+        under: str,
+    ) -> None:
+        """Read the index and mark the feed as about to be written to.
+
+        Args:
+            services: everything outside.
+            hold: the hold on the import.
+            keys: the keys of the documents that the file holds.
+            origin: the file.
+            keepable: field paths that a row may leave open.
+            create_only: the file creates documents and never changes one.
+            skip: whether what has not changed may be left out.
+            under: the `fingerprint` of what the rows are read with.
+
+        Raises:
+            Undecidable: the index was lost, and nobody can tell what newer files have confirmed.
+            TryAgain: Cloud Storage or Firestore could not be reached.
+            LeaseLost: the import is no longer this worker's.
+        """
+        import_ = hold.import_
+        if import_.type is None:
+            raise ValueError("only export files are loaded")
+        self._services = services
+        self._hold = hold
+        self._folder = index_objects.folder(import_.connection, import_.type)
+        self._origin = origin
+        self._stamp = stamp_of(origin.age)
+        self._keepable = keepable
+        self._create_only = create_only
+        feed = services.ledger.feed(import_.connection, import_.type)
+        index = feed.index
+        table = _learn(services, hold, keys, index)
+        self._table = table or Table(keys)
+        lost = index.newest if index is not None and table is None else None
+        self._until = _latest(feed.confirmed_until, lost)
+        if not create_only and not import_.force:
+            self._make_sure()
+        self._index = index if table is not None else None
+        self._clean = self._mark(import_, index, under)
+        if not self._clean:
+            self._table.forget_contents()
+        self._skip = skip and self._clean and not (create_only or import_.replay)
+        # Where documents may be of which the index says nothing, they are read before they are
+        # written: to find out by a write that fails would cost one more call.
+        self._reads_unknown = self._index is None and feed.latest is not None
+
+    def see(self, incoming: Incoming, place: int) -> Seen | None:
+        """Return the document as the writer is to have it; None where nothing has changed.
+
+        `place` is that of its key among the keys of the file.
+        """
+        table = self._table
+        content = UNKNOWN if self._create_only else content_hash(incoming.wire, incoming.keep)
+        seen = Seen(incoming, place, content, confirmed=None, expected=None)
+        if not table.known[place]:
+            if self._until is not None and self._until <= self._origin.age:
+                seen.confirmed = self._until
+            if not (self._create_only or self._reads_unknown):
+                seen.expected = Expected(fresh(incoming, self._origin), None)
+            return seen
+        stamp = table.stamp(place)
+        if stamp < self._stamp:
+            if self._skip and table.content(place) == content:
+                table.confirm(place, self._stamp)
+                return None
+            updated = table.updated(place)
+            if updated and not incoming.keep and not self._create_only:
+                seen.expected = Expected(fresh(incoming, self._origin), timestamp(updated))
+        seen.confirmed = age_of(stamp)
+        return seen
+
+    def decide(self, seen: Seen, stored: Stored | None) -> Put | Leave:
+        """Say what to do about a document that has been read; see `shared.merge.decide`."""
+        return decide(
+            seen.incoming,
+            stored,
+            origin=self._origin,
+            keepable=self._keepable,
+            create_only=self._create_only,
+            confirmed=seen.confirmed,
+        )
+
+    def settled(self, seen: Seen, outcome: Outcome) -> None:
+        """Record what has become of a document."""
+        table, place = self._table, seen.place
+        match outcome:
+            case Written(update_time, stored=None):
+                stamp = self._stamp
+                if self._create_only and table.known[place]:
+                    stamp = max(stamp, table.stamp(place))
+                table.put(
+                    place, content=seen.content, updated=nanoseconds(update_time), stamp=stamp
+                )
+            case Written(update_time, stored=Stored() as stored):  # filled in what was open
+                self._newer(place, stored, nanoseconds(update_time))
+            case Left(reason, Stored() as stored) if reason == OWN:
+                # Written by an earlier attempt: this one would write the same, if it is as clean.
+                content = seen.content if self._clean else UNKNOWN
+                updated = nanoseconds(stored.update_time)
+                table.put(place, content=content, updated=updated, stamp=self._stamp)
+            case Left(reason, stored) if reason == NEWER:
+                if stored is None:
+                    self._newer(place, None, 0)
+                elif nanoseconds(stored.update_time) != table.updated(place):
+                    self._newer(place, stored, nanoseconds(stored.update_time))
+            case Left() | Refused():
+                pass
+
+    def successor(self) -> Successor:
+        """Write the index as it is after this import.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+            LeaseLost: the import is no longer this worker's.
+        """
+        before = self._index
+        blocks = merged(self._blocks(before), self._table, trusted=self._clean)
+        part = index_objects.write(
+            self._services.bucket, self._folder, blocks, tick=self._hold.check
+        )
+        exported_at, generation = self._origin.age
+        own = Newest(exported_at=exported_at, generation=generation)
+        newest = own if before is None or _age(before.newest) < _age(own) else before.newest
+        return Successor(before, Index(parts=(part,), newest=newest))
+
+    # -- small parts --------------------------------------------------------------------------
+
+    def _make_sure(self) -> None:
+        """Refuse a file of which newer ones may have confirmed what is no longer known."""
+        until = self._until
+        if until is None or until <= self._origin.age or self._table.all_newer_than(self._stamp):
+            return
+        raise Undecidable(
+            Problem(
+                code="system.index_lost",
+                message=(
+                    "What newer files have confirmed of the rows of this file is not known: the "
+                    "index was lost after files exported up to "
+                    f"{until[0]:%Y-%m-%dT%H:%M:%SZ} had been loaded."
+                ),
+            )
+        )
+
+    def _mark(self, import_: Import, read: Index | None, under: str) -> bool:
+        """Mark the feed as being written to; return whether the index says the truth till now."""
+        mine = Holder(
+            import_id=import_.import_id, generation=import_.generation, under=under, clean=True
+        )
+        clean = False
+
+        def mark(ledger: LedgerTransaction, current: Import) -> Import:
+            nonlocal clean
+            feed = ledger.feed(import_.connection, str(import_.type))
+            if feed.index != read:
+                raise TryAgain("The index has been replaced in the meantime.")
+            clean = feed.index_held_by in (None, mine)
+            until = self._until
+            feed = replace(
+                feed,
+                index=self._index,
+                index_held_by=replace(mine, clean=clean),
+                confirmed_until=until and Newest(exported_at=until[0], generation=until[1]),
+            )
+            ledger.put_feed(feed)
+            return current
+
+        self._hold.change(mark)
+        return clean
+
+    def _newer(self, place: int, stored: Stored | None, updated: int) -> None:
+        """Record of a document of a newer file that something else is stored than was thought."""
+        stamps = [self._table.stamp(place)] if self._table.known[place] else []
+        age = source_age(stored) if stored is not None else None
+        if age is not None:
+            stamps.append(stamp_of(age))
+        if stamps:
+            self._table.put(place, content=UNKNOWN, updated=updated, stamp=max(stamps))
+
+    def _blocks(self, index: Index | None) -> Iterator[Records]:
+        try:
+            for part in index.parts if index else ():
+                yield from index_objects.read(self._services.bucket, part, tick=self._hold.check)
+        except Unusable as error:
+            raise TryAgain("The index was lost in the meantime.") from error
+
+
+def fingerprint(*parts: object) -> str:
+    """Return what the same rows come out the same under: the program, and these settings."""
+    hasher = hashlib.blake2b(_program(), digest_size=16)
+    for part in parts:
+        hasher.update(repr(part).encode() + b"\0")
+    return hasher.hexdigest()
+
+
+def forget(services: Services, connection: str, type: str, keys: Sequence[str]) -> None:
+    """Drop what the index of a type remembers of some documents.
+
+    A document of which nothing is remembered is written again by the next file that holds it,
+    also by an old one that comes late.
+
+    Raises:
+        TryAgain: a file of the type is being loaded, or something could not be reached.
+    """
+    feed = services.ledger.feed(connection, type)
+    _make_sure_of_rest(feed, services)
+    before = feed.index
+    if before is None:
+        return
+
+    def blocks() -> Iterator[Records]:
+        for part in before.parts:
+            yield from index_objects.read(services.bucket, part)
+
+    try:
+        part = index_objects.write(
+            services.bucket, index_objects.folder(connection, type), dropped(blocks(), keys)
+        )
+    except Unusable:
+        return  # nobody uses it any more, and the next import finds that out
+    after = replace(before, parts=(part,))
+
+    def point(ledger: LedgerTransaction) -> None:
+        current = ledger.feed(connection, type)
+        if current.index == after:
+            return  # an earlier try, whose answer was lost
+        _make_sure_of_rest(current, services)
+        if current.index != before:
+            raise TryAgain("The index has been replaced in the meantime.")
+        ledger.put_feed(replace(current, index=after))
+
+    services.ledger.transact(point)
+    for old in before.parts:
+        index_objects.delete(services.bucket, old)
+
+
+def remove_orphans(services: Services) -> int:
+    """Remove what imports that never ended have left in `state/`; return how many objects.
+
+    Raises:
+        TryAgain: Cloud Storage or Firestore could not be reached.
+    """
+    oldest = services.now() - ORPHANED
+    removed = 0
+    used: dict[tuple[str, str], set[str]] = {}
+    try:
+        for blob in services.bucket.list_blobs(prefix=f"{STATE}/"):
+            _, *where, _ = [*blob.name.split("/"), ""][:4]
+            if blob.time_created >= oldest or len(where) != 2:
+                continue
+            connection, type = where
+            if (connection, type) not in used:
+                # Looked at after the object was listed: an old one is not pointed at any more.
+                index = services.ledger.feed(connection, type).index
+                used[connection, type] = {part.object for part in index.parts} if index else set()
+            if blob.name not in used[connection, type]:
+                blob.delete(if_generation_match=blob.generation)
+                removed += 1
+    except (exceptions.NotFound, exceptions.PreconditionFailed):
+        return removed  # another sweep is at it
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    return removed
+
+
+def _learn(services: Services, hold: Hold, keys: Keys, index: Index | None) -> Table | None:
+    """Return what the index says of these keys; None where it is lost."""
+    table = Table(keys)
+    try:
+        for part in index.parts if index else ():
+            for block in index_objects.read(services.bucket, part, tick=hold.check):
+                table.learn(block)
+    except Unusable as error:
+        log(
+            "ERROR",
+            "The index is lost or was changed: every row will be compared and written anew.",
+            object=str(error),
+        )
+        return None
+    return table
+
+
+def _make_sure_of_rest(feed: Feed, services: Services) -> None:
+    running = feed.live(services.now())
+    if running is not None:
+        raise TryAgain(f"{running} is being loaded.")
+
+
+def _latest(*ages: Newest | None) -> Age | None:
+    return max((_age(age) for age in ages if age is not None), default=None)
+
+
+def _age(newest: Newest) -> Age:
+    return newest.exported_at, newest.generation
+
+
+@cache
+def _program() -> bytes:
+    """Return a hash of the program's own source."""
+    hasher = hashlib.blake2b(digest_size=32)
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        hasher.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return hasher.digest()
