@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from shared.names import FOLDERS, STATE, ExportFile, Ignored, Misnamed, is_connection, read_name
 
 _UPLOAD_FOLDERS = ("pending", "test", "bulk")
-_KEPT_FOLDERS = ("processed", "rejected", STATE)
+_KEPT_FOLDERS = ("processed", "rejected")
 _LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
 _SAMPLE = "customers_20000101T000000Z.csv"
@@ -116,7 +116,7 @@ class View:
 
     def why_not_upload(self, place: Place) -> str | None:
         """Say why no file may be written at this place."""
-        if place.folder in _KEPT_FOLDERS:
+        if place.folder in _KEPT_FOLDERS or _is_state(place):
             return f"{place.folder}/ is kept by the pipeline. Upload into pending/, test/ or bulk/."
         if place.object is None or self.always_there(place):
             return self._why_no_file_here(place)
@@ -142,7 +142,7 @@ class View:
                 "processed/ is the record of what has been loaded; its files go by themselves "
                 "after their time."
             )
-        if place.folder == STATE:
+        if _is_state(place):
             return f"{STATE}/ is what the pipeline remembers of the documents it has loaded."
         return None
 
@@ -150,7 +150,7 @@ class View:
         """Say why no directory may be made at this place."""
         if self.connection:
             return "This account has the folders it needs: " + _listed(FOLDERS) + "."
-        if place.folder in _KEPT_FOLDERS:
+        if place.folder in _KEPT_FOLDERS or _is_state(place):
             return f"{place.folder}/ is kept by the pipeline, which makes what it needs itself."
         top = place.parts[:-1]
         if is_connection(place.name) and (not top or (len(top) == 1 and top[0] in _UPLOAD_FOLDERS)):
@@ -186,6 +186,11 @@ class View:
             else problem.hint
         )
         return f"{problem.message} {advice} [{problem.code}]"
+
+
+def _is_state(place: Place) -> bool:
+    """Whether the place is in the folder that only users of all connections can see."""
+    return place.object is not None and f"{place.object}/".startswith(f"{STATE}/")
 
 
 def _listed(folders: tuple[str, ...]) -> str:

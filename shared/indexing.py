@@ -389,7 +389,8 @@ def _latest(*ages: Newest | None) -> Age | None:
 
 
 def _age(newest: Newest) -> Age:
-    return newest.exported_at, newest.generation
+    # The client's own kind of datetime is one that no document takes.
+    return age_of(stamp_of((newest.exported_at, newest.generation)))
 
 
 @cache

@@ -38,6 +38,20 @@ def test_replay(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("force", [False, True])
+def test_replay_with_force(pipeline: Pipeline, force: bool) -> None:
+    """Only with --force is the replay one that goes ahead in any case, and only that once."""
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+
+    ops.main(["replay", NAME, *(["--force"] if force else [])])
+
+    assert force is pipeline.import_(NAME).force
+    pipeline.run_due()
+    assert not pipeline.import_(NAME).force
+
+
+@pytest.mark.usefixtures("environment")
 def test_release_as_json(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json the answer is the import's document."""
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))

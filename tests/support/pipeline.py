@@ -109,11 +109,15 @@ class Pipeline:
         """Put an object into the bucket and let its event arrive."""
         return take_in(self.put(name, content), self.services)
 
+    def work(self, task: LoadTask) -> str:
+        """Run one task."""
+        return work(task, self.services)
+
     def run_due(self) -> list[str]:
         """Run every task whose time has come, and those that follow from it."""
         results = []
         while due := self.queue.due(self.clock()):
-            results += [work(task, self.services) for task in due]
+            results += [self.work(task) for task in due]
         return results
 
     def sweep(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def test_user_of_all(path: str, expected: str | None) -> None:
         ("pending", "pending/au"),
         (f"/au/{NAME}", None),
         (f"/nz/{NAME}", None),
+        ("state/au/customers/x.index", None),
         ("/", None),
     ],
 )
@@ -141,6 +142,9 @@ def test_upload_allowed(view: View, path: str) -> None:
         (ALL, "pending/customers_20230424T201230.csv", "[name.not_utc]"),
         (ALL, f"processed/{NAME}", "kept by the pipeline"),
         (AU, "rejected/x.tmp", "kept by the pipeline"),
+        (ALL, "state/main/customers/x.index", "kept by the pipeline"),
+        (ALL, f"state/{NAME}", "kept by the pipeline"),
+        (AU, f"state/{NAME}", "Files go into pending/"),
         (ALL, f"a/b/c/{NAME}", "too deep"),
         (ALL, "a/b/c/x.tmp", "too deep"),
         (AU, f"pending/sub/{NAME}", "no folder within them"),
@@ -170,6 +174,12 @@ def test_remove(view: View, path: str, expected: bool) -> None:
     assert expected == (view.why_not_remove(view.place(path.encode())) is None)
 
 
+def test_what_the_pipeline_remembers_stays() -> None:
+    """Nobody can remove or rename away what is in state/; a file of that name is just a file."""
+    assert "remembers" in str(ALL.why_not_remove(ALL.place(b"state/main/customers/x.index")))
+    assert AU.why_not_remove(AU.place(b"state")) is None
+
+
 @pytest.mark.parametrize(
     ("view", "path", "expected"),
     [
@@ -180,6 +190,8 @@ def test_remove(view: View, path: str, expected: bool) -> None:
         (ALL, "pending/de/sub", False),
         (ALL, "de/pending", False),
         (ALL, "processed/de", False),
+        (ALL, "state", False),
+        (ALL, "state/de", False),
         (ALL, "pending/test", False),
         (AU, "pending/de", False),
         (AU, "de", False),

@@ -222,3 +222,48 @@ def test_a_first_load_only_creates() -> None:
 
     assert Leave(EXISTS) == decision(origin(8))
     assert Leave(OWN) == decision(origin(7))
+
+
+def after(
+    stored: dict[str, Any] | None, said: Incoming, by: Origin, *, confirmed: int
+) -> Put | Leave:
+    """Return what is decided on a document that a file of an hour is known to have confirmed."""
+    return decide(
+        said,
+        None if stored is None else Stored(stored, None),
+        origin=by,
+        keepable=CONSENT,
+        create_only=False,
+        confirmed=origin(confirmed).age,
+    )
+
+
+@pytest.mark.parametrize(("confirmed", "wins"), [(7, True), (8, True), (9, False), (10, False)])
+def test_what_was_confirmed_is_as_new_as_what_was_written(confirmed: int, wins: bool) -> None:
+    """An older file does not win over a document that a newer one has left as it was."""
+    stored = apply(None, incoming({"city": "Hobart"}), origin(8))
+
+    decision = after(stored, incoming({"city": "Perth"}), origin(9), confirmed=confirmed)
+
+    assert wins is isinstance(decision, Put)
+    if not wins:
+        assert Leave(OWN if confirmed == 9 else NEWER) == decision
+
+
+def test_a_kept_value_is_as_new_as_its_confirmation() -> None:
+    """A value that a row leaves open was given by the latest file that has confirmed it."""
+    stored = apply(None, incoming({"subscribed": False}), origin(7))
+
+    decision = after(stored, incoming({"city": "Perth"}, CONSENT), origin(9), confirmed=8)
+
+    assert isinstance(decision, Put)
+    assert {"subscribed": exported(8)} == decision.data["source"]["kept"]
+
+
+@pytest.mark.parametrize("stored", [None, {"city": "Hobart"}])
+def test_what_somebody_has_removed(stored: dict[str, Any] | None) -> None:
+    """A document without source, or none at all, is not taken from an older file than the latest
+    that held it.
+    """
+    assert Leave(NEWER) == after(stored, incoming({"city": "Perth"}), origin(8), confirmed=9)
+    assert isinstance(after(stored, incoming({"city": "Perth"}), origin(9), confirmed=8), Put)

@@ -193,6 +193,7 @@ WRONG: list[tuple[str, str, str | None]] = [
     (f"pending/au\n/{GOOD}", "name.bad_connection", f"pending/au/{GOOD}"),
     (f"pending/test/{GOOD}", "name.bad_connection", None),
     (f"bulk/processed/{GOOD}", "name.bad_connection", None),
+    (f"pending/state/{GOOD}", "name.bad_connection", None),
     (f"/{GOOD}", "name.bad_path", None),
     (f"pending//{GOOD}", "name.bad_path", None),
     (f"pending/../{GOOD}", "name.bad_path", None),
@@ -221,6 +222,8 @@ IGNORED = [
     "processed/customers_20230424T201230Z.csv",
     "processed/au/test/x",
     "rejected/x.report.json",
+    "state/main/customers/x.index",
+    "state/customers_20230424T201230Z.csv",
 ]
 
 

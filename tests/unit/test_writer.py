@@ -17,11 +17,11 @@ from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 
 from shared.codes import CODES
-from shared.encoding import decode_fields
+from shared.encoding import decode_fields, encode_content
 from shared.errors import LeaseLost, TryAgain
 from shared.pacing import FIRST_WAIT, LONGEST_WAIT, Gate, Pace, backoff
 from shared.transport import CallFailed, encode_write
-from shared.writer import Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
+from shared.writer import Expected, Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
 
 RawRequest: Any = types.BatchWriteRequest.pb()
 RawResponse: Any = types.BatchWriteResponse.pb()
@@ -939,6 +939,73 @@ def test_create_only_with_a_lost_answer(bench: Bench, step: Fault) -> None:
         assert all(isinstance(outcome, Written) for outcome in outcomes.values())
 
 
+# -- what is expected to be stored --------------------------------------------------------------
+
+
+def expect(bench: Bench, row: Row, tick: int | None, **options: Any) -> Outcome:
+    """Write a row on the expectation that its document is of a tick; None: that there is none."""
+    time = None if tick is None else _time(tick)
+    with bench.writer(**options) as writer:
+        writer.add(row.key, row, Expected(Put(row.data), time))
+    return bench.outcomes[row.key]
+
+
+def test_what_is_expected_is_not_read(bench: Bench) -> None:
+    """Where the stored document is the one expected, it is written without being read."""
+    bench.fake.store("1", {"text": "old", "source": {"age": 4}})
+
+    assert expect(bench, Row("1", age=5), 1) == Written(_time(2))
+    assert expect(bench, Row("2", age=5), None) == Written(_time(3))
+    assert (bench.fake.text("1"), bench.fake.text("2"), bench.fake.reads) == ("new", "new", [])
+
+
+@pytest.mark.parametrize("tick", [None, 7])
+@pytest.mark.parametrize(("age", "text"), [(4, "new"), (6, "theirs")])
+def test_what_is_stored_is_another(bench: Bench, tick: int | None, age: int, text: str) -> None:
+    """Where another document is stored than expected, it is read and decided on."""
+    bench.fake.store("1", {"text": "theirs", "source": {"age": age}})
+
+    outcome = expect(bench, Row("1", age=5), tick)
+
+    assert bench.fake.text("1") == text
+    assert outcome == (Written(_time(2)) if age == 4 else Left("newer"))
+    assert bench.fake.reads == [["1"]]
+
+
+def test_what_is_expected_is_gone(bench: Bench) -> None:
+    """Where a document was expected that there is not, it is created."""
+    assert expect(bench, Row("1", age=5), 7) == Written(_time(1))
+    assert bench.fake.text("1") == "new"
+
+
+def test_an_expected_write_whose_answer_is_lost(bench: Bench) -> None:
+    """A write that happened although its answer was lost is known as one's own."""
+    bench.fake.write_script.append(Fault(StatusCode.DEADLINE_EXCEEDED, after=True))
+
+    assert expect(bench, Row("1", age=5), None) == Left("own")
+    assert bench.fake.applied == {"1": 1}
+
+
+def test_an_outcome_tells_what_it_was_decided_on(bench: Bench) -> None:
+    """What was left, and what was changed in part, comes with the document as it was read."""
+    bench.fake.store("1", {"text": "theirs", "source": {"age": 6}})
+    bench.fake.store("2", {"text": "theirs", "source": {"age": 6}})
+
+    def decide(row: Row, stored: Stored | None) -> Put | Leave:
+        part = Put({"text": "filled"}, only=("text",))
+        return part if row.key == "2" else newest_wins(row, stored)
+
+    outcomes = bench.write(Row("1", age=5), Row("2", age=5), Row("3", age=5), decide=decide)
+
+    left, filled, whole = (outcomes[key] for key in "123")
+    assert isinstance(left, Left)
+    assert isinstance(filled, Written)
+    assert isinstance(whole, Written)
+    assert left.stored == Stored({"source": {"age": 6}}, _time(1))
+    assert filled.stored == Stored({"source": {"age": 6}}, _time(2))
+    assert whole.stored is None
+
+
 # -- all of it at once --------------------------------------------------------------------------
 
 
@@ -1127,9 +1194,10 @@ def test_writes_joined_are_a_request() -> None:
     """Encoded writes joined to the head of a request are the request with all of them."""
     head = RawRequest(database="projects/p/databases/d").SerializeToString()
     time = RawTimestamp(seconds=1, nanos=1_007)
+    long = "é" * 5_000
     joined = head + b"".join(
         (
-            encode_write("a", {"x": 1}, base=None),
+            encode_write("a", {"x": 1}, wire=encode_content({"m": {"n": long}}), base=None),
             encode_write("b", {"y": "z"}, base=time, only=("y", "gone")),
         )
     )
@@ -1138,6 +1206,7 @@ def test_writes_joined_are_a_request() -> None:
     first, second = expected.writes.add(), expected.writes.add()
     first.update.name, second.update.name = "a", "b"
     first.update.fields["x"].integer_value = 1
+    first.update.fields["m"].map_value.fields["n"].string_value = long
     first.current_document.exists = False
     second.update.fields["y"].string_value = "z"
     second.update_mask.field_paths.extend(("y", "gone"))

@@ -1,0 +1,187 @@
+"""The records of an index: found, replaced and merged by key, whatever lies next to what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import index
+from shared.encoding import encode_content
+from shared.index import (
+    RECORD,
+    UNKNOWN,
+    Records,
+    Table,
+    age_of,
+    content_hash,
+    dropped,
+    find,
+    merged,
+    stamp_of,
+)
+from shared.plan import Keys, halves
+from tests.support.imports import at
+
+# Few numbers at both ends of what 64 bits hold, so that halves of keys are often equal.
+HALF = st.sampled_from((0, 1, 2, 2**63, 2**64 - 1))
+KEY = st.tuples(HALF, HALF)
+VALUE = st.tuples(
+    st.integers(1, 2**64 - 1),
+    st.integers(0, 2**62),
+    st.integers(-(2**60), 2**60),
+    st.integers(0, 2**62),
+)
+CONTENTS = st.dictionaries(KEY, VALUE, max_size=25)
+
+Contents = dict[tuple[int, int], tuple[int, int, int, int]]
+
+
+def records(contents: Contents) -> Records:
+    """Return the records of some keys, sorted."""
+    return np.array([(*key, *contents[key]) for key in sorted(contents)], dtype=RECORD)
+
+
+def contents(blocks: Iterator[Records]) -> list[tuple[tuple[int, int], tuple[int, int, int, int]]]:
+    """Return keys and values of some blocks, in their order."""
+    return [
+        ((high, low), (content, updated, exported, generation))
+        for block in blocks
+        for high, low, content, updated, exported, generation in block.tolist()
+    ]
+
+
+def blocks(of: Records, size: int) -> Iterator[Records]:
+    """Give records a block at a time, an empty one first."""
+    yield of[:0]
+    for start in range(0, len(of), size):
+        yield of[start : start + size]
+
+
+def table(keys: set[tuple[int, int]]) -> Table:
+    """Return the table of a file with these keys."""
+    ordered = sorted(keys)
+    high, low = (np.array([key[half] for key in ordered], dtype=np.uint64) for half in (0, 1))
+    return Table(Keys(high, low))
+
+
+def test_a_record_has_48_bytes() -> None:
+    """A million documents take 48 MB in the bucket, and a table of them hardly more."""
+    assert 48 == RECORD.itemsize
+
+
+@given(old=CONTENTS, keys=st.sets(KEY, max_size=25), size=st.integers(1, 7))
+def test_a_table_learns_its_own_keys(old: Contents, keys: set[tuple[int, int]], size: int) -> None:
+    """A table takes over what an index says of its keys, and nothing of others."""
+    learnt = table(keys)
+    for block in blocks(records(old), size):
+        learnt.learn(block)
+
+    places = {key: place for place, key in enumerate(sorted(keys))}
+    assert {key: key in old for key in keys} == {
+        key: bool(learnt.known[place]) for key, place in places.items()
+    }
+    assert {key: old[key] for key in keys & old.keys()} == {
+        key: (learnt.content(place), learnt.updated(place), *learnt.stamp(place))
+        for key, place in places.items()
+        if learnt.known[place]
+    }
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+@given(
+    old=CONTENTS, new=CONTENTS, unseen=st.sets(KEY, max_size=9), size=st.integers(1, 7), trusted=...
+)
+def test_the_next_index(
+    block: int,
+    old: Contents,
+    new: Contents,
+    unseen: set[tuple[int, int]],
+    size: int,
+    trusted: bool,
+) -> None:
+    """The next index has the file's own records in place of the old, and all others, in order."""
+    own = table(new.keys() | unseen)
+    for place, key in enumerate(sorted(new.keys() | unseen)):
+        if key in new:
+            content, updated, *stamp = new[key]
+            own.put(place, content=content, updated=updated, stamp=(stamp[0], stamp[1]))
+    stays = {
+        key: value if trusted else (UNKNOWN, *value[1:])
+        for key, value in old.items()
+        if key not in unseen
+    }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "BLOCK", block)
+        found = contents(merged(blocks(records(old), size), own, trusted=trusted))
+
+    assert sorted({**stays, **new}.items()) == found
+
+
+def test_no_index_and_no_keys() -> None:
+    """Of nothing comes nothing."""
+    assert [] == contents(merged(iter([]), table(set())))
+
+
+@given(keys=st.sets(st.text(max_size=3), max_size=20), gone=st.sets(st.text(max_size=3)))
+def test_dropped_keys(keys: set[str], gone: set[str]) -> None:
+    """Of dropped keys nothing stays, of the others everything."""
+    old: Contents = {halves(key): (1, 2, 3, 4) for key in keys}
+
+    assert sorted(halves(key) for key in keys - gone) == [
+        key for key, _ in contents(dropped(blocks(records(old), 4), gone))
+    ]
+
+
+def test_neighbours_are_not_mistaken() -> None:
+    """Keys that differ in their last or first bits alone are different keys."""
+    own = table({(5, 1), (5, 3), (6, 1)})
+    others = records({(5, 0): _value(), (5, 2): _value(), (5, 4): _value(), (7, 1): _value()})
+
+    assert [-1, -1, -1, -1] == find(own.keys, others).tolist()
+    assert [0, 1, 2] == find(
+        own.keys, records({(5, 1): _value(), (5, 3): _value(), (6, 1): _value()})
+    ).tolist()
+
+
+@pytest.mark.parametrize(
+    ("stamp", "newer"), [((9, 9), True), ((10, 6), True), ((10, 7), False), ((11, 0), False)]
+)
+def test_all_newer(stamp: tuple[int, int], newer: bool) -> None:
+    """Whether all documents were held by a newer file goes by time of export, then upload."""
+    own = table({(1, 1), (2, 2)})
+    for place, age in enumerate(((10, 7), (12, 0))):
+        own.put(place, content=1, updated=1, stamp=age)
+
+    assert newer is own.all_newer_than(stamp)
+    assert not table({(1, 1)}).all_newer_than((0, 0))
+
+
+def test_ages_come_back() -> None:
+    """An age is the same after it was recorded."""
+    age = (at("20230424T201230Z"), 1682367150123456)
+
+    assert age == age_of(stamp_of(age))
+
+
+@pytest.mark.parametrize(
+    ("content", "keep"),
+    [({"a": 2}, ()), ({"a": 1, "b": 1}, ()), ({"a": "1"}, ()), ({"a": 1}, ("a",)), ({}, ())],
+)
+def test_what_changes_the_hash(content: dict[str, Any], keep: tuple[str, ...]) -> None:
+    """Another value, field, kind or open field makes another hash; the order of fields does not."""
+    usual = content_hash(encode_content({"a": 1}), frozenset())
+
+    assert usual != content_hash(encode_content(content), frozenset(keep))
+    assert content_hash(encode_content({"x": {"b": 1, "a": 2}, "c": 3}), frozenset("de")) == (
+        content_hash(encode_content({"c": 3, "x": {"a": 2, "b": 1}}), frozenset("ed"))
+    )
+
+
+def _value() -> tuple[int, int, int, int]:
+    return (1, 1, 1, 1)
