@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from shared.encoding import encode_content
 from shared.formats import EXAMPLE_STAMP, example_csv
 from shared.merge import Incoming, Origin, decide
 from shared.schemas import Column, FileType, Kind, Row, Rules, all_types, kinds
@@ -146,7 +147,7 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
     decision = decide(
         Incoming(
             key=rows[0].key,
-            content=content,
+            wire=encode_content(content),
             keep=frozenset(),
             line=rows[-1].line,
             rows=tuple(rows),
@@ -161,7 +162,7 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
         create_only=False,
     )
     assert isinstance(decision, Put)
-    return dict(decision.data)
+    return {**content, **decision.data}
 
 
 def _section(type_: FileType) -> str:

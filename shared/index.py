@@ -86,9 +86,9 @@ class Table:
         self._exported[places] = records["exported"]
         self._generation[places] = records["generation"]
 
-    def forget_contents(self) -> None:
-        """Take it that nobody knows what is stored."""
-        self._content[:] = UNKNOWN
+    def forget_contents(self, which: NDArray[np.bool_] | None = None) -> None:
+        """Take it that nobody knows what is stored, of all documents or of those marked."""
+        self._content[slice(None) if which is None else which] = UNKNOWN
 
     def content(self, place: int) -> int:
         """Return the hash of what is stored of a known document."""

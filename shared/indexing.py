@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from google.api_core import exceptions
 from requests.exceptions import RequestException
 
@@ -139,6 +140,7 @@ class Indexing:
         if not self._clean:
             self._table.forget_contents()
         self._skip = skip and self._clean and not (create_only or import_.replay)
+        self._doubted = np.zeros(len(keys.high), dtype=bool)
         # Where documents may be of which the index says nothing, they are read before they are
         # written: to find out by a write that fails would cost one more call.
         self._reads_unknown = self._index is None and feed.latest is not None
@@ -205,6 +207,10 @@ class Indexing:
             case Left() | Refused():
                 pass
 
+    def doubt(self, place: int) -> None:
+        """Have a document written again by the next file that holds it, whatever that says."""
+        self._doubted[place] = True
+
     def successor(self) -> Successor:
         """Write the index as it is after this import.
 
@@ -213,6 +219,7 @@ class Indexing:
             LeaseLost: the import is no longer this worker's.
         """
         before = self._index
+        self._table.forget_contents(self._doubted)
         blocks = merged(self._blocks(before), self._table, trusted=self._clean)
         part = index_objects.write(
             self._services.bucket, self._folder, blocks, tick=self._hold.check

@@ -250,8 +250,6 @@ class Run:
         create_only = import_.mode == "bulk"
         keepable = self.type.keepable(self.rules)
         refused: dict[int, Problem] = {}
-        orders = _Orphans(self) if self.named.type == "orders" else None
-
         if import_.mode == "test":
             for incoming in self._documents(source, plan, broken):
                 self.unchanged += len(incoming.rows)
@@ -268,6 +266,7 @@ class Run:
             skip=self.settings.skip_unchanged,
             under=fingerprint(self.rules),
         )
+        orders = _Orphans(self, index) if self.named.type == "orders" else None
 
         def settled(seen: Seen, outcome: Outcome) -> None:
             index.settled(seen, outcome)
@@ -300,7 +299,7 @@ class Run:
                     self.unchanged += len(incoming.rows)
                     continue
                 if orders is not None:
-                    orders.see(incoming)
+                    orders.see(seen)
                 writer.add(incoming.key, seen, seen.expected)
                 self._count_rows()
         if orders is not None:
@@ -404,13 +403,14 @@ class Run:
 class _Orphans:
     """Counts the orders whose customer is not in Firestore and names the first few."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, index: Indexing) -> None:
         self._run = run
+        self._index = index
         self._known = KnownCustomers(run.services.documents, run.import_.connection)
-        self._pending: list[Incoming] = []
+        self._pending: list[Seen] = []
         self._sample: list[str] = []
 
-    def see(self, order: Incoming) -> None:
+    def see(self, order: Seen) -> None:
         self._pending.append(order)
         if len(self._pending) >= LOOKED_UP:
             self._look_up()
@@ -430,13 +430,15 @@ class _Orphans:
             )
 
     def _look_up(self) -> None:
-        people = {order.key: order.content["personId"] for order in self._pending}
-        missing = self._known.missing(people.values())
-        for key, person in people.items():
+        people = [order.incoming.content["personId"] for order in self._pending]
+        missing = self._known.missing(people)
+        for order, person in zip(self._pending, people, strict=True):
             if person in missing:
                 self._run.orphaned += 1
+                # Written and counted again by every file that holds it, until its customer comes.
+                self._index.doubt(order.place)
                 if len(self._sample) < SAMPLES:
-                    self._sample.append(key)
+                    self._sample.append(order.incoming.key)
         self._pending.clear()
 
 

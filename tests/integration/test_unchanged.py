@@ -169,6 +169,24 @@ def test_an_order_is_all_its_rows(pipeline: Pipeline) -> None:
     assert (6, 2) == (orders["D1"]["quantity"], orders["D2"]["quantity"])
 
 
+def test_an_order_without_its_customer(pipeline: Pipeline) -> None:
+    """An order whose customer is not there is counted by every file that holds it, until he is."""
+    load(pipeline, "1000", {"PERIDX": "1"})
+    orders = orders_csv({"ORDER_NUMBER": "D1"}, {"ORDER_NUMBER": "D2", "PERIDX": "2"})
+    pipeline.clock.advance("13:00")
+
+    def orphaned(time: str) -> tuple[int, int, int]:
+        pipeline.upload(f"orders_20230501T{time}00Z.csv", orders)
+        assert ["loaded"] == pipeline.run_due()
+        rows = pipeline.import_(f"orders_20230501T{time}00Z").rows
+        return rows.loaded, rows.unchanged, rows.orphaned
+
+    assert [(2, 0, 1), (1, 1, 1)] == [orphaned("1000"), orphaned("1001")]
+    pipeline.upload(f"{NAME.format('0900')}.csv", customers_csv({"PERIDX": "2"}))
+    assert ["loaded"] == pipeline.run_due()
+    assert [(1, 1, 0), (0, 2, 0)] == [orphaned("1002"), orphaned("1003")]
+
+
 def test_open_consent_is_unchanged_only_where_it_was_open(pipeline: Pipeline) -> None:
     """A row that leaves consent open differs from one that gives it; kept consent stays."""
     load(pipeline, "1000", *people(4, PRIVACY="Yes"))
