@@ -34,7 +34,7 @@ def answer(error: Exception) -> Answer:
         log("WARNING", f"Not a request for this function: {status} {error.name}.")
         return {"error": error.name}, status
     if isinstance(error, TryAgain):
-        log("WARNING", f"The request must come back: {error}")
+        log("WARNING", f"It must come back: {error}")
         return {"error": str(error)}, 503
     if isinstance(error, BadRequest):
         log("ERROR", f"Not a request for this function: {error}")
@@ -43,7 +43,8 @@ def answer(error: Exception) -> Answer:
         log("CRITICAL", f"{error.problem.message}", code=error.problem.code)
         return {"error": error.problem.message}, 500
     if not _begun(error):
-        log_failure("Not a request for this function: it cannot be read.", error)
+        kind = type(error).__name__
+        log("ERROR", "Not a request for this function: it cannot be read.", error=kind)
         return {"error": "The request cannot be read."}, 400
     log_failure("The function met an error that nobody foresaw.", error)
     return {"error": f"{type(error).__name__}, see the log."}, 500

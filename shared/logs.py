@@ -16,11 +16,10 @@ from typing import Any, Literal
 
 Severity = Literal["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 
-_REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
-
 MESSAGE_LIMIT = 8_000
 """Characters of a message that are kept; Cloud Logging takes 256 KiB a line."""
 
+_REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 _TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/.*)?", re.DOTALL)
 _SERVERS = ("gunicorn.error", "gunicorn.access")
 """Loggers whose handlers are set up after ours, and write in a form of their own."""
@@ -62,27 +61,18 @@ def log_failure(message: str, error: BaseException, **fields: Any) -> None:
     (https://cloud.google.com/error-reporting/docs/formatting-error-messages). The text of the
     exception is left out: it may quote a cell of the file.
     """
+    log("ERROR", message, **{"@type": _REPORTED}, **_trouble(error), **fields)
+
+
+def _trouble(error: BaseException) -> dict[str, str]:
+    """Return of which kind an exception is, and the lines of the program that it came by."""
+    kind = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)[-20:]
     stack_trace = (
         "Traceback (most recent call last):\n"
-        f"{''.join(traceback.format_list(frames))}{type(error).__name__}: (its text is left out)"
+        f"{''.join(traceback.format_list(frames))}{kind}: (its text is left out)"
     )
-    log(
-        "ERROR",
-        message,
-        **{"@type": _REPORTED},
-        error=type(error).__name__,
-        stack_trace=stack_trace,
-        **fields,
-    )
-
-
-def places(error: BaseException) -> list[str]:
-    """Return where an exception has come by, the innermost last: file, line and function."""
-    return [
-        f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ][-12:]
+    return {"error": kind, "stack_trace": stack_trace}
 
 
 # -- what others write ------------------------------------------------------------------------
@@ -118,7 +108,7 @@ class _Lines(logging.Handler):
         }
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            fields |= {"error": type(error).__name__, "places": places(error)}
+            fields |= _trouble(error)
         log(_severity(record.levelno), _template(record), **fields)
 
 

@@ -288,14 +288,17 @@ except ImportError:
     pass
 
 
+CELL = "z" + "qcell"  # apart, because a trace holds the lines of the program
+
+
 def broken(task, services):
-    logging.getLogger("library").error("cannot read zqcell")
-    logging.getLogger("library").warning("cannot read %s", "zqcell")
-    warnings.warn("zqcell is odd")
-    thread = threading.Thread(target=int, args=("zqcell",))
+    logging.getLogger("library").error(f"cannot read {CELL}")
+    logging.getLogger("library").warning("cannot read %s", CELL)
+    warnings.warn(f"{CELL} is odd")
+    thread = threading.Thread(target=int, args=(CELL,))
     thread.start()
     thread.join()
-    int("zqcell")
+    int(CELL)
 
 
 shared.loading.work = broken
@@ -368,7 +371,8 @@ def _listens(port: int) -> bool:
 
 
 def _post(port: int, body: bytes) -> tuple[int, str]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=body)
+    headers = {"Function-Execution-Id": "1"}  # else any letters
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=body, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
