@@ -11,8 +11,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import requests
-
 from shared.camel import camel
 from shared.ledger import Import
 from shared.ledger_store import LedgerTransaction
@@ -231,6 +229,8 @@ def _post(url: str, alert: Alert) -> bool:
     """Post an alert, and say whether it was taken; whatever the receiver does, this returns."""
     if not url:
         return True
+    import requests  # takes a while, and few deployments have a webhook
+
     text = f"*{alert.connection}*: {alert.what}\n{alert.todo}"
     answer: queue.SimpleQueue[str] = queue.SimpleQueue()
     # The timeout of a request begins anew with every byte, so the time is kept from outside.

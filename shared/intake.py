@@ -14,7 +14,6 @@ from shared.ledger import ENDED, Import, Reports
 from shared.ledger_store import LedgerTransaction, without
 from shared.logs import log
 from shared.names import ExportFile, Ignored, Misnamed, read_name
-from shared.reports import write_report
 from shared.services import Services
 from shared.tasks import LoadTask
 
@@ -282,6 +281,9 @@ def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> I
 
     refused = services.ledger.transact(change)
     if refused.generation == arrived.generation:
+        # Needed for this alone, and Cloud Storage with it.
+        from shared.reports import write_report
+
         write_report(services.bucket, refused, problems=(problem,))
     log(
         "WARNING",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.database import Database, Fields, Reads
 from shared.ledger import Import, Status
+
+if TYPE_CHECKING:
+    from shared.database import Database, Fields, Reads
 
 _T = TypeVar("_T")
 

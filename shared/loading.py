@@ -16,7 +16,6 @@ from shared.ledger import ENDED, ENDED_WELL, Import
 from shared.ledger_store import LedgerTransaction
 from shared.logs import log, log_failure
 from shared.names import ExportFile, read_name
-from shared.run import Run, end
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.source import Source
@@ -164,6 +163,9 @@ def _fault(error: Exception) -> str:
 
 
 def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
+    # pandas and pydantic come with it: the sweep, and a task that has to wait, do without.
+    from shared.run import Run, end
+
     named = read_name(import_.object)
     if not isinstance(named, ExportFile):
         raise TypeError("only export files get tasks")

@@ -8,15 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
-
-from google.api_core import exceptions
-from google.cloud import tasks_v2
-from google.protobuf import duration_pb2, timestamp_pb2
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import BadRequest, TryAgain
 from shared.ledger import Import
 from shared.names import is_connection
+
+if TYPE_CHECKING:
+    from google.cloud import tasks_v2
 
 DISPATCH_DEADLINE_SECONDS = 1_800
 """How long Cloud Tasks waits for the worker's answer: the longest it allows."""
@@ -127,6 +126,11 @@ class CloudQueue:
 
     def create(self, task: LoadTask, *, at: datetime) -> None:
         """Make sure the task exists, or has existed, and starts no earlier than `at`."""
+        # Not before a task is to be created: whoever only names one need not wait for the library.
+        from google.api_core import exceptions
+        from google.cloud import tasks_v2
+        from google.protobuf import duration_pb2, timestamp_pb2
+
         schedule_time = timestamp_pb2.Timestamp()
         schedule_time.FromDatetime(at)
         request: Any = {

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import google.cloud.storage as storage
+import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import firestore
+from google.cloud import firestore, tasks_v2
+from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
 from local.firestore import serve as serve_firestore
 from local.storage import serve as serve_storage
+from local.tasks import serve as serve_tasks
 from tests.support.pipeline import BUCKET, Pipeline
 from tests.support.stack import Hands, Up, hands_on
 
@@ -45,6 +48,35 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     yield Servers(f"127.0.0.1:{database.port}", f"http://127.0.0.1:{bucket.port}")
     bucket.stop()
     database.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """A Cloud Tasks server with a queue that keeps its tasks."""
+
+    client: tasks_v2.CloudTasksClient
+    address: str
+    """As `CLOUD_TASKS_EMULATOR_HOST` takes it."""
+    project: str
+    location: str
+    queue: str
+    """Full name."""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Iterator[Tasks]:
+    """Run a Cloud Tasks server, for tests that look at tasks and do not want them done."""
+    server = serve_tasks(data=tmp_path / "tasks")
+    address, project, location = f"127.0.0.1:{server.port}", "test", "australia-southeast1"
+    with grpc.insecure_channel(address) as channel:
+        client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
+        name = client.queue_path(project, location, "imports")
+        client.create_queue(
+            parent=f"projects/{project}/locations/{location}", queue=tasks_v2.Queue(name=name)
+        )
+        client.pause_queue(name=name)
+        yield Tasks(client, address, project, location, name)
+    server.stop()
 
 
 Make = Callable[..., Pipeline]

@@ -265,17 +265,3 @@ def test_classify_answers_503(workspace: Path, servers: Servers, python: Path) -
 
     assert 503 == status
     assert "Traceback" not in text
-
-
-def test_classify_is_light() -> None:
-    """classify imports neither pandas nor what checks rows."""
-    script = (
-        "import sys, functions.classify\n"
-        "print([name for name in ('pandas', 'numpy', 'pydantic', 'shared.schemas', "
-        "'shared.reader', 'shared.writer') if name in sys.modules])"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-
-    assert "[]" == loaded.stdout.strip()

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from google.cloud import tasks_v2
-from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
 from local import retailer
 from local.processes import free_ports
 from local.retailer import AUSTRALIA, CUSTOMER_COLUMNS, Person
-from local.tasks import serve as serve_tasks
 from shared.ledger import Import
 from shared.tasks import CloudQueue
+from tests.integration.conftest import Tasks
 from tests.support.expected import csv_file, customer_document, differences
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 from tests.support.stack import Hands
@@ -71,11 +68,18 @@ def test_orders_first(stack: Hands) -> None:
 
     assert customers.finished_at is not None
     assert orders.started_at is not None
+    assert orders.scheduled_for is not None
     assert orders.paired_with == CUSTOMERS
-    assert orders.scheduled_for == customers.uploaded_at + timedelta(seconds=1)
+    start = customers.uploaded_at + timedelta(seconds=1)
+    blocked = "blocked" in {entry.status for entry in orders.history}
+    if blocked or customers.history[0].at > start:  # on a machine too busy for one second
+        assert orders.scheduled_for > start
+    else:
+        assert orders.scheduled_for == start
     assert orders.scheduled_for <= orders.started_at < orders.scheduled_for + timedelta(seconds=10)
     assert orders.started_at >= customers.finished_at
-    assert [entry.status for entry in orders.history if entry.status != "blocked"] == [
+    way = (entry.status for entry in orders.history if entry.status != "blocked")
+    assert [status for status, _ in itertools.groupby(way)] == [
         *("received", "waiting", "scheduled", "loading", "loaded"),
     ]
     assert orders.rows.orphaned == 0
@@ -102,28 +106,6 @@ def test_orders_of_slow_customers(stack: Hands) -> None:
     assert "must end first" in orders.history[2].text
     assert CUSTOMERS in orders.history[2].text
     assert (customers.rows.loaded, orders.rows.orphaned) == (count, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Tasks:
-    """A Cloud Tasks server with a queue that keeps its tasks."""
-
-    client: tasks_v2.CloudTasksClient
-    queue: str
-
-
-@pytest.fixture
-def tasks(tmp_path: Path) -> Iterator[Tasks]:
-    server = serve_tasks(data=tmp_path / "tasks")
-    channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
-    client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
-    parent = "projects/test/locations/australia-southeast1"
-    queue = f"{parent}/queues/imports"
-    client.create_queue(parent=parent, queue=tasks_v2.Queue(name=queue))
-    client.pause_queue(name=queue)
-    yield Tasks(client, queue)
-    channel.close()
-    server.stop()
 
 
 @pytest.mark.parametrize(
