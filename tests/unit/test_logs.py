@@ -99,13 +99,9 @@ def test_an_unforeseen_error(capsys: pytest.CaptureFixture[str]) -> None:
 
     (line,) = lines(capsys)
     assert ("ERROR", "ValueError") == (line["severity"], line["error"])
-<<<<<<< HEAD
-    assert "test_logs.py" in line["stack_trace"]
-=======
     assert 'test_logs.py", line ' in line["stack_trace"]
     assert line["stack_trace"].startswith("Traceback (most recent call last):\n")
     assert line["@type"].endswith("ReportedErrorEvent")
->>>>>>> 7f58a8c (Let Error Reporting group what nobody foresaw)
     assert CELL not in json.dumps(line)
 
 
