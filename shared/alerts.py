@@ -229,8 +229,6 @@ def _post(url: str, alert: Alert) -> bool:
     """Post an alert, and say whether it was taken; whatever the receiver does, this returns."""
     if not url:
         return True
-    import requests  # takes a while, and few deployments have a webhook
-
     text = f"*{alert.connection}*: {alert.what}\n{alert.todo}"
     answer: queue.SimpleQueue[str] = queue.SimpleQueue()
     # The timeout of a request begins anew with every byte, so the time is kept from outside.
@@ -246,6 +244,8 @@ def _post(url: str, alert: Alert) -> bool:
 
 def _send(url: str, message: dict[str, str], answer: queue.SimpleQueue[str]) -> None:
     """Post once and answer with what went wrong, "" if nothing did; the URL is a secret."""
+    import requests  # takes a while, and most events raise no alert
+
     try:
         with requests.post(
             url,
