@@ -11,7 +11,6 @@ from shared import pairing
 from shared.alerts import tell
 from shared.cadence import watch_feeds
 from shared.errors import TryAgain
-from shared.indexing import remove_orphans
 from shared.intake import enqueue, plan_task
 from shared.inventory import take_stock
 from shared.ledger import PENDING, Import, Status
@@ -45,7 +44,7 @@ def sweep(services: Services) -> dict[str, object]:
         "stock": take_stock,
         "stopped": watch_feeds,
         "deleted": clean_up,
-        "orphans": remove_orphans,
+        "orphans": _remove_orphans,
         "told": tell,
     }
     done: dict[str, object] = {}
@@ -62,6 +61,12 @@ def sweep(services: Services) -> dict[str, object]:
     if failure is not None:
         raise failure
     return done
+
+
+def _remove_orphans(services: Services) -> int:
+    from shared.indexing import remove_orphans  # with it come numpy and the schemas
+
+    return remove_orphans(services)
 
 
 def revive(services: Services) -> dict[str, int]:
