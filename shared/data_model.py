@@ -149,8 +149,7 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
             key=rows[0].key,
             wire=encode_content(content),
             keep=frozenset(),
-            line=rows[-1].line,
-            rows=tuple(rows),
+            lines=tuple(row.line for row in rows),
         ),
         None,
         origin=Origin(

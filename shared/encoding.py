@@ -24,6 +24,8 @@ from typing import Any
 from google.cloud.firestore_v1 import types
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from shared import wire as on_wire
+
 __all__ = [
     "ENCODING",
     "decode_content",
@@ -34,12 +36,13 @@ __all__ = [
     "timestamp",
 ]
 
-ENCODING = 1
+ENCODING = 2
 """Version of what `encode_content` makes of a document; a change of its bytes needs a new one."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RAW_VALUE: Any = types.Value.pb()
 _RAW_DOCUMENT: Any = types.Document.pb()
+on_wire.encodes(_RAW_VALUE, lambda value: value.SerializeToString(deterministic=True))
 
 
 def encode_fields(data: Mapping[str, Any], into: Any) -> None:
@@ -68,10 +71,12 @@ def encode_content(data: Mapping[str, Any]) -> bytes:
 
     Raises what `encode_fields` raises.
     """
-    document = _RAW_DOCUMENT()
-    encode_fields(data, document.fields)
-    encoded: bytes = document.SerializeToString(deterministic=True)
-    return encoded
+    try:
+        return on_wire.fields(data)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        for error in _faults(data, ""):
+            raise error from None
+        raise
 
 
 def decode_content(wire: bytes) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from shared.encoding import decode_content
-from shared.schemas import Row
 from shared.writer import Leave, Put, Stored
 
 OWN = "written by this import before"
@@ -35,7 +34,7 @@ class Origin:
         return self.exported_at, self.generation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Incoming:
     """What a file says about one document."""
 
@@ -44,9 +43,17 @@ class Incoming:
     """The document without `source`, as `shared.encoding.encode_content` makes it."""
     keep: frozenset[str]
     """Field paths that the file leaves open: what is stored there stays."""
-    line: int
-    rows: tuple[Row, ...] = field(repr=False)
-    """The rows that it was made of."""
+    lines: tuple[int, ...]
+    """The lines of the rows that it was made of, the last of which is the one that counts."""
+    place: int = field(default=0, repr=False)
+    """Where in the plan's keys its key is."""
+    refers_to: str = field(default="", repr=False)
+    """The key of the customer whom it belongs to, where it is an order."""
+
+    @property
+    def line(self) -> int:
+        """The line of the row whose content it has."""
+        return self.lines[-1]
 
     @property
     def content(self) -> dict[str, Any]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.schemas import Row
-
 OPEN_ROWS_LIMIT = 50_000
 """Rows of unfinished documents held in memory at most; a file that needs more is read in parts."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER = np.iinfo(np.int64).min
 _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("updated", "<i8"), ("ordinal", "<i8")])
+_PILES = 16  # as many as four bits tell apart
+"""Piles that the keys are sorted on, so that planning needs little more memory than seeing."""
 
 
 class Keys(NamedTuple):
@@ -34,41 +31,58 @@ class Planner:
     """
 
     def __init__(self) -> None:
-        self._parts: list[NDArray[Any]] = []
+        self._piles: list[list[NDArray[Any]]] = [[] for _ in range(_PILES)]
+        self._size = 0
 
-    def see(self, rows: Iterable[Row]) -> None:
-        """Take note of rows; each ordinal is seen once, in rising order."""
-        part = np.array(
-            [(*halves(row.key), _microseconds(row.last_updated), row.ordinal) for row in rows],
-            dtype=_RECORD,
-        )
-        if len(part):
-            self._parts.append(part)
+    def see(self, keys: Sequence[str], updated: Sequence[int], ordinals: Sequence[int]) -> None:
+        """Take note of rows; each ordinal is seen once, in rising order.
+
+        `updated` are numbers that rise with the time of the rows' last change.
+        """
+        if not keys:
+            return
+        rows = np.empty(len(keys), _RECORD)
+        rows["high"], rows["low"] = _hashes(keys).T
+        rows["updated"] = updated
+        rows["ordinal"] = ordinals
+        self._size = int(rows["ordinal"][-1]) + 1
+        pile = rows["high"] >> np.uint64(60)
+        for number, rest in enumerate(self._piles):
+            rest.append(rows[pile == number])
 
     def plan(self, *, grouped: bool, open_rows_limit: int = OPEN_ROWS_LIMIT) -> Plan:
-        """Return the plan for all rows seen."""
-        seen = np.concatenate(self._parts) if self._parts else np.empty(0, dtype=_RECORD)
-        self._parts.clear()
-        size = int(seen["ordinal"][-1]) + 1 if len(seen) else 0
+        """Return the plan for all rows seen; nothing is left of them here."""
+        places = np.full(self._size, -1, dtype=np.int32)
+        opened = np.zeros(self._size + 1, dtype=np.int32)
+        high: list[NDArray[np.uint64]] = []
+        low: list[NDArray[np.uint64]] = []
+        documents = rows = 0
         by = ("ordinal",) if grouped else ("ordinal", "updated")
-        order = np.lexsort([*(seen[name] for name in by), seen["low"], seen["high"]])
-        seen = seen[order]
-        last_of_key = np.ones(len(seen), dtype=bool)
-        last_of_key[:-1] = (seen["high"][1:] != seen["high"][:-1]) | (
-            seen["low"][1:] != seen["low"][:-1]
-        )
-        documents = int(last_of_key.sum())
-        places = np.full(size, -1, dtype=np.int32)
-        places[seen["ordinal"][last_of_key]] = np.arange(documents, dtype=np.int32)
-        partitions = 1
-        if grouped and len(seen):
-            most = _most_open(seen["ordinal"], last_of_key, size=size)
-            partitions = -(-most // open_rows_limit)
+        for pile in self._piles:
+            if not pile:
+                continue
+            seen = np.concatenate(pile)
+            pile.clear()
+            seen = seen[np.lexsort([*(seen[name] for name in by), seen["low"], seen["high"]])]
+            last_of_key = np.ones(len(seen), dtype=bool)
+            last_of_key[:-1] = (seen["high"][1:] != seen["high"][:-1]) | (
+                seen["low"][1:] != seen["low"][:-1]
+            )
+            if grouped:
+                _count_open(opened, seen["ordinal"], last_of_key)
+            rows += len(seen)
+            seen = seen[last_of_key]
+            places[seen["ordinal"]] = np.arange(documents, documents + len(seen), dtype=np.int32)
+            documents += len(seen)
+            high.append(seen["high"].copy())
+            low.append(seen["low"].copy())
+        most = int(np.cumsum(opened, out=opened).max(initial=0))
+        none = np.empty(0, np.uint64)
         return Plan(
             places=places,
-            keys=Keys(seen["high"][last_of_key], seen["low"][last_of_key]),
-            repeated=len(seen) - documents,
-            partitions=max(1, partitions),
+            keys=Keys(np.concatenate([none, *high]), np.concatenate([none, *low])),
+            repeated=rows - documents,
+            partitions=max(1, -(-most // open_rows_limit)),
         )
 
 
@@ -91,40 +105,43 @@ class Plan:
         """How many documents the file holds."""
         return len(self.keys.high)
 
-    def place(self, ordinal: int) -> int:
-        """Return where in `keys` the key of a row is that counts."""
-        return int(self._places[ordinal])
+    def places(self, ordinals: Sequence[int]) -> list[int]:
+        """Return where in `keys` the keys of rows are that count; -1 for the others.
 
-    def counts(self, ordinal: int) -> bool:
-        """Whether the row wins over the others of its key (ungrouped) or completes its document."""
-        return bool(self._places[ordinal] >= 0)
+        A row counts that wins over the others of its key (ungrouped) or completes its document.
+        """
+        places: list[int] = self._places[np.asarray(ordinals, dtype=np.int64)].tolist()
+        return places
 
-    def partition(self, key: str) -> int:
-        """Return the part that a key belongs to, from 0."""
-        return halves(key)[1] % self.partitions if self.partitions > 1 else 0
+    def partition(self, keys: Sequence[str]) -> list[int]:
+        """Return the parts that keys belong to, from 0."""
+        if self.partitions == 1 or not keys:
+            return [0] * len(keys)
+        parts: list[int] = (_hashes(keys)[:, 1] % np.uint64(self.partitions)).tolist()
+        return parts
 
 
-def _most_open(ordinals: NDArray[Any], last_of_key: NDArray[np.bool_], *, size: int) -> int:
-    """Return the greatest number of rows held at once when each key is let go at its last row.
+def _count_open(
+    opened: NDArray[np.int32], ordinals: NDArray[Any], last_of_key: NDArray[np.bool_]
+) -> None:
+    """Note at each row by how much it changes the number of rows held, if each key is let go at
+    its last row.
 
     `ordinals` are sorted by key, then in file order; `last_of_key` marks each key's last.
     """
     ends = np.flatnonzero(last_of_key)
-    rows = np.diff(ends, prepend=-1)
-    change = np.zeros(size + 1, dtype=np.int64)
-    change[ordinals] = 1
-    change[ordinals[ends] + 1] -= rows
-    return int(np.cumsum(change).max(initial=0))
+    opened[ordinals] += 1
+    opened[ordinals[ends] + 1] -= np.diff(ends, prepend=-1).astype(np.int32)
 
 
 def halves(key: str) -> tuple[int, int]:
     """Return the 128 bits that a key is told apart by, as two numbers: high and low."""
-    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
-    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+    high, low = _hashes([key])[0].tolist()
+    return high, low
 
 
-def _microseconds(moment: datetime | None) -> int:
-    if moment is None:
-        return int(_NEVER)
-    span = moment - _EPOCH
-    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
+def _hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the `halves` of each key."""
+    blake2b = hashlib.blake2b
+    digests = b"".join([blake2b(key.encode(), digest_size=16).digest() for key in keys])
+    return np.frombuffer(digests, "<u8").reshape(-1, 2)

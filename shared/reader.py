@@ -8,7 +8,8 @@ would shift, cut or fill up anything else in silence.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -18,9 +19,10 @@ import pandas as pd
 
 from shared.decoding import BOM, WINDOWS_1252, decode, refuse_foreign, without_bom
 from shared.errors import FileRejected, Problem, TryAgain
+from shared.grid import Grid, lay_out
 from shared.header import COLUMNS, HEADER_BYTES, read_header
 from shared.layout import Layout
-from shared.records import RECORD_BYTES, Dialect, Records, Splitter
+from shared.records import RECORD_BYTES, Dialect, Numbers, Records, Splitter
 from shared.spreadsheet import unguard
 
 __all__ = ["BadRow", "Chunk", "CsvReader"]
@@ -52,16 +54,39 @@ class BadRow:
 class Chunk:
     """Some rows of a file, in its order."""
 
-    frame: pd.DataFrame
-    """The good rows; columns named by `header.canonical`, every cell a str as written, "" when
-    blank."""
     lines: list[int]
-    """Line of the file where each row of `frame` begins."""
+    """Line of the file where each good row begins."""
     ordinals: list[int]
-    """Which row of the file each row of `frame` is, counted from 0, bad rows included."""
+    """Which row of the file each good row is, counted from 0, bad rows included."""
     bad: list[BadRow]
     first_row: int
     """The ordinal of the first row, good or bad."""
+    grid: Grid
+    """Where the cells of the good rows lie; columns as in the header."""
+    _reader: CsvReader
+    _records: Records
+    _good: Numbers
+    _recoded: dict[int, bytes]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The good rows; columns named by `header.canonical`, every cell a str as written, ""
+        when blank."""
+        return self.some(range(len(self._good)))
+
+    def some(self, places: Sequence[int]) -> pd.DataFrame:
+        """Return those of the good rows that have these places among them, as in `frame`."""
+        rows = self._good[np.array(places, np.int64)]
+        return self._reader._named_frame(self._records, rows, self._recoded)
+
+    def place(self, ordinal: int) -> int:
+        """Return the place of a row among the good ones."""
+        return bisect_left(self.ordinals, ordinal)
+
+    def bytes(self, ordinals: Sequence[int]) -> list[bytes]:
+        """Return the bytes of good rows, in UTF-8; `CsvReader.cut` cuts them."""
+        good = self._good[np.searchsorted(self.ordinals, ordinals)]
+        return _bytes(self._records, good, self._recoded)
 
 
 class CsvReader:
@@ -146,6 +171,13 @@ class CsvReader:
                 )
             )
 
+    def cut(self, record: bytes) -> list[str]:
+        """Return the cells of a good row's bytes, as its chunk's `frame` has them."""
+        cut = self._dialect.cut(record)
+        cells = cut.cells if cut else ()
+        texts = [cell.decode() for cell in cells[: len(self.header.names)]]
+        return [unguard(text) for text in texts] if self._found.reported else texts
+
     def _read(self, wanted: int) -> bytes:
         """Read a whole block; a short one is the last."""
         parts: list[bytes] = []
@@ -195,23 +227,33 @@ class CsvReader:
                 bad[row] = self._wrong_count(records, row, recoded)
 
         good = rows if not bad else rows[~np.isin(rows, list(bad))]
-        frame = self._frame(records, good, recoded)
         ordinals = np.searchsorted(rows, good) + first_row
         if self._found.unnamed and not self._found.reported:
-            spoilt = self._unnamed(records, good, frame, bad)
-            if spoilt.any():
-                good, ordinals, frame = good[~spoilt], ordinals[~spoilt], frame[~spoilt]
-        frame = frame.iloc[:, : len(self.header.names)].reset_index(drop=True)
-        frame.columns = pd.Index(self.header.canonical, dtype=object)
-        if self._found.reported:
-            frame = frame.map(unguard)
+            spoilt = self._unnamed(records, good, self._frame(records, good, recoded), bad)
+            good, ordinals = good[~spoilt], ordinals[~spoilt]
+        # Cells of a report that has come back are not what they look like.
+        irregular = good if self._found.reported else np.array(list(recoded), np.int64)
         return Chunk(
-            frame=frame,
             lines=records.lines[good].tolist(),
             ordinals=ordinals.tolist(),
             bad=[bad[row] for row in sorted(bad)],
             first_row=first_row,
+            grid=lay_out(
+                records, good, len(self.header.names), self._found.width, irregular=irregular
+            ),
+            _reader=self,
+            _records=records,
+            _good=good,
+            _recoded=recoded,
         )
+
+    def _named_frame(
+        self, records: Records, rows: Numbers, recoded: dict[int, bytes]
+    ) -> pd.DataFrame:
+        frame = self._frame(records, rows, recoded)
+        frame = frame.iloc[:, : len(self.header.names)].reset_index(drop=True)
+        frame.columns = pd.Index(self.header.canonical, dtype=object)
+        return frame.map(unguard) if self._found.reported else frame
 
     def _recode(
         self, records: Records, rows: npt.NDArray[np.int64], bad: dict[int, BadRow]
@@ -303,16 +345,7 @@ class CsvReader:
         if not recoded and len(good) == good[-1] - good[0] + 1:
             data = records.data[records.starts[good[0]] : records.ends[good[-1]]]
         else:
-            places = zip(
-                good.tolist(),
-                records.starts[good].tolist(),
-                records.ends[good].tolist(),
-                strict=True,
-            )
-            data = b"".join(
-                recoded[row] if row in recoded else records.data[start:end]
-                for row, start, end in places
-            )
+            data = b"".join(_bytes(records, good, recoded))
         # pandas takes a byte order mark off the first cell of whatever it is given.
         spare = data.startswith((BOM, b'"' + BOM))
         if spare:
@@ -336,3 +369,13 @@ class CsvReader:
         if len(frame) != len(good):
             raise RuntimeError(f"{len(good)} rows were given to pandas, {len(frame)} came back")
         return frame
+
+
+def _bytes(records: Records, rows: npt.NDArray[np.int64], recoded: dict[int, bytes]) -> list[bytes]:
+    """Return the bytes of some records, those that were not UTF-8 in UTF-8."""
+    places = zip(
+        rows.tolist(), records.starts[rows].tolist(), records.ends[rows].tolist(), strict=True
+    )
+    return [
+        recoded[row] if row in recoded else records.data[start:end] for row, start, end in places
+    ]

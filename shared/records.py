@@ -45,6 +45,10 @@ class Records:
     """The line of the file where each begins; the first is 1. Line ends in quotes count."""
     closed: bool
     """Whether the last record has its line end; only the last one of a file can lack it."""
+    delimiters: Numbers
+    """Where in `data` the delimiters between cells are, one behind the other."""
+    firsts: Numbers
+    """Which of `delimiters` is the first of each record; -1 for a record cut cell by cell."""
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -127,7 +131,8 @@ class Splitter:
         data = self._rest + block
         # Whether a CR at the very end is a line end of its own shows only in the next block.
         held = not final and data.endswith(b"\r")
-        starts, ends, cells, lines, regular = self._fast(data[:-1] if held else data)
+        fast, regular = self._fast(data[:-1] if held else data)
+        starts, ends, cells, lines, delimiters, firsts = fast
 
         position = int(ends[-1]) if len(ends) else 0
         line = self._line + _line_ends(data, 0, position)
@@ -141,6 +146,7 @@ class Splitter:
                     np.append(part, more[:, place])
                     for place, part in enumerate((ends, cells, lines))
                 )
+                firsts = np.append(firsts, np.full(len(found), -1))
                 position, closed = int(ends[-1]), found[-1][3]
                 line = int(lines[-1]) + _line_ends(data, int(starts[-1]), position)
         self._check(starts, ends, lines, line, len(data) - position)
@@ -154,10 +160,13 @@ class Splitter:
             )
         self._rest = data[position:]
         self._line = line
-        return Records(data, starts, ends, cells, lines, closed)
+        return Records(data, starts, ends, cells, lines, closed, delimiters, firsts)
 
-    def _fast(self, data: bytes) -> tuple[Numbers, Numbers, Numbers, Numbers, bool]:
-        """Cut as far as quotes are regular; the last value says whether that is everywhere."""
+    def _fast(self, data: bytes) -> tuple[tuple[Numbers, ...], bool]:
+        """Cut as far as quotes are regular, and say whether that is everywhere.
+
+        Returns the starts, ends, cells, lines, delimiters and firsts of `Records`.
+        """
         octets = np.frombuffer(data, np.uint8)
         line_ends = _positions(octets, _LF)
         returns = data.count(b"\r")
@@ -179,14 +188,15 @@ class Splitter:
 
         ends = breaks + 1
         starts = np.append(0, ends[:-1])[: len(ends)]
-        before = np.searchsorted(np.flatnonzero(delimiters), np.append(0, ends))
+        places = np.flatnonzero(delimiters)
+        before = np.searchsorted(places, np.append(0, ends))
         cells = np.diff(before) + 1
         size = ends - starts
         first = octets[starts]
         line_end = (first == _LF) | (first == _CR)
         cells[line_end & ((size == 1) | ((size == 2) & (first == _CR)))] = 0
         lines = np.searchsorted(line_ends, starts) + self._line
-        return starts, ends, cells, lines, regular
+        return (starts, ends, cells, lines, places, before[:-1]), regular
 
     def _first_irregular(self, octets: npt.NDArray[np.uint8], quotes: Numbers) -> int:
         """Find the first quote that does not open or close a whole cell, or the end.

@@ -1,8 +1,8 @@
-"""One attempt at one import: the file is read twice, judged whole, then written and reported."""
+"""One attempt at one import: the file is read and judged whole, then written and reported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,9 +16,10 @@ from shared.alerts import (
     resolve_import_alerts,
 )
 from shared.customers import KnownCustomers
-from shared.encoding import encode_content
 from shared.errors import FileRejected, Problem
 from shared.indexing import Indexing, Seen, Successor, fingerprint
+from shared.kept import Kept
+from shared.kept import Rows as KeptRows
 from shared.lease import Hold, release_feed
 from shared.ledger import (
     LOADED,
@@ -35,7 +36,9 @@ from shared.names import ExportFile
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
 from shared.reports import RejectedFile, Tally, delete_report, write_report
-from shared.schemas import Checked, FileType, Row, Rules, file_type
+from shared.schemas import FileType, Part, PartMaker, Rules, file_type
+from shared.schemas.parts import Outcome as Made
+from shared.schemas.types import PERSON_COLUMN
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.source import Source
@@ -79,6 +82,9 @@ class Run:
         self.header: tuple[str, ...] = ()
         self.rejected_file: RejectedFile | None = None
         self.successor: Successor | None = None
+        self.kept = Kept()
+        self.maker: PartMaker
+        self.cut: Callable[[bytes], list[str]]
 
     # -- the course of an attempt -------------------------------------------------------------
 
@@ -149,22 +155,22 @@ class Run:
         """Check every row. Returns the plan to be, and the keys of grouped rows that are bad."""
         planner = Planner()
         broken: set[str] = set()
-        for chunk, checked, cells in self._chunks(source, share=(0, 50), first=True):
-            planner.see(checked.rows)
+        for chunk, made in self._chunks(source, share=(0, 50), first=True):
+            parts = made.parts
+            planner.see(parts.keys, parts.updated, parts.ordinals)
+            self.kept.add(parts, chunk.bytes(parts.ordinals) if self.grouped else ())
             self.read += len(chunk.lines) + len(chunk.bad)
-            self.rejected += len(checked.rejected) + len(chunk.bad)
-            self.tally.extend(checked.warnings)
+            self.rejected += len(made.rejected) + len(chunk.bad)
+            self.tally.extend(made.warnings)
             bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
                 (one.line, one.cells, (one.problem,)) for one in chunk.bad
             ]
-            places = {ordinal: place for place, ordinal in enumerate(chunk.ordinals)}
-            for one in checked.rejected:
-                cut = [column[places[one.ordinal]] for column in cells.values()]
-                bad.append((one.line, cut, one.problems))
-                if self.grouped:
-                    key = self.type.raw_key(cells, places[one.ordinal])
-                    if key:
-                        broken.add(key)
+            places = [chunk.place(one.ordinal) for one in made.rejected]
+            cells = _cells(chunk, places)
+            for place, one in enumerate(made.rejected):
+                bad.append((one.line, [column[place] for column in cells.values()], one.problems))
+                if self.grouped and (key := self.type.raw_key(cells, place)):
+                    broken.add(key)
             for _, row, problems in sorted(bad, key=lambda one: one[0]):
                 self._reject_row(row, problems)
             self._count_rows()
@@ -172,12 +178,11 @@ class Run:
 
     def _chunks(
         self, source: Source, *, share: tuple[int, int], first: bool = False
-    ) -> Iterator[tuple[Chunk, Checked, Mapping[str, Sequence[str]]]]:
+    ) -> Iterator[tuple[Chunk, Made]]:
         """Read the file; `share` is the part of the whole work, in percent, that this is."""
         with source.open() as stream:
             reader = CsvReader(stream, self.layout, size=self.import_.size)
             header = reader.header
-            checker = self.type.checker(header, self.rules)
             if first:
                 self.header = tuple(header.names)
                 self.grouped = self.type.grouped(header)
@@ -188,10 +193,16 @@ class Run:
                     delimiter=reader.delimiter,
                 )
                 self._compare_header()
+                self.maker = self.type.part_maker(
+                    header,
+                    self.rules,
+                    # A first load leaves consent to those who gave it.
+                    leave_out=self.type.consent if self.import_.mode == "bulk" else frozenset(),
+                )
+                self.cut = reader.cut
             for chunk in reader.chunks():
                 self.hold.check()
-                cells = {name: chunk.frame[name].tolist() for name in header.canonical}
-                yield chunk, checker.check(cells, chunk.lines, chunk.ordinals), cells
+                yield chunk, self.maker.make(chunk)
                 low, high = share
                 done = min(1.0, reader.bytes_read / max(1, self.import_.size))
                 self.hold.progress = Progress(
@@ -252,7 +263,7 @@ class Run:
         refused: dict[int, Problem] = {}
         if import_.mode == "test":
             for incoming in self._documents(source, plan, broken):
-                self.unchanged += len(incoming.rows)
+                self.unchanged += len(incoming.lines)
             return refused
         if not plan.documents:
             return refused
@@ -271,7 +282,7 @@ class Run:
         def settled(seen: Seen, outcome: Outcome) -> None:
             index.settled(seen, outcome)
             incoming = seen.incoming
-            rows = len(incoming.rows)
+            rows = len(incoming.lines)
             match outcome:
                 case Written():
                     self.loaded += rows
@@ -281,8 +292,8 @@ class Run:
                     self.unchanged += rows
                 case Refused(problem):
                     self.rejected += rows
-                    for row in incoming.rows:
-                        refused[row.line] = replace(problem, line=row.line)
+                    for line in incoming.lines:
+                        refused[line] = replace(problem, line=line)
 
         with Writer[Seen](
             self.services.documents,
@@ -294,9 +305,9 @@ class Run:
             create_only=create_only,
         ) as writer:
             for incoming in self._documents(source, plan, broken):
-                seen = index.see(incoming, plan.place(incoming.rows[-1].ordinal))
+                seen = index.see(incoming, incoming.place)
                 if seen is None:
-                    self.unchanged += len(incoming.rows)
+                    self.unchanged += len(incoming.lines)
                     continue
                 if orders is not None:
                     orders.see(seen)
@@ -311,48 +322,87 @@ class Run:
         """Yield what the file says about each document, once."""
         span = 50 / plan.partitions
         for part in range(plan.partitions):
-            open_rows: dict[str, list[Row]] = {}
             share = (round(50 + part * span), round(50 + (part + 1) * span))
-            for chunk, checked, cells in self._chunks(source, share=share):
-                places = {ordinal: place for place, ordinal in enumerate(chunk.ordinals)}
-                for row in checked.rows:
-                    if plan.partition(row.key) != part:
-                        continue
-                    if not self.grouped:
-                        if plan.counts(row.ordinal):
-                            yield self._incoming([row])
-                        else:
-                            self.unchanged += 1
-                        continue
-                    if row.key in broken:
-                        place = places[row.ordinal]
-                        again = [column[place] for column in cells.values()]
-                        self._repeat_row(again, row.line)
-                    open_rows.setdefault(row.key, []).append(row)
-                    if plan.counts(row.ordinal):
-                        yield self._incoming(open_rows.pop(row.key))
+            chunks = self._rows_again(source, broken, share=share)
+            if self.grouped:
+                yield from self._grouped(chunks, plan, part, broken)
+            else:
+                yield from self._single(chunks, plan)
 
-    def _incoming(self, rows: list[Row]) -> Incoming:
-        content, problems = self.type.document(rows)
+    def _single(self, chunks: Iterator[KeptRows], plan: Plan) -> Iterator[Incoming]:
+        """Make a document of each row that counts."""
+        for parts, _ in chunks:
+            for place, key, content, keep, line in zip(
+                plan.places(parts.ordinals),
+                parts.keys,
+                parts.own,
+                parts.keep,
+                parts.lines,
+                strict=True,
+            ):
+                if place >= 0:
+                    yield Incoming(key=key, wire=content, keep=keep, lines=(line,), place=place)
+                else:
+                    self.unchanged += 1
+
+    def _grouped(
+        self,
+        chunks: Iterator[KeptRows],
+        plan: Plan,
+        part: int,
+        broken: set[str],
+    ) -> Iterator[Incoming]:
+        """Make a document of all rows of a key, of those keys that belong to one part."""
+        open_parts: dict[str, list[Part]] = {}
+        for parts, records in chunks:
+            of_part = plan.partition(parts.keys)
+            of_plan = plan.places(parts.ordinals)
+            for place, key in enumerate(parts.keys):
+                if of_part[place] != part:
+                    continue
+                if key in broken:
+                    self._repeat_row(self.cut(records[place]), parts.lines[place])
+                open_parts.setdefault(key, []).append(self.maker.part(parts, place))
+                if of_plan[place] >= 0:
+                    yield self._whole(key, open_parts.pop(key), of_plan[place])
+
+    def _whole(self, key: str, parts: list[Part], place: int) -> Incoming:
+        content, problems = self.type.join(parts)
         self.tally.extend(problems)
-        if self.import_.mode == "bulk":
-            content = {name: content[name] for name in content if name not in self.type.consent}
-        last = rows[-1]
+        last = parts[-1]
         return Incoming(
-            key=last.key,
-            wire=encode_content(content),
-            keep=last.blank & self.type.keepable(self.rules),
-            line=last.line,
-            rows=tuple(rows),
+            key=key,
+            wire=content,
+            keep=last.keep,
+            lines=tuple([part.line for part in parts]),
+            place=place,
+            refers_to=last.values.get(PERSON_COLUMN, ""),
         )
+
+    def _rows_again(
+        self, source: Source, broken: set[str], *, share: tuple[int, int]
+    ) -> Iterator[KeptRows]:
+        """Yield the rows of the file once more, and their bytes where they are wanted.
+
+        They are read a second time only where there are too many to be kept.
+        """
+        if self.kept.whole:
+            for kept in self.kept.chunks():
+                self.hold.check()
+                yield kept
+            return
+        for chunk, made in self._chunks(source, share=share):
+            wanted = self.grouped and broken
+            yield made.parts, chunk.bytes(made.parts.ordinals) if wanted else ()
 
     def _report_refused(self, source: Source, refused: Mapping[int, Problem]) -> None:
         """Read the file once more for the rows that Firestore would not take."""
-        for chunk, _, cells in self._chunks(source, share=(100, 100)):
-            for place, line in enumerate(chunk.lines):
-                if line in refused:
-                    row = [column[place] for column in cells.values()]
-                    self._reject_row(row, (refused[line],))
+        for chunk, _ in self._chunks(source, share=(100, 100)):
+            places = [place for place, line in enumerate(chunk.lines) if line in refused]
+            cells = _cells(chunk, places)
+            for number, place in enumerate(places):
+                row = [column[number] for column in cells.values()]
+                self._reject_row(row, (refused[chunk.lines[place]],))
 
     # -- accounts -----------------------------------------------------------------------------
 
@@ -400,6 +450,12 @@ class Run:
         )
 
 
+def _cells(chunk: Chunk, places: Sequence[int]) -> dict[str, list[str]]:
+    """Return the cells of some rows of a chunk, column by column."""
+    frame = chunk.some(places)
+    return {str(name): column.tolist() for name, column in frame.items()}
+
+
 class _Orphans:
     """Counts the orders whose customer is not in Firestore and names the first few."""
 
@@ -430,7 +486,7 @@ class _Orphans:
             )
 
     def _look_up(self) -> None:
-        people = [order.incoming.content["personId"] for order in self._pending]
+        people = [order.incoming.refers_to for order in self._pending]
         missing = self._known.missing(people)
         for order, person in zip(self._pending, people, strict=True):
             if person in missing:

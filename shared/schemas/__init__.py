@@ -9,6 +9,7 @@ from __future__ import annotations
 from shared.schemas import customers, orders, rewards
 from shared.schemas.columns import Column
 from shared.schemas.kinds import KINDS, Kind
+from shared.schemas.parts import Part, PartMaker, Parts
 from shared.schemas.rows import Checked, Checker, Row, RowProblems, Rules
 from shared.schemas.types import FileType, all_types, file_type, register
 
@@ -19,6 +20,9 @@ __all__ = [
     "Column",
     "FileType",
     "Kind",
+    "Part",
+    "PartMaker",
+    "Parts",
     "Row",
     "RowProblems",
     "Rules",

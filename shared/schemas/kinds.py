@@ -16,8 +16,12 @@ from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
+
+from shared.schemas.certain import Octets, addresses, days, digits, letters_and_digits, read_moments
 
 INT64_MAX = 2**63 - 1
 """The largest integer that Firestore holds."""
@@ -47,6 +51,11 @@ class Kind:
     """Reads a cell whose meaning hangs on the connection's time zone; stands in for `read`."""
     blanks: frozenset[str] = frozenset()
     """Texts that mean as little as a blank cell."""
+    certain: Callable[[Octets, npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None
+    """Says of many cells at once which of them `read` certainly returns as they are."""
+    moments: Callable[[Octets, ZoneInfo], npt.NDArray[np.int64]] | None = None
+    """Reads many cells of `MOMENT_BYTES` as seconds since 1970, as `read_in_zone` would; UNREAD
+    where that is not certain."""
     identifies: bool = False
     """Whether the value names a document, so that nothing can be done without it."""
 
@@ -331,6 +340,7 @@ PERSON_ID = Kind(
     form="1 to 22 digits",
     type=str,
     read=_read_person_id,
+    certain=lambda signs, lengths: digits(signs, lengths) & (lengths <= 22),
     identifies=True,
     examples=(("65432", "65432"), ("0065432", "0065432")),
 )
@@ -339,6 +349,7 @@ DOCUMENT_ID = Kind(
     form="text without a slash, kept letter by letter",
     type=str,
     read=_read_document_id,
+    certain=letters_and_digits,
     identifies=True,
     examples=(("D55500000135", "D55500000135"),),
 )
@@ -366,6 +377,7 @@ EMAIL = Kind(
     form="one e-mail address",
     type=str,
     read=_read_email,
+    certain=addresses,
     examples=(("jo.smith@example.com", "jo.smith@example.com"),),
 )
 CURRENCY = Kind(
@@ -394,6 +406,7 @@ DATE = Kind(
     form="YYYY-MM-DD",
     type=str,
     read=_read_date,
+    certain=days,
     examples=(("1990-04-24", "1990-04-24"), ("1990-04-24 00:00:00", "1990-04-24")),
 )
 TIME = Kind(
@@ -401,6 +414,7 @@ TIME = Kind(
     form="YYYY-MM-DDTHH:MM:SS in the connection's time zone; or with Z or an offset",
     type=datetime,
     read_in_zone=_read_time,
+    moments=lambda cells, zone: read_moments(cells, zone, _read_time),
     examples=(
         ("2023-04-24T20:12:30", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
         ("2023-04-24 20:12:30.5", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
@@ -413,6 +427,7 @@ DATE_OR_TIME = Kind(
     form="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS; a time of 00:00:00 counts as none",
     type=str | datetime,
     read_in_zone=_read_date_or_time,
+    certain=days,
     examples=(
         ("2023-04-24", "2023-04-24"),
         ("2023-04-24T00:00:00", "2023-04-24"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from shared.errors import Problem
-from shared.schemas.columns import Column, paths
+from shared.schemas.columns import Column
 from shared.schemas.kinds import (
     CODE,
     CURRENCY,
@@ -24,8 +24,7 @@ from shared.schemas.kinds import (
     WHOLE,
     round_cents,
 )
-from shared.schemas.rows import Row
-from shared.schemas.types import Document, FileType, content, register
+from shared.schemas.types import Assembled, FileType, ItemRow, R, register
 
 COLUMNS = (
     Column(
@@ -342,12 +341,9 @@ COLUMNS = (
     ),
 )
 
-_ORDER = paths(COLUMNS, "document")
-_LINE = paths(COLUMNS, "item")
 
-
-def assemble(rows: Sequence[Row]) -> Document:
-    """Make one order of its rows, in file order.
+def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+    """Put the rows of one order together, in file order.
 
     What all its lines share is taken from the last row. A line is known by LINE_ID, else by
     LINE_NUMBER, else by its place in the order; never by its SKU, which is sold and returned in
@@ -358,8 +354,8 @@ def assemble(rows: Sequence[Row]) -> Document:
     if len(rows) > 1:
         problems += _differences(rows)
 
-    by_line: dict[tuple[str, Any], Row] = {}
-    for place, row in enumerate(rows):
+    by_line: dict[tuple[str, Any], R] = {}
+    for place, row in enumerate(items):
         line = _line_key(row, place)
         if by_line.pop(line, None) is not None:
             problems.append(
@@ -374,17 +370,13 @@ def assemble(rows: Sequence[Row]) -> Document:
     if all("LINE_NUMBER" in row.values for row in kept):
         kept.sort(key=lambda row: int(row.values["LINE_NUMBER"]))
 
-    order = content(last, _ORDER)
-    extra = {"extra": order.pop("extra")} if "extra" in order else {}
-    order["lines"] = [content(row, _LINE) for row in kept]
-    order["lineCount"] = len(kept)
-    totals = {
-        "quantity": _sum(row.values["QUANTITY"] for row in kept),
-        "valueCents": sum(_paid(row) for row in kept),
-    }
-    for field, total in totals.items():
+    totals: dict[str, int | float] = {"lineCount": len(kept)}
+    for field, total in {
+        "quantity": _sum([row.values["QUANTITY"] for row in kept]),
+        "valueCents": sum([_paid(row) for row in kept]),
+    }.items():
         if abs(total) <= INT64_MAX:
-            order[field] = total
+            totals[field] = total
         else:
             problems.append(
                 Problem(
@@ -393,17 +385,17 @@ def assemble(rows: Sequence[Row]) -> Document:
                     line=last.line,
                 )
             )
-    return order | extra, problems
+    return Assembled(kept, totals, problems)
 
 
-def _line_key(row: Row, place: int) -> tuple[str, Any]:
+def _line_key(row: ItemRow, place: int) -> tuple[str, Any]:
     for name in ("LINE_ID", "LINE_NUMBER"):
         if name in row.values:
             return name, row.values[name]
     return "place", place
 
 
-def _differences(rows: Sequence[Row]) -> list[Problem]:
+def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
     last = rows[-1]
     differing = [
         words
@@ -418,7 +410,7 @@ def _differences(rows: Sequence[Row]) -> list[Problem]:
     return [Problem(code="order.header_differs", message=message, line=last.line)]
 
 
-def _paid(row: Row) -> int:
+def _paid(row: ItemRow) -> int:
     """Return what was paid for a line in cents, worked out where the file does not say."""
     values = row.values
     if "VALUE" in values:
@@ -430,8 +422,10 @@ def _paid(row: Row) -> int:
     return round_cents(Decimal(values["PRICE"]) * Decimal(str(quantity)) - discount)
 
 
-def _sum(quantities: Iterable[int | float]) -> int | float:
+def _sum(quantities: Sequence[int | float]) -> int | float:
     """Add up without the error of binary fractions: 0.1 and 0.2 are 0.3."""
+    if all(type(quantity) is int for quantity in quantities):
+        return sum(quantities)
     total = sum((Decimal(str(quantity)) for quantity in quantities), Decimal())
     return int(total) if total == total.to_integral_value() else float(total)
 
@@ -449,7 +443,12 @@ ORDERS = register(
         one_of=(("SKU", "PRODUCT_CODE"),),
         grouped_where=lambda header: True,
         assemble=assemble,
+        looks_at=(
+            *("PERIDX", "ORDER_DATE", "LINE_ID", "LINE_NUMBER"),
+            *("QUANTITY", "PRICE", "VALUE", "DISCOUNT"),
+        ),
         items="lines",
+        totals=("lineCount", "quantity", "valueCents"),
         example_rows=(
             {},
             {

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.errors import Problem
-from shared.schemas.columns import Column, nest, paths
+from shared.schemas.columns import Column
 from shared.schemas.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
-from shared.schemas.rows import Row
-from shared.schemas.types import Document, FileType, content, register
+from shared.schemas.types import Assembled, FileType, R, register
 
 COLUMNS = (
     Column(
@@ -235,12 +234,9 @@ COLUMNS = (
     ),
 )
 
-_ACCOUNT = paths(COLUMNS, "document")
-_REWARD = paths(COLUMNS, "item")
 
-
-def assemble(rows: Sequence[Row]) -> Document:
-    """Make one reward account of its rows, in file order.
+def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+    """Put the rows of one reward account together, in file order.
 
     What belongs to the account is taken from the last row. A row in which nothing is said about
     a reward adds none; of two rows with one REWARD_ID the later counts.
@@ -255,10 +251,8 @@ def assemble(rows: Sequence[Row]) -> Document:
                 line=last.line,
             )
         )
-    rewards: dict[tuple[str, Any], dict[str, Any]] = {}
-    for place, row in enumerate(rows):
-        if not nest(row.values, _REWARD):
-            continue
+    rewards: dict[tuple[str, Any], R] = {}
+    for place, row in enumerate(items):
         id_ = row.values.get("REWARD_ID")
         reward = ("place", place) if id_ is None else ("REWARD_ID", id_)
         if rewards.pop(reward, None) is not None:
@@ -269,12 +263,8 @@ def assemble(rows: Sequence[Row]) -> Document:
                     line=row.line,
                 )
             )
-        rewards[reward] = content(row, _REWARD)
-    account = content(last, _ACCOUNT)
-    extra = {"extra": account.pop("extra")} if "extra" in account else {}
-    if rewards:
-        account["rewards"] = list(rewards.values())
-    return account | extra, problems
+        rewards[reward] = row
+    return Assembled(list(rewards.values()), {}, problems)
 
 
 REWARDS = register(
@@ -286,6 +276,7 @@ REWARDS = register(
         "vendor agrees the columns with each retailer: leave out what is not used.",
         grouped_where=lambda header: "REWARD_ID" in header.canonical,
         assemble=assemble,
+        looks_at=("REWARD_ACCOUNT_ID", "REWARD_ID"),
         items="rewards",
         example_rows=(
             {},

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from shared.errors import Problem
 from shared.layout import Header
-from shared.schemas.columns import Column
+from shared.schemas.columns import Column, Paths, nest
 from shared.schemas.kinds import CONSENT, Kind
 
 ROW_LIMIT_BYTES = 900_000
@@ -145,28 +145,36 @@ class Checker:
         self.model = build_model(name, sources, rules.time_zone)
         """The pydantic model of a row."""
         self._validate = self.model.__pydantic_validator__.validate_python
-        self._header = header
-        self._sources = tuple(sources)
+        self.header = header
+        self.columns = tuple(columns)
+        self.sources = tuple(sources)
+        self.rules = rules
         self._names = tuple(source.column.name for source in sources)
         self._own = {source.column.name: header.names[source.place] for source in sources}
         self._identifies = {s.column.name for s in sources if s.kind.identifies}
         self._needed = {source.column.name for source in sources if source.column.needed}
-        self._key = next(source.column.name for source in sources if source.column.key)
-        self._recency = next((s.column.name for s in sources if s.column.recency), "")
-        self._consents = tuple(s.column.name for s in sources if s.kind is CONSENT)
-        self._one_of = one_of
-        self._others = tuple((c.name, c.falls_back_to) for c in columns if c.falls_back_to)
-        self._defaults = tuple(
+        self.key = next(source.column.name for source in sources if source.column.key)
+        """The column that names the document."""
+        self.recency = next((s.column.name for s in sources if s.column.recency), "")
+        """The column that says when the record was last changed; "" where there is none."""
+        self.consents = tuple(s.column.name for s in sources if s.kind is CONSENT)
+        """The columns of which a blank cell is worth a warning."""
+        self.one_of = one_of
+        self.others = tuple((c.name, c.falls_back_to) for c in columns if c.falls_back_to)
+        """(column, the column whose value stands in for a blank)."""
+        self.defaults = tuple(
             (column.name, value)
             for column in columns
             if column.setting and (value := getattr(rules, column.setting)) is not None
         )
+        """(column, the value that stands in for a blank)."""
         self._fields = {s.column.name: s.column.field for s in sources if s.column.part != "item"}
-        self._always_open = {
+        self.always_open = frozenset(
             column.field
             for column in columns
             if column.kind is CONSENT and column.name not in self._own
-        }
+        )
+        """Paths of the fields that every row leaves open."""
         self._open: dict[tuple[str, ...], frozenset[str]] = {}
         self._said: list[Problem] = []
         extra: list[int] = []
@@ -184,7 +192,8 @@ class Checker:
                 )
             else:
                 extra.append(place)
-        self._extra = tuple(extra)
+        self.extra = tuple(extra)
+        """Places in the header of the columns that are kept under `extra`."""
         self._extra_names = tuple(header.names[place] for place in extra)
 
     def check(
@@ -195,16 +204,16 @@ class Checker:
         Every row comes out once, in `rows` or in `rejected`. What concerns the header is among
         the warnings of the first call.
         """
-        canonical = self._header.canonical
+        canonical = self.header.canonical
         cells = [
-            _trim(columns[canonical[source.place]], source.kind.blanks) for source in self._sources
+            _trim(columns[canonical[source.place]], source.kind.blanks) for source in self.sources
         ]
-        extra = [_trim(columns[canonical[place]]) for place in self._extra]
+        extra = [_trim(columns[canonical[place]]) for place in self.extra]
         longest = [max(map(len, column), default=0) for column in (*cells, *extra)]
         may_be_large = 4 * sum(longest) > ROW_LIMIT_BYTES
         limits = [
             (source.column.name, source.limit)
-            for source, length in zip(self._sources, longest, strict=False)
+            for source, length in zip(self.sources, longest, strict=False)
             if source.limit is not None and length > source.limit
         ]
 
@@ -227,9 +236,9 @@ class Checker:
             blank = self._left_open(values)
             for name, limit in limits:
                 problems += self._too_long(name, limit, raw, values, line)
-            for name in self._consents:
+            for name in self.consents:
                 if name not in raw:
-                    problems.append(self._no_consent(name, line))
+                    problems.append(self.no_consent(name, line))
             checked.warnings += problems
             self._stand_in(values, raw)
             if extra_row and (
@@ -241,7 +250,7 @@ class Checker:
             ):
                 values[EXTRA] = kept
             checked.rows.append(
-                Row(line, ordinal, values[self._key], values, values.get(self._recency), blank)
+                Row(line, ordinal, values[self.key], values, values.get(self.recency), blank)
             )
         return checked
 
@@ -284,7 +293,7 @@ class Checker:
                 message=f"The row needs a value in one of {', '.join(group)}.",
                 line=line,
             )
-            for group in self._one_of
+            for group in self.one_of
             if all(name not in values for name in group)
         ]
 
@@ -298,7 +307,8 @@ class Checker:
             Problem(code="row.too_long", message=message, line=line, column=self._own[name]),
         ]
 
-    def _no_consent(self, name: str, line: int) -> Problem:
+    def no_consent(self, name: str, line: int) -> Problem:
+        """Return what is said of a row whose consent is blank."""
         return Problem(
             code="row.consent_unknown",
             message="The consent is blank: nobody is subscribed by it, and the stored consent "
@@ -312,7 +322,7 @@ class Checker:
         known = self._open.get(pattern)
         if known is None:
             known = frozenset(
-                self._always_open
+                self.always_open
                 | {field for name, field in self._fields.items() if name not in values}
             )
             if len(self._open) < _PATTERNS:
@@ -321,10 +331,18 @@ class Checker:
 
     def _stand_in(self, values: dict[str, Any], raw: Mapping[str, str]) -> None:
         """Fill blanks that something else may stand in for; a bad cell is not a blank one."""
-        for name, other in self._others:
+        for name, other in self.others:
             if name not in raw and other in values:
                 values[name] = values[other]
-        values.update({name: value for name, value in self._defaults if name not in raw})
+        values.update({name: value for name, value in self.defaults if name not in raw})
+
+
+def content(row: Row, to: Paths) -> dict[str, Any]:
+    """Return what one row says about a document or an item: the fields that have a path here."""
+    document = nest(row.values, to)
+    if EXTRA in row.values:
+        document[EXTRA] = dict(row.values[EXTRA])
+    return document
 
 
 def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Generic, Protocol, TypeVar
 
 from shared.errors import Problem, SettingsError
 from shared.layout import Header, Layout
 from shared.schemas.columns import Column, Paths, nest, paths
 from shared.schemas.kinds import CONSENT, DOCUMENT_ID
-from shared.schemas.rows import EXTRA, Checker, Row, Rules, Source
+from shared.schemas.parts import Part, PartMaker
+from shared.schemas.rows import Checker, Row, Rules, Source, content
+from shared.wire import FIELD, Heads, entry, value
 
 PERSON_COLUMN = "PERIDX"
 """The column that holds the customer's key, in whatever type has one."""
@@ -20,6 +23,40 @@ EMAIL_COLUMN = "EMAIL"
 
 Document = tuple[dict[str, Any], list[Problem]]
 """The content of a document without `source`, and what is worth a warning about its rows."""
+
+
+class ItemRow(Protocol):
+    """A row of a grouped type as far as `FileType.assemble` looks at it: a `Row` or a `Part`."""
+
+    @property
+    def line(self) -> int:
+        """Line of the file where it begins."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Column name -> value."""
+
+
+R = TypeVar("R", bound=ItemRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled(Generic[R]):
+    """What the rows of one document make together."""
+
+    items: list[R]
+    """The rows whose items the document holds, in their order."""
+    totals: dict[str, int | float]
+    """Further fields of the document, which are made of all its items."""
+    problems: list[Problem]
+    """What is worth a warning."""
+
+
+class Assemble(Protocol):
+    """Puts the rows of one document together."""
+
+    def __call__(self, rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+        """`rows` are all of them, `items` those that say something of an item; in file order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,17 +75,27 @@ class FileType:
     """Groups of columns; a header needs one column of each, a row a value in one."""
     grouped_where: Callable[[Header], bool] = lambda header: False
     """Whether in a file with this header several rows make one document."""
-    assemble: Callable[[Sequence[Row]], Document] | None = None
-    """Makes the document of a grouped type; None where a document is one row."""
+    assemble: Assemble | None = None
+    """Puts the rows of a grouped document together; None where a document always is one row."""
+    looks_at: tuple[str, ...] = ()
+    """The columns whose values `assemble` looks at."""
     items: str = ""
     """The field that holds a grouped document's items."""
+    totals: tuple[str, ...] = ()
+    """The fields that `assemble` makes."""
     example_rows: tuple[Mapping[str, str], ...] = ({},)
     """Example rows for docs/formats.md, each by its differences from the columns' examples."""
 
     _paths: Paths = field(init=False, repr=False)
+    _item_paths: Paths = field(init=False, repr=False)
+    _cuts: tuple[str, ...] = field(init=False, repr=False)
+    _array_heads: Heads = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_paths", paths(self.columns, "document"))
+        object.__setattr__(self, "_item_paths", paths(self.columns, "item"))
+        object.__setattr__(self, "_cuts", tuple(sorted((self.items, *self.totals))))
+        object.__setattr__(self, "_array_heads", Heads.array(FIELD, self.items.encode()))
         spellings = [name for c in self.columns for name in (c.name, *c.aliases)]
         fields = [(c.part, c.field) for c in self.columns]
         for what, all_ in (("names", spellings), ("fields", fields)):
@@ -124,15 +171,55 @@ class FileType:
         """Return the key cell of one row, by the header's canonical names; "" where it is blank."""
         return cells[self.key.name][place].strip()
 
-    def document(self, rows: Sequence[Row]) -> Document:
-        """Make one document of all rows of its key, given in file order.
+    def part_maker(
+        self, header: Header, rules: Rules, *, leave_out: frozenset[str] = frozenset()
+    ) -> PartMaker:
+        """Return what makes documents, or parts of them, of the rows of a file with this header.
 
-        A type that is not grouped takes one row. Maps without content are left out.
+        `leave_out` names fields of the document that are checked and not written.
         """
-        if self.assemble is not None:
-            return self.assemble(rows)
-        (row,) = rows
-        return content(row, self._paths), []
+        return PartMaker(
+            self.checker(header, rules),
+            looks_at=self.looks_at if self.grouped(header) else None,
+            made=(self.items, *self.totals),
+            keepable=self.keepable(rules),
+            leave_out=leave_out,
+        )
+
+    def join(self, parts: Sequence[Part]) -> tuple[bytes, list[Problem]]:
+        """Make one document of the parts that all rows of its key are, given in file order.
+
+        Returns its content, as `shared.encoding.encode_content` has it, and what is worth a
+        warning about its rows.
+        """
+        if self.assemble is None:
+            raise ValueError(f"a row of {self.name} is a document")
+        assembled = self.assemble(parts, [part for part in parts if part.item])
+        made = {name: _total(name, total) for name, total in assembled.totals.items()}
+        if assembled.items:
+            items = b"".join([part.item for part in assembled.items])
+            made[self.items] = self._array_heads[len(items)] + items
+        first, *own = parts[-1].own
+        pieces = [first]
+        for name, after in zip(self._cuts, own, strict=True):
+            pieces += (made.get(name, b""), after)
+        return b"".join(pieces), assembled.problems
+
+    def document(self, rows: Sequence[Row]) -> Document:
+        """Make one document of all rows of its key, given in file order, in Python's own types.
+
+        A type that is not grouped takes one row. Maps without content are left out. This is what
+        `join` is held against: the same, the slow way.
+        """
+        own = content(rows[-1], self._paths)
+        if self.assemble is None:
+            (_,) = rows
+            return own, []
+        items = [row for row in rows if nest(row.values, self._item_paths)]
+        assembled = self.assemble(rows, items)
+        if assembled.items:
+            own[self.items] = [content(row, self._item_paths) for row in assembled.items]
+        return {**own, **assembled.totals}, assembled.problems
 
     def _spellings(self, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
         """Return spelling -> canonical name, and column -> the other column whose cells it reads.
@@ -184,12 +271,9 @@ class FileType:
         return spellings, shared
 
 
-def content(row: Row, to: Paths) -> dict[str, Any]:
-    """Return what one row says about a document or an item: the fields that have a path here."""
-    document = nest(row.values, to)
-    if EXTRA in row.values:
-        document[EXTRA] = dict(row.values[EXTRA])
-    return document
+@lru_cache(4096, typed=True)
+def _total(name: str, total: int | float) -> bytes:
+    return entry(FIELD, name.encode(), value(total))
 
 
 def _own_key(rules: Rules) -> str:

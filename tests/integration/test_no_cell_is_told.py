@@ -236,8 +236,8 @@ def test_a_crash_that_quotes_a_cell(
 ) -> None:
     """An import that fails with an exception about a row fails without its words."""
 
-    def crash(_: Planner, rows: list[Any]) -> None:
-        raise ValueError(f"cannot plan {rows}")
+    def crash(_: Planner, keys: list[str], *others: Any) -> None:
+        raise ValueError(f"cannot plan {keys}")
 
     monkeypatch.setattr(Planner, "see", crash)
     stage.bring("customers_20230501T110000Z.csv", csv_text(CUSTOMERS, GOOD_CUSTOMERS))

@@ -8,7 +8,10 @@ from zoneinfo import ZoneInfo
 
 from shared.errors import Problem
 from shared.layout import Header
-from shared.schemas import Checked, FileType, Rules, file_type
+from shared.plan import Planner
+from shared.schemas import Checked, FileType, Row, Rules, file_type
+from shared.schemas.certain import microseconds
+from shared.schemas.parts import NEVER
 
 SYDNEY = Rules(time_zone=ZoneInfo("Australia/Sydney"))
 
@@ -49,3 +52,13 @@ def document(
 def found(problems: Sequence[Problem]) -> list[tuple[int | None, str | None, str]]:
     """Return where and what, without the words."""
     return [(problem.line, problem.column, problem.code) for problem in problems]
+
+
+def updated(rows: Sequence[Row]) -> list[int]:
+    """Return when each row was last changed, in microseconds since 1970, or NEVER."""
+    return [NEVER if row.last_updated is None else microseconds(row.last_updated) for row in rows]
+
+
+def see(planner: Planner, rows: Sequence[Row]) -> None:
+    """Let a planner take note of rows."""
+    planner.see([row.key for row in rows], updated(rows), [row.ordinal for row in rows])

@@ -36,7 +36,7 @@ def exported(hour: int) -> datetime:
 
 def incoming(content: Mapping[str, Any], keep: frozenset[str] = frozenset()) -> Incoming:
     """Return what a file says of the one document."""
-    return Incoming(key="1", wire=encode_content(content), keep=keep, line=2, rows=())
+    return Incoming(key="1", wire=encode_content(content), keep=keep, lines=(2,))
 
 
 def apply(

@@ -20,6 +20,7 @@ from shared.names import ExportFile, Misnamed, read_name
 from shared.plan import Planner
 from shared.reader import CsvReader
 from shared.schemas import Row, Rules, file_type
+from tests.support.cells import see
 
 ALL = {sample.path: sample for sample in make_samples()}
 RULES = Rules(time_zone=ZoneInfo("Australia/Sydney"), blank_means="clear")
@@ -60,7 +61,7 @@ def judge_content(type_name: str, content: bytes) -> Verdict:
     for chunk in reader.chunks():
         cells = {name: chunk.frame[name].tolist() for name in reader.header.canonical}
         checked = checker.check(cells, chunk.lines, chunk.ordinals)
-        planner.see(checked.rows)
+        see(planner, checked.rows)
         good += checked.rows
         verdict.rows += len(chunk.lines) + len(chunk.bad)
         verdict.rejected += len(chunk.bad) + len(checked.rejected)
@@ -80,8 +81,8 @@ def judge_content(type_name: str, content: bytes) -> Verdict:
     if verdict.rejected:
         verdict.status = "loaded_with_rejects"
     by_key: dict[str, list[Row]] = defaultdict(list)
-    for row in good:
-        if grouped or plan.counts(row.ordinal):
+    for row, place in zip(good, plan.places([row.ordinal for row in good]), strict=True):
+        if grouped or place >= 0:
             by_key[row.key].append(row)
     documents = {key: type_.document(rows)[0] for key, rows in by_key.items()}
     match type_name:

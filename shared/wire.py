@@ -1,0 +1,195 @@
+"""How values look on Firestore's wire, byte by byte: what protobuf would make of them, but faster.
+
+A document's content is written as the entries of a `Document`'s map `fields`, one behind the other
+and sorted by name at every level, so that the same content has the same bytes always and bytes
+can be put together column by column (`shared.schemas.parts`). How values are written is described
+at https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FIELD", "MAP_FIELD", "Heads", "entry", "fields", "moments", "usual_moments", "value"]
+
+FIELD = b"\x12"
+"""Begins an entry of a Document's `fields`."""
+MAP_FIELD = b"\x0a"
+"""Begins an entry of a MapValue's `fields`."""
+
+_NAME = b"\x0a"
+_VALUE = b"\x12"
+_ITEM = b"\x0a"
+
+_NULL = b"\x58\x00"
+_TRUE, _FALSE = b"\x08\x01", b"\x08\x00"
+_INTEGER = b"\x10"
+_DOUBLE = struct.Struct("<Bd")
+_DOUBLE_TAG = 0x19
+_TEXT = b"\x8a\x01"
+_TIMESTAMP = b"\x52"
+_MAP = b"\x32"
+_ARRAY = b"\x4a"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TWO_TO_64 = 1 << 64
+
+
+def varint(number: int) -> bytes:
+    """Return a number of at most 64 bits, not negative, in groups of seven bits."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
+    groups = bytearray()
+    while number >= 0x80:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+_ONE_BYTE = [bytes((number,)) for number in range(0x80)]
+
+
+def _sized(tag: bytes, content: bytes) -> bytes:
+    return b"".join((tag, varint(len(content)), content))
+
+
+def entry(tag: bytes, name: bytes, value: bytes) -> bytes:
+    """Return one entry of a map of fields; `value` is what `value` returns."""
+    return _sized(tag, _sized(_NAME, name) + _sized(_VALUE, value))
+
+
+def fields(data: Mapping[str, Any], tag: bytes = FIELD) -> bytes:
+    """Return the entries of a map, sorted by name.
+
+    Raises KeyError, TypeError or ValueError for what cannot be stored; `shared.encoding` finds out
+    what it is.
+    """
+    return b"".join([_field(tag, name, data[name]) for name in sorted(data)])
+
+
+def _field(tag: bytes, name: str, of: Any) -> bytes:
+    kind = type(of)
+    if kind is str:
+        content: bytes = of.encode()
+        return _heads(Heads.text, tag, name)[len(content)] + content
+    if kind is dict:
+        content = fields(of, MAP_FIELD)
+        return _heads(Heads.map, tag, name)[len(content)] + content
+    return entry(tag, name.encode(), _ENCODERS[kind](of))
+
+
+@lru_cache(1024)
+def _heads(make: Callable[[bytes, bytes], Heads], tag: bytes, name: str) -> Heads:
+    return make(tag, name.encode())
+
+
+def value(of: Any) -> bytes:
+    """Return the `Value` of a Python value, in the types that `shared.encoding` lists."""
+    return _ENCODERS[type(of)](of)
+
+
+def _integer(of: int) -> bytes:
+    if not -(1 << 63) <= of < 1 << 63:
+        raise ValueError
+    return _INTEGER + varint(of % _TWO_TO_64)
+
+
+def _timestamp(of: datetime) -> bytes:
+    since = of - _EPOCH  # TypeError for a naive datetime
+    seconds = since.days * 86_400 + since.seconds
+    nanos = since.microseconds * 1_000
+    stamp = b"\x08" + varint(seconds % _TWO_TO_64) if seconds else b""
+    return _sized(_TIMESTAMP, stamp + b"\x10" + varint(nanos) if nanos else stamp)
+
+
+def _array(of: Sequence[Any]) -> bytes:
+    if any(type(item) is list for item in of):
+        raise TypeError
+    return _sized(_ARRAY, b"".join([_sized(_ITEM, value(item)) for item in of]))
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    str: lambda of: _sized(_TEXT, of.encode()),
+    bool: lambda of: _TRUE if of else _FALSE,
+    int: _integer,
+    float: lambda of: _DOUBLE.pack(_DOUBLE_TAG, of),
+    type(None): lambda of: _NULL,
+    datetime: _timestamp,
+    dict: lambda of: _sized(_MAP, fields(of, MAP_FIELD)),
+    list: _array,
+}
+
+
+def encodes(type_: type, encoder: Callable[[Any], bytes]) -> None:
+    """Add a type that is stored as it is."""
+    _ENCODERS[type_] = encoder
+
+
+class Heads(dict[int, bytes]):
+    """What stands before the content of a field, by the length of the content in bytes.
+
+    The content of a text is its UTF-8, that of a map its entries.
+    """
+
+    def __init__(self, tags: Iterable[tuple[bytes, bytes]]) -> None:
+        """Each level is a tag and what stands before the next one inside it, outermost first."""
+        self._levels = tuple(tags)
+
+    def __missing__(self, length: int) -> bytes:
+        head, inside = b"", length
+        for tag, before in reversed(self._levels):
+            head = before + head
+            inside = length + len(head)
+            head = tag + varint(inside) + head
+        if length < _REMEMBERED:
+            self[length] = head
+        return head
+
+    @classmethod
+    def text(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a text in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TEXT, b"")))
+
+    @classmethod
+    def map(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a map in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_MAP, b"")))
+
+    @classmethod
+    def array(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of an array in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_ARRAY, b"")))
+
+    @classmethod
+    def item(cls) -> Heads:
+        """Heads of a map that is an item of an array."""
+        return cls(((_ITEM, b""), (_MAP, b"")))
+
+
+_REMEMBERED = 4096
+
+
+def usual_moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether times are those that `moments` takes: from July 1978 to the year 3058."""
+    return (seconds >= 1 << 28) & (seconds < 1 << 35)  # five groups of seven bits
+
+
+def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Return an entry with a timestamp for each of these times, in whole seconds since 1970.
+
+    The entries are rows of an array; they are right for `usual_moments` only.
+    """
+    five = entry(tag, name, _sized(_TIMESTAMP, b"\x08" + b"\x80" * 4 + b"\x00"))
+    made = np.empty((len(seconds), len(five)), np.uint8)
+    made[:] = np.frombuffer(five, np.uint8)
+    for group in range(5):
+        made[:, group - 5] |= (seconds >> 7 * group & 0x7F).astype(np.uint8)
+    return made
