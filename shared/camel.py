@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 
+
+@cache
 def camel(name: str) -> str:
     """Return a name of several words in camelCase."""
     first, *rest = name.split("_")

@@ -201,6 +201,11 @@ def _common() -> str:
             "Path of a field that a later file has left open -> when the file that gave its value "
             "was exported. Absent where there is none.",
         ),
+        (
+            "`source.keptGenerations`",
+            "map of integers",
+            "The same paths -> which upload of that file it was.",
+        ),
     )
     return "## In every document\n\n" + _table(("field", "type", "what"), rows)
 

@@ -353,12 +353,14 @@ def remove_orphans(services: Services) -> int:
             _, *where, _ = [*blob.name.split("/"), ""][:4]
             if blob.time_created >= oldest or len(where) != 2:
                 continue
-            connection, type = where
-            if (connection, type) not in used:
+            connection, of_type = where
+            if (connection, of_type) not in used:
                 # Looked at after the object was listed: an old one is not pointed at any more.
-                index = services.ledger.feed(connection, type).index
-                used[connection, type] = {part.object for part in index.parts} if index else set()
-            if blob.name not in used[connection, type]:
+                index = services.ledger.feed(connection, of_type).index
+                used[connection, of_type] = (
+                    {part.object for part in index.parts} if index else set()
+                )
+            if blob.name not in used[connection, of_type]:
                 blob.delete(if_generation_match=blob.generation)
                 removed += 1
     except (exceptions.NotFound, exceptions.PreconditionFailed):

@@ -131,6 +131,11 @@ def _receive(
     current = ledger.import_(file.connection, file.import_id)
     if current is not None and not _is_newer(arrived, current):
         return current
+    # Each of the two reads what the other writes, before it looks for the other's imports, so that
+    # they cannot overlook each other.
+    other = {"orders": "customers", "customers": "orders"}.get(file.type)
+    if other is not None:
+        ledger.feed(file.connection, other)
     fresh = Import(
         connection=file.connection,
         import_id=file.import_id,
@@ -151,10 +156,6 @@ def _receive(
     else:
         fresh = fresh.saying(wording.received(), now=now)
         fresh, dependants = _pair(ledger, fresh, services, now)
-    # Each of the two reads what the other writes, so that they cannot overlook each other.
-    other = {"orders": "customers", "customers": "orders"}.get(file.type)
-    if other is not None:
-        ledger.feed(file.connection, other)
     feed = ledger.feed(file.connection, file.type)
     if current is not None:
         if current.lease is not None:

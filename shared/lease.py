@@ -47,7 +47,9 @@ class Hold:
         self._now = now
         self._lease = lease
         self._monotonic = monotonic
-        self._due = monotonic() + BEAT_SECONDS
+        # Counted from when the ledger was asked, not from when its answer came.
+        held = now() - (import_.lease.expires_at - lease)
+        self._due = monotonic() + BEAT_SECONDS - max(0.0, held.total_seconds())
         self._lock = threading.Lock()
         self._lost: LeaseLost | None = None
 
@@ -63,8 +65,22 @@ class Hold:
         if self._monotonic() < self._due:
             return
         with self._lock:
-            if self._monotonic() >= self._due:
+            while self._monotonic() >= self._due:
+                asked = self._monotonic()
                 self._beat()
+                # An answer that took longer than the lease says nothing about now.
+                if self._monotonic() - asked < self._lease.total_seconds():
+                    break
+
+    def confirm(self) -> None:
+        """Make sure in the ledger that the import is still this worker's, and renew the lease.
+
+        Raises:
+            LeaseLost: it is not; nothing more may be written.
+            TryAgain: the lease could not be renewed, or another import of the type has begun.
+        """
+        with self._lock:
+            self._beat()
 
     def change(self, change: Callable[[LedgerTransaction, Import], Import]) -> Import:
         """Change the import in a transaction that makes sure it is still this worker's.
@@ -112,8 +128,9 @@ class Hold:
                 progress=self.progress,
             )
 
+        asked = self._monotonic()
         self.import_ = self.change(renew)
-        self._due = self._monotonic() + BEAT_SECONDS
+        self._due = asked + BEAT_SECONDS
 
 
 def release_feed(ledger: LedgerTransaction, current: Import) -> Feed:

@@ -181,9 +181,13 @@ class LedgerTransaction:
         return None if data is None else _import(connection, import_id, data)
 
     def imports_between(self, connection: str, first: str, last: str) -> list[Import]:
-        """Read the imports whose ids lie from `first` to `last`, both included, in that order."""
+        """Read the imports whose ids lie from `first` to `last`, both included, in that order.
+
+        Misnamed files are left out: their ids are made of paths and may lie anywhere.
+        """
         found = self.reads.documents_between(imports_path(connection), first, last)
-        return [_import(connection, id, data) for id, data in found.items()]
+        imports = [_import(connection, id, data) for id, data in found.items()]
+        return [import_ for import_ in imports if import_.exported_at is not None]
 
     def feed(self, connection: str, type: str) -> Feed:
         """Read a feed; one that has never been written is empty."""

@@ -74,8 +74,9 @@ def decide(
 
     The content of a document is that of its last row in the latest-exported file that holds it.
     A field that this row leaves open keeps the value of the latest file that gave one; `source`
-    remembers when such a value was exported (`kept`), so that the outcome does not depend on the
-    order in which the files are loaded.
+    remembers when such a value was exported (`kept`) and of which upload it is
+    (`keptGenerations`), so that the outcome does not depend on the order in which the files are
+    loaded.
 
     Args:
         incoming: what the file says.
@@ -122,8 +123,8 @@ def source_age(stored: Stored) -> Age | None:
 def _take_over(
     incoming: Incoming, stored: Mapping[str, Any], age: Age | None, origin: Origin
 ) -> Put:
-    """Replace the content but for what the row leaves open, remembering when that was exported."""
-    kept: dict[str, datetime] = {}
+    """Replace the content but for what the row leaves open, remembering the age of that."""
+    kept: dict[str, Age] = {}
     known = _kept(stored)
     content: dict[str, Any] | None = None
     for path in sorted(incoming.keep):
@@ -136,7 +137,7 @@ def _take_over(
             if path in known:
                 kept[path] = known[path]
             elif age is not None:
-                kept[path] = age[0]
+                kept[path] = age
     if content is None:
         return fresh(incoming, origin)
     return Put(data={**content, "source": _source(incoming, origin, kept=kept)})
@@ -158,17 +159,17 @@ def _fill_in(
         if value is None:
             continue
         there = _get(stored, path)
-        if there is None or (path in known and known[path] < origin.exported_at):
+        if there is None or (path in known and known[path] < origin.age):
             _set(patch, path, value)
             paths.append(path)
-            kept[path] = origin.exported_at
+            kept[path] = origin.age
     if not paths:
         return Leave(NEWER)
-    source = {**stored["source"], "kept": kept}
+    source = {**stored["source"], **_kept_fields(kept)}
     return Put(data={**patch, "source": source}, only=(*paths, "source"))
 
 
-def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, datetime]) -> dict[str, Any]:
+def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, Age]) -> dict[str, Any]:
     source: dict[str, Any] = {
         "import": origin.import_id,
         "row": incoming.line,
@@ -176,16 +177,30 @@ def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, datetime])
         "generation": origin.generation,
     }
     if kept:
-        source["kept"] = dict(kept)
+        source |= _kept_fields(kept)
     return source
 
 
-def _kept(stored: Mapping[str, Any]) -> dict[str, datetime]:
+def _kept_fields(kept: Mapping[str, Age]) -> dict[str, Any]:
+    return {
+        "kept": {path: exported_at for path, (exported_at, _) in kept.items()},
+        "keptGenerations": {path: generation for path, (_, generation) in kept.items()},
+    }
+
+
+def _kept(stored: Mapping[str, Any]) -> dict[str, Age]:
     source = stored.get("source")
-    kept = source.get("kept") if isinstance(source, Mapping) else None
+    if not isinstance(source, Mapping):
+        return {}
+    kept, generations = source.get("kept"), source.get("keptGenerations")
     if not isinstance(kept, Mapping):
         return {}
-    return {path: at for path, at in kept.items() if isinstance(at, datetime)}
+    known = generations if isinstance(generations, Mapping) else {}
+    return {
+        path: (at, known[path] if isinstance(known.get(path), int) else 0)
+        for path, at in kept.items()
+        if isinstance(at, datetime)
+    }
 
 
 def _get(data: Mapping[str, Any], path: str) -> Any:

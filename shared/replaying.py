@@ -49,8 +49,8 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
             )
         if current.status == "overdue":
             raise NotPossible(
-                f"{import_id} is overdue: it has never been loaded. Release it to load it without "
-                "its customers file."
+                f"{import_id} is overdue: it waits for its customers file. Release it to load it "
+                "without."
             )
         return _restart(ledger, replace(current, replay=True, force=force, attempt=0), now=now)
 
@@ -71,7 +71,7 @@ def release(connection: str, import_id: str, services: Services) -> Import:
     def change(ledger: LedgerTransaction) -> Import:
         now = services.now()
         current = _existing(ledger, connection, import_id)
-        if current.type != "orders" or current.status not in PENDING:
+        if current.type != "orders" or current.status not in PENDING - {"received"}:
             raise NotPossible(
                 f"{import_id} is {current.status}: only orders that wait can be released."
             )

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import google.cloud.storage as storage
@@ -28,9 +29,10 @@ _CHUNK_BYTES = 1024 * 1024
 class RejectedFile:
     """Writes `….rejected.csv`: the bad rows as they were, each with line, column, code, reason.
 
-    The object appears when it is closed, and only if a row was added. UTF-8 with a byte order
-    mark, so that spreadsheets read it right; the delimiter is that of the file itself. Cells that a
-    spreadsheet would run are guarded (`shared.spreadsheet`), and read back without the guard.
+    The object appears when it is published, and only if a row was added; until then the rows are
+    in another one beside it. UTF-8 with a byte order mark, so that spreadsheets read it right; the
+    delimiter is that of the file itself. Cells that a spreadsheet would run are guarded
+    (`shared.spreadsheet`), and read back without the guard.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class RejectedFile:
     ) -> None:
         self.name = name
         self.rows = 0
-        self._blob = bucket.blob(name, chunk_size=_CHUNK_BYTES)
+        self._bucket = bucket
+        self._part = bucket.blob(part_name(name), chunk_size=_CHUNK_BYTES)
+        self._generation = 0
         self._header = list(header)
         self._delimiter = delimiter
         self._stream: Any = None
@@ -72,37 +76,61 @@ class RejectedFile:
         if self._text.tell() >= _CHUNK_BYTES:
             self._flush()
 
-    def close(self) -> str | None:
-        """Finish the object and return its name; None when no row was added.
+    def close(self) -> None:
+        """Finish the rows; nothing can be added any more.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
         if self._csv is None:
-            return None
+            return
         self._flush()
-        try:
+        with _reachable("written"):
             self._stream.close()
-        except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
-            raise TryAgain(f"A report could not be written: {type(error).__name__}") from error
+            part = self._bucket.get_blob(self._part.name)
+        self._generation = 0 if part is None else int(part.generation)
+
+    def publish(self) -> str | None:
+        """Put the finished rows where they belong and return that name; None where there are none.
+
+        A worker that closes its own rows, or deletes these, keeps this one from publishing them.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached, or another worker has interfered.
+        """
+        if self._csv is None:
+            return None
+        with _reachable("written"):
+            self._bucket.copy_blob(
+                self._part,
+                self._bucket,
+                self.name,
+                source_generation=self._generation,
+                if_source_generation_match=self._generation,
+            )
+        self._remove_part()
         return self.name
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind, as far as that can be had."""
         if self._stream is not None and not self._stream.closed:
             self._stream.terminate()
+        with suppress(TryAgain):
+            self._remove_part()
+
+    def _remove_part(self) -> None:
+        generation, self._generation = self._generation, 0
+        delete_report(self._bucket, self._part.name, generation=generation)
 
     def _open(self) -> None:
-        self._stream = self._blob.open("wb", content_type="text/csv; charset=utf-8")
+        self._stream = self._part.open("wb", content_type="text/csv; charset=utf-8")
         self._text.write("\ufeff")
         self._csv = csv.writer(self._text, delimiter=self._delimiter, lineterminator="\r\n")
         self._csv.writerow([*map(guard, self._header), *REPORT_COLUMNS])
 
     def _flush(self) -> None:
-        try:
+        with _reachable("written"):
             self._stream.write(self._text.getvalue().encode())
-        except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
-            raise TryAgain(f"A report could not be written: {type(error).__name__}") from error
         self._text.seek(0)
         self._text.truncate()
 
@@ -143,14 +171,16 @@ def write_report(
     *,
     problems: Sequence[Problem],
     counts: Counter[str] | None = None,
+    replacing: Mapping[str, int] | None = None,
 ) -> None:
     """Write `….report.json`, the verdict on a file, where the import's `reports.report` says.
 
     docs/report.schema.json describes it. `….summary.txt` beside it says the same in plain words,
-    for someone at an SFTP prompt.
+    for someone at an SFTP prompt. With `replacing`, what `reports_now` returned, both take the
+    places of those generations and of no others.
 
     Raises:
-        TryAgain: Cloud Storage could not be reached.
+        TryAgain: Cloud Storage could not be reached, or another report has come in between.
     """
     name = import_.reports.report
     if name is None or import_.status not in ENDED:
@@ -185,28 +215,58 @@ def write_report(
         "problemsTotal": sum(counts.values()),
     }
     summary = summary_text(import_, problems=problems, total=sum(counts.values()))
-    _put(bucket, summary_name(name), summary, "text/plain")
-    _put(bucket, name, json.dumps(report, ensure_ascii=False, indent=2) + "\n", "application/json")
+    verdict = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    for place, text, content_type in (
+        (summary_name(name), summary, "text/plain"),
+        (name, verdict, "application/json"),
+    ):
+        generation = None if replacing is None else replacing.get(place, 0)
+        _put(bucket, place, text, content_type, replacing=generation)
 
 
-def _put(bucket: storage.Bucket, name: str, text: str, content_type: str) -> None:
-    try:
+def _put(
+    bucket: storage.Bucket, name: str, text: str, content_type: str, *, replacing: int | None
+) -> None:
+    with _reachable("written"):
         bucket.blob(name).upload_from_string(
-            text.encode(), content_type=f"{content_type}; charset=utf-8", checksum="crc32c"
+            text.encode(),
+            content_type=f"{content_type}; charset=utf-8",
+            checksum="crc32c",
+            if_generation_match=replacing,
         )
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
-        raise TryAgain(f"A report could not be written: {type(error).__name__}") from error
 
 
-def delete_report(bucket: storage.Bucket, name: str) -> None:
-    """Remove a report that an earlier upload of the same name may have left.
+def part_name(name: str) -> str:
+    """Return the name of the object that holds a rejected file until it is published."""
+    return f"{name}.part"
+
+
+def reports_now(bucket: storage.Bucket, name: str) -> dict[str, int]:
+    """Return name -> generation of the reports on a file; `name` is that of its report.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    try:
-        bucket.blob(name).delete()
-    except exceptions.NotFound:
+    with _reachable("looked for"):
+        found = bucket.list_blobs(prefix=name.removesuffix("report.json"))
+        return {blob.name: int(blob.generation) for blob in found}
+
+
+def delete_report(bucket: storage.Bucket, name: str, *, generation: int) -> None:
+    """Remove a report that an earlier upload of the same name may have left.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached, or another report has come in between.
+    """
+    if generation == 0:
         return
-    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-        raise TryAgain(f"A report could not be removed: {type(error).__name__}") from error
+    with _reachable("removed"), suppress(exceptions.NotFound):
+        bucket.blob(name).delete(if_generation_match=generation)
+
+
+@contextmanager
+def _reachable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
+        raise TryAgain(f"A report could not be {what}: {type(error).__name__}") from error

@@ -35,7 +35,14 @@ from shared.merge import OWN, Incoming, Origin
 from shared.names import ExportFile
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
-from shared.reports import RejectedFile, Tally, delete_report, write_report
+from shared.reports import (
+    RejectedFile,
+    Tally,
+    delete_report,
+    part_name,
+    reports_now,
+    write_report,
+)
 from shared.schemas import FileType, Part, PartMaker, Rules, file_type
 from shared.schemas.parts import Outcome as Made
 from shared.schemas.types import PERSON_COLUMN
@@ -511,14 +518,24 @@ def end(
     rejected_file: RejectedFile | None = None,
     successor: Successor | None = None,
 ) -> Import:
-    """Write the reports, then the last entry of the ledger."""
+    """Write the reports, then the last entry of the ledger.
+
+    The reports take the place of those that were there while the import was known to be this
+    worker's: one that was taken for dead and comes back can put none over newer ones.
+    """
+    bucket = services.bucket
     tally = tally or Tally()
     now = services.now()
     if error is not None:
         tally.add(error)
-    rejected = rejected_file.close() if rejected_file is not None else None
+    if rejected_file is not None:
+        rejected_file.close()
+    before = reports_now(bucket, named.report_json)
+    hold.confirm()
+    rejected = rejected_file.publish() if rejected_file is not None else None
     if rejected is None:
-        delete_report(services.bucket, named.rejected_csv)
+        for name in (part_name(named.rejected_csv), named.rejected_csv):
+            delete_report(bucket, name, generation=before.get(name, 0))
     reports = Reports(rejected=rejected, report=named.report_json)
     text = (
         wording.rejected(error)
@@ -555,7 +572,13 @@ def end(
             ledger.put_feed(replace(feed, latest=current.import_id, header=header))
         return ended
 
-    write_report(services.bucket, finished(hold.import_), problems=tally.kept, counts=tally.counts)
+    write_report(
+        bucket,
+        finished(hold.import_),
+        problems=tally.kept,
+        counts=tally.counts,
+        replacing=before,
+    )
     changed = hold.change(change)
     if successor is not None:
         successor.clean_up(services)

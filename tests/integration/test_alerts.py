@@ -86,6 +86,20 @@ def test_an_alert_is_over_when_the_orders_are_loaded(make: Make) -> None:
     assert (False, at("18:30")) == (alert["open"], alert["resolvedAt"])
 
 
+def test_an_alert_is_over_when_the_orders_are_rejected(pipeline: Pipeline) -> None:
+    """Orders that turn out to be unusable are no longer overdue."""
+    pipeline.upload(f"{ORDERS}.csv", "CITY\r\nHobart\r\n")
+    pipeline.clock.advance("18:00")
+    pipeline.sweep()
+    assert ["overdue"] == pipeline.run_due()
+    release("main", ORDERS, pipeline.services)
+
+    assert ["rejected"] == pipeline.run_due()
+
+    (alert,) = alerts(pipeline).values()
+    assert not alert["open"]
+
+
 def test_a_failed_import_raises_an_alert(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last attempt leaves an alert with the fault; a replay that ends well closes it."""
     pipeline = make(max_attempts=1)

@@ -259,3 +259,11 @@ def test_release_of_what_does_not_wait(pipeline: Pipeline) -> None:
 
     with pytest.raises(NotPossible, match="only orders"):
         release("main", NAME, pipeline.services)
+
+
+def test_release_of_empty_orders(pipeline: Pipeline) -> None:
+    """Orders whose content may still come cannot be released: they would be rejected as empty."""
+    pipeline.upload("orders_20230501T115500Z.csv", "")
+
+    with pytest.raises(NotPossible, match="only orders that wait"):
+        release("main", "orders_20230501T115500Z", pipeline.services)

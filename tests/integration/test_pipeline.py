@@ -370,6 +370,26 @@ def test_orders_wait_for_the_correction_of_their_customers(pipeline: Pipeline) -
     assert ["loaded"] == pipeline.run_due()
 
 
+@pytest.mark.parametrize("name", ["customers_20230501T115500.csv", "customers_20230501.csv"])
+def test_misnamed_customers_stop_no_orders(pipeline: Pipeline, name: str) -> None:
+    """Orders take no notice of a misnamed file, even if its name begins like that of customers."""
+    pipeline.upload(name, customers_csv({"PERIDX": "1"}))
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.upload("customers_20230501T115400Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("12:30")
+
+    assert ["loaded", "loaded"] == pipeline.run_due()
+
+
+def test_misnamed_orders_stop_no_customers(pipeline: Pipeline) -> None:
+    """Customers take no notice of a misnamed file whose name begins like that of orders."""
+    pipeline.upload("orders_20230501T115500.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+
+    pipeline.upload("customers_20230501T115400Z.csv", customers_csv({"PERIDX": "1"}))
+
+    assert ["loaded"] == pipeline.run_due()
+
+
 def test_a_better_match_that_comes_late(pipeline: Pipeline) -> None:
     """Scheduled orders move to a later-exported customers file that arrives before they begin."""
     pipeline.upload("customers_20230501T110000Z.csv", customers_csv({"PERIDX": "1"}))

@@ -148,6 +148,22 @@ def test_consent_does_not_depend_on_the_order(order: tuple[int, ...]) -> None:
     )
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_corrected_consent_does_not_depend_on_the_order(order: tuple[int, ...]) -> None:
+    """Given at 8, withdrawn by the correction of that file, left open at 9: it ends withdrawn."""
+    said = [
+        (incoming({"subscribed": True}), origin(8, generation=1)),
+        (incoming({"subscribed": False}), origin(8, generation=2)),
+        (incoming({"city": "Perth"}, CONSENT), origin(9)),
+    ]
+    stored: dict[str, Any] | None = None
+    for place in order:
+        stored = apply(stored, *said[place])
+
+    assert stored is not None
+    assert (False, "Perth") == (stored["subscribed"], stored["city"])
+
+
 def test_an_older_file_never_gives_consent_back() -> None:
     """Consent withdrawn by a newer file is not touched by an older one that gave it."""
     stored = apply(None, incoming({"subscribed": False}), origin(9))
