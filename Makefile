@@ -2,18 +2,23 @@
 PYTHON ?= python3
 DATA ?= .data
 SECONDS ?= 60
+RUNS ?= 1000
+ROWS ?= 100000
+KILLS ?= 20
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test fuzz lint types format clean
+.PHONY: help demo up test fuzz simulate kill lint types format clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
 	@echo "make up       run the whole pipeline on this machine (state in $(DATA), Ctrl-C ends it)"
 	@echo "make test     run every test"
 	@echo "make fuzz     look for names and files that break the reading (SECONDS=60, SEED=any)"
+	@echo "make simulate run simulated histories of faults: SEED=0 RUNS=1000, or one of them again"
+	@echo "make kill     load a file while its workers are killed: ROWS=100000 KILLS=20"
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
@@ -30,6 +35,12 @@ test: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+simulate: $(INSTALLED)
+	@nice $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) --runs $(RUNS)
+
+kill: $(INSTALLED)
+	@$(BIN)/python -m tests.e2e.killing --rows $(ROWS) --kills $(KILLS)
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .

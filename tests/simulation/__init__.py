@@ -1,0 +1,1 @@
+"""The pipeline's own code in a world where everything outside it is simulated, time included."""

@@ -1,0 +1,213 @@
+"""Export files with random rows, and what each of them says about every document."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from shared.names import Mode
+
+Content = Mapping[str, Any]
+"""Path of a field -> its value; None where the file leaves it blank."""
+
+Verdict = Literal["good", "rejected", "empty", "misnamed"]
+
+PEOPLE = ("101", "102", "103", "104", "105")
+STRANGERS = ("998", "999")
+ORDERS = ("D1", "D2", "D3", "D4")
+REJECT_LIMIT = 0.2
+
+_ZONE = ZoneInfo("Australia/Sydney")
+_CUSTOMERS = ("PERIDX", "FIRSTNAME", "CITY", "PRIVACY", "LAST_UPDATED")
+_ORDERS = (
+    *("PERIDX", "ORDER_NUMBER", "ORDER_DATE", "LINE_NUMBER", "SKU", "PRODUCT_CODE"),
+    *("QUANTITY", "PRICE", "VALUE"),
+)
+_REWARDS = ("PERIDX", "TIER_NAME", "AVAILABLE_POINTS")
+
+_Made = tuple[Sequence[str], list[list[str]], dict[str, Content]]
+"""Header, rows, and what the rows that count say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a file is, as whoever wrote it knows."""
+
+    type: str
+    mode: Mode
+    exported_at: datetime
+    verdict: Verdict
+    data: bytes
+    read: int = 0
+    rejected: int = 0
+    contents: Mapping[str, Content] = field(default_factory=dict)
+    """Key -> what the row that counts says about the document."""
+
+
+def large_file(rng: random.Random, exported_at: datetime) -> Said:
+    """Return a customers file of many batches."""
+    return good_file(rng, "many customers", "load", exported_at)
+
+
+def good_file(rng: random.Random, type: str, mode: Mode, exported_at: datetime) -> Said:
+    """Return a file that can be loaded, some of its rows perhaps not."""
+    make = _MAKERS[type]
+    header, rows, contents = make(rng)
+    bad = 0
+    if len(rows) >= 5 and rng.random() < 0.3:
+        bad = 1
+        rows.insert(rng.randrange(len(rows) + 1), ["", *["x"] * (len(header) - 1)])
+    return Said(
+        type=type.removeprefix("many "),
+        mode=mode,
+        exported_at=exported_at,
+        verdict="good",
+        data=_csv(header, rows),
+        read=len(rows),
+        rejected=bad,
+        contents=contents,
+    )
+
+
+def bad_file(rng: random.Random, type: str, mode: Mode, exported_at: datetime) -> Said:
+    """Return a file that can only be rejected whole."""
+    good = good_file(rng, type, mode, exported_at)
+    lines = good.data.splitlines(keepends=True)
+    read = rejected = 0
+    match rng.randrange(3):
+        case 0:  # cut in its last row
+            data = b"".join(lines[:-1]) + b"7,"
+        case 1:  # without the column of the key
+            data = good.data.replace(b"PERIDX", b"NOBODY", 1)
+        case _:  # more bad rows than are let pass
+            empty = b"," * lines[0].count(b",") + b"x\n"
+            data = good.data + empty * len(lines)
+            read, rejected = good.read + len(lines), good.rejected + len(lines)
+    return Said(
+        type=type,
+        mode=mode,
+        exported_at=exported_at,
+        verdict="rejected",
+        data=data,
+        read=read,
+        rejected=rejected,
+    )
+
+
+def empty_file(type: str, mode: Mode, exported_at: datetime) -> Said:
+    """Return a file without a byte."""
+    return Said(type=type, mode=mode, exported_at=exported_at, verdict="empty", data=b"")
+
+
+def _customers(rng: random.Random, people: Sequence[str] = PEOPLE, most: int = 8) -> _Made:
+    rows: list[list[str]] = []
+    winners: dict[str, tuple[datetime, Content]] = {}
+    for _ in range(rng.randint(1, most)):
+        key = rng.choice(people)
+        name = rng.choice(("Ana", "Bo", "Cy", ""))
+        city = rng.choice(("Hobart", "Perth", "Cairns", ""))
+        privacy = rng.choice(("Yes", "No", "No", ""))
+        updated = datetime(2023, 4, rng.randint(1, 3), 10, tzinfo=_ZONE)
+        rows.append([key, name, city, privacy, f"{updated:%Y-%m-%dT%H:%M:%S}"])
+        content = {
+            "personId": key,
+            "firstName": name or None,
+            "address.city": city or None,
+            "subscribed": {"Yes": False, "No": True, "": None}[privacy],
+            "lastUpdated": updated.astimezone(UTC),
+        }
+        if key not in winners or updated >= winners[key][0]:
+            winners[key] = updated, content
+    return _CUSTOMERS, rows, {key: content for key, (_, content) in winners.items()}
+
+
+def _many_customers(rng: random.Random) -> _Made:
+    return _customers(rng, [*PEOPLE, *(str(number) for number in range(200, 230))], 60)
+
+
+def _orders(rng: random.Random) -> _Made:
+    rows: list[list[str]] = []
+    contents: dict[str, Content] = {}
+    for order in rng.sample(ORDERS, rng.randint(1, 3)):
+        person = rng.choice((*PEOPLE, *STRANGERS))
+        lines = []
+        for number in range(1, rng.randint(1, 2) + 1):
+            sku, quantity = rng.choice(("S1", "S2")), rng.randint(1, 3)
+            cents = 995 * quantity
+            money = f"{cents // 100}.{cents % 100:02}"
+            rows.append(
+                [
+                    person,
+                    order,
+                    "2023-05-01",
+                    str(number),
+                    sku,
+                    "SOCK",
+                    str(quantity),
+                    "9.95",
+                    money,
+                ]
+            )
+            lines.append(
+                {
+                    "lineNumber": number,
+                    "sku": sku,
+                    "productCode": "SOCK",
+                    "quantity": quantity,
+                    "priceCents": 995,
+                    "valueCents": cents,
+                }
+            )
+        contents[order] = {
+            "orderNumber": order,
+            "personId": person,
+            "orderDate": "2023-05-01",
+            "lines": lines,
+            "lineCount": len(lines),
+            "quantity": sum(line["quantity"] for line in lines),
+            "valueCents": sum(line["valueCents"] for line in lines),
+        }
+    rng.shuffle(rows)
+    return _ORDERS, rows, contents
+
+
+def _rewards(rng: random.Random) -> _Made:
+    rows: list[list[str]] = []
+    contents: dict[str, Content] = {}
+    for _ in range(rng.randint(1, 6)):
+        key, tier = rng.choice(PEOPLE), rng.choice(("Gold", "Silver", ""))
+        points = rng.randint(0, 3)
+        rows.append([key, tier, str(points)])
+        contents[key] = {
+            "personId": key,
+            "accountId": key,
+            "tier.name": tier or None,
+            "availablePoints": points,
+        }
+    return _REWARDS, rows, contents
+
+
+_MAKERS: Mapping[str, Callable[[random.Random], _Made]] = {
+    "customers": _customers,
+    "many customers": _many_customers,
+    "orders": _orders,
+    "rewards": _rewards,
+}
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def file_name(exported_at: datetime, type: str, *, extended: bool = False) -> str:
+    """Return the base name of an export file, in one of the two forms of its time."""
+    form = "%Y-%m-%dT%H:%M:%SZ" if extended else "%Y%m%dT%H%M%SZ"
+    return f"{type}_{exported_at:{form}}.csv"

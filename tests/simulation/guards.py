@@ -1,0 +1,197 @@
+"""The guards that the promises rest on, each with a way to take it out of the running code."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from grpc import StatusCode
+
+import shared.begin
+from shared.lease import Hold
+from shared.ledger import LOADED, PENDING
+from shared.merge import decide
+from shared.transport import Stored
+from tests.simulation.history import History, plan
+from tests.simulation.scenarios import SCENARIOS, correct, disturbed, stall, undisturbed
+
+Without = Callable[[History], Any]
+"""Returns a context in which the guard is missing from a history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One guard."""
+
+    what: str
+    without: Without
+    theme: str
+    """What the histories that need it are about: a theme of `plan`, a scenario, or what disturbs
+    one."""
+
+    def histories(self) -> Iterator[History]:
+        """Give histories, one of which needs the guard."""
+        match self.theme:
+            case "corrected":
+                yield from (disturbed("customers", effect, correct) for effect in range(1, 30))
+            case "stalled":
+                yield from (disturbed("correction", effect, stall) for effect in range(1, 30))
+            case name if name in SCENARIOS:
+                yield from (undisturbed(name, seed) for seed in range(30))
+            case theme:
+                plans = ((seed, plan(seed)) for seed in range(SEEDS))
+                yield from (History(seed, one) for seed, one in plans if one.theme == theme)
+
+
+def _attribute(place: str, instead: Any) -> Without:
+    return lambda history: patch(place, instead)
+
+
+@contextlib.contextmanager
+def _changed(target: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(target, name)
+    setattr(target, name, value)
+    try:
+        yield
+    finally:
+        setattr(target, name, before)
+
+
+def _overlooking(history: History) -> Any:
+    """Arrivals are not held to what they have read of the feeds."""
+    world = history.world
+
+    def tracked(path: str) -> bool:
+        arriving = world.actor is not None and world.actor.name.startswith("classify")
+        return not (arriving and "/feeds/" in path)
+
+    return _changed(history.pipeline.database, "tracked", tracked)
+
+
+def _without_precondition(kind: str) -> Without:
+    def without(history: History) -> Any:
+        bucket = history.pipeline.bucket
+        return _changed(bucket, "held_to", bucket.held_to - {kind})
+
+    return without
+
+
+def _unconditional(history: History) -> Any:
+    return _changed(history.pipeline.documents, "conditional", False)
+
+
+def _any_generation(history: History) -> Any:
+    begin = shared.begin._begin
+
+    def unguarded(ledger: Any, task: Any, *rest: Any) -> Any:
+        current = ledger.import_(task.connection, task.import_id)
+        if current is not None:
+            task = replace(task, generation=current.generation)
+        return begin(ledger, task, *rest)
+
+    return patch("shared.begin._begin", unguarded)
+
+
+def _regardless_of_age(history: History) -> Any:
+    def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
+        if stored is not None:
+            data = {name: value for name, value in stored.data.items() if name != "source"}
+            stored = Stored(data, stored.update_time)
+        return decide(incoming, stored, **rest)
+
+    return patch("shared.indexing.decide", unguarded)
+
+
+def _whoever_it_is(history: History) -> Any:
+    def unguarded(self: Hold, change: Callable[[Any, Any], Any]) -> Any:
+        def any_(ledger: Any) -> Any:
+            current = ledger.import_(self.import_.connection, self.import_.import_id)
+            changed = change(ledger, current)
+            ledger.put(changed)
+            return changed
+
+        return self._ledger.transact(any_)
+
+    return patch.object(Hold, "change", unguarded)
+
+
+SEEDS = 300
+"""Seeds among which there must be a history that needs a guard."""
+
+GUARDS: Mapping[str, Guard] = {
+    "lease before a write": Guard(
+        "a worker looks whether the import is still its own before it writes",
+        lambda history: patch.object(Hold, "check", lambda self: None),
+        "corrections",
+    ),
+    "lease when a worker begins": Guard(
+        "no worker begins what another one holds",
+        _attribute("shared.ledger.Lease.live", lambda self, now: False),
+        "corrections",
+    ),
+    "lease when a worker ends": Guard(
+        "only the worker that holds an import changes it", _whoever_it_is, "corrections"
+    ),
+    "generation of a task": Guard(
+        "a task of an earlier upload does not begin the present one",
+        _any_generation,
+        "emptied and filled again",
+    ),
+    "generation of an event": Guard(
+        "the event of an earlier upload changes nothing",
+        _attribute(
+            "shared.intake._is_newer",
+            lambda arrived, current: arrived.generation != current.generation,
+        ),
+        "mixed",
+    ),
+    "generation of a file that is moved": Guard(
+        "only the upload that was loaded is put away",
+        _without_precondition("delete"),
+        "corrected",
+    ),
+    "generation of a report": Guard(
+        "a worker that lost its import puts no report over a newer one",
+        _without_precondition("write"),
+        "stalled",
+    ),
+    "pairing in a transaction": Guard(
+        "orders and customers that arrive together see each other", _overlooking, "meetings"
+    ),
+    "customers first": Guard(
+        "orders begin when their customers import has ended well",
+        _attribute("shared.pairing.LOADED", LOADED | PENDING | {"loading"}),
+        "meetings",
+    ),
+    "one import of a type": Guard(
+        "an import begins when no other of its type is being loaded",
+        _attribute("shared.ledger_store.Feed.live", lambda self, now: None),
+        "mixed",
+    ),
+    "status of an import": Guard(
+        "what has ended is not begun again", _attribute("shared.begin.ENDED", frozenset()), "mixed"
+    ),
+    "exported at": Guard("an older file changes no newer document", _regardless_of_age, "mixed"),
+    "status of a write": Guard(
+        "a write counts when the server says so of it, not of the batch",
+        _attribute("shared.batches._code", lambda status: StatusCode.OK),
+        "batches",
+    ),
+    "condition of a write": Guard(
+        "a document is written only if it is still as it was read", _unconditional, "stalled"
+    ),
+    "unattended imports": Guard(
+        "the sweep gives what nobody attends to a new task",
+        _attribute("shared.sweeping.neglected", lambda *_, **__: False),
+        "mixed",
+    ),
+    "lost events": Guard(
+        "the sweep takes in what lies in the bucket and not in the ledger",
+        _attribute("shared.inventory.take_in", lambda *_: None),
+        "lost events",
+    ),
+}
+"""Guards by name."""

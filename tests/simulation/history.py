@@ -1,0 +1,503 @@
+"""One history: what is uploaded and asked for, what goes wrong, and what must have come of it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from shared.ledger import ENDED_WELL, LOADED, Import
+from shared.names import ExportFile, read_name
+from tests.simulation.checks import Checks
+from tests.simulation.files import (
+    Said,
+    bad_file,
+    empty_file,
+    file_name,
+    good_file,
+    large_file,
+)
+from tests.simulation.oracle import Uploaded, contents, matching
+from tests.simulation.pipeline import Pipeline, installed
+from tests.simulation.world import BEGINNING, Chances, Failure, World
+
+HOUR = 3600.0
+CALM = Chances()
+WEATHERS: Mapping[str, Chances] = {
+    "calm": CALM,
+    "silent": Chances(event_lost=1.0),
+    "late": Chances(
+        latency=1.0, event_lost=0.15, event_twice=0.2, event_late=0.3, task_lost=0.1,
+        task_twice=0.3, task_late=0.2,
+    ),
+    "steady": Chances(latency=4.0),
+    "stalling": Chances(pause=0.06, latency=1.0, event_twice=0.2, task_twice=0.4),
+    "slow": Chances(
+        latency=3.0, pause=0.02, event_twice=0.3, task_twice=0.4, task_late=0.1, kill=0.002
+    ),
+    "deadly": Chances(kill=0.02, latency=0.5, task_attempts=6, event_twice=0.1, task_twice=0.2),
+    "broken": Chances(refuse=0.04, lose=0.06, status=0.15, latency=0.3, task_twice=0.2),
+    "everything": Chances(
+        kill=0.006, refuse=0.02, lose=0.03, status=0.1, pause=0.01, latency=0.8, event_lost=0.1,
+        event_twice=0.2, event_late=0.2, task_lost=0.1, task_twice=0.3, task_late=0.2,
+        task_attempts=12,
+    ),
+}  # fmt: skip
+"""What goes wrong in a history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file on its way into the bucket."""
+
+    at: float
+    """Seconds from the beginning."""
+    name: str
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A person asks for something."""
+
+    at: float
+    command: str
+    import_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that comes from outside in one history."""
+
+    theme: str
+    weather: str
+    uploads: tuple[Upload, ...]
+    asks: tuple[Ask, ...] = ()
+    sweeps: tuple[float, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 2
+    replays_at_rest: bool = False
+    """Whether everything is replayed once more in the end, which must change nothing."""
+
+
+def plan(seed: int) -> Plan:
+    """Draw a history."""
+    rng = random.Random(seed * 7919 + 1)
+    theme = rng.choice(("mixed",) * 7 + ("corrections", "meetings", "batches"))
+    weather = rng.choice([name for name in WEATHERS if name != "silent"])
+    match theme:
+        case "corrections":
+            uploads = _corrections(rng)
+            weather = rng.choice((weather, "stalling"))
+        case "meetings":
+            uploads = _meetings(rng)
+            weather = rng.choice((weather, "steady"))
+        case "batches":
+            uploads = _batches(rng)
+            weather = rng.choice((weather, "broken"))
+        case _:
+            uploads = _mixed(rng)
+    end = max(upload.at for upload in uploads)
+    asks = []
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        upload = rng.choice(uploads)
+        named = read_name(upload.name)
+        if isinstance(named, ExportFile):
+            command = "release" if named.type == "orders" and rng.random() < 0.4 else "replay"
+            asks.append(Ask(upload.at + rng.uniform(0, 4 * HOUR), command, named.import_id))
+    sweeps, at = [], rng.uniform(0, 2 * HOUR)
+    while at < end + 2 * HOUR:
+        sweeps.append(at)
+        at += rng.uniform(0.05, 4.0) * HOUR
+    return Plan(
+        theme=theme,
+        weather=weather,
+        uploads=tuple(sorted(uploads, key=lambda upload: upload.at)),
+        asks=tuple(asks),
+        sweeps=tuple(sweeps),
+        settings={
+            "orders_deadline": timedelta(hours=3),
+            "max_attempts": rng.choice((3, 8, 8)),
+            "blank_means": rng.choice(("clear", "clear", "keep")),
+            "orders_without_customers": rng.choice(("hold", "hold", "hold", "load")),
+        },
+        batch_size=rng.choice((1, 2, 4)),
+        replays_at_rest=rng.random() < 0.3,
+    )
+
+
+def _mixed(rng: random.Random) -> list[Upload]:
+    """Draw a day's files of all kinds."""
+    uploads: list[Upload] = []
+    taken: set[tuple[str, str, int]] = set()
+    for _ in range(rng.randint(2, 6)):
+        type = rng.choice(("customers", "customers", "orders", "orders", "rewards"))
+        mode = rng.choice(("load",) * 8 + ("bulk", "test"))
+        slot = rng.randint(0, 15)
+        if (type, mode, slot) not in taken:
+            taken.add((type, mode, slot))
+            uploads += _file(rng, type, mode, slot, uploads)
+    return uploads
+
+
+def _corrections(rng: random.Random) -> list[Upload]:
+    """Draw files that are corrected again and again while they are being loaded."""
+    uploads = []
+    type = rng.choice(("customers", "rewards"))
+    for slot in rng.sample(range(4), rng.randint(1, 2)):
+        exported_at = BEGINNING + timedelta(hours=slot, minutes=5)
+        at = slot * HOUR + 600
+        for _ in range(rng.randint(2, 5)):
+            make = bad_file if rng.random() < 0.15 else good_file
+            name = rng.choice(("", "", "pending/")) + file_name(exported_at, type)
+            uploads.append(Upload(at, name, make(rng, type, "load", exported_at)))
+            at += rng.choice((5.0, 30.0, 100.0, 400.0, 2500.0)) * rng.random()
+    return uploads
+
+
+def _batches(rng: random.Random) -> list[Upload]:
+    """Draw files that take many writes."""
+    uploads = []
+    for slot in range(rng.randint(1, 3)):
+        exported_at = BEGINNING + timedelta(hours=slot, minutes=5)
+        name, at = file_name(exported_at, "customers"), rng.uniform(0, 3 * HOUR)
+        uploads.append(Upload(at, name, large_file(rng, exported_at)))
+    return uploads
+
+
+def _meetings(rng: random.Random) -> list[Upload]:
+    """Draw customers and orders that arrive at one moment."""
+    uploads = []
+    for slot in range(0, 3 * rng.randint(1, 3), 3):
+        at = slot * HOUR + 600
+        for type in ("customers", "orders"):
+            for minute in range(5, 5 + rng.randint(1, 2)):
+                exported_at = BEGINNING + timedelta(hours=slot, minutes=minute)
+                name = file_name(exported_at, type)
+                said = good_file(rng, type, "load", exported_at)
+                uploads.append(Upload(at + 3 * rng.random(), name, said))
+    return uploads
+
+
+def _file(
+    rng: random.Random, type: str, mode: Any, slot: int, before: list[Upload]
+) -> Iterator[Upload]:
+    """Give the uploads of one import: the file and perhaps its correction."""
+    exported_at = BEGINNING + timedelta(hours=slot, minutes=5)
+    at = slot * HOUR + 300 + rng.choice((60, 60, 600, HOUR, 6 * HOUR)) * rng.random()
+    folder = {"load": rng.choice(("", "pending/")), "bulk": "bulk/", "test": "test/"}[mode]
+    name = folder + file_name(exported_at, type, extended=rng.random() < 0.1)
+    chance = rng.random()
+    if chance < 0.04:
+        misnamed = Said(
+            type=type, mode=mode, exported_at=exported_at, verdict="misnamed", data=b"a,b\n1,2\n"
+        )
+        yield Upload(at, name.replace("Z.csv", ".csv"), misnamed)
+        return
+    if chance < 0.14:
+        yield Upload(at, name, empty_file(type, mode, exported_at))
+        if chance < 0.07:
+            return
+        at += rng.choice((0.5, 20.0, 200.0, 1000.0))
+    said = (bad_file if rng.random() < 0.12 else good_file)(rng, type, mode, exported_at)
+    same = [one.said for one in before if (one.said.type, one.said.verdict) == (type, "good")]
+    if same and rng.random() < 0.15:
+        other = rng.choice(same)
+        said = Said(
+            type=type,
+            mode=mode,
+            exported_at=exported_at,
+            verdict="good",
+            data=other.data,
+            read=other.read,
+            rejected=other.rejected,
+            contents=other.contents,
+        )
+    yield Upload(at, name, said)
+    for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
+        at += rng.choice((1.0, 5.0, 60.0, HOUR, 4 * HOUR)) * rng.random()
+        if mode == "load" and rng.random() < 0.2:
+            folder = rng.choice(("", "pending/"))
+            name = folder + file_name(exported_at, type, extended=rng.random() < 0.2)
+        if rng.random() < 0.2:
+            yield Upload(at, name, empty_file(type, mode, exported_at))
+            at += rng.choice((0.5, 20.0, 200.0))
+        make = bad_file if rng.random() < 0.15 else good_file
+        yield Upload(at, name, make(rng, type, mode, exported_at))
+
+
+class History:
+    """A plan being carried out."""
+
+    def __init__(self, seed: int, plan: Plan, *, tracing: bool = False) -> None:
+        self.plan = plan
+        self.world = World(seed, WEATHERS[plan.weather], tracing=tracing)
+        self.uploaded: list[Uploaded] = []
+        settings = {"cleanup": False, **plan.settings}
+        checks: list[Checks] = []
+        self.pipeline = Pipeline(
+            self.world,
+            watch=lambda *change: checks[0].watch(*change),
+            sent=lambda paths: checks[0].sent(paths),
+            **settings,
+        )
+        self.checks = Checks(self.world, self.pipeline.services.deployment)
+        self.checks.store = self.pipeline.store
+        self.pipeline.database.committed = self.checks.committed
+        checks.append(self.checks)
+
+    def run(self) -> None:
+        """Let it happen, come to rest, and be judged.
+
+        Raises:
+            Failure: a promise has been broken.
+        """
+        world, pipeline, plan = self.world, self.pipeline, self.plan
+        with installed(world, batch_size=plan.batch_size):
+            for upload in plan.uploads:
+                world.at(upload.at, lambda upload=upload: self.upload(upload))  # type: ignore[misc]
+            for ask in plan.asks:
+                world.at(
+                    ask.at,
+                    lambda ask=ask: pipeline.ask(ask.command, ask.import_id),  # type: ignore[misc]
+                )
+            for at in plan.sweeps:
+                world.at(at, pipeline.sweep)
+            end = max(upload.at for upload in plan.uploads)
+            world.run(until=end + 2 * HOUR)
+            world.say(lambda: "-- from here on nothing goes wrong --")
+            world.chances = CALM
+            self.come_to_rest()
+            self.judge()
+            if plan.replays_at_rest:
+                before = self.documents()
+                for import_ in self.imports().values():
+                    if import_.status in LOADED:
+                        pipeline.ask("replay", import_.import_id)
+                self.come_to_rest()
+                self.judge()
+                if self.documents() != before:
+                    self._fail("replaying everything changed documents")
+            world.run(until=world.clock + 30 * HOUR)
+            pipeline.sweep()
+            world.run()
+            self._judge_remains()
+
+    def come_to_rest(self) -> None:
+        """Let time pass and the sweep run until nothing more can come of it."""
+        world, pipeline = self.world, self.pipeline
+        for _ in range(3):
+            for _ in range(9):
+                pipeline.sweep()
+                world.run(until=world.clock + 1500.0)
+            world.run()
+            failed = [one for one in self.imports().values() if one.status == "failed"]
+            if not failed:
+                break
+            for one in failed:
+                pipeline.ask("replay", one.import_id)
+            world.run(until=world.clock + 60.0)
+
+    # -- what there is --------------------------------------------------------------------------
+
+    def imports(self) -> dict[str, Import]:
+        """Return the ledger."""
+        found = self.pipeline.store.collection("connections/main/imports")
+        return {
+            id: Import.from_document(connection="main", import_id=id, data=document.fields)
+            for id, document in found.items()
+        }
+
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """Return path below the connection -> flat content of every document."""
+        return {
+            f"{type}/{id}": _flat(document.fields)
+            for type in ("customers", "orders", "rewards")
+            for id, document in self.pipeline.store.collection(f"connections/main/{type}").items()
+        }
+
+    # -- the judgement --------------------------------------------------------------------------
+
+    def judge(self) -> None:
+        """Compare what there is with what must be.
+
+        Raises:
+            Failure: something is not as it must be.
+        """
+        last: dict[str, Uploaded] = {}
+        for one in self.uploaded:
+            last[one.import_id] = one
+        imports = self.imports()
+        if sorted(imports) != sorted(last):
+            self._fail(f"the ledger holds {sorted(imports)}, not {sorted(last)}")
+        for import_id, one in last.items():
+            self._judge_import(imports[import_id], one, list(last.values()), imports)
+        self._judge_documents(last, imports)
+        self._judge_rest(imports)
+
+    def _judge_import(
+        self,
+        import_: Import,
+        one: Uploaded,
+        all_: list[Uploaded],
+        imports: Mapping[str, Import],
+    ) -> None:
+        id, said, rows = one.import_id, one.said, import_.rows
+        if import_.generation != one.generation:
+            self._fail(f"{id} is of generation {import_.generation}, not {one.generation}")
+        allowed = self._statuses(import_, one, all_, imports)
+        if import_.status not in allowed:
+            self._fail(f"{id} is {import_.status}, not {' or '.join(allowed)}")
+        if import_.status in (*ENDED_WELL, "rejected") and (
+            (rows.read, rows.rejected) != (said.read, said.rejected)
+        ):
+            self._fail(f"{id} has {rows}, not {said.read} read and {said.rejected} rejected")
+        if import_.status in ENDED_WELL:
+            if rows.read != rows.loaded + rows.unchanged + rows.rejected:
+                self._fail(f"{id} has rows unaccounted for: {rows}")
+            self._judge_reports(import_, one)
+        self._judge_place(import_, one)
+
+    def _statuses(
+        self,
+        import_: Import,
+        one: Uploaded,
+        all_: list[Uploaded],
+        imports: Mapping[str, Import],
+    ) -> tuple[str, ...]:
+        said = one.said
+        if said.verdict == "misnamed":
+            return ("rejected",)
+        end = "rejected"
+        if said.verdict == "good":
+            end = "loaded_with_rejects" if said.rejected else "loaded"
+            if said.mode == "test":
+                end = "checked"
+        if said.type != "orders" or said.mode == "test":
+            return (end,)
+        deployment = self.pipeline.services.deployment
+        customers = matching(said, all_, window=deployment.pairing_window)
+        held = deployment.orders_without_customers == "hold" and not import_.released
+        if held and (customers is None or imports[customers.import_id].status not in LOADED):
+            # It may have been loaded before its customers file came to this.
+            return ("overdue", end) if self._began(one) else ("overdue",)
+        return (end,)
+
+    def _began(self, one: Uploaded) -> bool:
+        return (one.import_id, one.generation) in self.checks.begun
+
+    def _judge_reports(self, import_: Import, one: Uploaded) -> None:
+        objects = self.pipeline.bucket.objects
+        named = read_name(import_.object)
+        assert isinstance(named, ExportFile)
+        report = objects.get(named.report_json)
+        told = json.loads(report.data) if report else {}
+        if told.get("generation") != str(one.generation) or told["status"] != import_.status:
+            self._fail(f"{one.import_id}: the report is of another upload or attempt: {told}")
+        rejected = objects.get(named.rejected_csv)
+        lines = len(rejected.data.splitlines()) - 1 if rejected else 0
+        if lines != one.said.rejected:
+            self._fail(f"{one.import_id}: the rejected file holds {lines} rows")
+
+    def _judge_place(self, import_: Import, one: Uploaded) -> None:
+        objects = self.pipeline.bucket.objects
+        lies = objects.get(one.object)
+        well = import_.status in ENDED_WELL
+        if import_.status == "overdue" and self._began(one):
+            return  # it was loaded, and waits for a replay
+        if (lies is None) != well:
+            self._fail(f"{one.object} lies{'' if lies else ' not'} where it was uploaded")
+        if well:
+            named = read_name(one.object)
+            assert isinstance(named, ExportFile)
+            moved = objects.get(named.processed)
+            if moved is None or moved.data != one.said.data:
+                self._fail(f"{named.processed} is not what was uploaded")
+
+    def _judge_documents(self, last: Mapping[str, Uploaded], imports: Mapping[str, Import]) -> None:
+        settled = [one for id, one in last.items() if imports[id].status in LOADED]
+        begun = [
+            one
+            for one in self.uploaded
+            if one not in settled and self._began(one) and one.said.verdict == "good"
+        ]
+        keep = self.pipeline.services.deployment.blank_means == "keep"
+        there = self.documents()
+        for type in ("customers", "orders", "rewards"):
+            mine = [one for one in settled if one.said.type == type]
+            past = [one for one in begun if one.said.type == type]
+            keys = {key for one in (*mine, *past) for key in one.said.contents}
+            for key in sorted(keys):
+                allowed = contents(key, mine, past, keep=keep)
+                found = there.pop(f"{type}/{key}", None)
+                if found not in allowed:
+                    self._fail(f"{type}/{key} is {found}, not {' or '.join(map(str, allowed))}")
+        if there:
+            self._fail(f"nobody has uploaded {there}")
+
+    def _judge_rest(self, imports: Mapping[str, Import]) -> None:
+        store = self.pipeline.store
+        for id, import_ in imports.items():
+            if import_.lease is not None:
+                self._fail(f"{id} is still held")
+        for type, feed in store.collection("connections/main/feeds").items():
+            if feed.fields["running"] is not None:
+                self._fail(f"the feed of {type} is still held")
+        open_ = {id for id, alert in store.collection("alerts").items() if alert.fields["open"]}
+        wanted = {f"main~{id}~overdue" for id, one in imports.items() if one.status == "overdue"}
+        if open_ != wanted:
+            self._fail(f"the open alerts are {sorted(open_)}, not {sorted(wanted)}")
+
+    def _judge_remains(self) -> None:
+        """Look for objects that nobody will ever look at again."""
+        feeds = self.pipeline.store.collection("connections/main/feeds").values()
+        used = {
+            part["object"]
+            for feed in feeds
+            for part in (feed.fields["index"] or {"parts": ()})["parts"]
+        }
+        there = {
+            name
+            for name in self.pipeline.bucket.objects
+            if name.startswith("state/") or name.endswith(".part")
+        }
+        if there != used:
+            self._fail(f"{sorted(there - used)} are left over, {sorted(used - there)} are missing")
+
+    def upload(self, upload: Upload) -> None:
+        """Put a file into the bucket, now."""
+        made = self.pipeline.upload(upload.name, upload.said.data)
+        named = read_name(upload.name)
+        import_id: str = named.import_id  # type: ignore[union-attr]
+        self.uploaded.append(
+            Uploaded(import_id, upload.name, made.generation, made.time_created, upload.said)
+        )
+
+    def _fail(self, message: str) -> None:
+        raise Failure(message)
+
+
+def run(seed: int, *, tracing: bool = False) -> History:
+    """Run the history of a seed.
+
+    Raises:
+        Failure: a promise has been broken.
+    """
+    history = History(seed, plan(seed), tracing=tracing)
+    history.run()
+    return history
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if not prefix and name == "source":
+            continue
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

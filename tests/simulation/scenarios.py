@@ -1,0 +1,162 @@
+"""Small histories in which nothing goes wrong by itself, to be disturbed between two effects."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from shared.names import Mode
+from tests.simulation.files import Said, bad_file, empty_file, file_name, good_file
+from tests.simulation.history import HOUR, Ask, History, Plan, Upload
+from tests.simulation.world import BEGINNING
+
+EXPORTED = BEGINNING + timedelta(minutes=5)
+
+
+def _said(seed: int, type: str, mode: Mode = "load", *, rejects: bool = False) -> Said:
+    """Draw a good file, with or without rows to be rejected."""
+    rng = random.Random(seed)
+    while True:
+        said = good_file(rng, type, mode, EXPORTED)
+        if bool(said.rejected) == rejects and len(said.contents) >= 2:
+            return said
+
+
+def _correction(of: Said) -> Said:
+    """Draw a file that leaves nothing as the other one has it, loaded or not."""
+    rng = random.Random(16)
+    while True:
+        said = good_file(rng, of.type, of.mode, EXPORTED)
+        if not said.rejected and all(
+            key in said.contents and said.contents[key]["subscribed"] is not None
+            for key in of.contents
+        ):
+            return said
+
+
+def _plan(*uploads: Upload, weather: str = "calm", **fields: Any) -> Plan:
+    settings = {"orders_deadline": timedelta(hours=3)} | fields.pop("settings", {})
+    return Plan(
+        theme="scenario",
+        weather=weather,
+        uploads=uploads,
+        sweeps=(HOUR,),
+        settings=settings,
+        batch_size=1,
+        **fields,
+    )
+
+
+_CUSTOMERS = file_name(EXPORTED, "customers")
+_ORDERS = file_name(EXPORTED, "orders")
+_REWARDS = file_name(EXPORTED, "rewards")
+
+_FIRST = _said(2, "customers", rejects=True)
+_SECOND = _correction(_FIRST)
+
+SCENARIOS: Mapping[str, Plan] = {
+    "customers": _plan(Upload(400, _CUSTOMERS, _said(1, "customers"))),
+    "rejects": _plan(Upload(400, f"pending/{_CUSTOMERS}", _said(2, "customers", rejects=True))),
+    "correction": _plan(
+        Upload(400, _CUSTOMERS, _FIRST),
+        Upload(900, _CUSTOMERS, _SECOND),
+    ),
+    "emptied and filled again": _plan(
+        Upload(400, _CUSTOMERS, _FIRST),
+        Upload(402, _CUSTOMERS, empty_file("customers", "load", EXPORTED)),
+        Upload(600, _CUSTOMERS, _SECOND),
+    ),
+    "orders after customers": _plan(
+        Upload(400, _ORDERS, _said(3, "orders", rejects=True)),
+        Upload(500, _CUSTOMERS, _said(4, "customers")),
+    ),
+    "rewards while customers are loaded": _plan(
+        Upload(400, _CUSTOMERS, _said(5, "customers")),
+        Upload(400.1, _REWARDS, _said(6, "rewards")),
+    ),
+    "first load": _plan(Upload(400, f"bulk/{_CUSTOMERS}", _said(7, "customers", "bulk"))),
+    "check": _plan(Upload(400, f"test/{_ORDERS}", _said(8, "orders", "test", rejects=True))),
+    "unusable file": _plan(
+        Upload(400, _CUSTOMERS, bad_file(random.Random(9), "customers", "load", EXPORTED))
+    ),
+    "misnamed file": _plan(
+        Upload(
+            400,
+            _CUSTOMERS.replace("Z", ""),
+            Said(
+                type="customers", mode="load", exported_at=EXPORTED, verdict="misnamed", data=b"x\n"
+            ),
+        )
+    ),
+    "empty file": _plan(Upload(400, _REWARDS, empty_file("rewards", "load", EXPORTED))),
+    "empty file that fills up": _plan(
+        Upload(400, _REWARDS, empty_file("rewards", "load", EXPORTED)),
+        Upload(460, _REWARDS, _said(10, "rewards")),
+    ),
+    "overdue orders that are released": _plan(
+        Upload(400, _ORDERS, _said(11, "orders")), asks=(Ask(4 * HOUR, "release", _ORDERS[:-4]),)
+    ),
+    "replay": _plan(
+        Upload(400, _CUSTOMERS, _said(12, "customers")), asks=(Ask(900, "replay", _CUSTOMERS[:-4]),)
+    ),
+    "lost events": _plan(
+        Upload(400, _ORDERS, _said(13, "orders")),
+        Upload(500, _CUSTOMERS, _said(14, "customers")),
+        weather="silent",
+    ),
+    "last attempt": _plan(
+        Upload(400, _CUSTOMERS, _said(15, "customers", rejects=True)),
+        settings={"max_attempts": 1},
+    ),
+}
+"""Scenarios by name."""
+
+CORRECTION = Upload(0, _CUSTOMERS, _correction(SCENARIOS["customers"].uploads[0].said))
+"""Another content of the customers file, which may come at any moment."""
+
+
+STALL = 3 * HOUR
+"""Seconds that a stalled process says nothing: enough for the sweep to have another take over."""
+
+
+def die(history: History) -> None:
+    """Let the process that is about to have an effect die instead."""
+    history.world.die()
+
+
+def stall(history: History) -> None:
+    """Let the process that is about to have an effect have it hours later."""
+    history.world.stall(STALL)
+
+
+def correct(history: History) -> None:
+    """Let the customers file be corrected."""
+    history.upload(CORRECTION)
+
+
+def undisturbed(name: str, seed: int = 1) -> History:
+    """Return a scenario that is to run to its end; the seed draws how long each call takes."""
+    return History(seed, SCENARIOS[name])
+
+
+def disturbed(name: str, effect: int, act: Callable[[History], None]) -> History:
+    """Return a scenario in which something is to happen right before one of its effects."""
+    history = undisturbed(name)
+    history.world.between[effect] = lambda: act(history)
+    return history
+
+
+def state(history: History) -> dict[str, Any]:
+    """Return everything that must be the same however a scenario was disturbed."""
+    imports = {
+        id: (import_.status, import_.rows, import_.error, import_.reports)
+        for id, import_ in history.imports().items()
+    }
+    objects = {
+        name: found.data
+        for name, found in history.pipeline.bucket.objects.items()
+        if not name.endswith((".report.json", ".summary.txt", ".index"))
+    }
+    return {"imports": imports, "documents": history.documents(), "objects": objects}

@@ -1,0 +1,67 @@
+"""Whatever dies or stalls between two effects, what comes of the files is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.simulation.history import History
+from tests.simulation.scenarios import (
+    CORRECTION,
+    SCENARIOS,
+    correct,
+    die,
+    disturbed,
+    stall,
+    state,
+    undisturbed,
+)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("act", [die, stall])
+def test_between_any_two_effects(name: str, act: Callable[[History], None]) -> None:
+    """Each function may die or stall between any two effects: the end is the same every time."""
+    expected = undisturbed(name)
+    expected.run()
+    assert expected.world.effects >= 3
+
+    for effect in range(1, expected.world.effects + 1):
+        history = disturbed(name, effect, act)
+        history.run()
+
+        assert state(history) == state(expected), f"{act.__name__} before effect {effect}"
+
+
+def test_a_correction_at_any_moment() -> None:
+    """A correction may come between any two effects: what it says holds in the end."""
+    expected = undisturbed("customers")
+    expected.run()
+
+    for effect in range(1, expected.world.effects + 1):
+        history = disturbed("customers", effect, correct)
+        history.run()
+
+        (import_,) = history.imports().values()
+        assert ("loaded", history.uploaded[-1].generation) == (import_.status, import_.generation)
+        expected_documents = {
+            f"customers/{key}": {
+                path: value for path, value in content.items() if value is not None
+            }
+            for key, content in CORRECTION.said.contents.items()
+        }
+        assert expected_documents == history.documents()
+
+
+def test_two_deaths() -> None:
+    """A second death during the repair of the first changes nothing either."""
+    expected = undisturbed("rejects")
+    expected.run()
+
+    for effect in range(1, expected.world.effects + 1):
+        history = disturbed("rejects", effect, die)
+        history.world.between[effect + 3] = history.world.die
+        history.run()
+
+        assert state(history) == state(expected), f"dead before effects {effect}, {effect + 3}"

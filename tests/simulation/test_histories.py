@@ -1,0 +1,48 @@
+"""Random histories of faults, each compared with what the files say must come of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.history import History, plan
+from tests.simulation.world import Failure
+from tests.support.stack import ROOT
+
+RUNS = 100
+PARTS = 10
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_histories(part: int) -> None:
+    """Nothing is lost, loaded twice or out of order in any of the first histories."""
+    for seed in range(part, RUNS, PARTS):
+        try:
+            History(seed, plan(seed)).run()
+        except Failure as failure:
+            pytest.fail(f"make simulate SEED={seed} RUNS=1: {failure}")
+
+
+def test_a_seed_is_a_history() -> None:
+    """A seed gives the same history every time, to the last call, whatever ran before it."""
+    traces = []
+    for seed in (4, 3, 3):
+        history = History(seed, plan(seed), tracing=True)
+        history.run()
+        traces.append(history.world.trace)
+
+    assert traces[1] == traces[2]
+    assert traces[0] != traces[1]
+
+
+def test_command() -> None:
+    """The command runs the histories that it is asked for and says how they went."""
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "7", "--runs", "2", "--trace"]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert "Seed 7, weather" in ran.stdout
+    assert "2 histories (" in ran.stdout
+    assert ran.stdout.rstrip().endswith("0 failed.")
