@@ -6,6 +6,7 @@ import flask
 import functions_framework
 
 from shared.answers import answer, read_body
+from shared.callers import guarded, tasks_only
 from shared.errors import BadRequest, TryAgain
 from shared.loading import work
 from shared.logs import follow, log, take_over
@@ -17,6 +18,7 @@ functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.http
+@guarded(tasks_only)
 def load(request: flask.Request) -> tuple[dict[str, str], int]:
     """Carry one task out: 200 done with, 503 must come back, 400 not a task.
 

@@ -6,6 +6,7 @@ import flask
 import functions_framework
 
 from shared.answers import answer
+from shared.callers import guarded, people
 from shared.errors import TryAgain
 from shared.logs import take_over
 from shared.services import services
@@ -16,6 +17,7 @@ functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.http
+@guarded(people, open_here=True)
 def status(request: flask.Request) -> tuple[str, int, dict[str, str]]:
     """Answer with the page; `connection`, `type` and `status` in the query narrow it down."""
     headers = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}

@@ -6,6 +6,7 @@ import flask
 import functions_framework
 
 from shared.answers import answer
+from shared.callers import guarded, scheduler_only
 from shared.errors import TryAgain
 from shared.logs import follow, log, take_over
 from shared.services import services
@@ -16,6 +17,7 @@ functions_framework.errorhandler(Exception)(answer)
 
 
 @functions_framework.http
+@guarded(scheduler_only)
 def sweep(request: flask.Request) -> tuple[dict[str, object], int]:
     """Sweep once: 200 with what was revived, 503 when the scheduler should try again."""
     follow(request.headers.get("X-Cloud-Trace-Context"), project=services().deployment.project)

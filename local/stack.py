@@ -33,8 +33,10 @@ PROJECT = "local-project"
 LOCATION = "australia-southeast1"
 BUCKET = "exports"
 QUEUE = "imports"
-SERVICE_ACCOUNT = f"pipeline@{PROJECT}.iam.gserviceaccount.com"
-"""Whom the tokens of tasks and of the scheduler speak for."""
+TASKS_ACCOUNT = f"tasks@{PROJECT}.iam.gserviceaccount.com"
+"""Whom the tokens of tasks speak for."""
+SCHEDULER_ACCOUNT = f"scheduler@{PROJECT}.iam.gserviceaccount.com"
+"""Whom the tokens of the scheduler speak for."""
 USER = "apparel21"
 """The SFTP user; it belongs to every connection."""
 
@@ -62,7 +64,13 @@ FUNCTIONS: Mapping[str, str] = {
 _EMULATOR = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 """The program in the emulator's JAR, which names none as its main one."""
 
-_NOT_INHERITED = ("DATABASE", "DEBUG", "FUNCTION_USE_ASGI", "CLOUD_RUN_TIMEOUT_SECONDS")
+_NOT_INHERITED = (
+    "DATABASE",
+    "DEBUG",
+    "FUNCTION_USE_ASGI",
+    "K_SERVICE",
+    "CLOUD_RUN_TIMEOUT_SECONDS",
+)
 """Variables with names so common that one of another program may be set, and that change what the
 functions or the functions framework do."""
 
@@ -135,7 +143,9 @@ class Endpoints:
             "BUCKET": self.bucket,
             "QUEUE": self.queue,
             "LOAD_URL": self.functions["load"],
-            "TASKS_SERVICE_ACCOUNT": SERVICE_ACCOUNT,
+            "TASKS_SERVICE_ACCOUNT": TASKS_ACCOUNT,
+            "SWEEP_URL": self.functions["sweep"],
+            "SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
         }
 
     @classmethod
@@ -214,7 +224,7 @@ class Stack:
                 url=endpoints.functions["sweep"],
                 job="sweep",
                 key=identity.load_key(self._data / "tasks"),
-                email=SERVICE_ACCOUNT,
+                email=SCHEDULER_ACCOUNT,
                 every=self._options.sweep_every,
                 say=self._say,
             )

@@ -7,7 +7,8 @@ IngestError
 ├── Undecidable       what newer files confirmed is not known: record it, answer 2xx, wait for a
 │                     person
 ├── SettingsError     a setting is wrong: record it by name, answer 2xx, wait for a person
-└── BadRequest        the caller sent something that is not a request of ours: answer 4xx
+├── BadRequest        the caller sent something that is not a request of ours: answer 4xx
+└── NotAdmitted       the caller has not proved to be one of ours: answer 401 or 403, do nothing
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ class LeaseLost(IngestError):
 
 class BadRequest(IngestError):
     """The request is not one that this function takes."""
+
+
+class NotAdmitted(IngestError):
+    """The caller is not one that this function works for."""
+
+    def __init__(self, reason: str, *, status: int) -> None:
+        """`status` is 401 where nothing was proved, 403 where it was somebody else."""
+        super().__init__(reason)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

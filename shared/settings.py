@@ -138,7 +138,15 @@ class Deployment:
     load_url: str = ""
     """Where a task is sent: the URL of the load function, `LOAD_URL`."""
     tasks_service_account: str = ""
-    """E-mail of the service account that tasks are signed as, `TASKS_SERVICE_ACCOUNT`."""
+    """E-mail of the service account that tasks are signed as, `TASKS_SERVICE_ACCOUNT`; load works
+    for no other."""
+    sweep_url: str = ""
+    """URL of the sweep function, which the scheduler's tokens are meant for, `SWEEP_URL`."""
+    scheduler_service_account: str = ""
+    """E-mail of the service account that the scheduler's calls are signed as,
+    `SCHEDULER_SERVICE_ACCOUNT`; sweep works for no other."""
+    oidc_certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
+    """Where the certificates are that callers' tokens are checked with, `OIDC_CERTS_URL`."""
     orders_delay: timedelta = timedelta(minutes=30)
     """How long after its customers file was uploaded an orders file may start, `ORDERS_DELAY`."""
     orders_deadline: timedelta = timedelta(hours=6)
@@ -199,7 +207,8 @@ ENVIRONMENT: dict[str, str] = {
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("project", "location", "database", "bucket", "queue", "load_url"), _read_text),
-    "tasks_service_account": _read_text,
+    **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
+    **dict.fromkeys(("sweep_url", "oidc_certs_url"), _read_text),
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,
     **dict.fromkeys(

@@ -17,10 +17,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from local.identity import Key, load_key, mint
+from shared.callers import REMOVED
 from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
 
@@ -142,6 +145,12 @@ def test_nothing_else_is_uploaded() -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
+    """Make the key that tokens are signed with before the signature is taken off."""
+    return load_key(tmp_path_factory.mktemp("identity"))
+
+
 @contextmanager
 def running(name: str, workspace: Path, servers: Servers, python: Path) -> Iterator[str]:
     """Run a function as the cloud does; gives its address."""
@@ -157,6 +166,9 @@ def running(name: str, workspace: Path, servers: Servers, python: Path) -> Itera
         "BUCKET": BUCKET,
         "LOAD_URL": "http://127.0.0.1:9/",
         "TASKS_SERVICE_ACCOUNT": "tasks@example.com",
+        "SWEEP_URL": "http://127.0.0.1:9/sweep",
+        "SCHEDULER_SERVICE_ACCOUNT": "scheduler@example.com",
+        "K_SERVICE": name,
         "FIRESTORE_EMULATOR_HOST": servers.firestore,
         "STORAGE_EMULATOR_HOST": servers.storage,
         "CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:9",
@@ -190,6 +202,12 @@ def running(name: str, workspace: Path, servers: Servers, python: Path) -> Itera
         process.communicate(timeout=30)
 
 
+def caller(email: str, audience: str, key: Key) -> dict[str, str]:
+    """Give the header of a caller that Cloud Run has let through: without the signature."""
+    token = mint(key=key, audience=audience, email=email, now=datetime.now(UTC))
+    return {"Authorization": f"Bearer {token.rpartition('.')[0]}.{REMOVED}"}
+
+
 def post(url: str, body: object, **headers: str) -> tuple[int, str]:
     """Post JSON; gives the status and the text of the answer."""
     request = urllib.request.Request(
@@ -220,30 +238,34 @@ def test_classify(workspace: Path, servers: Servers, python: Path) -> None:
     assert 200 == status
 
 
-def test_load(workspace: Path, servers: Servers, python: Path) -> None:
-    """load refuses what is no task, and answers a task of an unknown import as done."""
+def test_load(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
+    """load refuses strangers and what is no task, and answers one of an unknown import as done."""
+    tasks = caller("tasks@example.com", "http://127.0.0.1:9/", key)
+    task = {"connection": "main", "import": "orders_x", "generation": 1, "number": 1}
     with running("load", workspace, servers, python) as url:
-        bad = post(url, {"import": "x"})
-        unknown = post(
-            url, {"connection": "main", "import": "orders_x", "generation": 1, "number": 1}
-        )
+        stranger = post(url, task)
+        bad = post(url, {"import": "x"}, **tasks)
+        unknown = post(url, task, **tasks)
 
+    assert 401 == stranger[0]
     assert 400 == bad[0]
     assert (200, {"result": "unknown import"}) == (unknown[0], json.loads(unknown[1]))
 
 
-def test_sweep(workspace: Path, servers: Servers, python: Path) -> None:
+def test_sweep(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
     """sweep finds nothing to do in an empty ledger."""
+    scheduler = caller("scheduler@example.com", "http://127.0.0.1:9/sweep", key)
     with running("sweep", workspace, servers, python) as url:
-        status, text = post(url, {})
+        status, text = post(url, {}, **scheduler)
 
     assert (200, {}) == (status, json.loads(text)["revived"])
 
 
-def test_status(workspace: Path, servers: Servers, python: Path) -> None:
+def test_status(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
     """status shows a page."""
+    person = caller("ana@example.com", "32555940559.apps.googleusercontent.com", key)
     with running("status", workspace, servers, python) as url:
-        status, text = post(f"{url}?connection=au", {})
+        status, text = post(f"{url}?connection=au", {}, **person)
 
     assert 200 == status
     assert "No imports that fit." in text

@@ -1,0 +1,307 @@
+"""Who is let in by the functions, and what everybody else is told."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from flask import Flask
+from flask.testing import FlaskClient
+
+from local.identity import CertsServer, Key, load_key, mint
+from shared.callers import LONGEST_TOKEN, REFETCH_SECONDS, REMOVED, Certificates
+from shared.errors import TryAgain
+from shared.services import services
+from tests.integration.conftest import Servers
+from tests.support.pipeline import BUCKET
+
+ROOT = Path(__file__).resolve().parents[2]
+TASKS = "tasks@shop.iam.gserviceaccount.com"
+SCHEDULER = "scheduler@shop.iam.gserviceaccount.com"
+LOAD, SWEEP = "https://load.example/load", "https://sweep.example/sweep"
+TASK = {"connection": "main", "import": "orders_x", "generation": 1, "number": 1}
+
+Client = Callable[..., FlaskClient]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Key, Key]:
+    """Google's key, as it were, and somebody else's."""
+    return load_key(tmp_path_factory.mktemp("google")), load_key(tmp_path_factory.mktemp("other"))
+
+
+@pytest.fixture(scope="module")
+def certs_server(keys: tuple[Key, Key]) -> Iterator[CertsServer]:
+    """Serve the certificate of the first key alone."""
+    server = CertsServer(keys[0], host="127.0.0.1", port=0)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(
+    servers: Servers, certs_server: CertsServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Client]:
+    """Make clients of a function under the functions framework, with variables of one's own."""
+
+    def make(name: str, **variables: str) -> FlaskClient:
+        environment = {
+            "GOOGLE_CLOUD_PROJECT": "callers",
+            "BUCKET": BUCKET,
+            "FIRESTORE_EMULATOR_HOST": servers.firestore,
+            "STORAGE_EMULATOR_HOST": servers.storage,
+            "CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:9",
+            "LOAD_URL": LOAD,
+            "TASKS_SERVICE_ACCOUNT": TASKS,
+            "SWEEP_URL": SWEEP,
+            "SCHEDULER_SERVICE_ACCOUNT": SCHEDULER,
+            "OIDC_CERTS_URL": certs_server.url,
+            **variables,
+        }
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        services.cache_clear()
+        source = str(ROOT / f"functions/{name}.py")
+        app: Flask = functions_framework.create_app(name, source, "http")  # type: ignore[no-untyped-call]
+        return app.test_client()
+
+    yield make
+    services.cache_clear()
+
+
+def token(
+    key: Key, *, audience: str = LOAD, email: str = TASKS, ago: timedelta = timedelta()
+) -> str:
+    """Sign a token as Cloud Tasks sends one."""
+    return mint(key=key, audience=audience, email=email, now=datetime.now(UTC) - ago)
+
+
+def forged(
+    key: Key, *, head: dict[str, Any] | None = None, signed: bool = True, **claims: Any
+) -> str:
+    """Sign a token that says whatever one likes; a claim that is None is left out."""
+    now = int(datetime.now(UTC).timestamp())
+    usual: dict[str, Any] = {
+        "iss": "https://accounts.google.com",
+        "aud": LOAD,
+        "email": TASKS,
+        "email_verified": True,
+        "iat": now,
+        "exp": now + 3600,
+    }
+    said = {name: value for name, value in {**usual, **claims}.items() if value is not None}
+    parts = [{"alg": "RS256", "kid": key.id, **(head or {})}, said]
+    message = b".".join(segment(json.dumps(part).encode()) for part in parts)
+    signature = key.private.sign(message, padding.PKCS1v15(), hashes.SHA256()) if signed else b""
+    return b".".join((message, segment(signature))).decode()
+
+
+def segment(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def post(client: FlaskClient, authorization: str | None, body: object = TASK) -> tuple[int, Any]:
+    """Post with this header; gives the status and the JSON of the answer."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = client.post("/", json=body, headers=headers)
+    return answer.status_code, answer.get_json()
+
+
+def test_its_own_callers(client: Client, keys: tuple[Key, Key]) -> None:
+    """load works for Cloud Tasks, sweep for Cloud Scheduler, each with its own account."""
+    load, sweep = client("load"), client("sweep")
+
+    assert (200, {"result": "unknown import"}) == post(load, f"Bearer {token(keys[0])}")
+    scheduled = token(keys[0], audience=SWEEP, email=SCHEDULER)
+    assert 200 == post(sweep, f"bearer {scheduled}")[0]
+    assert (403, {"error": "The account may not call this function."}) == post(
+        sweep, f"Bearer {token(keys[0], audience=SWEEP)}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "reason"),
+    [
+        (lambda keys: None, 401, "carries no token"),
+        (lambda keys: "Bearer", 401, "carries no token"),
+        (lambda keys: f"Basic {token(keys[0])}", 401, "carries no token"),
+        (lambda keys: "Bearer x.y.z", 401, "can be read"),
+        (lambda keys: "Bearer a.b", 401, "can be read"),
+        (lambda keys: f"Bearer {'a' * (LONGEST_TOKEN + 1)}", 401, "can be read"),
+        (lambda keys: f"Bearer {segment(b'[]').decode()}.e30.", 401, "can be read"),
+        (lambda keys: f"Bearer {token(keys[1])}", 401, "signature"),
+        (lambda keys: f"Bearer {forged(keys[1], head={'kid': keys[0].id})}", 401, "signature"),
+        (lambda keys: f"Bearer {forged(keys[0])[:-4]}AAAA", 401, "signature"),
+        (
+            lambda keys: f"Bearer {forged(keys[0], head={'alg': 'none'}, signed=False)}",
+            401,
+            "not signed as Google signs",
+        ),
+        (lambda keys: f"Bearer {forged(keys[0], signed=False)}", 401, "signature"),
+        (lambda keys: f"Bearer {forged(keys[0], head={'alg': 'HS256'})}", 401, "not signed as"),
+        (lambda keys: f"Bearer {forged(keys[0], head={'kid': None})}", 401, "not signed as"),
+        (lambda keys: f"Bearer {token(keys[0], ago=timedelta(minutes=61))}", 401, "expired"),
+        (lambda keys: f"Bearer {token(keys[0], ago=-timedelta(minutes=5))}", 401, "not good yet"),
+        (lambda keys: f"Bearer {forged(keys[0], exp=None)}", 401, "when it is good"),
+        (lambda keys: f"Bearer {forged(keys[0], exp='never')}", 401, "when it is good"),
+        (lambda keys: f"Bearer {forged(keys[0], iss='https://evil.example')}", 401, "Google's"),
+        (lambda keys: f"Bearer {token(keys[0], audience=SWEEP)}", 401, "another service"),
+        (lambda keys: f"Bearer {forged(keys[0], aud=[LOAD])}", 401, "another service"),
+        (lambda keys: f"Bearer {forged(keys[0], email_verified=False)}", 403, "verified"),
+        (lambda keys: f"Bearer {forged(keys[0], email_verified='true')}", 403, "verified"),
+        (lambda keys: f"Bearer {forged(keys[0], email=None)}", 403, "verified"),
+        (lambda keys: f"Bearer {token(keys[0], email=SCHEDULER)}", 403, "may not call"),
+        (lambda keys: f"Bearer {'.'.join(forged(keys[0]).split('.')[:2])}.{REMOVED}", 401, "sign"),
+    ],
+)
+def test_everybody_else(
+    client: Client,
+    keys: tuple[Key, Key],
+    capsys: pytest.CaptureFixture[str],
+    header: Callable[[tuple[Key, Key]], str | None],
+    status: int,
+    reason: str,
+) -> None:
+    """A missing, forged, expired or foreign token is refused with the reason, and never logged."""
+    load = client("load")
+    authorization = header(keys)
+    capsys.readouterr()
+
+    found, answer = post(load, authorization)
+
+    assert status == found
+    assert reason in answer["error"]
+    line = json.loads(capsys.readouterr().out)
+    assert ("WARNING", status) == (line["severity"], line["status"])
+    assert "eyJ" not in json.dumps([line, answer]), "the beginning of every token"
+
+
+def test_behind_cloud_run(client: Client, keys: tuple[Key, Key]) -> None:
+    """A token that Cloud Run has checked comes without its signature: what it says still counts."""
+    load = client("load", K_SERVICE="load")
+
+    def removed(**claims: Any) -> str:
+        return f"Bearer {'.'.join(forged(keys[1], **claims).split('.')[:2])}.{REMOVED}"
+
+    assert 200 == post(load, removed())[0]
+    assert 403 == post(load, removed(email=SCHEDULER))[0]
+    assert 401 == post(load, removed(aud=SWEEP))[0]
+    assert 401 == post(load, removed(iss="https://evil.example"))[0]
+    assert 401 == post(load, removed(exp=1))[0]
+    assert 401 == post(load, f"Bearer {token(keys[1])}")[0]
+    assert 200 == post(load, f"Bearer {token(keys[0])}")[0]
+
+
+def test_no_certificates(client: Client, keys: tuple[Key, Key]) -> None:
+    """While the certificates cannot be had, nobody is let in and the queue tries again."""
+    load = client("load", OIDC_CERTS_URL="http://127.0.0.1:9/certs")
+
+    status, answer = post(load, f"Bearer {token(keys[0])}")
+
+    assert 503 == status
+    assert "certificates cannot be had" in answer["error"]
+
+
+@pytest.mark.parametrize("name", ["LOAD_URL", "TASKS_SERVICE_ACCOUNT"])
+def test_a_missing_setting(client: Client, keys: tuple[Key, Key], name: str) -> None:
+    """A function that does not know whom it works for works for nobody."""
+    load = client("load", **{name: ""})
+
+    status, answer = post(load, f"Bearer {token(keys[0])}")
+
+    assert 500 == status
+    assert name in answer["error"]
+
+
+def test_status_in_the_cloud(client: Client, keys: tuple[Key, Key]) -> None:
+    """In the cloud the page is for whoever has a token of Google's, whatever it was made with."""
+    status = client("status", K_SERVICE="status")
+    person = token(keys[0], audience="32555940559.apps.googleusercontent.com", email="a@b.example")
+
+    assert 401 == status.get("/").status_code
+    assert 401 == status.get("/", headers={"Authorization": f"Bearer {token(keys[1])}"}).status_code
+    assert 200 == status.get("/", headers={"Authorization": f"Bearer {person}"}).status_code
+
+
+def test_status_on_one_machine(client: Client) -> None:
+    """Outside the cloud a browser on the same machine needs no token, and any other one does."""
+    status = client("status")
+
+    assert 200 == status.get("/").status_code
+    elsewhere = status.get("/", environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    assert (401, "Bearer") == (elsewhere.status_code, elsewhere.headers["WWW-Authenticate"])
+
+
+class Counting:
+    """A server of certificates that counts, and says and does what it is told."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.status, self.body, self.header = 200, b'{"k1": "PEM"}', "public, max-age=300"
+        counting = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                counting.asked += 1
+                self.send_response(counting.status)
+                self.send_header("Cache-Control", counting.header)
+                self.end_headers()
+                self.wfile.write(counting.body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Keep quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+
+@pytest.fixture
+def counting() -> Iterator[Counting]:
+    server = Counting()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+def test_certificates_are_kept(counting: Counting) -> None:
+    """Certificates are asked for when they are old, or lack a key, and not at every call."""
+    now = [1000.0]
+    certificates = Certificates(counting.url, now=lambda: now[0])
+
+    for _ in range(3):
+        assert {"k1": "PEM"} == certificates.for_key("k1")
+    assert 1 == counting.asked
+    certificates.for_key("k2")
+    assert 1 == counting.asked, "an unknown key right after a fetch"
+    now[0] += REFETCH_SECONDS
+    counting.body = b'{"k2": "PEM2"}'
+    assert {"k2": "PEM2"} == certificates.for_key("k2")
+    assert 2 == counting.asked
+    now[0] += 300
+    certificates.for_key("k2")
+    assert 3 == counting.asked
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (200, b"<html>"), (200, b'{"k": 1}')])
+def test_what_are_no_certificates(counting: Counting, status: int, body: bytes) -> None:
+    """Certificates that have grown old are not used when there are no new ones."""
+    now = [0.0]
+    certificates = Certificates(counting.url, now=lambda: now[0])
+    certificates.for_key("k1")
+    counting.status, counting.body = status, body
+
+    assert "k1" in certificates.for_key("k1")
+    now[0] += 301
+    with pytest.raises(TryAgain):
+        certificates.for_key("k1")
