@@ -69,6 +69,9 @@ class Database(Protocol):
         Those that exist only as a part of others' paths come with neither.
         """
 
+    def delete(self, path: str) -> None:
+        """Delete a document; one that is not there is fine."""
+
 
 @dataclass(frozen=True, slots=True)
 class FirestoreDatabase:
@@ -154,6 +157,11 @@ class FirestoreDatabase:
             for reference in self.client.collection(collection).list_documents():
                 snapshot = reference.get()
                 yield snapshot.id, snapshot.to_dict(), snapshot.create_time
+
+    def delete(self, path: str) -> None:
+        """Delete a document; one that is not there is fine."""
+        with _reachable():
+            self.client.document(path).delete()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""What an operator can ask from a terminal: `python -m shared.ops {replay,release} IMPORT`.
+"""What an operator can ask from a terminal: `python -m shared.ops {replay,release} IMPORT`, and
+`python -m shared.ops erase PERSON`.
 
 It works on whatever the environment names, with the same variables as the functions: a project in
 the cloud, or a stack on this machine.
@@ -12,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from shared import erase_command
 from shared.errors import SettingsError, TryAgain
 from shared.ledger import Import
 from shared.names import DEFAULT_CONNECTION, is_connection
@@ -48,20 +50,23 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
                 help="also where it is no longer known what newer files have confirmed",
             )
         command.add_argument("--json", action="store_true", help="answer in JSON")
-    return list(_COMMANDS)
+    return [*_COMMANDS, erase_command.add_command(commands, _connection)]
 
 
 def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Carry a parsed command out and print what came of it.
 
     Returns:
-        0: done. 1: it makes no sense for that import. 2: a setting is wrong. 3: a service could
-        not be reached.
+        0: done. 1: it makes no sense for that import, or is not proved of that person. 2: a
+        setting is wrong. 3: a service could not be reached.
     """
-    command, _ = _COMMANDS[parsed.command]
     try:
+        services = connect(environment)
+        if parsed.command not in _COMMANDS:
+            return erase_command.run(parsed, services)
+        command, _ = _COMMANDS[parsed.command]
         options = {"force": parsed.force} if parsed.command == "replay" else {}
-        import_ = command(parsed.connection, parsed.import_id, connect(environment), **options)
+        import_ = command(parsed.connection, parsed.import_id, services, **options)
     except NotPossible as error:
         return _fail(parsed, NOT_POSSIBLE, str(error))
     except SettingsError as error:

@@ -167,6 +167,12 @@ class FileType:
             rules=rules,
         )
 
+    def place(self, column: str, header: Header, rules: Rules) -> int | None:
+        """Return which cell of a row is read for a column of the table; None where none is."""
+        _, shared = self._spellings(rules)
+        name = shared.get(column, column)
+        return header.canonical.index(name) if name in header.canonical else None
+
     def raw_key(self, cells: Mapping[str, Sequence[str]], place: int) -> str:
         """Return the key cell of one row, by the header's canonical names; "" where it is blank."""
         return cells[self.key.name][place].strip()

@@ -1,0 +1,117 @@
+"""How `erase` is asked for on the command line, and how its outcome is told."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+from shared.erasing import Erasure, erase
+from shared.names import DEFAULT_CONNECTION
+from shared.services import Services
+from shared.wording import moment
+
+NOT_PROVED = 1
+
+STILL_TO_DO = (
+    "Erase the person in Apparel21 as well: the next export that holds them loads them again.",
+    "What the bucket keeps of deleted objects (soft delete), and Firestore of earlier states "
+    "(point-in-time recovery, backups), ends by itself when its time is over.",
+)
+"""What this command cannot do, and says so each time."""
+
+_ABOUT = (
+    "Erase a person: their documents, the rows about them in every file and report of the "
+    "connection, and what the index knows of them. Looks through everything again afterwards and "
+    "leaves a record that does not name them."
+)
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    connection: Callable[[str], str],
+) -> str:
+    """Add the command to a parser's; return its name."""
+    command = commands.add_parser("erase", help="erase one person", description=_ABOUT)
+    command.add_argument(
+        "person", type=_person, metavar="PERSON", help="id of the customer, e.g. 65432"
+    )
+    command.add_argument(
+        "--connection",
+        type=connection,
+        default=DEFAULT_CONNECTION,
+        help=f"the connection whose customer it is (default: {DEFAULT_CONNECTION})",
+    )
+    command.add_argument(
+        "--email",
+        action="append",
+        default=[],
+        help="an address of theirs that is not on file; may be given again",
+    )
+    command.add_argument(
+        "--by", default=None, help="who does it, for the record (default: the user logged in)"
+    )
+    command.add_argument(
+        "--delete-unreadable",
+        action="store_true",
+        help="delete objects that are no CSV text, and in which nobody can be found",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would be erased")
+    command.add_argument("--json", action="store_true", help="answer in JSON")
+    return "erase"
+
+
+def run(parsed: argparse.Namespace, services: Services) -> int:
+    """Erase, and print what came of it.
+
+    Returns:
+        0 if nothing of the person is left, or nothing was to be done; 1 if that is not proved.
+    """
+    done = erase(
+        parsed.connection,
+        parsed.person,
+        services,
+        by=parsed.by or getpass.getuser(),
+        emails=frozenset(parsed.email),
+        delete_unreadable=parsed.delete_unreadable,
+        dry_run=parsed.dry_run,
+    )
+    if parsed.json:
+        answer = {**asdict(done), "dry_run": parsed.dry_run, "proved": done.proved}
+        print(json.dumps({**answer, "still_to_do": STILL_TO_DO}, default=str))
+    else:
+        print("\n".join(_told(done, dry_run=parsed.dry_run)))
+    return 0 if done.proved or parsed.dry_run else NOT_PROVED
+
+
+def _told(done: Erasure, *, dry_run: bool) -> list[str]:
+    """Put the outcome into lines for a person."""
+    erased = ", ".join(f"{count:,} {name}" for name, count in sorted(done.erased.items()))
+    lines = [f"{'Would erase' if dry_run else 'Erased'}: {erased or 'nothing'}."]
+    lines += [f"  {name}" for name in done.objects]
+    lines += [f"Erased before: {moment(at)}." for at in done.earlier]
+    looked = (
+        f"{done.looked['objects']:,} objects with {done.looked['rows']:,} rows, "
+        f"{done.looked['documents']:,} documents of the ledger, and the documents of the person"
+    )
+    if dry_run:
+        lines.append(f"Looked at {looked}.")
+    elif any(done.left.values()):
+        left = ", ".join(f"{count:,} {name}" for name, count in sorted(done.left.items()))
+        lines.append(f"NOT DONE: {left} found again. Run it once more.")
+    else:
+        lines.append(f"Looked again at {looked}: nothing is left.")
+    lines += [f"Cannot be looked into: {name}: {why}" for name, why in done.unreadable]
+    if done.unreadable:
+        lines.append("Delete these yourself, or run it again with --delete-unreadable.")
+    if done.record:
+        lines.append(f"The record of it is {done.record}.")
+    return [*lines, *STILL_TO_DO]
+
+
+def _person(text: str) -> str:
+    if not text.strip() or "/" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be the id of a customer")
+    return text.strip()

@@ -1,0 +1,319 @@
+"""A person is erased from everything that the pipeline keeps, and that is proved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared import erasing, ops
+from shared.erasing import Erasure, erase
+from shared.errors import TryAgain
+from shared.object_traces import take_out
+from shared.replaying import NotPossible, replay
+from tests.integration.conftest import Servers
+from tests.support.pipeline import Pipeline, customers_csv, orders_csv
+
+STAMP = "20230501T115500Z"
+PERSON, EMAIL = "6543210", "Ana.Lee@example.com"
+"""An id and an address that nothing else contains, so that any trace can be found as text."""
+ANA = {"PERIDX": PERSON, "EMAIL": EMAIL, "FIRSTNAME": "Analee"}
+WORDS = (PERSON, EMAIL.lower(), "analee", "d-ana-1", "d-ana-2")
+
+
+@pytest.fixture
+def loaded(pipeline: Pipeline) -> Pipeline:
+    """A connection in which the person is wherever a person can be, with others beside them."""
+    lone = {"PERIDX": PERSON, "ORDER_NUMBER": "D-ANA-2"}
+    no_id = {**ANA, "PERIDX": ""}
+    orders = orders_csv(
+        {"PERIDX": PERSON, "ORDER_NUMBER": "D-ANA-1"}, {"PERIDX": "2", "ORDER_NUMBER": "D2"}
+    )
+    # Orders before their customer: the reports name them.
+    pipeline.upload(
+        "pending/au/orders_20230430T115500Z.csv", orders_csv(lone, {"ORDER_NUMBER": "D0"})
+    )
+    pipeline.upload("pending/au/customers_20230430T115500Z.csv", customers_csv({"PERIDX": "9"}))
+    pipeline.clock.advance("12:40")
+    pipeline.run_due()
+    many = [{"PERIDX": str(n)} for n in range(2, 8)]
+    pipeline.upload(f"pending/au/customers_{STAMP}.csv", customers_csv(ANA, *many))
+    pipeline.upload(f"pending/au/orders_{STAMP}.csv", orders)
+    rewards = f"PERIDX,EMAIL,ACCOUNT_ID\r\n{PERSON},{EMAIL},A1\r\n2,b@x.au,A2\r\n"
+    pipeline.upload(f"pending/au/rewards_{STAMP}.csv", rewards)
+    ragged = customers_csv(*many, {"PERIDX": "8"}) + f"x,{PERSON}\r\n"
+    pipeline.upload("pending/au/customers_20230501T120000Z.csv", ragged)
+    pipeline.upload("test/au/customers_20230501T120000Z.csv", customers_csv(*many, ANA))
+    pipeline.upload("pending/au/customers_20230501T120100Z.csv", customers_csv(no_id, ANA))
+    pipeline.upload("pending/au/Customers_may.csv", customers_csv(ANA, {"PERIDX": "2"}))
+    pipeline.put("pending/au/customers_20230501T130000Z.csv.filepart", customers_csv(ANA))
+    pipeline.upload(f"pending/nz/customers_{STAMP}.csv", customers_csv(ANA))
+    pipeline.clock.advance("13:30")
+    pipeline.run_due()
+    return pipeline
+
+
+@pytest.fixture
+def few(pipeline: Pipeline) -> Pipeline:
+    """A connection that has loaded one file, with the person and somebody else in it."""
+    content = customers_csv(ANA, {"PERIDX": "2"})
+    pipeline.upload(f"pending/au/customers_{STAMP}.csv", content)
+    pipeline.upload(f"test/au/customers_{STAMP}.csv", content)
+    pipeline.run_due()
+    return pipeline
+
+
+def everything(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Give name and text of every object and document, those of the other connection left out."""
+    for blob in pipeline.services.bucket.list_blobs():
+        if "/nz/" not in blob.name:
+            yield blob.name, blob.download_as_bytes().decode("utf-8", "replace")
+    yield from documents(pipeline.database)
+
+
+def documents(place: Any) -> Iterator[tuple[str, str]]:
+    for collection in place.collections():
+        for document in collection.list_documents():
+            if not document.path.startswith("connections/nz"):
+                yield document.path, document.path + str(document.get().to_dict())
+                yield from documents(document)
+
+
+def traces(pipeline: Pipeline) -> set[str]:
+    """Name everything that holds the person."""
+    return {
+        name for name, text in everything(pipeline) if any(word in text.lower() for word in WORDS)
+    }
+
+
+def run(pipeline: Pipeline, **options: Any) -> Erasure:
+    return erase("au", PERSON, pipeline.services, by="ops@example.com", **options)
+
+
+def test_every_trace(loaded: Pipeline) -> None:
+    """Documents, files that were loaded, refused, checked or left, and reports lose the person
+    and nobody else; a record says when, by whom and how much, and not of whom.
+    """
+    before = traces(loaded)
+    kept = {name: set(loaded.documents(name, "au")) for name in ("customers", "orders", "rewards")}
+    assert {
+        *(f"connections/au/{place}" for place in ("customers/6543210", "rewards/6543210")),
+        *("connections/au/orders/D-ANA-1", "connections/au/orders/D-ANA-2"),
+        "connections/au/imports/orders_20230430T115500Z",
+        f"processed/au/customers_{STAMP}.csv",
+        f"processed/au/orders_{STAMP}.csv",
+        f"processed/au/rewards_{STAMP}.csv",
+        "processed/au/test/customers_20230501T120000Z.csv",
+        "pending/au/customers_20230501T120100Z.csv",
+        "pending/au/Customers_may.csv",
+        "pending/au/customers_20230501T130000Z.csv.filepart",
+        "rejected/au/customers_20230501T120000Z.rejected.csv",
+        "rejected/au/customers_20230501T120100Z.rejected.csv",
+        "rejected/au/orders_20230430T115500Z.report.json",
+    } <= before
+
+    done = run(loaded)
+
+    assert set() == traces(loaded)
+    assert done.proved
+    assert {"customers": 1, "rewards": 1, "orders": 2} == {
+        name: done.erased[name] for name in ("customers", "rewards", "orders")
+    }
+    assert done.erased["objects"] == len([name for name in before if "connections/" not in name])
+    assert {name for name in before if "connections/" not in name} == set(done.objects)
+
+    for name, ids in kept.items():
+        assert ids - {PERSON, "D-ANA-1", "D-ANA-2"} == set(loaded.documents(name, "au"))
+    assert {PERSON} == set(loaded.documents("customers", "nz"))
+    assert customers_csv(*({"PERIDX": str(n)} for n in range(2, 8))) == loaded.read(
+        f"processed/au/customers_{STAMP}.csv"
+    )
+    assert PERSON in loaded.read(f"processed/nz/customers_{STAMP}.csv")
+
+    assert done.record is not None
+    record = loaded.database.document(done.record).get().to_dict() or {}
+    assert ("au", "ops@example.com") == (record["connection"], record["by"])
+    assert loaded.clock() == record["finishedAt"]
+    assert dict(done.erased) == record["erased"]
+    assert dict(done.looked) == record["looked"]
+    assert record["looked"]["objects"] > 10
+    assert record["trail"] is None
+
+
+def test_again(few: Pipeline) -> None:
+    """Done again, it finds nothing, says when it was done before, and records that, too."""
+    first = run(few)
+    few.clock.advance("14:00")
+
+    second = run(few)
+
+    assert {} == second.erased
+    assert second.proved
+    assert (first.record != second.record, 1) == (True, len(second.earlier))
+
+
+def test_dry_run(few: Pipeline) -> None:
+    """A dry run counts what would go, and nothing goes."""
+    before = dict(everything(few))
+
+    dry = run(few, dry_run=True)
+
+    assert before == dict(everything(few))
+    assert dry.record is None
+    done = run(few)
+    assert (dry.erased, dry.objects) == (done.erased, done.objects)
+
+
+def test_a_crash(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that breaks off at any step is finished by the next, though the first clues are gone."""
+    steps = 0
+
+    def breaking(*arguments: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if steps % 3 == 0:
+            raise TryAgain("The network is gone.")
+        take_out(*arguments)
+
+    monkeypatch.setattr(erasing, "take_out", breaking)
+    for _ in range(20):
+        try:
+            done = run(loaded)
+            break
+        except TryAgain:
+            loaded.database.document(f"connections/au/customers/{PERSON}").delete()
+
+    assert steps > 3
+    assert done.proved
+    assert set() == traces(loaded)
+    records = [one.to_dict() for one in loaded.database.collection("erasures").stream()]
+    assert [None] == [(record or {})["trail"] for record in records]
+
+
+def test_while_loading(few: Pipeline) -> None:
+    """While a file of the connection is being few, nothing can be proved, so nothing is done."""
+    few.database.document(f"connections/au/imports/customers_{STAMP}").update({"status": "loading"})
+
+    with pytest.raises(NotPossible, match=f"customers_{STAMP} is being loaded"):
+        run(few)
+
+
+def test_replays_afterwards(few: Pipeline) -> None:
+    """A file that was rewritten can be replayed, and brings nobody back."""
+    run(few)
+    few.database.document("connections/au/customers/2").delete()
+
+    replay("au", f"customers_{STAMP}", few.services)
+    replay("au", f"test_customers_{STAMP}", few.services)
+
+    assert {"loaded", "checked"} == set(few.run_due())
+    assert {"2"} == {"2", PERSON} & set(few.documents("customers", "au"))
+
+
+def test_a_waiting_upload(few: Pipeline) -> None:
+    """An upload that has not been loaded yet becomes a new one without the person."""
+    name = "pending/au/orders_20230601T115500Z.csv"
+    orders = orders_csv({"PERIDX": PERSON, "ORDER_NUMBER": "D-ANA-2"}, {"ORDER_NUMBER": "D9"})
+    waiting = few.upload(name, orders)
+    assert waiting is not None
+
+    run(few)
+
+    assert "D-ANA" not in few.read(name)
+    assert "D9" in few.read(name)
+    blob = few.services.bucket.get_blob(name)
+    assert blob.generation > waiting.generation
+
+
+def test_unreadable(few: Pipeline) -> None:
+    """What cannot be looked into is named, is no proof, and goes if that is asked for."""
+    name = "pending/au/customers_20230601T115500Z.csv"
+    few.put(name, b"PK\x03\x04" + bytes(range(256)))
+
+    first = run(few)
+
+    assert not first.proved
+    assert [name] == [one for one, _ in first.unreadable]
+    second = run(few, delete_unreadable=True)
+    assert second.proved
+    assert name not in few.objects()
+    assert first.record == second.record
+
+
+def test_older_generations(few: Pipeline) -> None:
+    """Where the bucket keeps older generations, those with the person go as well."""
+    bucket = few.services.bucket
+    bucket.reload()
+    bucket.versioning_enabled = True
+    bucket.patch()
+    try:
+        run(few)
+        name = "pending/au/customers_20230601T115500Z.csv"
+        few.put(name, customers_csv(ANA))
+        few.put(name, customers_csv({"PERIDX": "2"}))
+
+        assert run(few).proved
+
+        kept = list(bucket.list_blobs(prefix="pending/au/", versions=True))
+        assert name in {blob.name for blob in kept}
+        assert not [
+            blob.name
+            for blob in kept
+            if PERSON.encode()
+            in bucket.blob(blob.name, generation=blob.generation).download_as_bytes()
+        ]
+    finally:
+        bucket.versioning_enabled = False
+        bucket.patch()
+        for blob in bucket.list_blobs(versions=True):
+            bucket.blob(blob.name, generation=blob.generation).delete()
+
+
+@pytest.fixture
+def command(few: Pipeline, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead the command line to the loaded pipeline."""
+    monkeypatch.setattr("shared.ops.connect", lambda _: few.services)
+
+
+@pytest.mark.usefixtures("command")
+def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says what would go, what went, what it has looked at, and what is left to do."""
+    arguments = ["erase", PERSON, "--connection", "au", "--by", "Kim"]
+    capsys.readouterr()
+
+    assert 0 == ops.main([*arguments, "--dry-run"])
+    said = capsys.readouterr().out
+    assert "Would erase: 1 customers, " in said
+    assert f"processed/au/customers_{STAMP}.csv" in said
+
+    assert 0 == ops.main(arguments)
+    said = capsys.readouterr().out
+    assert "Erased: 1 customers, " in said
+    assert ": nothing is left." in said
+    assert "The record of it is erasures/" in said
+    assert "Erase the person in Apparel21 as well" in said
+    assert EMAIL not in said
+
+    assert 0 == ops.main([*arguments, "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (True, {}) == (answer["proved"], answer["erased"])
+
+
+@pytest.mark.usefixtures("command")
+def test_not_proved_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not proved ends with exit code 1 and what to do."""
+    few.put("pending/au/customers_20230601T115500Z.csv", b"PK\x03\x04" + bytes(range(256)))
+
+    assert 1 == ops.main(["erase", PERSON, "--connection", "au"])
+    assert "--delete-unreadable" in capsys.readouterr().out
+
+
+def test_a_wrong_person(capsys: pytest.CaptureFixture[str]) -> None:
+    """An id that no customer can have is a wrong command line."""
+    with pytest.raises(SystemExit) as ended:
+        ops.main(["erase", "a/b"])
+
+    assert 2 == ended.value.code
+    assert "cannot be the id of a customer" in capsys.readouterr().err
