@@ -8,27 +8,44 @@ import getpass
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import asyncssh
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
 from gateway.bucket import BucketError, CloudBucket, Missing
 from gateway.files import Limits
-from gateway.server import Capacity, Gateway, load_host_key
-from gateway.users import ALL, Users, UsersError, add_user, hash_password
+from gateway.secret import PREFIX, Secret
+from gateway.server import Capacity, Gateway, load_host_key, read_host_key
+from gateway.users import (
+    ALL,
+    Source,
+    Users,
+    UsersError,
+    UsersFile,
+    add_user,
+    hash_password,
+)
 from shared.logs import log
 
-_SUBCOMMANDS = ("hash-password", "add-user")
+_SUBCOMMANDS = ("hash-password", "add-user", "check")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code."""
     if arguments and arguments[0] in _SUBCOMMANDS:
         options = _tools_parser().parse_args(arguments)
-        return _hash_password() if options.command == "hash-password" else _add_user(options)
+        match options.command:
+            case "hash-password":
+                return _hash_password()
+            case "check":
+                return _check(options)
+            case _:
+                return _add_user(options)
     return asyncio.run(_serve(_server_parser().parse_args(arguments)))
 
 
@@ -36,18 +53,22 @@ def _server_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gateway",
         description="An SFTP server that writes into a Cloud Storage bucket.",
-        epilog="Other commands: hash-password, add-user; each has its own --help.",
+        epilog="Other commands: hash-password, add-user, check; each has its own --help.",
         allow_abbrev=False,
     )
     parser.add_argument("--port", type=int, required=True, help="0 takes any free one")
     parser.add_argument("--bucket", required=True)
-    parser.add_argument("--users", type=Path, required=True, help="the users file (JSON)")
+    parser.add_argument(
+        "--users",
+        required=True,
+        help="the users: a JSON file, or secret:projects/PROJECT/secrets/NAME",
+    )
     parser.add_argument(
         "--host-key",
-        type=Path,
         required=True,
         action="append",
-        help="the server's private key, made if there is none; may be given again for other kinds",
+        help="the server's private key: a file, made if there is none, or a secret; may be given "
+        "again for other kinds",
     )
     parser.add_argument("--host", default="0.0.0.0", help="the address to listen on: %(default)s")
     parser.add_argument(
@@ -127,6 +148,12 @@ def _tools_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="ask for a password (or read one line of standard input) besides the keys",
     )
+    check = commands.add_parser(
+        "check",
+        help="say whether a gateway on this machine answers",
+        description="Exit code 0 if a gateway on this machine answers, else 1.",
+    )
+    check.add_argument("--port", type=int, required=True)
     return parser
 
 
@@ -139,8 +166,8 @@ async def _serve(options: argparse.Namespace) -> int:
     if options.spool and not options.spool.is_dir():
         return _give_up(f"--spool {options.spool} is no folder")
     try:
-        users = Users(options.users, warn=_warn)
-        keys = [load_host_key(path) for path in options.host_key]
+        users = Users(_users(options.users), warn=_warn)
+        keys = [_host_key(place) for place in options.host_key]
         bucket = CloudBucket(storage.Client(), options.bucket, patience=options.patience)
     except (OSError, ValueError, UsersError, GoogleAuthError) as error:
         return _give_up(str(error))
@@ -172,6 +199,16 @@ async def _serve(options: argparse.Namespace) -> int:
     await gateway.drain(options.drain)
     log("NOTICE", "The gateway has ended.", event="ended")
     return 0
+
+
+def _users(place: str) -> Source:
+    return Secret(place) if place.startswith(PREFIX) else UsersFile(Path(place))
+
+
+def _host_key(place: str) -> asyncssh.SSHKey:
+    if place.startswith(PREFIX):
+        return read_host_key(Secret(place).content(), where=place)
+    return load_host_key(Path(place))
 
 
 async def _bucket_exists(bucket: CloudBucket, stop: asyncio.Event) -> bool:
@@ -225,6 +262,18 @@ def _add_user(options: argparse.Namespace) -> int:
         return 2
     print(f"{options.users} now has the user {options.name}.")
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    try:
+        with socket.create_connection(("127.0.0.1", options.port), timeout=5) as connection:
+            connection.settimeout(5)
+            if connection.recv(8).startswith(b"SSH-2.0"):
+                return 0
+            print("What listens there is no SSH server.", file=sys.stderr)
+    except OSError as error:
+        print(f"Nothing answers: {error}.", file=sys.stderr)
+    return 1
 
 
 def _ask_password() -> str:

@@ -28,16 +28,17 @@ from gateway.users import User, Users, verify_password
 from gateway.workers import Workers
 from shared.logs import log
 
-# What OpenSSH has offered since 2014 and every client in use understands; no SHA-1, no CBC.
+# What OpenSSH has offered since 2016 and clients in use understand: no SHA-1, no CBC, no group of
+# under 4096 bits, no curve of NIST's for the exchange of keys.
 _KEX = (
-    "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"
-    "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,"
-    "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,diffie-hellman-group14-sha256"
+    "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,"
+    "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512"
 )
 _CIPHERS = (
     "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
     "aes256-ctr,aes192-ctr,aes128-ctr"
 )
+# The last two are for libssh2 before 1.11, the one in many a curl and PHP, which knows no others.
 _MACS = (
     "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com,"
     "hmac-sha2-256,hmac-sha2-512"
@@ -56,7 +57,8 @@ _MOST_FOLDERS = 64
 _LONGEST_PACKET = 64 * 1024
 """Bytes; the usual 32 KiB cuts off the end of a client's 32 KiB write, and a client that waits for
 each answer then also waits 40 ms for the network to send that end."""
-_LOGIN_SECONDS = 90
+_LOGIN_SECONDS = 30
+"""Seconds that somebody has to log in."""
 _ALIVE_SECONDS = 30
 """Seconds of silence after which a client is asked whether it is still there; four times."""
 _GRACE_SECONDS = 1.0
@@ -75,6 +77,8 @@ class Capacity:
 
     connections: int = 200
     connections_per_address: int = 100
+    strangers: int = 100
+    """Connections that have not logged in, so that nobody can take every place without a login."""
     idle_seconds: float = 900.0
     """Seconds without a request after which a connection is ended, and its open uploads lost."""
     session: Limits = field(default_factory=Limits)
@@ -93,6 +97,7 @@ class Gateway:
         self.workers = Workers()
         self.traffic = Traffic()
         self.doors: set[Door] = set()
+        self.strangers: set[Door] = set()
         self.by_address: Counter[str] = Counter()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._warden: asyncio.Task[None] | None = None
@@ -182,6 +187,7 @@ class Door(asyncssh.SSHServer):
         self._address = str(peer[0]) if peer else "?"
         gateway = self._gateway
         gateway.doors.add(self)
+        gateway.strangers.add(self)
         gateway.by_address[self._address] += 1
         if gateway.brake.closed(self._address, time.monotonic()):
             self._turn_away("too many wrong passwords from this address")
@@ -189,12 +195,15 @@ class Door(asyncssh.SSHServer):
             self._turn_away("too many connections")
         elif gateway.by_address[self._address] > gateway.capacity.connections_per_address:
             self._turn_away("too many connections from this address")
+        elif len(gateway.strangers) > gateway.capacity.strangers:
+            self._turn_away("too many connections that have not logged in")
         elif gateway.traffic.draining:
             self._turn_away("the gateway is restarting")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; its sessions end by themselves."""
         self._gateway.doors.discard(self)
+        self._gateway.strangers.discard(self)
         self._gateway.by_address[self._address] -= 1
         if not self._gateway.by_address[self._address]:
             del self._gateway.by_address[self._address]
@@ -291,6 +300,7 @@ class Door(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         """Note who has come in."""
         assert self._conn
+        self._gateway.strangers.discard(self)
         log(
             "INFO",
             f"{self._user} has logged in.",
@@ -435,6 +445,14 @@ class _Handler(SFTPServerHandler):
     }
 
 
+def read_host_key(data: bytes, *, where: object) -> asyncssh.SSHKey:
+    """Read the server's key. Raises ValueError, saying where it was, for what is no such key."""
+    try:
+        return asyncssh.import_private_key(data)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise ValueError(f"{where} is not a private key that can be used: {error}") from None
+
+
 def load_host_key(path: Path) -> asyncssh.SSHKey:
     """Read the server's key; at the very first start it is made.
 
@@ -446,7 +464,4 @@ def load_host_key(path: Path) -> asyncssh.SSHKey:
         with os.fdopen(descriptor, "wb") as file:
             file.write(key.export_private_key())
         log("NOTICE", f"Made the host key {path}.", event="host_key_made")
-    try:
-        return asyncssh.import_private_key(path.read_bytes())
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        raise ValueError(f"{path} is not a private key that can be used: {error}") from None
+    return read_host_key(path.read_bytes(), where=path)

@@ -1,6 +1,6 @@
 """Who may log in, to which connection, and by what proof.
 
-The users live in one JSON file:
+The users are one JSON text, in a file or a secret:
 
     {"users": [{"name": "au-erp", "connection": "au",
                 "password_hash": "scrypt$16384$8$5$...", "keys": ["ssh-ed25519 AAAA..."]}]}
@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
@@ -107,18 +107,53 @@ def parse_users(text: str) -> dict[str, User]:
     return users
 
 
-class Users:
-    """The users file, read again whenever it changes, so that no restart is needed."""
+class Source(Protocol):
+    """Where the users are kept. Both methods may block."""
 
-    def __init__(self, path: Path, *, warn: Callable[[str], None]) -> None:
+    def stamp(self) -> object:
+        """Return something that is another thing whenever the users may have changed."""
+
+    def read(self) -> str:
+        """Return the text as `parse_users` takes it. Raises UsersError."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsersFile:
+    """Users that are kept in a file."""
+
+    path: Path
+
+    def stamp(self) -> object:
+        """Return when the file was last changed, and which file it is."""
+        try:
+            stat = os.stat(self.path)
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def read(self) -> str:
+        """Return the file's text."""
+        try:
+            return self.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsersError(f"cannot be read ({type(error).__name__})") from None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+class Users:
+    """The users, read again whenever they change, so that no restart is needed."""
+
+    def __init__(self, source: Source, *, warn: Callable[[str], None]) -> None:
         """Raises UsersError. `warn` hears of a later version that cannot be used."""
-        self._path = path
+        self._source = source
         self._warn = warn
-        self._stamp = self._stat()
+        self._stamp = source.stamp()
         self._users = self._load()
 
     def find(self, name: str) -> User | None:
-        """Look a user up, in the file as it is now. Blocks on the disk."""
+        """Look a user up, as they are now. Blocks."""
         return self._now().get(name)
 
     def view(self, user: User) -> View:
@@ -130,7 +165,7 @@ class Users:
         )
 
     def _now(self) -> dict[str, User]:
-        stamp = self._stat()
+        stamp = self._source.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
             try:
@@ -140,20 +175,11 @@ class Users:
                 self._warn(f"{error}. The users are those of before.")
         return self._users
 
-    def _stat(self) -> tuple[int, int, int] | None:
-        try:
-            stat = os.stat(self._path)
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
     def _load(self) -> dict[str, User]:
         try:
-            return parse_users(self._path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsersError(f"{self._path}: cannot be read ({type(error).__name__})") from None
+            return parse_users(self._source.read())
         except UsersError as error:
-            raise UsersError(f"{self._path}: {error}") from None
+            raise UsersError(f"{self._source}: {error}") from None
 
 
 def add_user(

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -731,6 +732,53 @@ def test_fifty_at_once(house: House) -> None:
         assert house.content(name) == content(400_000 + number, seed=number)
 
 
+def test_audited(house: House) -> None:
+    """ssh-audit finds nothing that fails, and warns of nothing but what clients in use still need.
+
+    That are key exchanges that a quantum computer could undo, offered after one that it cannot, and
+    the only MACs of older libssh2, offered last.
+    """
+    audit = run(sys.executable, "-m", "ssh_audit", "-j", "--skip-rate-test", "-p", str(house.port),
+                "127.0.0.1")  # fmt: skip
+    found = json.loads(audit.output)
+
+    notes = {
+        (kind, one["algorithm"]): one.get("notes", {})
+        for kind in ("kex", "key", "enc", "mac")
+        for one in found[kind]
+    }
+    assert [] == [name for name, note in notes.items() if note.get("fail")]
+    quantum = ["does not provide protection against post-quantum attacks"]
+    assert {
+        ("kex", "curve25519-sha256"): quantum,
+        ("kex", "curve25519-sha256@libssh.org"): quantum,
+        ("kex", "diffie-hellman-group16-sha512"): quantum,
+        ("kex", "diffie-hellman-group18-sha512"): quantum,
+        ("mac", "hmac-sha2-256"): ["using encrypt-and-MAC mode"],
+        ("mac", "hmac-sha2-512"): ["using encrypt-and-MAC mode"],
+    } == {name: note["warn"] for name, note in notes.items() if note.get("warn")}
+    assert "mlkem768x25519-sha256" == found["kex"][0]["algorithm"]
+    assert ["hmac-sha2-256", "hmac-sha2-512"] == [one["algorithm"] for one in found["mac"][-2:]]
+    assert [] == found["cves"]
+
+
+def test_strangers(cloud: Any, tmp_path: Path) -> None:
+    """Connections that never log in cannot take the places of those that do."""
+    with small(tmp_path, Capacity(strangers=2)) as here:
+        first = here.paramiko()
+        held = [socket.create_connection(("127.0.0.1", here.port), 10) for _ in range(2)]
+        assert all(one.recv(7) == b"SSH-2.0" for one in held)
+        with pytest.raises((paramiko.SSHException, EOFError, OSError)):
+            here.paramiko()
+
+        held.pop().close()
+        until(lambda: len(here.strangers) < 2)
+        second = here.paramiko()
+        assert "pending" in first.listdir("/")
+        assert "pending" in second.listdir("/")
+        held.pop().close()
+
+
 @pytest.mark.parametrize("capacity", [Capacity(connections=2), Capacity(connections_per_address=2)])
 def test_too_many(cloud: Any, tmp_path: Path, capacity: Capacity) -> None:
     """Connections above the limit are turned away, and let in when others have gone."""
@@ -884,6 +932,12 @@ class small(House):
         public = self.running.host_key.export_public_key().decode().strip()
         super().__init__(folder, port=self.running.port, host_key=public)
 
+    @property
+    def strangers(self) -> set[Any]:
+        """Who has not logged in."""
+        assert self.running
+        return set(self.running.gateway.strangers)
+
     def __enter__(self) -> small:
         self.clear()
         return self
@@ -991,11 +1045,15 @@ def test_log(program: Program, tmp_path: Path) -> None:
 def test_sigterm(program: Program, tmp_path: Path) -> None:
     """SIGTERM ends an idle gateway at once, with exit code 0; its host key stays the same."""
     first = (tmp_path / "host_key").read_bytes()
+    check = [sys.executable, "-m", "gateway", "check", "--port"]
+    port = program.lines("listening")[0]["port"]
+    assert run(*check, str(port)).code == 0
     began = time.monotonic()
 
     assert program.end() == 0
     assert time.monotonic() - began < 10
     assert program.lines("ended")
+    assert run(*check, str(port)).code == 1
     again = Program(tmp_path, "--bucket", BUCKET)
     try:
         until(lambda: again.lines("listening"), 30)

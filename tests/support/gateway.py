@@ -17,7 +17,7 @@ import asyncssh
 from gateway.brake import Brake
 from gateway.bucket import Bucket, Changed, Entry, Missing, Page, SessionLost, Unreachable
 from gateway.server import Capacity, Gateway
-from gateway.users import Users, hash_password
+from gateway.users import Users, UsersFile, hash_password
 
 PASSWORD = "correct horse"
 CHEAP = (1024, 8, 1)
@@ -185,7 +185,7 @@ class Running:
     ) -> None:
         self.port = 0
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
-        self.users = Users(users, warn=lambda text: None)
+        self.users = Users(UsersFile(users), warn=lambda text: None)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

@@ -16,6 +16,7 @@ from gateway.users import (
     User,
     Users,
     UsersError,
+    UsersFile,
     add_user,
     hash_password,
     parse_users,
@@ -159,7 +160,7 @@ def test_reload(tmp_path: Path) -> None:
     path = tmp_path / "users.json"
     add_user(path, name="a", connection="au", password=None, keys=[KEY])
     told: list[str] = []
-    users = Users(path, warn=told.append)
+    users = Users(UsersFile(path), warn=told.append)
     add_user(path, name="b", connection="nz", password=None, keys=[KEY])
 
     assert users.find("b") is not None
@@ -176,7 +177,7 @@ def test_reload(tmp_path: Path) -> None:
 def test_unreadable(tmp_path: Path) -> None:
     """A users file that is not there is an error with its path."""
     with pytest.raises(UsersError, match=r"no\.json: cannot be read"):
-        Users(tmp_path / "no.json", warn=lambda text: None)
+        Users(UsersFile(tmp_path / "no.json"), warn=lambda text: None)
 
 
 def test_brake_grows() -> None:
