@@ -29,10 +29,11 @@ from gateway.users import (
     UsersFile,
     add_user,
     hash_password,
+    remove_user,
 )
 from shared.logs import log
 
-_SUBCOMMANDS = ("hash-password", "add-user", "check")
+_SUBCOMMANDS = ("hash-password", "add-user", "remove-user", "check")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
                 return _hash_password()
             case "check":
                 return _check(options)
+            case "remove-user":
+                return _remove_user(options)
             case _:
                 return _add_user(options)
     return asyncio.run(_serve(_server_parser().parse_args(arguments)))
@@ -53,7 +56,7 @@ def _server_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gateway",
         description="An SFTP server that writes into a Cloud Storage bucket.",
-        epilog="Other commands: hash-password, add-user, check; each has its own --help.",
+        epilog=f"Other commands: {', '.join(_SUBCOMMANDS)}; each has its own --help.",
         allow_abbrev=False,
     )
     parser.add_argument("--port", type=int, required=True, help="0 takes any free one")
@@ -148,6 +151,9 @@ def _tools_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="ask for a password (or read one line of standard input) besides the keys",
     )
+    remove = commands.add_parser("remove-user", help="take a user out of a users file")
+    remove.add_argument("--users", type=Path, required=True)
+    remove.add_argument("--name", required=True)
     check = commands.add_parser(
         "check",
         help="say whether a gateway on this machine answers",
@@ -261,6 +267,16 @@ def _add_user(options: argparse.Namespace) -> int:
         print(f"Not done: {error}.", file=sys.stderr)
         return 2
     print(f"{options.users} now has the user {options.name}.")
+    return 0
+
+
+def _remove_user(options: argparse.Namespace) -> int:
+    try:
+        remove_user(options.users, name=options.name)
+    except (OSError, UnicodeDecodeError, UsersError) as error:
+        print(f"Not done: {error}.", file=sys.stderr)
+        return 2
+    print(f"{options.users} no longer has the user {options.name}.")
     return 0
 
 

@@ -198,10 +198,30 @@ def add_user(
             raise UsersError(f"user {name}: {error}") from None
     if own_keys := [key.strip() for key in keys]:
         row["keys"] = own_keys
+    _rewrite(path, lambda rows: [*rows, row])
+
+
+def remove_user(path: Path, *, name: str) -> None:
+    """Take a user out of a users file.
+
+    Raises UsersError, and leaves the file as it was, if there is no such user.
+    """
+
+    def without(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        rest = [row for row in rows if row["name"] != name]
+        if len(rest) == len(rows):
+            raise UsersError(f"user {name}: is not there")
+        return rest
+
+    _rewrite(path, without)
+
+
+def _rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Change the rows of a users file, which is made if there is none."""
     try:
         content = json.loads(path.read_text("utf-8")) if path.exists() else {"users": []}
         parse_users(json.dumps(content))
-        content["users"].append(row)
+        content["users"] = change(content["users"])
         text = json.dumps(content, indent=2) + "\n"
         parse_users(text)
     except ValueError as error:

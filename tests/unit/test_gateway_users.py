@@ -20,6 +20,7 @@ from gateway.users import (
     add_user,
     hash_password,
     parse_users,
+    remove_user,
     verify_password,
 )
 from tests.support.gateway import CHEAP
@@ -153,6 +154,19 @@ def test_add_user_twice(tmp_path: Path) -> None:
         add_user(path, name="a", connection="nz", password=None, keys=[KEY])
     assert before == path.read_bytes()
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_remove_user(tmp_path: Path) -> None:
+    """A user who is taken out is gone, and the others stay; one who is not there is no user."""
+    path = tmp_path / "users.json"
+    for name in ("ana", "bo"):
+        add_user(path, name=name, connection="au", password=None, keys=[KEY])
+
+    remove_user(path, name="ana")
+
+    assert ["bo"] == list(parse_users(path.read_text()))
+    with pytest.raises(UsersError, match="user ana: is not there"):
+        remove_user(path, name="ana")
 
 
 def test_reload(tmp_path: Path) -> None:
