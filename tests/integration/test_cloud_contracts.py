@@ -82,6 +82,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "create_task": ("cloudtasks.CreateTask",),
     "delete": ("storage.objects.delete",),
     "document": (),
+    "download_as_bytes": ("storage.objects.get",),
     "end_at": (),
     "exists": ("storage.objects.get",),
     "get_all": ("firestore.BatchGetDocuments",),

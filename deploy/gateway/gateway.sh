@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# The SFTP gateway in the cloud: made, deployed, and who may log in. Safe to run again.
+set -euo pipefail
+# shellcheck source=deploy/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: deploy/gateway/gateway.sh COMMAND --project PROJECT [options]
+
+  setup                 what the gateway needs, once: address, network, secrets, host key, roles.
+                        Run deploy/setup.sh before
+  deploy                build the image and start it, in place of the one that runs
+  add-retailer NAME     let somebody log in, at once: --connection CONNECTION, or * for all, and
+                        --key FILE with their public key, or without one a password, which is asked for
+  remove-retailer NAME  let somebody log in no more
+  show                  what a retailer has to be told: address, port and host key
+  teardown              remove machine, network and users; the address and the host key stay, because
+                        retailers know them, and so do the images
+
+  --project PROJECT     the project
+  --region REGION       default: australia-southeast1
+  --bucket BUCKET       where uploads go (default: PROJECT-uploads)
+  --allow RANGES        addresses that may connect, e.g. 203.0.113.0/24,198.51.100.7/32 (default: all)
+  --dry-run             show what would be run where there is nothing yet; needs no account
+TEXT
+}
+
+PROJECT='' REGION=${REGION:-} ALLOW='0.0.0.0/0' CONNECTION='' KEY='' WORDS=()
+while (($#)); do
+    case $1 in
+        --help) usage && exit ;;
+        --dry-run) DRY_RUN=yes ;;
+        --project | --region | --bucket | --allow | --connection | --key)
+            (($# > 1)) || fail "$1 needs a value."
+            name=${1#--}
+            printf -v "${name^^}" %s "$2"
+            shift
+            ;;
+        -*) usage >&2 && exit 2 ;;
+        *) WORDS+=("$1") ;;
+    esac
+    shift
+done
+name_everything
+HERE_TOO=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+NAME=import-gateway
+ZONE=$REGION-a
+REPOSITORY=$REGION-docker.pkg.dev/$PROJECT/$NAME
+USERS="gateway-users"
+HOST_KEY="gateway-host-key"
+PYTHON=${PYTHON:-.venv/bin/python} # with the project's packages: make .venv/.installed
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+setup() {
+    local there
+    run gcloud services enable artifactregistry.googleapis.com cloudbuild.googleapis.com \
+        compute.googleapis.com secretmanager.googleapis.com "--project=$PROJECT"
+    there=$(ask compute addresses list "--project=$PROJECT" '--format=value(name)')
+    among "$NAME" "$there" ||
+        run gcloud compute addresses create "$NAME" "--region=$REGION" "--project=$PROJECT"
+    make_network
+    there=$(ask artifacts repositories list "--location=$REGION" "--project=$PROJECT" \
+        '--format=value(name.basename())')
+    among "$NAME" "$there" ||
+        run gcloud artifacts repositories create "$NAME" --repository-format=docker \
+            "--location=$REGION" "--project=$PROJECT"
+    make_secrets
+    give_roles
+}
+
+# A network of its own, in which nothing can be reached but the gateway's one port.
+make_network() {
+    local there
+    there=$(ask compute networks list "--project=$PROJECT" '--format=value(name)')
+    among "$NAME" "$there" ||
+        run gcloud compute networks create "$NAME" --subnet-mode=custom "--project=$PROJECT"
+    there=$(ask compute networks subnets list "--project=$PROJECT" '--format=value(name)')
+    among "$NAME" "$there" ||
+        run gcloud compute networks subnets create "$NAME" "--network=$NAME" \
+            "--region=$REGION" --range=10.10.0.0/28 --enable-private-ip-google-access \
+            "--project=$PROJECT"
+    there=$(ask compute firewall-rules list "--project=$PROJECT" '--format=value(name)')
+    if among "$NAME" "$there"; then
+        run gcloud compute firewall-rules update "$NAME" "--source-ranges=$ALLOW" \
+            "--project=$PROJECT"
+    else
+        run gcloud compute firewall-rules create "$NAME" "--network=$NAME" --direction=INGRESS \
+            --allow=tcp:22 "--source-ranges=$ALLOW" "--target-tags=$NAME" "--project=$PROJECT"
+    fi
+}
+
+# The host key is made here, once, and never again: with another one every client would refuse to
+# connect.
+make_secrets() {
+    local there secret
+    there=$(ask secrets list "--project=$PROJECT" '--format=value(name.basename())')
+    for secret in "$USERS" "$HOST_KEY"; do
+        among "$secret" "$there" ||
+            run gcloud secrets create "$secret" --replication-policy=user-managed \
+                "--locations=$REGION" "--project=$PROJECT"
+    done
+    has_version "$USERS" || {
+        printf '{"users": []}\n' >"$WORK/users.json"
+        add_version "$USERS" "$WORK/users.json"
+    }
+    has_version "$HOST_KEY" || {
+        ssh-keygen -q -t ed25519 -N '' -C gateway -f "$WORK/host_key"
+        add_version "$HOST_KEY" "$WORK/host_key"
+    }
+}
+
+has_version() {
+    local there
+    there=$(ask secrets versions list "$1" --filter=state=enabled "--project=$PROJECT" \
+        '--format=value(name.basename())')
+    [[ -n $there ]]
+}
+
+add_version() {
+    run gcloud secrets versions add "$1" "--data-file=$2" "--project=$PROJECT"
+}
+
+give_roles() {
+    local secret gateway build
+    gateway="--member=serviceAccount:$(account gateway)"
+    build="--member=serviceAccount:$(account build)"
+    for secret in "$USERS" "$HOST_KEY"; do
+        patiently 5 gcloud secrets add-iam-policy-binding "$secret" "$gateway" \
+            --role=roles/secretmanager.secretAccessor "--project=$PROJECT" --format=none
+    done
+    patiently 5 gcloud artifacts repositories add-iam-policy-binding "$NAME" "$gateway" \
+        --role=roles/artifactregistry.reader "--location=$REGION" "--project=$PROJECT" \
+        --format=none
+    patiently 5 gcloud storage buckets add-iam-policy-binding "gs://$STAGING" "$build" \
+        --role=roles/storage.objectViewer "--project=$PROJECT" --format=none
+}
+
+# A machine that runs is stopped, which lets uploads come to their end, and starts with the new image.
+deploy() {
+    local image there metadata files
+    image=$REPOSITORY/gateway:$(date -u +%Y%m%dT%H%M%SZ)
+    run gcloud builds submit "$HERE/.." "--config=$HERE_TOO/cloudbuild.yaml" \
+        "--ignore-file=deploy/gateway/upload.gcloudignore" "--substitutions=_IMAGE=$image" \
+        "--service-account=projects/$PROJECT/serviceAccounts/$(account build)" \
+        "--project=$PROJECT"
+    metadata=gateway-image=$image,gateway-bucket=$BUCKET,gateway-project=$PROJECT
+    metadata+=,google-logging-enabled=true,block-project-ssh-keys=true,serial-port-enable=false
+    files=user-data=$HERE_TOO/cloud-init.yaml,gateway-run=$HERE_TOO/run.sh
+    there=$(ask compute instances list "--project=$PROJECT" '--format=value(name)')
+    if among "$NAME" "$there"; then
+        run gcloud compute instances add-metadata "$NAME" "--metadata=$metadata" \
+            "--metadata-from-file=$files" "--zone=$ZONE" "--project=$PROJECT"
+        run gcloud compute instances stop "$NAME" "--zone=$ZONE" "--project=$PROJECT"
+        run gcloud compute instances start "$NAME" "--zone=$ZONE" "--project=$PROJECT"
+    else
+        run gcloud compute instances create "$NAME" "--metadata=$metadata" \
+            "--metadata-from-file=$files" "--zone=$ZONE" "--project=$PROJECT" \
+            --machine-type=e2-small --image-family=cos-stable --image-project=cos-cloud \
+            --boot-disk-size=30GB --boot-disk-type=pd-balanced "--address=$NAME" \
+            "--subnet=$NAME" "--tags=$NAME" "--service-account=$(account gateway)" \
+            --scopes=cloud-platform --shielded-secure-boot --shielded-vtpm \
+            --shielded-integrity-monitoring --maintenance-policy=MIGRATE --restart-on-failure
+    fi
+    there=$(ask monitoring uptime list-configs "--project=$PROJECT" '--format=value(displayName)')
+    among "$NAME" "$there" ||
+        run gcloud monitoring uptime create "$NAME" --resource-type=uptime-url \
+            "--resource-labels=host=$(address),project_id=$PROJECT" --protocol=tcp --port=22 \
+            --period=1 "--project=$PROJECT"
+}
+
+address() {
+    if [[ -n $DRY_RUN ]]; then
+        printf ADDRESS
+    else
+        gcloud compute addresses describe "$NAME" "--region=$REGION" "--project=$PROJECT" \
+            '--format=value(address)'
+    fi
+}
+
+# The file of users is fetched, changed by the gateway's own tool, which refuses what could not be
+# used, and put back as a new version. The gateway takes notice within half a minute.
+change_users() {
+    run gcloud secrets versions access latest "--secret=$USERS" "--out-file=$WORK/users.json" \
+        "--project=$PROJECT"
+    [[ -n $DRY_RUN ]] ||
+        (cd "$HERE/.." && "$PYTHON" -m gateway "$1" --users "$WORK/users.json" "${@:2}")
+    add_version "$USERS" "$WORK/users.json"
+}
+
+add_retailer() {
+    local how=()
+    [[ -n ${WORDS[1]:-} && -n $CONNECTION ]] || fail "Give NAME and --connection."
+    [[ -z $KEY ]] || how=(--key "$(realpath "$KEY")")
+    change_users add-user --name "${WORDS[1]}" --connection "$CONNECTION" "${how[@]}"
+}
+
+remove_retailer() {
+    [[ -n ${WORDS[1]:-} ]] || fail "Give NAME."
+    change_users remove-user --name "${WORDS[1]}"
+}
+
+show() {
+    echo "Address: $(address), port 22"
+    run gcloud secrets versions access latest "--secret=$HOST_KEY" "--out-file=$WORK/host_key" \
+        "--project=$PROJECT"
+    [[ -n $DRY_RUN ]] || {
+        chmod 600 "$WORK/host_key"
+        ssh-keygen -y -f "$WORK/host_key"
+        ssh-keygen -l -f "$WORK/host_key"
+    }
+}
+
+teardown() {
+    local there
+    remove compute instances "--zone=$ZONE"
+    remove compute firewall-rules
+    remove compute networks subnets "--region=$REGION"
+    remove compute networks
+    there=$(ask secrets list "--project=$PROJECT" '--format=value(name.basename())')
+    if [[ -n $DRY_RUN ]] || among "$USERS" "$there"; then
+        run gcloud secrets delete "$USERS" "--project=$PROJECT" --quiet
+    fi
+}
+
+# Deletes what has the gateway's name, if it is there: the words of its kind, then options.
+remove() {
+    local kind=() there
+    while (($#)) && [[ $1 != --* ]]; do
+        kind+=("$1")
+        shift
+    done
+    there=$(ask "${kind[@]}" list "--project=$PROJECT" '--format=value(name)')
+    if [[ -n $DRY_RUN ]] || among "$NAME" "$there"; then
+        run gcloud "${kind[@]}" delete "$NAME" "$@" "--project=$PROJECT" --quiet
+    fi
+}
+
+case ${WORDS[0]:-} in
+    setup | deploy | show | teardown) "${WORDS[0]}" ;;
+    add-retailer) add_retailer ;;
+    remove-retailer) remove_retailer ;;
+    *) usage >&2 && exit 2 ;;
+esac
