@@ -30,7 +30,7 @@ from google.auth import crypt, exceptions, jwt
 
 from shared.errors import NotAdmitted, SettingsError, TryAgain
 from shared.logs import log
-from shared.services import Services, services
+from shared.services import services
 from shared.settings import ENVIRONMENT, Deployment
 
 ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
@@ -213,8 +213,9 @@ Handler = Callable[[flask.Request], Any]
 def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handler]:
     """Let a function work for those only whom the door expects.
 
-    Anybody else is answered with JSON: 401 or 403, 503 while the certificates cannot be had, 500
-    while a setting is missing.
+    Anybody else is answered 401 or 403 with the reason in JSON. What keeps a caller from being
+    judged is raised: SettingsError while a setting is missing, TryAgain while the certificates
+    cannot be had.
 
     Args:
         door: whom the function works for.
@@ -227,45 +228,36 @@ def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handl
             in_cloud = bool(os.environ.get("K_SERVICE"))
             if open_here and not in_cloud and _from_this_machine(request):
                 return handler(request)
-            refusal = _refusal(request, door, services(), in_cloud=in_cloud)
-            return handler(request) if refusal is None else refusal
+            deployment = services().deployment
+            try:
+                admit(
+                    request.headers.get("Authorization"),
+                    door(deployment),
+                    _certificates(deployment.oidc_certs_url),
+                    now=services().now(),
+                    behind_cloud_run=in_cloud,
+                )
+            except NotAdmitted as error:
+                return _refused(request, error)
+            return handler(request)
 
         return guarded_handler
 
     return guard
 
 
-def _refusal(
-    request: flask.Request, door: Door, services: Services, *, in_cloud: bool
-) -> tuple[dict[str, str], int, dict[str, str]] | None:
-    """Return the answer to a request that is not let in; None for one that is."""
-    headers: dict[str, str] = {}
-    try:
-        admit(
-            request.headers.get("Authorization"),
-            door(services.deployment),
-            _certificates(services.deployment.oidc_certs_url),
-            now=services.now(),
-            behind_cloud_run=in_cloud,
-        )
-    except NotAdmitted as error:
-        reason, status = str(error), error.status
-        if status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
-    except SettingsError as error:
-        reason, status = str(error), 500
-    except TryAgain as error:
-        reason, status = str(error), 503
-    else:
-        return None
+def _refused(
+    request: flask.Request, error: NotAdmitted
+) -> tuple[dict[str, str], int, dict[str, str]]:
     log(
-        "WARNING" if status < 500 else "ERROR",
-        f"A request was not let in: {reason}",
-        status=status,
+        "WARNING",
+        f"A request was not let in: {error}",
+        status=error.status,
         address=request.remote_addr,
         agent=request.headers.get("User-Agent", "")[:100],
     )
-    return {"error": reason}, status, headers
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    return {"error": str(error)}, error.status, headers
 
 
 def _from_this_machine(request: flask.Request) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from shared.database import Database, Fields, Reads
 from shared.documents import KINDS
+from shared.indexing import forget
 from shared.ledger_store import import_path, imports_path
 from shared.object_traces import (
     BEFORE,
@@ -31,6 +32,7 @@ from shared.object_traces import (
 )
 from shared.replaying import NotPossible
 from shared.schemas import FileType, Rules, all_types
+from shared.schemas.types import PERSON_COLUMN
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.traces import Person
@@ -155,6 +157,7 @@ def erase(
                 erased["unreadable"] += len(found.objects.unreadable)
             data = {**data, "erased": dict(erased)}
             found = _look_until_settled(connection, found.person, types, services)
+        _forget(connection, found.person, services)
         _amend_ledger(connection, services)
         total = erased
         proved = found.nothing and not found.objects.unreadable
@@ -310,6 +313,15 @@ def _take_out(found: Findings, services: Services, *, delete_unreadable: bool) -
         database.transact(change)
     for path in found.documents:
         database.delete(path)
+
+
+def _forget(connection: str, person: Person, services: Services) -> None:
+    """Take what is remembered of the person's documents out of the indexes."""
+    for type_ in all_types():
+        named_by_id = type_.key.name == PERSON_COLUMN
+        keys = [person.id] if named_by_id else sorted(person.orders)
+        if keys:
+            forget(services, connection, type_.name, keys)
 
 
 def _amend_ledger(connection: str, services: Services) -> None:

@@ -19,7 +19,7 @@ from google.resumable_media import DataCorruption
 from requests.exceptions import RequestException
 
 from shared.errors import TryAgain
-from shared.names import ExportFile, Misnamed, read_name
+from shared.names import STATE, ExportFile, Misnamed, read_name
 from shared.schemas import FileType, Rules
 from shared.traces import Look, Person, Unreadable, look, without
 
@@ -29,7 +29,6 @@ BEFORE = "crc32c-before-erasure"
 """Metadata of a rewritten object: the checksums it had, by one of which the ledger knows it."""
 
 _OWN = ("processed/", "rejected/")
-_INDEX = "state/"
 _ANY_FILE = "customers_20000101T000000Z.csv"
 _ORDERS_NAMED = re.compile(r"(?<=among them )[^\[\]\"]*")
 """Where a report, or the ledger, names orders: those whose customer was not there."""
@@ -77,7 +76,7 @@ def search(
     found = Objects(person)
     with _reachable():
         for blob in bucket.list_blobs(versions=True):
-            if not blob.size or blob.name.startswith(_INDEX):
+            if not blob.size or blob.name.startswith(f"{STATE}/"):
                 continue
             if _connection_of(blob.name) == connection:
                 with suppress(exceptions.NotFound):

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared import erasing, ops
+from shared import erasing, index_objects, ops
 from shared.erasing import Erasure, erase
 from shared.errors import TryAgain
+from shared.index import dropped
 from shared.object_traces import take_out
 from shared.replaying import NotPossible, replay
 from tests.integration.conftest import Servers
@@ -81,6 +82,18 @@ def documents(place: Any) -> Iterator[tuple[str, str]]:
                 yield from documents(document)
 
 
+def remembered(pipeline: Pipeline, type: str, key: str) -> bool:
+    """Whether the index of a type knows a document."""
+    index = pipeline.services.ledger.feed("au", type).index
+    assert index is not None
+    blocks = [
+        block
+        for part in index.parts
+        for block in index_objects.read(pipeline.services.bucket, part)
+    ]
+    return sum(map(len, dropped(blocks, [key]))) < sum(map(len, blocks))
+
+
 def traces(pipeline: Pipeline) -> set[str]:
     """Name everything that holds the person."""
     return {
@@ -114,10 +127,15 @@ def test_every_trace(loaded: Pipeline) -> None:
         "rejected/au/orders_20230430T115500Z.report.json",
     } <= before
 
+    known = [("customers", PERSON), ("rewards", PERSON), ("orders", "D-ANA-1")]
+    assert all(remembered(loaded, *one) for one in known)
+
     done = run(loaded)
 
     assert set() == traces(loaded)
     assert done.proved
+    assert not any(remembered(loaded, *one) for one in known)
+    assert remembered(loaded, "customers", "2")
     assert {"customers": 1, "rewards": 1, "orders": 2} == {
         name: done.erased[name] for name in ("customers", "rewards", "orders")
     }
