@@ -92,8 +92,8 @@ def _look_into(
 ) -> None:
     found.looked += 1
     if _is_in_words(blob.name):
-        text = _stored(bucket, blob).download_as_bytes(raw_download=True).decode()
-        named = unnamed(text, found.person)[1]
+        data = _stored(bucket, blob).download_as_bytes(raw_download=True)
+        named = unnamed(data.decode(errors="surrogateescape"), found.person)[1]
         if named:
             found.traces.append(Trace(blob, named, None))
         return
@@ -178,7 +178,8 @@ def _rewrite(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
     new.metadata = {**metadata, BEFORE: before}
     with _open(bucket, blob) as stream:
         if trace.look is None:
-            pieces = iter([unnamed(stream.read().decode(), person)[0].encode()])
+            text = stream.read().decode(errors="surrogateescape")
+            pieces = iter([unnamed(text, person)[0].encode(errors="surrogateescape")])
         else:
             pieces = without(stream, trace.look)
         out: Any = new.open(

@@ -93,6 +93,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "open": ("storage.objects.get", "storage.objects.insert"),
     "order_by": (),
     "queue_path": (),
+    "reload": ("storage.objects.get",),
     "set": ("firestore.Commit",),
     "start_at": (),
     "stream": ("firestore.RunQuery",),

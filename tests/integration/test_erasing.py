@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import erasing, index_objects, ops
+from shared import erasing, index_objects, object_traces, ops
 from shared.erasing import Erasure, erase
 from shared.errors import TryAgain
 from shared.index import dropped
@@ -258,6 +258,18 @@ def test_unreadable(few: Pipeline) -> None:
     assert second.proved
     assert name not in few.objects()
     assert first.record == second.record
+
+
+def test_a_large_file(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is read and written piece by piece loses the same rows as one that is small."""
+    monkeypatch.setattr(object_traces, "CHUNK_BYTES", 256 * 1024)
+    name = "pending/au/customers_20230601T115500Z.csv"
+    many = [{"PERIDX": str(n)} for n in range(10, 15_000)]
+    few.put(name, customers_csv(*many[:7_000], ANA, *many[7_000:], ANA))
+
+    assert run(few).proved
+
+    assert customers_csv(*many) == few.read(name)
 
 
 def test_older_generations(few: Pipeline) -> None:
