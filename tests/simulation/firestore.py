@@ -196,6 +196,9 @@ class SimulatedDatabase:
             },
         )
 
+    def delete(self, path: str) -> None:
+        self.call(lambda: f"deletes {path}", lambda: self.store.put(path, None), writes=True)
+
     def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
         return self.call(
             lambda: f"looks in {collection} for {dict(equals)}",
