@@ -10,7 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test fuzz simulate kill lint types format clean
+.PHONY: help demo up test fuzz simulate kill lint types format pictures clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
+	@echo "make pictures take the pictures in docs/ of the real pages (needs Chromium and chromedriver)"
 	@echo "make clean    remove everything that was made, the state of 'make up' included"
 
 demo: $(INSTALLED)
@@ -53,6 +54,9 @@ types: $(INSTALLED)
 format: $(INSTALLED)
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+
+pictures: $(INSTALLED)
+	@$(BIN)/python -m tests.pictures 2>&1 | grep --fixed-strings .png
 
 clean:
 	@rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis build

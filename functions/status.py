@@ -1,16 +1,17 @@
-"""The page for people: what has come, what has become of it, and what is waited for."""
+"""The pages for people: what has come, what has become of it, and what is waited for."""
 
 from __future__ import annotations
+
+import os
 
 import flask
 import functions_framework
 
+from shared import pages
 from shared.answers import answer
 from shared.callers import guarded, people
-from shared.errors import TryAgain
-from shared.logs import take_over
+from shared.logs import follow, take_over
 from shared.services import services
-from shared.status_page import Filters, render
 
 take_over()
 functions_framework.errorhandler(Exception)(answer)
@@ -18,10 +19,19 @@ functions_framework.errorhandler(Exception)(answer)
 
 @functions_framework.http
 @guarded(people, open_here=True)
-def status(request: flask.Request) -> tuple[str, int, dict[str, str]]:
-    """Answer with the page; `connection`, `type` and `status` in the query narrow it down."""
-    headers = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
-    try:
-        return render(Filters.read(request.args), services()), 200, headers
-    except TryAgain as error:
-        return f"<!doctype html><title>Imports</title><p>{error} Please reload.", 503, headers
+def status(request: flask.Request) -> flask.Response:
+    """Answer with a page, or with one of the reports; see `shared.pages`."""
+    follow(
+        request.headers.get("X-Cloud-Trace-Context"),
+        project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""),
+    )
+    page = pages.answer(
+        pages.Request(
+            method=request.method,
+            path=request.path,
+            query=request.args,
+            headers=dict(request.headers),
+        ),
+        services,
+    )
+    return flask.Response(page.body, page.status, dict(page.headers))

@@ -14,6 +14,7 @@ from google.api_core import exceptions
 from google.cloud import firestore
 
 from shared.errors import TryAgain
+from shared.slices import Slice
 
 _T = TypeVar("_T")
 
@@ -55,12 +56,13 @@ class Database(Protocol):
     ) -> Iterator[tuple[str, Fields]]:
         """Give path and fields of the documents of a group with one of these values in a field."""
 
-    def newest(
-        self, collection: str | None, group: str, *, by: str, equals: Mapping[str, Any], limit: int
-    ) -> Iterator[tuple[str, Fields]]:
-        """Give path and fields of the documents with the latest times in the field `by`.
+    def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a slice, the latest first."""
 
-        Of one collection, or of the whole group where that is None.
+    def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
+        """Return the number of documents of a slice (as `count`), and field -> sum of its values.
+
+        The fields must be in every document. The database counts; no document is fetched.
         """
 
     def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
@@ -135,27 +137,53 @@ class FirestoreDatabase:
             for snapshot in query.stream():
                 yield _path(snapshot), snapshot.to_dict() or {}
 
-    def newest(
-        self, collection: str | None, group: str, *, by: str, equals: Mapping[str, Any], limit: int
-    ) -> Iterator[tuple[str, Fields]]:
-        """Give path and fields of the documents with the latest times in the field `by`."""
-        query: Any = (
-            self.client.collection(collection)
-            if collection is not None
-            else self.client.collection_group(group)
-        )
-        for name, value in equals.items():
-            query = query.where(filter=firestore.FieldFilter(name, "==", value))
-        query = query.order_by(by, direction=firestore.Query.DESCENDING).limit(limit)
+    def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a slice, the latest first."""
+        query = self._slice(which)
+        query = query.order_by(which.by, direction=firestore.Query.DESCENDING)
+        query = query.order_by("__name__", direction=firestore.Query.DESCENDING)
+        if which.after is not None:
+            at, path = which.after
+            query = query.start_after({which.by: at, "__name__": self.client.document(path)})
         with _reachable():
-            for snapshot in query.stream():
+            for snapshot in query.limit(limit).stream():
                 yield _path(snapshot), snapshot.to_dict() or {}
+
+    def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
+        """Return the number of documents of a slice, and field -> sum of its values."""
+        fields = list(sums)
+        # Aliases are made up here because a field's path is none.
+        aggregation = self._slice(which).count(alias="count")
+        for place, name in enumerate(fields):
+            aggregation = aggregation.sum(name, alias=f"sum{place}")
+        with _reachable():
+            found = {one.alias: one.value for one in aggregation.get()[0]}
+        named = {name: round(found[f"sum{place}"]) for place, name in enumerate(fields)}
+        return {"count": round(found["count"]), **named}
+
+    def _slice(self, which: Slice) -> Any:
+        query: Any = (
+            self.client.collection(which.collection)
+            if which.collection is not None
+            else self.client.collection_group(which.group)
+        )
+        for name, value in which.equals.items():
+            one_of = isinstance(value, tuple)
+            operator, wanted = ("in", list(value)) if one_of else ("==", value)
+            query = query.where(filter=firestore.FieldFilter(name, operator, wanted))
+        if which.since is not None:
+            query = query.where(filter=firestore.FieldFilter(which.by, ">=", which.since))
+        if which.before is not None:
+            query = query.where(filter=firestore.FieldFilter(which.by, "<", which.before))
+        return query
 
     def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
         """Give id, fields and time of creation of the documents of a collection."""
         with _reachable():
-            for reference in self.client.collection(collection).list_documents():
-                snapshot = reference.get()
+            references = list(self.client.collection(collection).list_documents())
+            found = {snapshot.id: snapshot for snapshot in self.client.get_all(references)}
+            for reference in references:
+                snapshot = found[reference.id]
                 yield snapshot.id, snapshot.to_dict(), snapshot.create_time
 
     def delete(self, path: str) -> None:
@@ -198,6 +226,11 @@ def _reachable() -> Iterator[None]:
 
 
 def _out_of_reach(error: BaseException) -> TryAgain:
+    if isinstance(error, exceptions.FailedPrecondition) and "index" in str(error):
+        return TryAgain(
+            "The ledger cannot answer: an index is missing or still being built. Deploy "
+            "firestore.indexes.json, or wait until it is done."
+        )
     return TryAgain(f"The ledger cannot be reached: {type(error).__name__}")
 
 

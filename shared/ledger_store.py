@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.ledger import Import, Status
+from shared.slices import Slice
 
 if TYPE_CHECKING:
     from shared.database import Database, Fields, Reads
@@ -168,6 +169,51 @@ def _newest_document(newest: Newest) -> Fields:
     return {"exportedAt": newest.exported_at, "generation": newest.generation}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which imports are asked for; what is left out does not matter."""
+
+    connection: str | None = None
+    type: str | None = None
+    statuses: tuple[Status, ...] = ()
+    """They have one of these; of none of them: any."""
+    since: datetime | None = None
+    """Uploaded then or later."""
+    before: datetime | None = None
+    """Uploaded earlier than that."""
+    after: tuple[datetime, str, str] | None = None
+    """Time of upload, connection and id of an import: those that come after it, newest first."""
+
+    def slice(self) -> Slice:
+        """Say it in the database's words."""
+        equals: dict[str, Any] = {}
+        if self.type is not None:
+            equals["type"] = self.type
+        if len(self.statuses) == 1:
+            equals["status"] = self.statuses[0]
+        elif self.statuses:
+            equals["status"] = self.statuses
+        return Slice(
+            group="imports",
+            collection=imports_path(self.connection) if self.connection else None,
+            by="uploadedAt",
+            equals=equals,
+            since=self.since,
+            before=self.before,
+            after=self.after and (self.after[0], import_path(*self.after[1:])),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How many files came, and how their rows fared."""
+
+    files: int = 0
+    loaded: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+
 @dataclass(slots=True)
 class LedgerTransaction:
     """The ledger as one transaction sees it; what is put is written when the transaction ends."""
@@ -257,18 +303,9 @@ class LedgerStore:
             _, connection, _, import_id = path.split("/")
             yield _import(connection, import_id, data)
 
-    def newest(
-        self, *, connection: str | None, equals: Mapping[str, Any], limit: int
-    ) -> Iterator[Import]:
-        """Give the imports that were uploaded last, of one connection or of all."""
-        found = self.database.newest(
-            imports_path(connection) if connection else None,
-            "imports",
-            by="uploadedAt",
-            equals=equals,
-            limit=limit,
-        )
-        for path, data in found:
+    def newest(self, which: Which, *, limit: int) -> Iterator[Import]:
+        """Give the imports that were uploaded last."""
+        for path, data in self.database.newest(which.slice(), limit=limit):
             _, owner, _, import_id = path.split("/")
             yield _import(owner, import_id, data)
 
@@ -278,10 +315,46 @@ class LedgerStore:
         data = self.database.documents([path]).get(path)
         return Feed.from_document(connection=connection, type=type, data=data or {})
 
+    def totals(self, which: Which) -> Totals:
+        """Count imports and their rows."""
+        found = self.database.totals(
+            which.slice(), ("rows.loaded", "rows.rejected", "rows.unchanged")
+        )
+        return Totals(
+            files=found["count"],
+            loaded=found["rows.loaded"],
+            unchanged=found["rows.unchanged"],
+            rejected=found["rows.rejected"],
+        )
+
+    def earlier_uploads(self, connection: str, import_id: str, *, limit: int) -> list[Import]:
+        """Return the superseded uploads of an import's name, the latest first."""
+        generations = f"{import_path(connection, import_id)}/generations"
+        which = Slice(group="generations", collection=generations, by="uploadedAt")
+        return [
+            _import(connection, import_id, data)
+            for _, data in self.database.newest(which, limit=limit)
+        ]
+
+    def feeds(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Feed]:
+        """Return (connection, type) -> feed for those that exist."""
+        paths = {feed_path(*id): id for id in ids}
+        return {
+            paths[path]: Feed.from_document(
+                connection=paths[path][0], type=paths[path][1], data=data
+            )
+            for path, data in self.database.documents(paths).items()
+        }
+
     def connection_document(self, connection: str) -> Fields | None:
         """Return the settings document of a connection, None where there is none."""
         path = f"connections/{connection}"
         return self.database.documents([path]).get(path)
+
+    def connection_documents(self, connections: Iterable[str]) -> dict[str, Fields]:
+        """Return connection -> settings document for those that have one."""
+        paths = {f"connections/{connection}": connection for connection in connections}
+        return {paths[path]: data for path, data in self.database.documents(paths).items()}
 
     def connections(self) -> Iterator[tuple[str, Fields | None, datetime | None]]:
         """Give every connection: its name, its settings document, and since when it has one."""
@@ -290,6 +363,18 @@ class LedgerStore:
     def untold_alerts(self) -> dict[str, Fields]:
         """Return id -> fields of the open alerts that nobody has been told of."""
         return self.database.find("alerts", {"open": True, "toldAt": None})
+
+    def alerts(
+        self, *, connection: str | None = None, open: bool | None = None, limit: int
+    ) -> dict[str, Fields]:
+        """Return id -> fields of the alerts that happened last."""
+        given = {"connection": connection, "open": open}
+        equals = {name: value for name, value in given.items() if value is not None}
+        which = Slice(group="alerts", collection="alerts", by="lastAt", equals=equals)
+        return {
+            path.removeprefix("alerts/"): data
+            for path, data in self.database.newest(which, limit=limit)
+        }
 
 
 def _import(connection: str, import_id: str, data: Fields) -> Import:

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from shared.errors import Problem
 from shared.ledger import Import, Rows
 
 
-def moment(at: datetime) -> str:
+def moment(at: datetime, zone: tzinfo = UTC) -> str:
     """Return a time to the second with its zone, e.g. `24 Apr 2023 20:12:30 UTC`."""
-    return f"{at.day} {at:%b %Y %H:%M:%S} UTC"
+    there = at.astimezone(zone)
+    return f"{there.day} {there:%b %Y %H:%M:%S} {zone_name(there)}"
+
+
+def zone_name(at: datetime) -> str:
+    """Return the name of a time's zone, e.g. `AEST`; one that has no name is `UTC+07`."""
+    name = at.tzname() or "UTC"
+    return f"UTC{name}" if name[0] in "+-" else name
+
+
+def size(number: int) -> str:
+    """Return a number of bytes for people, e.g. `512 bytes`, `1.2 MB`."""
+    if number < 1000:
+        return count(number, "byte")
+    value = float(number)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95 or unit == "GB":
+            break
+    return f"{value:,.1f} {unit}"
+
+
+def about(span: timedelta) -> str:
+    """Return a length of time as people say it, e.g. `5 minutes`, `3 hours`, `2 days`."""
+    seconds = abs(round(span.total_seconds()))
+    for size, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return count(seconds // size, noun)
+    return count(seconds, "second")
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -262,13 +262,17 @@ def test_sweep(workspace: Path, servers: Servers, python: Path, key: Key) -> Non
 
 
 def test_status(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
-    """status shows a page."""
+    """status shows a page, and refuses to do anything but show."""
     person = caller("ana@example.com", "32555940559.apps.googleusercontent.com", key)
     with running("status", workspace, servers, python) as url:
-        status, text = post(f"{url}?connection=au", {}, **person)
+        request = urllib.request.Request(f"{url}?connection=au", headers=person)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read().decode()
+        refused, _ = post(url, {}, **person)
 
-    assert 200 == status
     assert "No imports that fit." in text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert 405 == refused
 
 
 def test_classify_answers_503(workspace: Path, servers: Servers, python: Path) -> None:

@@ -1,0 +1,280 @@
+"""What the status page reads of the ledger: a few bounded queries, all at the same time.
+
+Nothing here grows with the ledger. Lists have a limit and go on behind the last entry instead of
+counting off; the numbers of a day are added up by the database from an index, so that the ledger
+keeps no counters that several workers would have to write and that could be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any, TypeVar
+
+from shared.alerts import Alert
+from shared.cadence import stopped
+from shared.errors import SettingsError, TryAgain
+from shared.ledger import Import
+from shared.ledger_store import Feed, Totals, Which
+from shared.names import TYPES
+from shared.pages.asking import Asked, midnight
+from shared.pages.chart import Day
+from shared.services import Services
+from shared.settings import ConnectionSettings
+from shared.statuses import UNDER_WAY
+
+_T = TypeVar("_T")
+
+PAGE_SIZE = 50
+"""Imports on one page."""
+UNDER_WAY_SHOWN = 50
+"""Imports under way that the overview shows."""
+ALERTS_SHOWN = 20
+CONNECTIONS_SHOWN = 100
+"""Connections whose feeds the overview shows."""
+EARLIER_SHOWN = 10
+"""Earlier uploads of a name that its page lists."""
+DAYS = 14
+"""Days of the chart, today included."""
+
+_AT_ONCE = 8
+"""Reads that are under way at the same time."""
+
+
+class Zones:
+    """In which zone each connection reads its times."""
+
+    def __init__(self, services: Services, documents: Mapping[str, Any]) -> None:
+        self._deployment = services.deployment
+        self.settings: dict[str, ConnectionSettings] = {}
+        self.wrong: dict[str, SettingsError] = {}
+        for connection, document in documents.items():
+            try:
+                self.settings[connection] = ConnectionSettings.from_document(
+                    document, connection=connection, deployment=self._deployment
+                )
+            except SettingsError as error:
+                self.wrong[connection] = error
+
+    def of(self, connection: str | None) -> tzinfo:
+        """Return a connection's zone; the deployment's where there is none, or a wrong one."""
+        settings = self.settings.get(connection or "")
+        return settings.time_zone if settings else self._deployment.time_zone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedState:
+    """How one type of file of a connection stands."""
+
+    connection: str
+    type: str
+    received_at: datetime | None
+    cadence: timedelta | None
+    missing: bool
+    """Whether a file should have come by now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The imports that were asked for."""
+
+    imports: Sequence[Import]
+    older: tuple[datetime, str, str] | None
+    """Behind which import the next page begins; None at the end."""
+    zones: Zones
+    connections: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """How everything stands."""
+
+    found: Found
+    alerts: Sequence[Alert]
+    under_way: Sequence[Import]
+    more_under_way: bool
+    feeds: Sequence[FeedState]
+    days: Sequence[Day]
+    """Empty where the database could not add up."""
+    days_fault: str = ""
+    """Why it could not."""
+    zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """Everything that is known of one import."""
+
+    import_: Import
+    earlier: Sequence[Import]
+    dependants: Sequence[Import] = field(default=())
+    """Orders that this customers file is the matching one of."""
+    zones: Zones
+
+
+def find(asked: Asked, services: Services) -> Found:
+    """Read one page of imports.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    with _together() as at_once:
+        connections = at_once(_connections, services)
+        return _found(asked, services, connections.result())
+
+
+def overview(asked: Asked, services: Services) -> Overview:
+    """Read how everything stands, of one connection or of all.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    ledger = services.ledger
+    connection = asked.connection or None
+    under_way = Which(connection=connection, statuses=UNDER_WAY)
+    with _together() as at_once:
+        listed = at_once(_connections, services)
+        moving = at_once(lambda: list(ledger.newest(under_way, limit=UNDER_WAY_SHOWN + 1)))
+        alerts = at_once(
+            lambda: ledger.alerts(connection=connection, open=True, limit=ALERTS_SHOWN)
+        )
+        connections = listed.result()
+        zones = Zones(services, {name: document for name, document, _ in connections})
+        zone = zones.of(connection)
+        newest = at_once(_found, asked, services, connections)
+        today = services.now().astimezone(zone).date()
+        counted = [
+            (day, at_once(_totals, day, zone, connection, services))
+            for day in (today - timedelta(days=back) for back in reversed(range(DAYS)))
+        ]
+        feeds = at_once(_feeds, connections, zones, connection, services)
+        days, fault = _days(counted)
+        return Overview(
+            found=newest.result(),
+            alerts=[Alert.from_document(id, data) for id, data in alerts.result().items()],
+            under_way=moving.result()[:UNDER_WAY_SHOWN],
+            more_under_way=len(moving.result()) > UNDER_WAY_SHOWN,
+            feeds=feeds.result(),
+            days=days,
+            days_fault=fault,
+            zone=zone,
+        )
+
+
+def detail(connection: str, import_id: str, services: Services) -> Detail | None:
+    """Read everything about one import; None where there is none.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    ledger = services.ledger
+    with _together() as at_once:
+        found = at_once(ledger.get_many, [(connection, import_id)])
+        earlier = at_once(
+            lambda: ledger.earlier_uploads(connection, import_id, limit=EARLIER_SHOWN)
+        )
+        documents = at_once(ledger.connection_documents, [connection])
+        dependants = at_once(lambda: ledger.find(connection, pairedWith=import_id))
+        import_ = found.result().get((connection, import_id))
+        if import_ is None:
+            return None
+        return Detail(
+            import_=import_,
+            earlier=earlier.result(),
+            dependants=sorted(dependants.result(), key=lambda one: one.uploaded_at),
+            zones=Zones(services, documents.result()),
+        )
+
+
+# -- parts ------------------------------------------------------------------------------------
+
+
+class _Together:
+    """Runs reads beside each other; an answer is asked for where it is needed."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read")
+
+    def __enter__(self) -> _Together:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, read: Callable[..., _T], *arguments: Any) -> Future[_T]:
+        return self._pool.submit(read, *arguments)
+
+
+def _together() -> _Together:
+    return _Together()
+
+
+_Connection = tuple[str, Mapping[str, Any] | None, datetime | None]
+
+
+def _connections(services: Services) -> list[_Connection]:
+    return sorted(services.ledger.connections(), key=lambda one: one[0])
+
+
+def _found(asked: Asked, services: Services, connections: Iterable[_Connection]) -> Found:
+    documents = {name: document for name, document, _ in connections}
+    zones = Zones(services, documents)
+    which = asked.which(zones.of(asked.connection))
+    imports = list(services.ledger.newest(which, limit=PAGE_SIZE + 1))
+    last = imports[PAGE_SIZE - 1] if len(imports) > PAGE_SIZE else None
+    return Found(
+        imports=imports[:PAGE_SIZE],
+        older=(last.uploaded_at, last.connection, last.import_id) if last else None,
+        zones=zones,
+        connections=list(documents),
+    )
+
+
+def _totals(day: date, zone: tzinfo, connection: str | None, services: Services) -> Totals:
+    return services.ledger.totals(
+        Which(
+            connection=connection,
+            since=midnight(day, zone),
+            before=midnight(day + timedelta(days=1), zone),
+        )
+    )
+
+
+def _days(counted: Sequence[tuple[date, Future[Totals]]]) -> tuple[list[Day], str]:
+    """Take the numbers of the days; without them the page still has everything else to say."""
+    try:
+        return [Day(day, totals.result()) for day, totals in counted], ""
+    except TryAgain as error:
+        return [], str(error)
+
+
+def _feeds(
+    connections: Sequence[_Connection],
+    zones: Zones,
+    only: str | None,
+    services: Services,
+) -> list[FeedState]:
+    now = services.now()
+    shown = [one for one in connections if only in (None, one[0])][:CONNECTIONS_SHOWN]
+    feeds = services.ledger.feeds((name, type) for name, _, _ in shown for type in TYPES)
+    states = []
+    for name, _, since in shown:
+        settings = zones.settings.get(name)
+        for type in TYPES:
+            feed = feeds.get((name, type)) or Feed(connection=name, type=type)
+            cadence = settings.cadence.get(type) if settings else None
+            if cadence is None and feed.received_at is None:
+                continue
+            states.append(
+                FeedState(
+                    connection=name,
+                    type=type,
+                    received_at=feed.received_at,
+                    cadence=cadence,
+                    missing=cadence is not None
+                    and stopped(feed, cadence=cadence, expected_since=since, now=now),
+                )
+            )
+    return states

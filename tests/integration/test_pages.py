@@ -1,0 +1,408 @@
+"""The status page tells how everything stands, masks what is personal, and never breaks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from urllib.parse import parse_qsl
+
+import pytest
+
+from shared import pages
+from shared.errors import SettingsError, TryAgain
+from shared.ledger import Import
+from shared.pages.asking import Asked
+from shared.pages.gathering import PAGE_SIZE
+from shared.services import Services
+from tests.support import story
+from tests.support.imports import make_import
+from tests.support.pipeline import Pipeline
+
+pytest_plugins = ["tests.support.told"]
+
+Get = Callable[..., pages.Answer]
+
+
+def get(
+    services: Services, query: str = "", *, method: str = "GET", path: str = "/", **headers: str
+) -> pages.Answer:
+    """Ask for a page."""
+    request = pages.Request(
+        method=method, path=path, query=dict(parse_qsl(query.lstrip("?"))), headers=headers
+    )
+    return pages.answer(request, lambda: services)
+
+
+def text(answer: pages.Answer) -> str:
+    """Return what a page says, without tags and with single blanks."""
+    assert isinstance(answer.body, str)
+    body = re.sub(r"(?s)<(style|script).*?</\1>", "", answer.body)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def links(answer: pages.Answer) -> list[str]:
+    """Return where a page leads to."""
+    assert isinstance(answer.body, str)
+    return [html.unescape(link) for link in re.findall(r'<a [^>]*href="([^"]*)"', answer.body)]
+
+
+@pytest.fixture(scope="module")
+def overview(told: Pipeline) -> pages.Answer:
+    return get(told.services)
+
+
+# -- the overview -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "2 things need a person",
+        "What to do: Ask for the customers file, or release the orders to load them without it.",
+        "customers_20241120T030900Z.csv ▸ loading nz 73 % 73 % 243 rows read",
+        "Starts 20 Nov 2024 14:32:00 AEDT (in 22 minutes)",
+        "Waits for customers_20241120T030900Z to end",
+        "Overdue since 20 Nov 2024 15:01:00 NZDT (1 hour ago)",
+        "outlet · customers 17 Nov 2024 03:00:00 AEDT (3 days ago) every day ! missing",
+        "main · customers 20 Nov 2024 14:02:00 AEDT (8 minutes ago) every day ✓ on time",
+        "Wed 20 Nov 13 382 36 12",
+        "looks again every 10 s",
+    ],
+)
+def test_overview(overview: pages.Answer, says: str) -> None:
+    """The overview says what needs a person, what is waited for until when, and what has come."""
+    assert 200 == overview.status
+    assert says in text(overview)
+
+
+def test_overview_of_a_connection(told: Pipeline) -> None:
+    """With a connection chosen everything on the page is about that one."""
+    page = get(told.services, "connection=outlet")
+
+    assert "One thing needs a person" in text(page)
+    assert story.LOADING not in text(page)
+    assert "Sun 17 Nov 1 44 0 0" in text(page)
+
+
+def test_all_is_well(pipeline: Pipeline) -> None:
+    """An empty ledger is no trouble, and a loaded file is none either."""
+    assert "No imports. Files appear here as soon as they are uploaded." in text(
+        get(pipeline.services)
+    )
+
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
+    pipeline.run_due()
+
+    page = text(get(pipeline.services))
+    assert "All is well." in page
+    assert "looks again every 60 s" in page
+
+
+def test_a_wrong_setting_of_a_connection_is_told(pipeline: Pipeline) -> None:
+    """A connection whose settings cannot be used does not hide the others."""
+    pipeline.database.document("connections/au").set({"timeZone": "Mars"})
+
+    page = text(get(pipeline.services))
+
+    assert "A setting is wrong, so nothing of au is loaded: connections/au.timeZone" in page
+
+
+def test_the_page_does_without_the_numbers(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the database cannot add up, the page says so and shows all the rest."""
+
+    def fail(*_: object) -> None:
+        raise TryAgain("An index is being built.")
+
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
+    monkeypatch.setattr("shared.database.FirestoreDatabase.totals", fail)
+
+    page = get(pipeline.services)
+
+    assert 200 == page.status
+    assert "The numbers cannot be shown now. An index is being built." in text(page)
+    assert "customers_20230501T115500Z.csv" in text(page)
+
+
+# -- searching --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "files"),
+    [
+        ("status=overdue", ["orders_20241119T200000Z.csv"]),
+        ("status=loading&connection=nz", ["customers_20241120T030900Z.csv"]),
+        (
+            "type=rewards&since=2024-11-20&until=2024-11-20&status=blocked",
+            ["rewards_20241120T030930Z.csv"],
+        ),
+        ("connection=outlet&until=2024-11-19", ["customers_20241116T160000Z.csv"]),
+        ("connection=outlet&since=2024-11-18", []),
+    ],
+)
+def test_search(told: Pipeline, query: str, files: list[str]) -> None:
+    """Filters by connection, type, status and day show what fits and nothing else."""
+    page = get(told.services, query)
+
+    assert files == re.findall(r'<th scope="row"><a [^>]*>([^<]*)</a>', str(page.body))
+    assert files or "No imports that fit." in text(page)
+
+
+def seed(pipeline: Pipeline, number: int) -> None:
+    """Write imports to the ledger, several a moment, over two connections."""
+    first = make_import("customers_20230501T000000Z")
+    batch = pipeline.database.batch()
+    for each in range(number):
+        at = first.uploaded_at + timedelta(seconds=each // 3)
+        one = replace(first, uploaded_at=at, status="loaded", file=f"{each:04}.csv")
+        path = f"connections/{('au', 'nz')[each % 2]}/imports/file-{each:04}"
+        batch.set(pipeline.database.document(path), one.to_document())
+    batch.commit()
+
+
+@pytest.mark.parametrize("query", ["", "connection=au&status=ended_well"])
+def test_older_pages(pipeline: Pipeline, query: str) -> None:
+    """Going on from page to page shows every import once, those of one moment included."""
+    number = 2 * PAGE_SIZE + 20
+    seed(pipeline, number)
+    seen: list[str] = []
+    following: str | None = f"?{query}"
+    while following is not None:
+        page = get(pipeline.services, following)
+        seen += re.findall(r'<th scope="row"><a [^>]*>(\d+.csv)</a>', str(page.body))
+        following = next((link for link in links(page) if "after=" in link), None)
+        assert len(seen) <= number
+
+    wanted = [each for each in range(number) if not query or each % 2 == 0]
+    assert [f"{each:04}.csv" for each in wanted] == sorted(seen)
+
+
+# -- one import -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ten_faults(told: Pipeline) -> pages.Answer:
+    return get(told.services, f"connection=main&import={story.TEN_FAULTS}")
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "36 rows of 40 loaded. 4 rows are wrong: see the rejected file.",
+        "read 40 loaded 36 unchanged 0 rejected 4",
+        "Line 7 row.missing_key The cell is blank, but the row cannot be loaded without it.",
+        "Line 10 row.bad_key",
+        "PERIDX •.••••••+•",
+        "The cell is not an e-mail address: it has no @. Line 20.",
+        "20 Nov 2024 14:02:00 AEDT ▸ loading Being loaded.",
+        "Orders that come after it orders_20241120T030500Z ◷ scheduled",
+        "Size 10.3 kB",
+    ],
+)
+def test_import(ten_faults: pages.Answer, says: str) -> None:
+    """A page of an import tells its whole story: outcome, rows, reasons, timeline."""
+    assert says in text(ten_faults)
+
+
+def test_import_that_is_overdue(told: Pipeline) -> None:
+    """The page of overdue orders says how to release them."""
+    page = get(told.services, f"connection=nz&import={story.OVERDUE}")
+
+    assert f"python -m shared.ops release nz/{story.OVERDUE}" in text(page)
+
+
+def test_import_that_is_refused(told: Pipeline) -> None:
+    """The page of a misnamed file gives code, reason, right name and what to do."""
+    page = get(told.services, f"connection=nz&import={story.MISNAMED}")
+
+    assert "The right name would be nz/customers_20241120T010000Z.csv." in text(page)
+    assert "Code name.wrong_case" in text(page)
+
+
+def test_earlier_uploads(pipeline: Pipeline) -> None:
+    """An upload that was superseded is listed with the one that took over."""
+    name = "customers_20230501T115500Z.csv"
+    pipeline.upload(name, "PERIDX\r\n1\r\n")
+    pipeline.clock.advance(timedelta(minutes=5))
+    pipeline.upload(name, "PERIDX\r\n1\r\n2\r\n")
+
+    page = text(get(pipeline.services, "connection=main&import=customers_20230501T115500Z"))
+
+    assert "Earlier uploads of this name 1 May 2023 22:00:00 AEST 11 bytes" in page
+
+
+def test_personal_data_is_masked_unless_asked_for(
+    told: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With reveal=1 the cells are shown, the page says so, and who looked is in the log."""
+    query = f"connection=main&import={story.TEN_FAULTS}"
+    claims = base64.urlsafe_b64encode(b'{"email":"kim@example.com"}').decode().rstrip("=")
+    masked = get(told.services, query)
+    assert "" == capsys.readouterr().out
+
+    shown = get(told.services, f"{query}&reveal=1", Authorization=f"Bearer x.{claims}.y")
+
+    logged = json.loads(capsys.readouterr().out)
+    assert ("kim@example.com", story.TEN_FAULTS) == (logged["who"], logged["importId"])
+    assert "Personal data is shown, and that you have looked is logged." in text(shown)
+    emails = re.compile(r"[a-z0-9.]+@[a-z.]+")
+    assert emails.search(text(shown))
+    assert not emails.search(text(masked))
+
+
+def test_downloads(told: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """Reports come through the page as files of the right kind; who takes them is logged."""
+    query = f"connection=main&import={story.TEN_FAULTS}&download="
+
+    rejected = get(
+        told.services,
+        f"{query}rejected",
+        **{"X-Goog-Authenticated-User-Email": "accounts.google.com:kim@example.com"},
+    )
+    report = get(told.services, f"{query}report")
+
+    content = b"".join(part for part in rejected.body if isinstance(part, bytes))
+    assert content.decode("utf-8-sig").startswith("PERIDX,")
+    assert str(len(content)) == rejected.headers["Content-Length"]
+    assert "text/csv; charset=utf-8" == rejected.headers["Content-Type"]
+    assert (
+        f"attachment; filename*=UTF-8''{story.TEN_FAULTS}.rejected.csv"
+        == rejected.headers["Content-Disposition"]
+    )
+    assert "application/json; charset=utf-8" == report.headers["Content-Type"]
+    assert "kim@example.com" == json.loads(capsys.readouterr().out)["who"]
+
+
+def test_reports_that_are_no_longer_kept(pipeline: Pipeline) -> None:
+    """When the rejected file has been deleted, the page says so instead of failing."""
+    pipeline.upload("customers_20230501T115500Z.csv", 'PERIDX\r\n1\r\n2\r\n3\r\n4\r\n5\r\n""\r\n')
+    pipeline.run_due()
+    query = "connection=main&import=customers_20230501T115500Z"
+    assert "Line 7" in text(get(pipeline.services, query))
+    for blob in pipeline.services.bucket.list_blobs(prefix="rejected/"):
+        blob.delete()
+
+    assert "The rejected file is no longer kept." in text(get(pipeline.services, query))
+    assert 404 == get(pipeline.services, f"{query}&download=rejected").status
+
+
+# -- what can go wrong ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "method", "status", "says"),
+    [
+        ("connection=main&import=orders_x", "/", "GET", 404, "There is no import orders_x"),
+        ("connection=main&import=x&download=report", "/", "GET", 404, "There is no report file"),
+        ("", "/imports", "GET", 404, "There is no such page here."),
+        ("status=lost", "/", "GET", 400, "`status` must be one of"),
+        ("", "/", "POST", 405, "This page is only for reading."),
+    ],
+)
+def test_refusals(
+    pipeline: Pipeline, query: str, path: str, method: str, status: int, says: str
+) -> None:
+    """What cannot be answered is refused on a page of its own, with the way back."""
+    page = get(pipeline.services, query, path=path, method=method)
+
+    assert status == page.status
+    assert says in text(page)
+    assert "text/html; charset=utf-8" == page.headers["Content-Type"]
+    assert "To the newest imports" in text(page)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/status", "/status/", "/ops/status"])
+def test_wherever_it_is_mounted(pipeline: Pipeline, path: str) -> None:
+    """The page answers at the root and under its own name, and its links hold in both places."""
+    page = get(pipeline.services, path=path)
+
+    assert 200 == page.status
+    assert all(link.startswith(("?", "#")) for link in links(page))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (TryAgain("The ledger cannot be reached: Unavailable"), 503, "cannot be reached"),
+        (SettingsError("TIME_ZONE", "expected a time zone"), 500, "TIME_ZONE: expected"),
+        (RuntimeError("secret cell"), 500, "the log says what"),
+    ],
+)
+def test_faults(
+    error: Exception, status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault is told on a page, without a trace and without the text of a foreign error."""
+
+    def fail() -> Services:
+        raise error
+
+    page = pages.answer(pages.Request(method="GET", path="/", query={}, headers={}), fail)
+
+    assert status == page.status
+    assert says in text(page)
+    assert "Traceback" not in str(page.body)
+    assert "secret" not in str(page.body) + capsys.readouterr().out
+    assert (503 == status) == ("Retry-After" in page.headers)
+
+
+# -- safety -----------------------------------------------------------------------------------
+
+
+def test_headers(overview: pages.Answer) -> None:
+    """Nothing comes from elsewhere, nothing runs but the page's own script, nobody frames it."""
+    policy = dict(
+        part.split(" ", 1) for part in overview.headers["Content-Security-Policy"].split("; ")
+    )
+
+    assert "'none'" == policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"]
+    assert "nosniff" == overview.headers["X-Content-Type-Options"]
+    assert "no-referrer" == overview.headers["Referrer-Policy"]
+    assert "no-store" == overview.headers["Cache-Control"]
+    for tag in ("style", "script"):
+        (content,) = re.findall(f"(?s)<{tag}>(.*?)</{tag}>", str(overview.body))
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" == policy[f"{tag}-src"]
+    assert not re.search(r"<[^>]+ (style|on[a-z]+)=", str(overview.body))
+
+
+def test_hostile_names_are_escaped(told: Pipeline, overview: pages.Answer) -> None:
+    """A file name that is markup is shown as the text it is, wherever it stands."""
+    found = told.services.ledger.find("nz", file=story.HOSTILE)
+    page = get(told.services, Asked(connection="nz", import_id=found[0].import_id).link())
+
+    for one in (overview, page):
+        assert story.HOSTILE in text(one)
+        assert "<img" not in str(one.body)
+
+
+def test_every_import_can_be_opened(told: Pipeline, overview: pages.Answer) -> None:
+    """Every link of the overview to an import leads to its page."""
+    wanted = [link for link in links(overview) if "import=" in link]
+
+    assert len(wanted) > 20
+    assert {200} == {get(told.services, link).status for link in set(wanted)}
+
+
+def test_unknown_fields_do_not_break_the_page(pipeline: Pipeline) -> None:
+    """An import that a later version has written is shown as far as it is understood."""
+    one: Import = make_import("customers_20230501T115500Z", status="loaded")
+    path = "connections/main/imports/customers_20230501T115500Z"
+    document = {
+        **one.to_document(),
+        "novelty": {"a": 1},
+        "history": [{"at": one.uploaded_at, "status": "polished", "text": "New."}],
+        "warnings": [{"code": "row.new", "message": "Something."}],
+    }
+    pipeline.database.document(path).set(document)
+
+    page = get(pipeline.services, "connection=main&import=customers_20230501T115500Z")
+
+    assert 200 == page.status
+    assert "polished New." in text(page)

@@ -1,0 +1,125 @@
+"""Two weeks of two shops, told through the real handlers: what the status page has to show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from shared.begin import Begun, begin
+from shared.lease import BEAT_SECONDS, Hold
+from shared.ledger import Progress, Rows
+from tests.support.pipeline import Pipeline, customers_csv, orders_csv
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+NOW = datetime(2024, 11, 20, 3, 10, tzinfo=UTC)
+"""The moment at which the story is looked at."""
+DAYS = 13
+
+TEN_FAULTS = "customers_20241120T030200Z"
+LOADING = "customers_20241120T030900Z"
+BLOCKED = "orders_20241120T030930Z"
+OVERDUE = "orders_20241119T200000Z"
+REJECTED = "orders_20241120T025000Z"
+MISNAMED = "nz~Customers_20241120T010000Z.csv"
+HOSTILE = "<img src=x onerror=alert(1)>&\"'.csv"
+
+
+def tell(pipeline: Pipeline, *, days: int = DAYS) -> None:
+    """Let the two weeks pass; the clock stands at `NOW` afterwards."""
+    database = pipeline.database
+    database.document("connections/main").set({"cadence": {"customers": "1d", "orders": "1d"}})
+    database.document("connections/nz").set(
+        {"timeZone": "Pacific/Auckland", "cadence": {"customers": "1d", "rewards": "2d"}}
+    )
+    database.document("connections/outlet").set({"cadence": {"customers": "1d"}})
+    for back in range(days, 0, -1):
+        night = (NOW - timedelta(days=back)).replace(hour=16, minute=0)
+        _daily(pipeline, night, number=back)
+    _today(pipeline)
+
+
+def _daily(pipeline: Pipeline, night: datetime, *, number: int) -> None:
+    """Send what comes every night: customers, then their orders; New Zealand sends less."""
+    people = 120 + number * 37 % 90
+    bought = 60 + number * 23 % 80
+    pipeline.clock.now = night
+    pipeline.upload(_name("customers", night), _customers(people, bad=number % 4))
+    pipeline.run_due()
+    pipeline.upload(_name("orders", night), _orders(bought, people))
+    if number != 1:
+        pipeline.upload(_name("customers", night, "nz"), _customers(people // 3, bad=0))
+    if number > 3:
+        pipeline.upload(_name("customers", night, "outlet"), _customers(people // 4, bad=0))
+    if number % 2:
+        rewards = "PERIDX,REWARD_ACCOUNT_ID,AVAILABLE_POINTS\r\n1,9,120\r\n2,10,80\r\n"
+        pipeline.upload(_name("rewards", night, "nz"), rewards)
+    pipeline.clock.advance(timedelta(minutes=31))
+    pipeline.run_due()
+
+
+def _today(pipeline: Pipeline) -> None:
+    clock = pipeline.clock
+    clock.now = NOW - timedelta(hours=7, minutes=9)
+    pipeline.upload(f"nz/{OVERDUE}.csv", orders_csv({"ORDER_NUMBER": "D7001"}))
+    clock.now = NOW - timedelta(hours=2)
+    misnamed = (SAMPLES / "faulty/wrong-name/Customers_20241120T010000Z.csv").read_bytes()
+    pipeline.upload("nz/Customers_20241120T010000Z.csv", misnamed)
+    pipeline.upload(f"nz/{HOSTILE}", "x")
+    clock.now = NOW - timedelta(minutes=20)
+    missing = (SAMPLES / "faulty/missing-column/orders_20241120T040000Z.csv").read_bytes()
+    pipeline.upload(f"bulk/{REJECTED}.csv", missing)
+    pipeline.run_due()
+    clock.now = NOW - timedelta(minutes=8)
+    ten = (SAMPLES / "faulty/ten-faults/customers_20241120T030200Z.csv").read_bytes()
+    pipeline.upload(f"{TEN_FAULTS}.csv", ten)
+    pipeline.upload(f"test/{TEN_FAULTS}.csv", ten)
+    pipeline.run_due()
+    pipeline.sweep()
+    pipeline.run_due()
+    clock.now = NOW - timedelta(minutes=1)
+    pipeline.upload("orders_20241120T030500Z.csv", _orders(12, 40))
+    pipeline.upload(f"nz/{LOADING}.csv", _customers(240, bad=3))
+    _load_partly(pipeline)
+    pipeline.upload(f"nz/{BLOCKED}.csv", orders_csv({"ORDER_NUMBER": "D7002"}))
+    pipeline.upload("nz/rewards_20241120T030930Z.csv", "PERIDX,AVAILABLE_POINTS\r\n1,120\r\n")
+    pipeline.run_due()
+    clock.now = NOW
+
+
+def _load_partly(pipeline: Pipeline) -> None:
+    """Let a worker begin, tell of its progress once, and be at work still."""
+    (task,) = pipeline.queue.due(pipeline.clock())
+    begun = begin(task, pipeline.services)
+    assert isinstance(begun, Begun)
+    seconds = [0.0]
+    hold = Hold(
+        pipeline.services.ledger,
+        begun.import_,
+        now=pipeline.clock,
+        lease=timedelta(minutes=5),
+        monotonic=lambda: seconds[0],
+    )
+    hold.rows = Rows(read=243, loaded=104, rejected=3)
+    hold.progress = Progress(bytes_read=4_400, percent=73)
+    seconds[0] += BEAT_SECONDS
+    hold.check()
+
+
+def _name(type: str, at: datetime, connection: str = "") -> str:
+    folder = f"{connection}/" if connection else ""
+    return f"{folder}{type}_{at:%Y%m%dT%H%M%SZ}.csv"
+
+
+def _customers(people: int, *, bad: int) -> str:
+    rows = [{"PERIDX": str(key), "FIRSTNAME": f"ANA {key}"} for key in range(1, people + 1)]
+    return customers_csv(*rows, *({"PERIDX": "", "FIRSTNAME": "NOBODY"} for _ in range(bad)))
+
+
+def _orders(orders: int, people: int) -> str:
+    return orders_csv(
+        *(
+            {"ORDER_NUMBER": f"D{1000 + number}", "PERIDX": str(1 + number % people)}
+            for number in range(orders)
+        )
+    )

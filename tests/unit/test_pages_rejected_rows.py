@@ -1,0 +1,68 @@
+"""The first rejected rows are read from the beginning of the file, personal data masked."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.masking import mask
+from shared.pages.rejected_rows import ROWS_SHOWN, read_rows
+
+FILE = (
+    "\ufeffPERIDX,EMAIL,STORE_CODE,line,column,code,reason\r\n"
+    '12,"ana@example.com, x",S1,7,EMAIL; PERIDX,row.bad_email; row.bad_key,Two things. Both.\r\n'
+)
+
+
+def test_a_row() -> None:
+    """A row comes with its line, codes, reason, what to do, and its cells, masked."""
+    (row,) = read_rows(FILE.encode(), whole=True, reveal=False)
+
+    assert ("7", ("row.bad_email", "row.bad_key")) == (row.line, row.codes)
+    assert "Two things. Both." == row.reason
+    assert "Correct the address in Apparel21" in row.mend
+    assert (
+        ("PERIDX", "••", True),
+        ("EMAIL", "•••@•••••••.•••, •", True),
+        ("STORE_CODE", "S1", False),
+    ) == row.cells
+
+
+def test_revealed() -> None:
+    """Whoever asks for it sees what is in the cells."""
+    (row,) = read_rows(FILE.encode(), whole=True, reveal=True)
+
+    assert ("EMAIL", "ana@example.com, x", True) == row.cells[1]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters(delimiter: str) -> None:
+    """The report is read with the delimiter of the file it is about."""
+    lines = [["STORE_CODE", "line", "column", "code", "reason"], ["S1", "2", "", "row.x", "Why."]]
+    data = "".join(delimiter.join(cells) + "\r\n" for cells in lines).encode()
+
+    (row,) = read_rows(data, whole=True, reveal=False)
+
+    assert (("STORE_CODE", "S1", False),) == row.cells
+    assert ("2", "Why.") == (row.line, row.reason)
+
+
+def test_a_row_that_is_cut_off_is_left_out() -> None:
+    """Of a long file only whole rows are shown, and no more than fit the page."""
+    row = "12,a@example.com,S1,7,EMAIL,row.bad_email,Why.\r\n"
+    two = (FILE.partition("\n")[0] + "\n" + row + row[:9]).encode()
+    many = (FILE.partition("\n")[0] + "\n" + row * 50).encode()
+
+    assert 1 == len(read_rows(two, whole=False, reveal=False))
+    assert ROWS_SHOWN == len(read_rows(many, whole=True, reveal=False))
+
+
+def test_nothing_can_be_read() -> None:
+    """A file that is not what it should be gives no rows and no error."""
+    assert [] == read_rows(b"", whole=True, reveal=False)
+    assert [] == read_rows(b"\xff\x00\x00", whole=True, reveal=False)
+
+
+def test_mask_keeps_the_shape() -> None:
+    """Letters and digits of every script are hidden; what stands between them stays."""
+    assert "••/••/••••" == mask("31/02/2023")
+    assert "•'•••, ••" == mask("O'Néé, 李四")
