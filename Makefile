@@ -22,7 +22,7 @@ help:
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
-	@echo "make pictures take the pictures in docs/ of the real pages (needs Chromium and chromedriver)"
+	@echo "make pictures take the pictures in docs/ of the real pages (needs Chromium, chromedriver)"
 	@echo "make clean    remove everything that was made, the state of 'make up' included"
 
 demo: $(INSTALLED)
@@ -56,7 +56,7 @@ format: $(INSTALLED)
 	@$(BIN)/ruff format --quiet .
 
 pictures: $(INSTALLED)
-	@$(BIN)/python -m tests.pictures 2>&1 | grep --fixed-strings .png
+	@$(BIN)/python -m tests.pictures
 
 clean:
 	@rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import shlex
 import signal
 import sys
 import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
 from local.demo import LARGE_ROWS, DemoFailed, run_demo
-from local.processes import StartFailed
+from local.processes import StartFailed, answers
 from local.stack import PORTS, Endpoints, Options, Stack, StackError, loopback_environment
 from shared import ops
 from shared.errors import SettingsError
+from shared.ops import completion
 from shared.settings import read_duration
 
 INTERRUPTED = 130
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     0: ended as asked. 1: a part did not come up, or the demo did not end right. 2: the command
     line is wrong, the folder is in use, or something that was asked for is not installed.
     """
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser().parse_args(ops.with_defaults(arguments))
     os.environ.update(loopback_environment(os.environ))
     with _signals_as_interrupt():
         try:
@@ -58,11 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="run it until Ctrl-C", description=_UP)
     demo = commands.add_parser("demo", help="load the samples and check", description=_DEMO)
-    asked = ops.add_commands(commands)
-    for command in (up, *(commands.choices[name] for name in asked)):
-        command.add_argument(
-            "--data", type=Path, required=True, metavar="DIR", help="folder that keeps its state"
-        )
+    _data_argument(up)
+    ops.add_commands(commands, common=_data_argument)
+    completion.add_command(commands, parser, default_name="a21local")
     demo.add_argument(
         "--data",
         type=Path,
@@ -107,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
             help="from one sweep to the next (default: 60s)",
         )
     return parser
+
+
+def _data_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder that keeps its state"
+    )
 
 
 _UP = (
@@ -205,14 +212,40 @@ def _run_demo(parsed: argparse.Namespace, data: Path) -> int:
 
 def _ask(parsed: argparse.Namespace) -> int:
     """Ask something of the stack that runs in a folder."""
-    file = parsed.data / "endpoints.json"
+    if parsed.command == "completion":
+        return ops.run(parsed, lambda: _lead_to(_typed_data(parsed.typed)))
+    environment = _lead_to(parsed.data)
+    return ops.run(
+        parsed,
+        lambda: environment,
+        program="python -m local",
+        options=f"--data {shlex.quote(str(parsed.data))}",
+    )
+
+
+def _lead_to(data: Path) -> Mapping[str, str]:
+    """Lead this process's clients to the stack in a folder; return its environment."""
+    file = data / "endpoints.json"
     try:
         endpoints = Endpoints.read(file)
     except FileNotFoundError:
         raise StackError(
-            f"No stack runs in {parsed.data}: {file} is not there. Start one with 'up'."
+            f"No stack runs in {data}: {file} is not there. Start one with 'up'."
         ) from None
-    return ops.run(parsed, {**os.environ, **endpoints.environment()})
+    if not answers(int(endpoints.tasks.rpartition(":")[2])):
+        raise StackError(
+            f"The stack in {data} has gone without saying so. Start it again with 'up'."
+        )
+    os.environ.update(endpoints.environment())
+    return os.environ
+
+
+def _typed_data(words: Sequence[str]) -> Path:
+    """Find the folder in a command line that is still being typed."""
+    for option, value in itertools.pairwise(words):
+        if option == "--data":
+            return Path(value)
+    raise StackError("No --data has been typed yet.")
 
 
 def _say(sentence: str) -> None:

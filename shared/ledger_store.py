@@ -244,6 +244,14 @@ class LedgerTransaction:
         """Read an alert's document."""
         return self.reads.document(f"alerts/{id}")
 
+    def connection(self, connection: str) -> Fields | None:
+        """Read the settings document of a connection."""
+        return self.reads.document(f"connections/{connection}")
+
+    def put_connection(self, connection: str, document: Fields) -> None:
+        """Write the settings document of a connection."""
+        self.writes[f"connections/{connection}"] = document
+
     def put(self, import_: Import) -> None:
         """Write an import."""
         path = import_path(import_.connection, import_.import_id)

@@ -285,3 +285,13 @@ _CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "currency": ("currency", _read_currency),
     "cadence": ("cadence", _read_cadence),
 }
+
+CONNECTION_FIELDS: tuple[str, ...] = tuple(key for key, _ in _CONNECTION_READERS.values())
+"""The settings of a connection, as its document names them."""
+
+CONNECTION_MAPS: frozenset[str] = frozenset(
+    _CONNECTION_READERS[spec.name][0]
+    for spec in fields(ConnectionSettings)
+    if spec.default_factory is dict
+)
+"""Those that are maps."""

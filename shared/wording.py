@@ -32,6 +32,11 @@ def size(number: int) -> str:
     return f"{value:,.1f} {unit}"
 
 
+def every(cadence: timedelta) -> str:
+    """Return how often something comes, e.g. `every day`, `every 30 minutes`."""
+    return f"every {length(cadence).removeprefix('1 ')}"
+
+
 def about(span: timedelta) -> str:
     """Return a length of time as people say it, e.g. `5 minutes`, `3 hours`, `2 days`."""
     seconds = abs(round(span.total_seconds()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -64,7 +66,8 @@ def main() -> int:
             client_options={"api_endpoint": f"http://127.0.0.1:{bucket.port}"},
         )
         pipeline = Pipeline.over(firestore.Client(project="pictures"), client)
-        story.tell(pipeline)
+        with contextlib.redirect_stdout(io.StringIO()):  # the log of the functions
+            story.tell(pipeline)
         with serving(pipeline.services) as url, browsing() as browser:
             for name, query, width, most, dark in PICTURES:
                 picture = take(browser, url + query, width=width, most=most, dark=dark)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ from shared.ledger import Status
 from shared.ledger_store import Which
 from shared.names import TYPES, is_connection
 from shared.statuses import FACES, GROUPS
+from shared.zones import midnight
 
 LONGEST_ID = 1_500
 """Bytes in the longest id that Firestore takes."""
@@ -115,11 +116,6 @@ _STATUSES: Mapping[str, tuple[Status, ...]] = {
 }
 _CONNECTION = "up to 39 of a-z, 0-9, _ and -, and none of the folders' names"
 _NAMES = {"import_id": "import"}
-
-
-def midnight(day: date, zone: tzinfo) -> datetime:
-    """Return the moment at which a day begins somewhere, in UTC."""
-    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
 
 
 def _read(query: Mapping[str, str], name: str, fits: Callable[[str], bool], expected: str) -> str:

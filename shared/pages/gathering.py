@@ -7,23 +7,22 @@ keeps no counters that several workers would have to write and that could be wro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 from shared.alerts import Alert
-from shared.cadence import stopped
-from shared.errors import SettingsError, TryAgain
+from shared.errors import TryAgain
 from shared.ledger import Import
-from shared.ledger_store import Feed, Totals, Which
-from shared.names import TYPES
-from shared.pages.asking import Asked, midnight
+from shared.ledger_store import Totals, Which
+from shared.pages.asking import Asked
 from shared.pages.chart import Day
 from shared.services import Services
-from shared.settings import ConnectionSettings
+from shared.standing import Connection, FeedState, Zones, connections_of, feeds_of
 from shared.statuses import UNDER_WAY
+from shared.zones import midnight
 
 _T = TypeVar("_T")
 
@@ -41,39 +40,6 @@ DAYS = 14
 
 _AT_ONCE = 8
 """Reads that are under way at the same time."""
-
-
-class Zones:
-    """In which zone each connection reads its times."""
-
-    def __init__(self, services: Services, documents: Mapping[str, Any]) -> None:
-        self._deployment = services.deployment
-        self.settings: dict[str, ConnectionSettings] = {}
-        self.wrong: dict[str, SettingsError] = {}
-        for connection, document in documents.items():
-            try:
-                self.settings[connection] = ConnectionSettings.from_document(
-                    document, connection=connection, deployment=self._deployment
-                )
-            except SettingsError as error:
-                self.wrong[connection] = error
-
-    def of(self, connection: str | None) -> tzinfo:
-        """Return a connection's zone; the deployment's where there is none, or a wrong one."""
-        settings = self.settings.get(connection or "")
-        return settings.time_zone if settings else self._deployment.time_zone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedState:
-    """How one type of file of a connection stands."""
-
-    connection: str
-    type: str
-    received_at: datetime | None
-    cadence: timedelta | None
-    missing: bool
-    """Whether a file should have come by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +87,7 @@ def find(asked: Asked, services: Services) -> Found:
         TryAgain: Firestore could not be reached.
     """
     with _together() as at_once:
-        connections = at_once(_connections, services)
+        connections = at_once(connections_of, services)
         return _found(asked, services, connections.result())
 
 
@@ -135,13 +101,13 @@ def overview(asked: Asked, services: Services) -> Overview:
     connection = asked.connection or None
     under_way = Which(connection=connection, statuses=UNDER_WAY)
     with _together() as at_once:
-        listed = at_once(_connections, services)
+        listed = at_once(connections_of, services)
         moving = at_once(lambda: list(ledger.newest(under_way, limit=UNDER_WAY_SHOWN + 1)))
         alerts = at_once(
             lambda: ledger.alerts(connection=connection, open=True, limit=ALERTS_SHOWN)
         )
         connections = listed.result()
-        zones = Zones(services, {name: document for name, document, _ in connections})
+        zones = Zones.of_connections(connections, services)
         zone = zones.of(connection)
         newest = at_once(_found, asked, services, connections)
         today = services.now().astimezone(zone).date()
@@ -149,7 +115,9 @@ def overview(asked: Asked, services: Services) -> Overview:
             (day, at_once(_totals, day, zone, connection, services))
             for day in (today - timedelta(days=back) for back in reversed(range(DAYS)))
         ]
-        feeds = at_once(_feeds, connections, zones, connection, services)
+        feeds = at_once(
+            feeds_of, _only(connections, connection)[:CONNECTIONS_SHOWN], zones, services
+        )
         days, fault = _days(counted)
         return Overview(
             found=newest.result(),
@@ -184,7 +152,7 @@ def detail(connection: str, import_id: str, services: Services) -> Detail | None
             import_=import_,
             earlier=earlier.result(),
             dependants=sorted(dependants.result(), key=lambda one: one.uploaded_at),
-            zones=Zones(services, documents.result()),
+            zones=Zones(documents.result(), services),
         )
 
 
@@ -211,16 +179,12 @@ def _together() -> _Together:
     return _Together()
 
 
-_Connection = tuple[str, Mapping[str, Any] | None, datetime | None]
+def _only(connections: Sequence[Connection], one: str | None) -> Sequence[Connection]:
+    return [each for each in connections if one in (None, each.name)]
 
 
-def _connections(services: Services) -> list[_Connection]:
-    return sorted(services.ledger.connections(), key=lambda one: one[0])
-
-
-def _found(asked: Asked, services: Services, connections: Iterable[_Connection]) -> Found:
-    documents = {name: document for name, document, _ in connections}
-    zones = Zones(services, documents)
+def _found(asked: Asked, services: Services, connections: Iterable[Connection]) -> Found:
+    zones = Zones.of_connections(connections, services)
     which = asked.which(zones.of(asked.connection))
     imports = list(services.ledger.newest(which, limit=PAGE_SIZE + 1))
     last = imports[PAGE_SIZE - 1] if len(imports) > PAGE_SIZE else None
@@ -228,7 +192,7 @@ def _found(asked: Asked, services: Services, connections: Iterable[_Connection])
         imports=imports[:PAGE_SIZE],
         older=(last.uploaded_at, last.connection, last.import_id) if last else None,
         zones=zones,
-        connections=list(documents),
+        connections=[each.name for each in connections],
     )
 
 
@@ -248,33 +212,3 @@ def _days(counted: Sequence[tuple[date, Future[Totals]]]) -> tuple[list[Day], st
         return [Day(day, totals.result()) for day, totals in counted], ""
     except TryAgain as error:
         return [], str(error)
-
-
-def _feeds(
-    connections: Sequence[_Connection],
-    zones: Zones,
-    only: str | None,
-    services: Services,
-) -> list[FeedState]:
-    now = services.now()
-    shown = [one for one in connections if only in (None, one[0])][:CONNECTIONS_SHOWN]
-    feeds = services.ledger.feeds((name, type) for name, _, _ in shown for type in TYPES)
-    states = []
-    for name, _, since in shown:
-        settings = zones.settings.get(name)
-        for type in TYPES:
-            feed = feeds.get((name, type)) or Feed(connection=name, type=type)
-            cadence = settings.cadence.get(type) if settings else None
-            if cadence is None and feed.received_at is None:
-                continue
-            states.append(
-                FeedState(
-                    connection=name,
-                    type=type,
-                    received_at=feed.received_at,
-                    cadence=cadence,
-                    missing=cadence is not None
-                    and stopped(feed, cadence=cadence, expected_since=since, now=now),
-                )
-            )
-    return states

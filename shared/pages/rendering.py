@@ -54,10 +54,6 @@ def _moment(at: datetime | None, zone: tzinfo) -> Markup:
     )
 
 
-def _every(cadence: timedelta) -> str:
-    return f"every {wording.length(cadence).removeprefix('1 ')}"
-
-
 def _ago(at: datetime, now: datetime) -> str:
     """Say how far a time is from now."""
     span = wording.about(now - at)
@@ -87,7 +83,7 @@ _ENVIRONMENT.filters.update(
     moment=_moment,
     ago=_ago,
     span=wording.length,
-    every=_every,
+    every=wording.every,
     size=wording.size,
     number="{:,}".format,
 )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from shared import ops
 from tests.integration.conftest import Servers
+from tests.support import story
 from tests.support.imports import at
 from tests.support.pipeline import BUCKET, Pipeline, customers_csv, orders_csv
 
+pytest_plugins = ["tests.support.told"]
+
 NAME = "customers_20230501T115500Z"
+
+Ask = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def test_release_as_json(pipeline: Pipeline, capsys: pytest.CaptureFixture[str])
 
     answer = json.loads(capsys.readouterr().out)
     assert ("scheduled", True) == (answer["status"], answer["released"])
-    assert str(at("12:00")) == answer["scheduledFor"]
+    assert at("12:00").isoformat() == answer["scheduledFor"]
 
 
 @pytest.mark.usefixtures("environment")
@@ -76,7 +83,18 @@ def test_what_makes_no_sense(json_too: bool, capsys: pytest.CaptureFixture[str])
     assert f"There is no import {NAME}" in (captured.out if json_too else captured.err)
 
 
-@pytest.mark.parametrize("arguments", [[], ["replay"], ["replay", "x", "--connection", "../x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["replay", "x", "--connection", "../x"],
+        ["imports", "list", "--status", "lost"],
+        ["imports", "list", "--since", "yesterday"],
+        ["imports", "list", "--limit", "0"],
+        ["imports", "show"],
+        ["connections", "add", "pending"],
+    ],
+)
 def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong command line ends with exit code 2."""
     with pytest.raises(SystemExit) as ended:
@@ -94,3 +112,265 @@ def test_a_wrong_setting(
 
     assert 2 == ops.main(["replay", NAME])
     assert "ORDERS_DELAY" in capsys.readouterr().err
+
+
+# -- looking ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ask(told: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Ask the story something; gives the exit code and everything that was said."""
+    monkeypatch.setattr("shared.ops.connect", lambda _: told.services)
+
+    def command(*arguments: str) -> tuple[int, str]:
+        code = ops.main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return command
+
+
+def names(answer: tuple[int, str]) -> list[str]:
+    """Return the imports of an answer in JSON."""
+    code, text = answer
+    assert 0 == code
+    return [f"{one['connection']}/{one['import']}" for one in json.loads(text)]
+
+
+def test_list(ask: Ask) -> None:
+    """imports lists the newest first, with the time in the zone of each connection."""
+    code, text = ask("imports", "--limit", "3")
+
+    assert 0 == code
+    lines = text.splitlines()
+    assert ["import", "status", "loaded", "rejected", "uploaded", "what"] == lines[0].split()
+    assert lines[1].startswith("nz/rewards_20241120T030930Z")
+    assert "20 Nov 2024 16:09:00 NZDT" in lines[1]
+    assert "▸ loading 73 %" in text
+    assert "There are more; list them with --limit 30." == lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        ("--status overdue", [f"nz/{story.OVERDUE}"]),
+        ("--status overdue --status loading", [f"nz/{story.LOADING}", f"nz/{story.OVERDUE}"]),
+        ("--connection outlet --until 2024-11-19", ["outlet/customers_20241116T160000Z"]),
+        (
+            "--type orders --since 2m",
+            [f"nz/{story.BLOCKED}", "main/orders_20241120T030500Z"],
+        ),
+        ("--type rewards --connection main", []),
+    ],
+)
+def test_filters(ask: Ask, filters: str, wanted: list[str]) -> None:
+    """imports list shows what fits by connection, type, status and time of upload."""
+    assert wanted == names(ask("imports", "list", "--json", *filters.split()))
+
+
+def test_nothing_fits(ask: Ask) -> None:
+    """A list of nothing says so."""
+    assert (0, "No imports that fit.\n") == ask("imports", "--connection", "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("id", "says"),
+    [
+        (story.TEN_FAULTS, "40 read: 36 loaded, 0 unchanged, 4 rejected"),
+        (story.TEN_FAULTS, "row.bad_email EMAIL, line 20"),
+        (f"nz/{story.OVERDUE}", "deadline 20 Nov 2024 15:01:00 NZDT (1 hour ago)"),
+        (f"nz/{story.OVERDUE}", "Waiting for the customers file: none exported in the 12 hours"),
+        (f"nz/{story.OVERDUE}", f"python -m shared.ops release nz/{story.OVERDUE}"),
+        (f"nz/{story.LOADING}", "progress 73 %, 4.4 kB read"),
+        (f"nz/{story.BLOCKED}", f"comes after nz/{story.LOADING}"),
+        (f"nz/{story.MISNAMED}", "The right name would be nz/customers_20241120T010000Z.csv."),
+    ],
+)
+def test_show(ask: Ask, id: str, says: str) -> None:
+    """imports show tells what it waits for, what was wrong, what has happened, and what to do."""
+    code, text = ask("imports", "show", id)
+
+    assert 0 == code
+    assert says in " ".join(text.split())
+
+
+def test_show_what_is_not_there(ask: Ask) -> None:
+    """An id that is not there ends with exit code 1 and how to see what is."""
+    code, text = ask("imports", "show", "nz/orders_x")
+
+    assert 1 == code
+    assert "There is no import orders_x in the connection nz." in text
+    assert "python -m shared.ops imports list --connection nz" in text
+
+
+def test_connections(ask: Ask) -> None:
+    """connections shows settings, cadence and the last file of each type, and what is missing."""
+    code, text = ask("connections")
+
+    assert 0 == code
+    assert "settings: timeZone=Pacific/Auckland, cadence.customers=1d, cadence.rewards=2d" in text
+    assert "expected every day" in text
+    assert "17 Nov 2024 03:00:00 AEDT (3 days ago)" in text
+    assert "! missing" in text
+    feeds = {one["connection"]: one["feeds"] for one in json.loads(ask("connections", "--json")[1])}
+    assert feeds["outlet"]["customers"]["missing"]
+    assert "2d" == feeds["nz"]["rewards"]["cadence"]
+
+
+def test_alerts(ask: Ask) -> None:
+    """alerts says what needs a person, what to do, and what to type."""
+    code, text = ask("alerts")
+
+    assert 0 == code
+    assert "! outlet: feed_stopped" in text
+    assert f"python -m shared.ops release nz/{story.OVERDUE}" in text
+    assert ["overdue"] == [
+        one["code"] for one in json.loads(ask("alerts", "list", "--connection", "nz", "--json")[1])
+    ]
+    assert "✓ nz: feed_stopped" in ask("alerts", "list", "--all")[1]
+
+
+# -- doing ------------------------------------------------------------------------------------
+
+
+def overdue(pipeline: Pipeline, number: int) -> list[str]:
+    """Let orders become overdue; gives their ids."""
+    ids = [f"orders_2023050{day}T115500Z" for day in range(1, 1 + number)]
+    for id in ids:
+        pipeline.upload(f"au/{id}.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.clock.advance(timedelta(hours=7))
+    pipeline.sweep()
+    pipeline.run_due()
+    assert {"overdue"} == {pipeline.import_(id, "au").status for id in ids}
+    return ids
+
+
+@pytest.mark.usefixtures("environment")
+def test_several_at_once(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several ids each is done that can be; the exit code tells that one could not."""
+    first, second = overdue(pipeline, 2)
+    capsys.readouterr()
+
+    assert 1 == ops.main(["release", f"au/{first}", "orders_x", f"au/{second}", "--json"])
+
+    answers = json.loads(capsys.readouterr().out)
+    assert ["scheduled", None, "scheduled"] == [one.get("status") for one in answers]
+    assert "There is no import orders_x" in answers[1]["error"]
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(("typed", "code", "status"), [("y", 0, "scheduled"), ("", 1, "overdue")])
+def test_a_selection_is_asked_about(
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+    code: int,
+    status: str,
+) -> None:
+    """All overdue orders are shown and asked about before they are released."""
+    ids = overdue(pipeline, 2)
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return typed
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", answer)
+
+    assert code == ops.main(["imports", "release", "--all-overdue"])
+
+    assert ["Release these 2? [y/N] "] == asked
+    assert {status} == {pipeline.import_(id, "au").status for id in ids}
+    assert f"au/{ids[0]}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_selection_without_a_person(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody can be asked, a selection needs --yes."""
+    (id,) = overdue(pipeline, 1)
+
+    assert 2 == ops.main(["release", "--all-overdue"])
+    assert "Say so with --yes." in capsys.readouterr().err
+    assert "overdue" == pipeline.import_(id, "au").status
+
+    assert 0 == ops.main(["release", "--all-overdue", "--yes"])
+    assert "scheduled" == pipeline.import_(id, "au").status
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["release"], "Name the imports, or use --all-overdue."),
+        (["replay", "x", "--all-failed"], "Name imports or use --all-failed, not both."),
+        (["replay", "au/x", "--connection", "nz"], "au/x is not of the connection nz."),
+        (["replay", "a/b/c"], "is not the id of an import"),
+        (["replay", "A/b"], "is not the id of an import"),
+        (["connections", "set", "au"], "Say what to set: key=value"),
+        (["connections", "set", "au", "timeZone=Australia/Perth"], "au has no settings. Add it:"),
+        (["connections", "add", "au", "timeZone"], "'timeZone' is not key=value."),
+        (
+            ["connections", "add", "au", "tiemZone=x"],
+            "'tiemZone' is no setting. There are",
+        ),
+        (["connections", "add", "au", "timeZone=Mars"], "connections/au.timeZone: expected a time"),
+        (
+            ["connections", "add", "au", "cadence=1d"],
+            "cadence has parts: write cadence.NAME",
+        ),
+        (["connections", "add", "au", "cadence.gifts=1d"], "'gifts' is no type of file."),
+        (["connections", "add", "au", "currency.x=AUD"], "currency has no parts"),
+        (["connections", "list", "au"], "There is no connection au. Add it: python -m shared.ops"),
+    ],
+)
+def test_what_cannot_be_asked(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be is refused with what can."""
+    assert ops.main(arguments) in (1, 2)
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_connection_is_set_up(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """add and set write settings that the pipeline reads; an empty value takes one away."""
+    document = pipeline.database.document("connections/nz")
+
+    assert 0 == ops.main(
+        [
+            *("connections", "add", "nz", "timeZone=Pacific/Auckland", "cadence.customers=1d"),
+            *("aliases.CUST_MOBILE=MOBILE", "rejectLimit=10 %"),
+        ]
+    )
+    assert {
+        "timeZone": "Pacific/Auckland",
+        "cadence": {"customers": "1d"},
+        "aliases": {"CUST_MOBILE": "MOBILE"},
+        "rejectLimit": "10 %",
+    } == document.get().to_dict()
+    assert "pending/nz/" in capsys.readouterr().out
+
+    document.update({"note": "Kim looks after them."})
+    assert 0 == ops.main(
+        [
+            "connections",
+            "set",
+            "nz",
+            "cadence.customers=",
+            "cadence.orders=2h",
+            "aliases.CUST_MOBILE=",
+        ]
+    )
+    assert {
+        "timeZone": "Pacific/Auckland",
+        "cadence": {"orders": "2h"},
+        "rejectLimit": "10 %",
+        "note": "Kim looks after them.",
+    } == document.get().to_dict()
+
+    assert 2 == ops.main(["connections", "add", "nz"])
+    assert "nz is there already. Change it:" in capsys.readouterr().err

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from local.cli import main
-from local.stack import PORTS, loopback_environment
+from local.processes import free_ports
+from local.stack import PORTS, Endpoints, Sftp, loopback_environment
 
 
 @pytest.mark.parametrize(
@@ -66,10 +67,49 @@ def test_loopback_needs_no_proxy(before: dict[str, str], after: str) -> None:
     assert environment["PATH"] == "/bin"
 
 
-@pytest.mark.parametrize("command", ["replay", "release"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["replay", "orders_20230424T201230Z"],
+        ["release", "orders_20230424T201230Z", "--json"],
+        ["imports"],
+        ["imports", "list"],
+        ["connections", "add", "nz"],
+        ["alerts"],
+    ],
+)
 def test_asking_where_nothing_runs(
-    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A command for a stack that does not run ends with exit code 2 and says how to start one."""
-    assert main([command, "orders_20230424T201230Z", "--data", str(tmp_path)]) == 2
+    assert main([*command, "--data", str(tmp_path)]) == 2
     assert "Start one with 'up'" in capsys.readouterr().err
+
+
+def test_asking_a_stack_that_was_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stack that was killed has left its addresses behind; they are not waited for."""
+    (port,) = free_ports([0])
+    Endpoints(
+        project="local-project",
+        location="here",
+        bucket="exports",
+        queue="imports",
+        firestore="127.0.0.1:1",
+        storage="http://127.0.0.1:1",
+        tasks=f"127.0.0.1:{port}",
+        sftp=Sftp(host="127.0.0.1", port=1, user="x", password="x"),
+        functions={},
+        pid=1,
+    ).write(tmp_path / "endpoints.json")
+
+    assert main(["imports", "--data", str(tmp_path)]) == 2
+    assert "Start it again with 'up'" in capsys.readouterr().err
+
+
+def test_completion_needs_no_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands of the stack are completed as well, with or without one that runs."""
+    assert main(["completion", "words", "--", "imports", "s"]) == 0
+    assert capsys.readouterr().out == "show\n"
+
+    assert main(["completion", "words", "--", "replay", ""]) == 0
+    assert capsys.readouterr().out == "\n"

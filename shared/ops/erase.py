@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
-from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from shared.erasing import Erasure, erase
 from shared.names import DEFAULT_CONNECTION
-from shared.services import Services
+from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, connection
 from shared.wording import moment
 
-NOT_PROVED = 1
+if TYPE_CHECKING:
+    from shared.erasing import Erasure
 
 STILL_TO_DO = (
     "Erase the person in Apparel21 as well: the next export that holds them loads them again.",
@@ -22,68 +21,60 @@ STILL_TO_DO = (
 )
 """What this command cannot do, and says so each time."""
 
-_ABOUT = (
-    "Erase a person: their documents, the rows about them in every file and report of the "
-    "connection, and what the index knows of them. Looks through everything again afterwards and "
-    "leaves a record that does not name them."
+_WORDS = (
+    "erase a person: their documents, the rows about them in every file and report of the "
+    "connection, and what the index knows of them; look through everything again afterwards, and "
+    "leave a record that does not name them"
 )
 
 
-def add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    connection: Callable[[str], str],
-) -> str:
-    """Add the command to a parser's; return its name."""
-    command = commands.add_parser("erase", help="erase one person", description=_ABOUT)
-    command.add_argument(
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "person", type=_person, metavar="PERSON", help="id of the customer, e.g. 65432"
     )
-    command.add_argument(
+    parser.add_argument(
         "--connection",
         type=connection,
         default=DEFAULT_CONNECTION,
         help=f"the connection whose customer it is (default: {DEFAULT_CONNECTION})",
     )
-    command.add_argument(
+    parser.add_argument(
         "--email",
         action="append",
         default=[],
         help="an address of theirs that is not on file; may be given again",
     )
-    command.add_argument(
+    parser.add_argument(
         "--by", default=None, help="who does it, for the record (default: the user logged in)"
     )
-    command.add_argument(
+    parser.add_argument(
         "--delete-unreadable",
         action="store_true",
         help="delete objects that are no CSV text, and in which nobody can be found",
     )
-    command.add_argument("--dry-run", action="store_true", help="only say what would be erased")
-    command.add_argument("--json", action="store_true", help="answer in JSON")
-    return "erase"
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be erased")
 
 
-def run(parsed: argparse.Namespace, services: Services) -> int:
-    """Erase, and print what came of it.
+def _erase(desk: Desk) -> int:
+    from shared.erasing import erase
 
-    Returns:
-        0 if nothing of the person is left, or nothing was to be done; 1 if that is not proved.
-    """
+    parsed = desk.parsed
     done = erase(
         parsed.connection,
         parsed.person,
-        services,
+        desk.services,
         by=parsed.by or getpass.getuser(),
         emails=frozenset(parsed.email),
         delete_unreadable=parsed.delete_unreadable,
         dry_run=parsed.dry_run,
     )
-    if parsed.json:
+    if desk.json:
         answer = {**asdict(done), "dry_run": parsed.dry_run, "proved": done.proved}
-        print(json.dumps({**answer, "still_to_do": STILL_TO_DO}, default=str))
+        desk.answer({**answer, "still_to_do": STILL_TO_DO})
     else:
-        print("\n".join(_told(done, dry_run=parsed.dry_run)))
-    return 0 if done.proved or parsed.dry_run else NOT_PROVED
+        for line in _told(done, dry_run=parsed.dry_run):
+            desk.screen.line(line)
+    return DONE if done.proved or parsed.dry_run else NOT_POSSIBLE
 
 
 def _told(done: Erasure, *, dry_run: bool) -> list[str]:
@@ -115,3 +106,8 @@ def _person(text: str) -> str:
     if not text.strip() or "/" in text:
         raise argparse.ArgumentTypeError(f"{text!r} cannot be the id of a customer")
     return text.strip()
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(path=("erase",), words=_WORDS, arguments=_arguments, carry_out=_erase),
+)

@@ -1,0 +1,214 @@
+"""What a command is, how it is put on the command line, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import IngestError, SettingsError, TryAgain
+from shared.names import is_connection
+from shared.ops.terminal import Screen
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+DONE = 0
+NOT_POSSIBLE = 1
+WRONG_USE = 2
+OUT_OF_REACH = 3
+FAULT = 70
+INTERRUPTED = 130
+
+
+class WrongUse(IngestError):
+    """The command line asks for something that cannot be; the message says what can."""
+
+
+class Desk:
+    """What a command works with: the services, the screen and what was asked for."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Services],
+        parsed: argparse.Namespace,
+        *,
+        program: str,
+        options: str,
+    ) -> None:
+        self.parsed = parsed
+        self.screen = Screen(sys.stdout)
+        self._connect = connect
+        self._program = program
+        self._options = options
+
+    @cached_property
+    def services(self) -> Services:
+        """The services; the first use connects."""
+        return self._connect()
+
+    @property
+    def json(self) -> bool:
+        """Whether the answer is for a program."""
+        return bool(getattr(self.parsed, "json", False))
+
+    def command(self, text: str) -> str:
+        """Return what a person has to type for a command."""
+        return " ".join(part for part in (self._program, text, self._options) if part)
+
+    def answer(self, document: object) -> None:
+        """Print an answer for a program: JSON, times in ISO 8601."""
+        print(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One thing that can be asked."""
+
+    path: tuple[str, ...]
+    """The words that ask for it, e.g. `("imports", "list")`."""
+    words: str
+    """What it does, as a phrase."""
+    arguments: Callable[[argparse.ArgumentParser], object]
+    """Adds its arguments to its parser."""
+    carry_out: Callable[[Desk], int]
+    """Does it and returns the exit code."""
+    default: bool = False
+    """Whether its first word alone asks for it, too."""
+
+
+GROUPS: Mapping[str, str] = {
+    "imports": "list, show, replay and release imports",
+    "connections": "list connections and their feeds; add them, change their settings",
+    "alerts": "list what needs a person",
+}
+"""First words that several commands share."""
+
+
+def add_to(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    wanted: Iterable[Command],
+    *,
+    common: Callable[[argparse.ArgumentParser], object],
+) -> None:
+    """Put commands on a command line."""
+    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    for command in wanted:
+        first, *rest = command.path
+        if not rest:
+            _fill(commands.add_parser(first, **_words(command)), command, common)
+            continue
+        if first not in groups:
+            words = GROUPS[first]
+            group = commands.add_parser(first, help=words, description=f"{words.capitalize()}.")
+            groups[first] = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+        _fill(groups[first].add_parser(rest[0], **_words(command)), command, common)
+
+
+def with_defaults(arguments: Sequence[str], wanted: Iterable[Command]) -> list[str]:
+    """Return the command line with the verb that a group's name alone stands for."""
+    verbs = {command.path[0]: command.path[1] for command in wanted if command.default}
+    first, rest = arguments[:1], arguments[1:]
+    alone = not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help"))
+    if first and first[0] in verbs and alone:
+        return [first[0], verbs[first[0]], *rest]
+    return list(arguments)
+
+
+def _words(command: Command) -> dict[str, Any]:
+    return {"help": command.words, "description": f"{command.words[0].upper()}{command.words[1:]}."}
+
+
+def _fill(
+    parser: argparse.ArgumentParser,
+    command: Command,
+    common: Callable[[argparse.ArgumentParser], object],
+) -> None:
+    command.arguments(parser)
+    common(parser)
+    parser.add_argument("--json", action="store_true", help="answer in JSON, times in UTC")
+    parser.set_defaults(carry_out=command.carry_out)
+
+
+def connection(text: str) -> str:
+    """Read a connection's name on the command line."""
+    if not is_connection(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be the name of a connection: up to 39 of a-z, 0-9, _ and -"
+        )
+    return text
+
+
+# -- how it ends ------------------------------------------------------------------------------
+
+
+_REFUSALS = ("PermissionDenied", "Forbidden", "Unauthenticated")
+_PATIENCE = "Try again in a moment."
+
+
+def guarded(carry_out: Callable[[], int], desk: Desk) -> int:
+    """Carry out, and end in a sentence and an exit code whatever happens."""
+    try:
+        code = carry_out()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the answer, `head` for one, has enough.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (SettingsError, WrongUse) as error:
+        return _fail(desk, WRONG_USE, str(error))
+    except TryAgain as error:
+        refused = any(name in str(error) for name in _REFUSALS)
+        step = "Ask for the roles that docs/operator.md names." if refused else _PATIENCE
+        return _fail(desk, OUT_OF_REACH, f"{str(error).rstrip('.')}. {step}")
+    except IngestError as error:
+        return _fail(desk, NOT_POSSIBLE, str(error))
+    except Exception as error:
+        return _foreign(desk, error)
+    return code
+
+
+def _foreign(desk: Desk, error: Exception) -> int:
+    """Put an error of somebody else's code into a sentence with the next step."""
+    name = type(error).__name__
+    if name in ("DefaultCredentialsError", "RefreshError"):
+        return _fail(
+            desk,
+            OUT_OF_REACH,
+            "Google Cloud does not know who you are. Log in with `gcloud auth application-default "
+            "login`, or use `python -m local COMMAND --data DIR` for a stack on this machine.",
+        )
+    if isinstance(error, EnvironmentError) and "Project was not passed" in str(error):
+        return _fail(desk, WRONG_USE, "Set GOOGLE_CLOUD_PROJECT to the project to work on.")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}:{place.lineno}"
+    return _fail(
+        desk,
+        FAULT,
+        f"This should not have happened: {name} in {where}. Nothing is left half done in the "
+        "ledger; report it with these words and what you typed.",
+    )
+
+
+def _fail(desk: Desk, code: int, message: str) -> int:
+    if desk.json:
+        print(json.dumps({"error": message}, ensure_ascii=False))
+    else:
+        print(message, file=sys.stderr)
+    return code
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,233 @@
+"""The commands about connections: list them with their feeds, add one, change its settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.names import DEFAULT_CONNECTION, TYPES
+from shared.ops.command import DONE, Command, Desk, WrongUse, connection
+from shared.settings import CONNECTION_FIELDS, CONNECTION_MAPS, ConnectionSettings
+from shared.wording import about, every, moment
+
+if TYPE_CHECKING:
+    from shared.standing import FeedState
+
+
+def _list(desk: Desk) -> int:
+    from shared.standing import Zones, connections_of, feeds_of
+
+    services = desk.services
+    wanted = desk.parsed.name
+    listed = [one for one in connections_of(services) if not wanted or one.name in wanted]
+    unknown = sorted(set(wanted) - {one.name for one in listed})
+    if unknown:
+        raise WrongUse(
+            f"There is no connection {', '.join(unknown)}. Add it: "
+            f"{desk.command(f'connections add {unknown[0]}')}"
+        )
+    zones = Zones.of_connections(listed, services)
+    feeds: dict[str, list[FeedState]] = {one.name: [] for one in listed}
+    for feed in feeds_of(listed, zones, services):
+        feeds[feed.connection].append(feed)
+    if desk.json:
+        desk.answer(
+            [
+                {
+                    "connection": one.name,
+                    "settings": one.document or {},
+                    "error": str(zones.wrong[one.name]) if one.name in zones.wrong else None,
+                    "feeds": {feed.type: _feed_document(feed) for feed in feeds[one.name]},
+                }
+                for one in listed
+            ]
+        )
+        return DONE
+    screen = desk.screen
+    if not listed:
+        screen.line(
+            f"No connections yet; the first file makes one, or: "
+            f"{desk.command('connections add NAME')}"
+        )
+    now = services.now()
+    for number, one in enumerate(listed):
+        if number:
+            screen.line()
+        screen.line(screen.paint(one.name, "head"))
+        if one.name in zones.wrong:
+            screen.paragraph(
+                f"Nothing is loaded: {zones.wrong[one.name]}.", indent="  ", tone="bad"
+            )
+        settings = _written(one.document or {})
+        zone = zones.of(one.name)
+        screen.paragraph(
+            f"settings: {', '.join(settings) if settings else 'those of the deployment'}; times "
+            f"are those of {zone}",
+            indent="  ",
+            tone="quiet",
+        )
+        for feed in feeds[one.name]:
+            came = "no file yet"
+            if feed.received_at:
+                came = f"{moment(feed.received_at, zone)} ({about(now - feed.received_at)} ago)"
+            due = f"expected {every(feed.cadence)}" if feed.cadence else "no cadence"
+            state = screen.paint("✓ on time", "good") if feed.cadence else "not watched"
+            if feed.missing:
+                state = screen.paint("! missing", "bad")
+            screen.line(f"  {feed.type:<10} {came:<43}  {due:<25}  {state}".rstrip())
+    return DONE
+
+
+def _feed_document(feed: FeedState) -> dict[str, Any]:
+    return {
+        "receivedAt": feed.received_at,
+        "cadence": _short(feed.cadence) if feed.cadence else None,
+        "missing": feed.missing,
+    }
+
+
+def _add(desk: Desk) -> int:
+    return _put(desk, new=True)
+
+
+def _set(desk: Desk) -> int:
+    return _put(desk, new=False)
+
+
+def _put(desk: Desk, *, new: bool) -> int:
+    """Change a connection's document; nothing is written that could not be read back."""
+    from shared.ledger_store import LedgerTransaction
+
+    name = desk.parsed.name
+    changes = [_assignment(text) for text in desk.parsed.setting]
+    if not new and not changes:
+        raise WrongUse(f"Say what to set: key=value, with one of {', '.join(CONNECTION_FIELDS)}.")
+
+    def change(ledger: LedgerTransaction) -> Mapping[str, Any]:
+        document = ledger.connection(name)
+        if new and document is not None:
+            raise WrongUse(
+                f"{name} is there already. Change it: "
+                f"{desk.command(f'connections set {name} key=value')}"
+            )
+        if not new and document is None:
+            raise WrongUse(
+                f"{name} has no settings. Add it: "
+                f"{desk.command(f'connections add {name} key=value')}"
+            )
+        changed = _changed(document or {}, changes)
+        ConnectionSettings.from_document(
+            changed, connection=name, deployment=desk.services.deployment
+        )
+        ledger.put_connection(name, changed)
+        return changed
+
+    document = desk.services.ledger.transact(change)
+    if desk.json:
+        desk.answer({"connection": name, "settings": document})
+        return DONE
+    settings = _written(document)
+    desk.screen.line(
+        f"{name} is {'added' if new else 'changed'}: "
+        f"{', '.join(settings) if settings else 'with the settings of the deployment'}."
+    )
+    if new:
+        folder = "pending/" if name == DEFAULT_CONNECTION else f"pending/{name}/"
+        desk.screen.paragraph(
+            f"Its files go to {folder}. Give the retailer a user of the SFTP gateway for "
+            "it: python -m gateway add-user --help"
+        )
+    return DONE
+
+
+Assignment = tuple[tuple[str, ...], str]
+"""The key, one or two levels deep, and the value as written; an empty one takes it away."""
+
+
+def _assignment(text: str) -> Assignment:
+    key, equals, value = text.partition("=")
+    first, dot, second = key.strip().partition(".")
+    if not equals:
+        raise WrongUse(f"{text!r} is not key=value.")
+    if first not in CONNECTION_FIELDS:
+        raise WrongUse(f"{first!r} is no setting. There are {', '.join(CONNECTION_FIELDS)}.")
+    if first in CONNECTION_MAPS:
+        if not second:
+            raise WrongUse(f"{first} has parts: write {first}.NAME=value.")
+        if first == "cadence" and second not in TYPES:
+            raise WrongUse(f"{second!r} is no type of file. There are {', '.join(TYPES)}.")
+        return (first, second), value.strip()
+    if dot:
+        raise WrongUse(f"{first} has no parts: write {first}=value.")
+    return (first,), value.strip()
+
+
+def _changed(document: Mapping[str, Any], changes: Sequence[Assignment]) -> dict[str, Any]:
+    changed = dict(document)
+    for (first, *rest), value in changes:
+        if not rest:
+            changed[first] = value
+        else:
+            before = changed.get(first)
+            part = {**(before if isinstance(before, Mapping) else {}), rest[0]: value}
+            changed[first] = {key: each for key, each in part.items() if each != ""}
+    return {key: value for key, value in changed.items() if value not in ("", {})}
+
+
+def _written(document: Mapping[str, Any]) -> list[str]:
+    """Write settings as they are typed; notes that a team keeps there are left out."""
+    written = []
+    for key in CONNECTION_FIELDS:
+        value = document.get(key)
+        if isinstance(value, Mapping):
+            written += [f"{key}.{part}={value[part]}" for part in sorted(value)]
+        elif value is not None:
+            written.append(f"{key}={value}")
+    return written
+
+
+def _short(span: timedelta) -> str:
+    seconds = round(span.total_seconds())
+    for unit, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds % unit == 0:
+            return f"{seconds // unit}{letter}"
+    return f"{seconds}s"
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=connection, metavar="NAME", help="the connection's name")
+    parser.add_argument(
+        "setting",
+        nargs="*",
+        metavar="key=value",
+        help="a setting, e.g. timeZone=Pacific/Auckland, currency=NZD, rejectLimit=10%%, "
+        "cadence.customers=1d, aliases.CUST_MOBILE=MOBILE; an empty value takes it away: "
+        f"{', '.join(CONNECTION_FIELDS)}",
+    )
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        path=("connections", "list"),
+        words="list connections: settings, cadence, and the last file of each type",
+        arguments=lambda parser: parser.add_argument(
+            "name", type=connection, nargs="*", metavar="NAME", help="only these"
+        ),
+        carry_out=_list,
+        default=True,
+    ),
+    Command(
+        path=("connections", "add"),
+        words="add a connection",
+        arguments=_name,
+        carry_out=_add,
+    ),
+    Command(
+        path=("connections", "set"),
+        words="change settings of a connection",
+        arguments=_name,
+        carry_out=_set,
+    ),
+)

@@ -1,0 +1,472 @@
+"""The commands about imports: list, show, replay, release."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import SettingsError, TryAgain
+from shared.ledger import Import
+from shared.names import DEFAULT_CONNECTION, TYPES, is_connection
+from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, connection
+from shared.ops.terminal import Cell
+from shared.settings import read_duration
+from shared.statuses import FACES, GROUPS, UNDER_WAY
+from shared.wording import about, count, moment, size
+from shared.zones import midnight
+
+if TYPE_CHECKING:
+    from shared.ledger import Status
+    from shared.services import Services
+
+LIMIT = 20
+"""Imports listed unless it is said otherwise."""
+SELECTED = 500
+"""Imports that one selection takes at most."""
+
+Id = tuple[str, str]
+"""A connection and the id of an import in it."""
+
+
+# -- list -------------------------------------------------------------------------------------
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--connection", type=connection, help="of this connection only")
+    parser.add_argument("--type", choices=TYPES, help="of this type only")
+    parser.add_argument(
+        "--status",
+        action="append",
+        choices=(*FACES, *GROUPS),
+        metavar="STATUS",
+        help=f"with this status; may be given again: {', '.join((*FACES, *GROUPS))}",
+    )
+    parser.add_argument(
+        "--since",
+        type=_when,
+        metavar="WHEN",
+        help="uploaded since a day such as 2026-11-30, or in the last 24h, 90m, 7d",
+    )
+    parser.add_argument("--until", type=_day, metavar="DAY", help="uploaded on this day or before")
+    parser.add_argument(
+        "--limit", type=_limit, default=LIMIT, metavar="N", help="at most so many (default: 20)"
+    )
+
+
+def _list(desk: Desk) -> int:
+    from shared.ledger_store import Which
+
+    asked, services = desk.parsed, desk.services
+    zones = _zones(services, [asked.connection] if asked.connection else [])
+    zone = zones(asked.connection)
+    statuses: dict[Status, None] = {}
+    for name in asked.status or ():
+        statuses |= dict.fromkeys(GROUPS.get(name, (name,)))
+    which = Which(
+        connection=asked.connection,
+        type=asked.type,
+        statuses=tuple(statuses),
+        since=_since(asked.since, zone, services),
+        before=midnight(asked.until + timedelta(days=1), zone) if asked.until else None,
+    )
+    found = list(services.ledger.newest(which, limit=asked.limit + 1))
+    more = len(found) > asked.limit
+    found = found[: asked.limit]
+    if desk.json:
+        desk.answer([_document(one) for one in found])
+        return DONE
+    if not found:
+        desk.screen.line("No imports that fit.")
+        return DONE
+    _table(desk, found)
+    if more:
+        desk.screen.line(
+            desk.screen.paint(
+                f"There are more; list them with --limit {10 * asked.limit}.", "quiet"
+            )
+        )
+    return DONE
+
+
+def _table(desk: Desk, imports: Sequence[Import]) -> None:
+    zones = _zones(desk.services, {one.connection for one in imports})
+    rows = []
+    for one in imports:
+        status = desk.screen.status(one.status)
+        if one.status == "loading":
+            status = Cell(f"{status.text} {one.progress.percent} %", status.tone)
+        counted = bool(one.rows.read)
+        rows.append(
+            [
+                Cell(f"{one.connection}/{one.import_id}"),
+                status,
+                Cell(f"{one.rows.loaded:,}" if counted else "–", right=True),
+                Cell(
+                    f"{one.rows.rejected:,}" if counted else "–",
+                    "warn" if one.rows.rejected else "",
+                    right=True,
+                ),
+                Cell(moment(one.uploaded_at, zones(one.connection))),
+                Cell(one.status_text, "quiet"),
+            ]
+        )
+    desk.screen.table(["import", "status", "loaded", "rejected", "uploaded", "what"], rows)
+
+
+# -- show -------------------------------------------------------------------------------------
+
+
+def _show(desk: Desk) -> int:
+    found = list(_existing(desk, _ids(desk)))
+    if desk.json:
+        documents = [_document(one) for one in found]
+        desk.answer(documents[0] if len(documents) == 1 else documents)
+        return DONE
+    for number, one in enumerate(found):
+        if number:
+            desk.screen.line()
+        _tell(desk, one)
+    return DONE
+
+
+def _tell(desk: Desk, one: Import) -> None:
+    screen = desk.screen
+    zone = _zones(desk.services, [one.connection])(one.connection)
+    now = desk.services.now()
+    status = screen.status(one.status)
+    screen.line(
+        f"{screen.paint(f'{one.connection}/{one.import_id}', 'head')}  "
+        f"{screen.paint(status.text, status.tone)}"
+    )
+    screen.paragraph(one.status_text)
+    screen.line()
+    screen.facts(list(_facts(one, zone, now, desk.services)))
+    if one.error:
+        screen.head("Why")
+        screen.paragraph(f"{one.error} ", indent="  ", tone="bad")
+        screen.paragraph(f"What to do: {one.error.hint}", indent="  ")
+    if one.warnings:
+        screen.head(f"Findings ({len(one.warnings)})")
+        for warning in one.warnings:
+            times = warning.get("count", 1)
+            line = f"line {warning['line']}" if warning.get("line") else ""
+            often = f"{times:,} times, first in {line}" if times > 1 and line else line
+            place = ", ".join(part for part in (warning.get("column"), often) if part)
+            screen.paragraph(f"{warning['code']}  {place}".rstrip(), indent="  ", tone="warn")
+            screen.paragraph(str(warning["message"]), indent="    ")
+    screen.head("What has happened")
+    for entry in one.history:
+        face = screen.status(entry.status)
+        at = screen.paint(moment(entry.at, zone), "quiet")
+        screen.line(f"  {at}  {screen.paint(face.text, face.tone)}")
+        screen.paragraph(entry.text, indent="    ")
+    step = _next_step(desk, one)
+    if step:
+        screen.head("Next step")
+        screen.line(f"  {step}")
+
+
+def _facts(
+    one: Import, zone: tzinfo, now: datetime, services: Services
+) -> Iterator[tuple[str, str]]:
+    def at(time: datetime) -> str:
+        span = about(time - now)
+        return f"{moment(time, zone)} ({f'{span} ago' if time <= now else f'in {span}'})"
+
+    yield "file", f"{one.object}, {size(one.size)}, generation {one.generation}"
+    yield "uploaded", at(one.uploaded_at)
+    if one.exported_at:
+        yield "exported", at(one.exported_at)
+    if one.status in UNDER_WAY:
+        if one.scheduled_for and one.status in ("received", "scheduled", "waiting"):
+            yield "starts", at(one.scheduled_for)
+        if one.blocked_by:
+            yield "waits for", f"{one.connection}/{one.blocked_by}"
+        if one.type == "orders" and one.status in ("waiting", "blocked", "overdue"):
+            yield "deadline", at(one.uploaded_at + services.deployment.orders_deadline)
+    if one.paired_with:
+        yield "comes after", f"{one.connection}/{one.paired_with}"
+    if one.status == "loading":
+        yield "progress", f"{one.progress.percent} %, {size(one.progress.bytes_read)} read"
+    if one.rows.read:
+        rows = one.rows
+        orphaned = f", {count(rows.orphaned, 'order')} without a known customer"
+        yield (
+            "rows",
+            f"{rows.read:,} read: {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
+            f"{rows.rejected:,} rejected{orphaned if rows.orphaned else ''}",
+        )
+    if one.attempt > 1:
+        yield "attempts", str(one.attempt)
+    if one.finished_at:
+        seconds = f" after {one.seconds:,.1f} s" if one.seconds is not None else ""
+        yield "ended", f"{at(one.finished_at)}{seconds}"
+    for name in one.reports.__dataclass_fields__:
+        value = getattr(one.reports, name)
+        if value:
+            yield f"{name} file" if name == "rejected" else name, value
+
+
+def _next_step(desk: Desk, one: Import) -> str:
+    id = f"{one.connection}/{one.import_id}"
+    match one.status:
+        case "overdue":
+            return f"{desk.command(f'release {id}')}   # or send the customers file"
+        case "waiting" | "blocked" if one.type == "orders":
+            return f"{desk.command(f'release {id}')}   # to load them without their customers"
+        case "failed":
+            return f"{desk.command(f'replay {id}')}   # once what is named above is mended"
+        case "rejected":
+            return "Send the corrected file: under the same name, or with a new time in it."
+        case "loaded_with_rejects":
+            return "Mend the rows of the rejected file and send them under a new time."
+        case _:
+            return ""
+
+
+# -- replay and release -----------------------------------------------------------------------
+
+
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    _ids_arguments(parser, selects="--all-failed", words="every import that has failed")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also where it is no longer known what newer files have confirmed",
+    )
+
+
+def _release_arguments(parser: argparse.ArgumentParser) -> None:
+    _ids_arguments(parser, selects="--all-overdue", words="all orders that are overdue")
+
+
+def _ids_arguments(parser: argparse.ArgumentParser, *, selects: str, words: str) -> None:
+    _id_argument(parser, nargs="*")
+    parser.add_argument(
+        selects, dest="selected", action="store_true", help=f"{words}, of --connection or of all"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask before a selection is carried out"
+    )
+
+
+def _id_argument(parser: argparse.ArgumentParser, *, nargs: str) -> None:
+    action = parser.add_argument(
+        "import_id",
+        metavar="IMPORT",
+        nargs=nargs,
+        help="id in the ledger, e.g. orders_20230424T201230Z or au/orders_20230424T201230Z",
+    )
+    action.completes = "imports"  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--connection",
+        type=connection,
+        help=f"the connection it belongs to (default: {DEFAULT_CONNECTION})",
+    )
+
+
+def _replay(desk: Desk) -> int:
+    from shared.replaying import replay
+
+    action = partial(replay, force=desk.parsed.force)
+    return _each(desk, action, selects="failed", verb="Replay")
+
+
+def _release(desk: Desk) -> int:
+    from shared.replaying import release
+
+    return _each(desk, release, selects="overdue", verb="Release")
+
+
+def _each(
+    desk: Desk,
+    action: Callable[[str, str, Services], Import],
+    *,
+    selects: Status,
+    verb: str,
+) -> int:
+    """Do it to every import that was named or selected; one that cannot be does not stop others."""
+    from shared.replaying import NotPossible
+
+    parsed = desk.parsed
+    if parsed.selected and parsed.import_id:
+        raise WrongUse(f"Name imports or use --all-{selects}, not both.")
+    if not parsed.selected and not parsed.import_id:
+        raise WrongUse(f"Name the imports, or use --all-{selects}.")
+    ids = _selected(desk, selects, verb) if parsed.selected else _ids(desk)
+    if ids is None:
+        return NOT_POSSIBLE
+    answers: list[dict[str, Any]] = []
+    refused = False
+    for id in ids:
+        try:
+            done = action(*id, desk.services)
+        except NotPossible as error:
+            refused = True
+            answers.append({"connection": id[0], "import": id[1], "error": str(error)})
+            if not desk.json:
+                print(error, file=sys.stderr)
+        else:
+            answers.append(_document(done))
+            if not desk.json:
+                desk.screen.line(f"{'/'.join(id)} is {done.status}: {done.status_text}")
+    if desk.json:
+        single = len(answers) == 1 and not parsed.selected
+        desk.answer(answers[0] if single else answers)
+    return NOT_POSSIBLE if refused else DONE
+
+
+def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
+    """Return the imports with a status, once a person has agreed; None if they do not."""
+    from shared.ledger_store import Which
+
+    which = Which(connection=desk.parsed.connection, statuses=(status,))
+    found = list(desk.services.ledger.newest(which, limit=SELECTED))
+    if not found:
+        if not desk.json:
+            desk.screen.line(f"No import is {FACES[status].words}.")
+        return []
+    if not desk.parsed.yes:
+        if desk.json or not sys.stdin.isatty():
+            raise WrongUse(f"{verb} {count(len(found), 'import')}? Say so with --yes.")
+        _table(desk, found)
+        answer = input(f"{verb} {'it' if len(found) == 1 else f'these {len(found)}'}? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            print("Nothing was done.", file=sys.stderr)
+            return None
+    # The oldest first: what came first is loaded first.
+    return [(one.connection, one.import_id) for one in reversed(found)]
+
+
+# -- parts ------------------------------------------------------------------------------------
+
+
+def _ids(desk: Desk) -> list[Id]:
+    """Read the ids; one may carry its connection before a slash."""
+    ids = []
+    for text in desk.parsed.import_id:
+        first, slash, rest = text.partition("/")
+        if is_connection(first) and rest and "/" not in rest:
+            if desk.parsed.connection not in (None, first):
+                raise WrongUse(f"{text} is not of the connection {desk.parsed.connection}.")
+            ids.append((first, rest))
+        elif slash or not text:
+            raise WrongUse(f"{text!r} is not the id of an import: CONNECTION/IMPORT or IMPORT.")
+        else:
+            ids.append((desk.parsed.connection or DEFAULT_CONNECTION, text))
+    return ids
+
+
+def _existing(desk: Desk, ids: Sequence[Id]) -> Iterator[Import]:
+    from shared.replaying import NotPossible
+
+    found = desk.services.ledger.get_many(ids)
+    for id in ids:
+        if id not in found:
+            listed = desk.command(f"imports list --connection {id[0]}")
+            raise NotPossible(
+                f"There is no import {id[1]} in the connection {id[0]}. See what there is: {listed}"
+            )
+        yield found[id]
+
+
+def _document(one: Import) -> dict[str, Any]:
+    return {"connection": one.connection, "import": one.import_id, **one.to_document()}
+
+
+def _zones(services: Services, connections: Sequence[str] | set[str]) -> Callable[..., tzinfo]:
+    """Return what gives the zone of each of these connections."""
+    from shared.standing import Zones
+
+    documents = services.ledger.connection_documents(connections) if connections else {}
+    return Zones(documents, services).of
+
+
+def _since(when: date | timedelta | None, zone: tzinfo, services: Services) -> datetime | None:
+    if isinstance(when, timedelta):
+        return services.now().astimezone(UTC) - when
+    return midnight(when, zone) if when else None
+
+
+def _when(text: str) -> date | timedelta:
+    if re.fullmatch(r"[0-9]+[smhd]", text):
+        return read_duration("WHEN", text)
+    return _day(text)
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-11-30") from None
+    if not 1970 <= day.year <= 2999:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 1970 and 2999")
+    return day
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999999")
+    return int(text)
+
+
+def ids_for(path: Sequence[str], services: Services) -> list[str]:
+    """Return ids that a command may be meant for, for the completion of a command line."""
+    from shared.ledger_store import Which
+
+    statuses: tuple[Status, ...] = ()
+    if path[-1:] == ["release"]:
+        statuses = ("overdue", "waiting", "blocked", "scheduled")
+    elif path[-1:] == ["replay"]:
+        statuses = ("failed", "rejected", "loaded_with_rejects", "loaded")
+    try:
+        found = services.ledger.newest(Which(statuses=statuses), limit=50)
+        return [f"{one.connection}/{one.import_id}" for one in found]
+    except (SettingsError, TryAgain):
+        return []
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        path=("imports", "list"),
+        words="list imports, the newest first",
+        arguments=_list_arguments,
+        carry_out=_list,
+        default=True,
+    ),
+    Command(
+        path=("imports", "show"),
+        words="tell everything about an import: what it waits for, what was wrong, its history",
+        arguments=lambda parser: _id_argument(parser, nargs="+"),
+        carry_out=_show,
+    ),
+    Command(
+        path=("imports", "replay"),
+        words="load ended imports again, from the bytes that were uploaded",
+        arguments=_replay_arguments,
+        carry_out=_replay,
+    ),
+    Command(
+        path=("imports", "release"),
+        words="let orders go that wait for their customers",
+        arguments=_release_arguments,
+        carry_out=_release,
+    ),
+    Command(
+        path=("replay",),
+        words="short for `imports replay`",
+        arguments=_replay_arguments,
+        carry_out=_replay,
+    ),
+    Command(
+        path=("release",),
+        words="short for `imports release`",
+        arguments=_release_arguments,
+        carry_out=_release,
+    ),
+)
