@@ -24,6 +24,15 @@ def summary_name(report_json: str) -> str:
     return f"{report_json.removesuffix('.report.json')}.summary.txt"
 
 
+def report_names(import_: Import) -> dict[str, str]:
+    """Return the objects in which an import is reported: `rejected`, `summary` and `report`."""
+    reports = import_.reports
+    names = {"rejected": reports.rejected}
+    if reports.report:
+        names |= {"summary": summary_name(reports.report), "report": reports.report}
+    return {kind: name for kind, name in names.items() if name}
+
+
 def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) -> str:
     """Return the summary of an import that has ended.
 

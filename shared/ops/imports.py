@@ -17,6 +17,7 @@ from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, conn
 from shared.ops.terminal import Cell
 from shared.settings import read_duration
 from shared.statuses import FACES, GROUPS, UNDER_WAY
+from shared.summary import report_names
 from shared.wording import about, count, moment, size
 from shared.zones import midnight
 
@@ -206,10 +207,8 @@ def _facts(
     if one.finished_at:
         seconds = f" after {one.seconds:,.1f} s" if one.seconds is not None else ""
         yield "ended", f"{at(one.finished_at)}{seconds}"
-    for name in one.reports.__dataclass_fields__:
-        value = getattr(one.reports, name)
-        if value:
-            yield f"{name} file" if name == "rejected" else name, value
+    for kind, name in report_names(one).items():
+        yield "rejected rows" if kind == "rejected" else kind, name
 
 
 def _next_step(desk: Desk, one: Import) -> str:

@@ -17,7 +17,7 @@ from google.resumable_media import DataCorruption
 from requests.exceptions import RequestException
 
 from shared.errors import SettingsError, TryAgain
-from shared.ledger import ENDED, Import, Reports
+from shared.ledger import ENDED, Import
 from shared.logs import log, log_failure
 from shared.pages.asking import Asked, BadQuery, NotFound
 from shared.pages.chart import files_chart, rows_chart
@@ -25,6 +25,7 @@ from shared.pages.gathering import detail, find, overview
 from shared.pages.rejected_rows import first_rows
 from shared.pages.rendering import POLICY, render
 from shared.services import Services
+from shared.summary import report_names
 
 REFRESH_SECONDS = 10
 """From one look to the next while something is under way."""
@@ -131,27 +132,18 @@ def _page_of_import(asked: Asked, request: Request, services: Services) -> Answe
         zone=seen.zones.of(import_.connection),
         rows=rows,
         rows_fault=rows_fault,
-        reports=_reports(import_),
+        reports=report_names(import_),
         now=services.now(),
         deadline=services.deployment.orders_deadline,
         refresh=None if asked.still or import_.status in ENDED else REFRESH_SECONDS,
     )
 
 
-def _reports(import_: Import) -> dict[str, str]:
-    """Return the reports of an import by what they are; those that it has."""
-    return {
-        name: value
-        for name in Reports.__dataclass_fields__
-        if isinstance(value := getattr(import_.reports, name), str)
-    }
-
-
 def _download(asked: Asked, request: Request, services: Services) -> Answer:
     import_ = services.ledger.get_many([(asked.connection, asked.import_id)]).get(
         (asked.connection, asked.import_id)
     )
-    name = _reports(import_).get(asked.download) if import_ else None
+    name = report_names(import_).get(asked.download) if import_ else None
     if import_ is None or name is None:
         raise NotFound(
             f"There is no {asked.download} file of {asked.import_id} in the connection "

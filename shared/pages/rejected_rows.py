@@ -16,6 +16,7 @@ from shared.codes import CODES
 from shared.errors import TryAgain
 from shared.layout import REPORT_COLUMNS
 from shared.masking import shown
+from shared.spreadsheet import unguard
 
 ROWS_SHOWN = 10
 BYTES_READ = 256 * 1024
@@ -99,8 +100,8 @@ def _row(header: Sequence[str], cells: Sequence[str], *, reveal: bool) -> Reject
         reason=report.get("reason", ""),
         mend=" ".join(CODES[code].mend for code in codes if code in CODES),
         cells=tuple(
-            (column, shown(column, cell, reveal=reveal), column in at_fault)
-            for column, cell in zip(header[:own], cells[:own], strict=False)
+            (column, shown(column, unguard(cell), reveal=reveal), column in at_fault)
+            for column, cell in zip(map(unguard, header[:own]), cells[:own], strict=False)
         ),
     )
 

@@ -267,6 +267,7 @@ def test_downloads(told: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
         **{"X-Goog-Authenticated-User-Email": "accounts.google.com:kim@example.com"},
     )
     report = get(told.services, f"{query}report")
+    summary = get(told.services, f"{query}summary")
 
     content = b"".join(part for part in rejected.body if isinstance(part, bytes))
     assert content.decode("utf-8-sig").startswith("PERIDX,")
@@ -277,6 +278,7 @@ def test_downloads(told: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
         == rejected.headers["Content-Disposition"]
     )
     assert "application/json; charset=utf-8" == report.headers["Content-Type"]
+    assert "text/plain; charset=utf-8" == summary.headers["Content-Type"]
     assert "kim@example.com" == json.loads(capsys.readouterr().out)["who"]
 
 

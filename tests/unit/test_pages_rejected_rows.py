@@ -34,6 +34,15 @@ def test_revealed() -> None:
     assert ("EMAIL", "ana@example.com, x", True) == row.cells[1]
 
 
+def test_guards_are_taken_off() -> None:
+    """What keeps a spreadsheet from running a cell is not shown as a part of it."""
+    data = b"STORE_CODE,line,column,code,reason\r\n'=1+1,2,,row.x,Why.\r\n"
+
+    (row,) = read_rows(data, whole=True, reveal=False)
+
+    assert (("STORE_CODE", "=1+1", False),) == row.cells
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_delimiters(delimiter: str) -> None:
     """The report is read with the delimiter of the file it is about."""
