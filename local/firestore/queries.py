@@ -99,6 +99,9 @@ class Source(Protocol):
     ) -> Iterator[Found]:
         """The documents of a collection by id, those without one of the needles left out."""
 
+    def indexed(self, query: Query) -> Iterator[Found] | None:
+        """Documents in the query's order, all of its results among them; None without an index."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -143,6 +146,10 @@ class Query:
     offset: int
     limit: int | None
     mask: Mask | None
+    equals: tuple[tuple[Path, tuple[Key, ...]], ...] = ()
+    """Fields that are equal to one of these in every result; at most one of them has several."""
+    ranges: tuple[tuple[Path, str, Key], ...] = ()
+    """Field, operator and operand of inequalities that every result meets."""
 
     @property
     def bounded(self) -> bool:
@@ -195,6 +202,10 @@ class Query:
         stop = None if self.limit is None else self.offset + self.limit
         if stop == 0:
             return iter(())
+        indexed = source.indexed(self)
+        if indexed is not None:
+            fitting = (row for row in indexed if self.keys(row.document, row.content) is not None)
+            return islice(fitting, self.offset, stop)
         collections = source.collections(self.scope)
         if len(collections) <= 1 and self.orders == (Order(KEY, False),):
             found: Iterator[Found] = self._in_name_order(source, collections, stop)
@@ -301,6 +312,8 @@ def parse(parent: str, message: Any) -> Query:
         offset=message.offset,
         limit=message.limit.value if message.HasField("limit") else None,
         mask=mask,
+        equals=tuple(filters.equals.items()) if filters else (),
+        ranges=tuple(filters.ranges) if filters else (),
     )
 
 
@@ -365,6 +378,8 @@ class _Filters:
         self.only_names = True
         self.needles: list[bytes] = []
         self.limits: list[_Limit] = []
+        self.equals: dict[Path, tuple[Key, ...]] = {}
+        self.ranges: list[tuple[Path, str, Key]] = []
         self._negations: list[str] = []
         self._alternatives = False
         disjuncts, self.predicate = self._parse(message, required=True)
@@ -464,7 +479,19 @@ class _Filters:
         self.only_names = False
         if required and operator in ("EQUAL", "ARRAY_CONTAINS") and message.value.string_value:
             self.needles.append(message.value.string_value.encode())
+        if required:
+            self._note(path, operator, operands)
         return [contains] * alternatives, _on_field(path, _test(operator, operands))
+
+    def _note(self, path: Path, operator: str, operands: Sequence[Key]) -> None:
+        """Keep what an index can answer."""
+        if operator in _INEQUALITIES:
+            self.ranges.append((path, operator, operands[0]))
+        elif operator in ("EQUAL", "IN") and path not in self.equals:
+            keys = tuple(dict.fromkeys(key for key in operands if key[0] not in (NULL, NAN)))
+            several = any(len(others) > 1 for others in self.equals.values())
+            if keys and not (len(keys) > 1 and several):
+                self.equals[path] = keys
 
 
 def _check_disjunctions(number: int) -> None:

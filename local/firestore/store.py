@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 
+from local.firestore import indexes
+from local.firestore.indexes import Index, Indexes
 from local.firestore.names import Collection, Document, Parent
-from local.firestore.queries import Bounds, Found, Scope
+from local.firestore.queries import Bounds, Found, Query, Scope
 from local.firestore.writes import Content
 
 FILE = "firestore.sqlite"
@@ -27,6 +29,8 @@ _FORMAT = 1
 _TRIM_EVERY_MICROS = 30 * 1_000_000
 _TRIM_ROWS = 20_000
 _IDS_A_STATEMENT = 500
+_FIRST_READ = 64
+_BUILT_AT_ONCE = 2_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS collections (
@@ -105,6 +109,7 @@ class Store:
         for collection in self._ids:
             self._by_database.setdefault(collection.database, []).append(collection)
         self._touched: dict[Collection, int] = {}
+        self._indexes = Indexes()
 
     def _open(self) -> None:
         sql = self._sql
@@ -220,6 +225,8 @@ class Store:
             self._by_database.setdefault(collection.database, []).append(collection)
         for change in commit.changes:
             self._touched[change.document.collection] = version
+        for change in commit.changes:
+            self._indexes.change(change.document, change.after.fields if change.after else None)
         self._committed = version
 
     def _trim(self, version: int) -> None:
@@ -320,6 +327,44 @@ class Reader:
             if len(rows) < page:
                 return
             low, included = rows[-1][0], False
+
+    def indexed(self, query: Query) -> Iterator[Found] | None:
+        """Documents in the query's order, all of its results among them; None without an index."""
+        plan = indexes.plan(query)
+        if plan is None:
+            return None
+        store = self._store
+        with store._lock:
+            # An index knows the latest state only.
+            if store._committed > self.version:
+                return None
+            index = store._indexes.get(plan.shape)
+            if index is None:
+                collections = self.collections(query.scope)
+                documents = sum(self.count(collection) for collection in collections)
+                if not indexes.FEWEST <= documents <= indexes.MOST:
+                    return None
+                everything = chain.from_iterable(
+                    self.scan(collection, Bounds(), (), _BUILT_AT_ONCE)
+                    for collection in collections
+                )
+                index = Index(plan.shape, everything)
+                store._indexes.keep(index)
+            stretches = index.stretches(query, plan)
+        found = indexes.in_order(
+            stretches, descending=plan.descending, fixed=len(plan.alternatives)
+        )
+        return self._contents(found)
+
+    def _contents(self, documents: Iterator[Document]) -> Iterator[Found]:
+        """Read documents in a given order, some more at a time the further it goes."""
+        size = _FIRST_READ
+        while batch := list(islice(documents, size)):
+            contents = self.get_all(sorted(batch, key=lambda each: each.collection.path))
+            for document in batch:
+                if document in contents:
+                    yield Found(document, contents[document])
+            size = min(2 * size, _IDS_A_STATEMENT)
 
     def count(self, collection: Collection) -> int:
         """How many documents a collection has."""
