@@ -22,12 +22,12 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore, tasks_v2
 
+from shared import pages
 from shared.errors import TryAgain
 from shared.intake import take_in
 from shared.loading import work
 from shared.replaying import release, replay
 from shared.run import Run
-from shared.status_page import Filters, render
 from tests.integration.conftest import Servers
 from tests.support.cloud import ROOT
 from tests.support.pipeline import BUCKET, FakeQueue, Pipeline, customers_csv, orders_csv
@@ -43,6 +43,7 @@ NEEDS: Mapping[str, set[str]] = {
     "storage.objects.delete": {"storage.objects.delete"},
     "firestore.BatchGetDocuments": {"datastore.entities.get"},
     "firestore.RunQuery": {"datastore.entities.get", "datastore.entities.list"},
+    "firestore.RunAggregationQuery": {"datastore.entities.get", "datastore.entities.list"},
     "firestore.ListDocuments": {"datastore.entities.get", "datastore.entities.list"},
     "firestore.BeginTransaction": {"datastore.databases.get"},
     "firestore.Rollback": {"datastore.databases.get"},
@@ -66,6 +67,7 @@ GIVES: Mapping[str, set[str]] = {
     "roles/storage.objectUser": {
         f"storage.objects.{what}" for what in ("create", "delete", "get", "list", "update")
     },
+    "roles/storage.objectViewer": {"storage.objects.get", "storage.objects.list"},
     "roles/cloudtasks.enqueuer": {"cloudtasks.tasks.create"},
     "roles/iam.serviceAccountUser": {"iam.serviceAccounts.actAs"},
 }
@@ -95,9 +97,10 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "queue_path": (),
     "reload": ("storage.objects.get",),
     "set": ("firestore.Commit",),
+    "start_after": (),
     "start_at": (),
     "stream": ("firestore.RunQuery",),
-    "sum": (),
+    "sum": ("firestore.RunAggregationQuery",),
     "transaction": ("firestore.BeginTransaction", "firestore.Commit"),
     "upload_from_string": ("storage.objects.insert",),
     "where": (),
@@ -222,11 +225,26 @@ def tell(story: Story, database: firestore.Client, monkeypatch: pytest.MonkeyPat
     for connection in ("", "main"):
         for type in ("", "customers"):
             for status in ("", "loaded"):
-                wanted = Filters(connection=connection, type=type, status=status)
-                story.doing("status", lambda wanted=wanted: render(wanted, services))
+                look(story, {"connection": connection, "type": type, "status": status})
+    one = {"connection": "main", "import": "customers_20230501T120000Z"}
+    look(story, {**one, "reveal": "1"})
+    look(story, {**one, "download": "rejected"})
     # The objects were made just now, by the server's own clock.
     clock.now = clock.now.replace(year=clock.now.year + 10)
     story.doing("sweep", pipeline.sweep)
+
+
+def look(story: Story, query: Mapping[str, str]) -> None:
+    """Let status show a page to the end."""
+
+    def show() -> None:
+        request = pages.Request(method="GET", path="/", query=query, headers={})
+        page = pages.answer(request, lambda: story.pipeline.services)
+        assert page.status == 200, page.body
+        for _ in page.body:
+            pass
+
+    story.doing("status", show)
 
 
 def roles_of(who: str) -> dict[str, set[str]]:

@@ -74,7 +74,7 @@ def query(client: Any, chance: random.Random) -> Any:
 
 
 def test_an_index_changes_no_answer(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred and twenty queries between commits give the same documents in the same order both ways."""
+    """Queries between commits give the same documents in the same order both ways."""
     chance = random.Random(7)
     used = []
     kept = indexes.Indexes.get
