@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.firestore import fields, queries
+from local.firestore import fields, queries, values
 from local.firestore.fields import KEY, DocumentMessage, Path, Value
 from local.firestore.queries import Found
 from local.firestore.refusals import invalid
+from local.firestore.values import Key
 
 MAX_AGGREGATIONS = 5
 _MAX_INTEGER = 2**63 - 1
@@ -41,6 +43,19 @@ class _Total:
                 self.exact += value.integer_value
             case "double_value":
                 self.inexact.append(value.double_value)
+            case _:
+                return
+        self.count += 1
+
+    def add_key(self, key: Key) -> None:
+        """Add a value by its key, as an index holds it."""
+        match key:
+            case (values.NUMBER, int() as number):
+                self.exact += number
+            case (values.NUMBER, number):
+                self.inexact.append(number)
+            case (values.NAN,):
+                self.inexact.append(math.nan)
             case _:
                 return
         self.count += 1
@@ -106,6 +121,24 @@ def compute(aggregations: Sequence[Aggregation], found: Iterator[Found]) -> dict
             count += 1
             for total, value in summed:
                 total.add(value)
+    return report(aggregations, count=count, totals=totals)
+
+
+def paths(aggregations: Sequence[Aggregation]) -> list[Path]:
+    """The fields that are summed."""
+    return list(dict.fromkeys(each.path for each in aggregations if each.path is not None))
+
+
+def compute_keys(
+    aggregations: Sequence[Aggregation], rows: Iterator[Sequence[Key]]
+) -> dict[str, Any]:
+    """The values by alias, from the keys of the summed fields, in the order of `paths`."""
+    totals = {path: _Total() for path in paths(aggregations)}
+    count = 0
+    for keys in rows:
+        count += 1
+        for total, key in zip(totals.values(), keys, strict=True):
+            total.add_key(key)
     return report(aggregations, count=count, totals=totals)
 
 

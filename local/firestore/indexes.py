@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import product
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from local.firestore import fields, values
 from local.firestore.fields import KEY, DocumentMessage, Path
 from local.firestore.names import Document
-from local.firestore.queries import Found, Query, Scope
+from local.firestore.queries import Found, Query, Scope, test
 from local.firestore.values import Key
 
 FEWEST = 1_000
@@ -29,7 +29,7 @@ MOST = 250_000
 KEPT = 12
 """Indexes kept; the one that was not used for longest goes first."""
 
-_Entry = tuple[Any, ...]
+Entry = tuple[Any, ...]
 """The keys of the fields, the key of the name, and the document."""
 
 
@@ -39,7 +39,8 @@ class Shape:
 
     scope: Scope
     paths: tuple[Path, ...]
-    """Fields that must be equal to something, then those of the order."""
+    """Fields that must be equal to something, then those of the order, then any whose values are
+    wanted from the index itself."""
 
 
 class Index:
@@ -47,7 +48,7 @@ class Index:
 
     def __init__(self, shape: Shape, found: Iterable[Found]) -> None:
         self.shape = shape
-        self._of: dict[Document, _Entry] = {}
+        self._of: dict[Document, Entry] = {}
         for one in found:
             entry = self._entry(one.document, DocumentMessage.FromString(one.content.fields).fields)
             if entry is not None:
@@ -64,11 +65,11 @@ class Index:
             self._entries.insert(bisect_left(self._entries, entry), entry)
             self._of[document] = entry
 
-    def stretches(self, query: Query, plan: _Plan) -> list[list[_Entry]]:
+    def stretches(self, query: Query, plan: Plan) -> list[list[Entry]]:
         """Return the parts in which every result is, one for each combination of equal values."""
         return [self._stretch(query, plan, equal) for equal in product(*plan.alternatives)]
 
-    def _stretch(self, query: Query, plan: _Plan, equal: tuple[Key, ...]) -> list[_Entry]:
+    def _stretch(self, query: Query, plan: Plan, equal: tuple[Key, ...]) -> list[Entry]:
         low = self._left(equal)
         high = self._right(equal)
         for operator, key in plan.ranges:
@@ -92,7 +93,7 @@ class Index:
         length = len(keys)
         return bisect_right(self._entries, keys, key=lambda entry: entry[:length])
 
-    def _entry(self, document: Document, stored: Any) -> _Entry | None:
+    def _entry(self, document: Document, stored: Any) -> Entry | None:
         keys = []
         for path in self.shape.paths:
             value = fields.get(stored, path)
@@ -103,7 +104,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """How a query is answered from an index."""
 
     shape: Shape
@@ -114,7 +115,21 @@ class _Plan:
     descending: bool
 
 
-def plan(query: Query) -> _Plan | None:
+def plan_values(query: Query, wanted: Sequence[Path]) -> Plan | None:
+    """Say how the values of fields in all results of a query could be had from an index alone;
+    None where the documents must be looked at.
+    """
+    whole = not (query.bounded or query.start or query.end)
+    made = plan(query) if query.plain and whole else None
+    if made is None:
+        return None
+    inside = made.shape.paths[len(made.alternatives) :]
+    if any(path != inside[0] for path, _, _ in query.ranges):
+        return None
+    return replace(made, shape=replace(made.shape, paths=(*made.shape.paths, *wanted)))
+
+
+def plan(query: Query) -> Plan | None:
     """Say how an index would answer a query; None where none would."""
     directions = {order.descending for order in query.orders}
     ordered = tuple(order.path for order in query.orders if order.path != KEY)
@@ -122,7 +137,7 @@ def plan(query: Query) -> _Plan | None:
         return None
     equals = sorted(query.equals)
     paths = (*(path for path, _ in equals), *ordered)
-    return _Plan(
+    return Plan(
         shape=Shape(query.scope, paths),
         alternatives=tuple(keys for _, keys in equals),
         ranges=tuple(
@@ -165,8 +180,20 @@ class Indexes:
             index.change(document, stored)
 
 
+def fitting(stretches: Sequence[Sequence[Entry]], plan: Plan) -> Iterator[Entry]:
+    """Give the entries that meet the inequalities to the letter: a stretch that is open at one end
+    holds values of other types as well.
+    """
+    place = len(plan.alternatives)
+    tests = [test(operator, [key]) for operator, key in plan.ranges]
+    for stretch in stretches:
+        for entry in stretch:
+            if all(fits(entry[place]) for fits in tests):
+                yield entry
+
+
 def in_order(
-    stretches: Sequence[Sequence[_Entry]], *, descending: bool, fixed: int
+    stretches: Sequence[Sequence[Entry]], *, descending: bool, fixed: int
 ) -> Iterator[Document]:
     """Give the documents of several stretches in one order, that of the keys behind the first
     `fixed` ones.
@@ -174,7 +201,7 @@ def in_order(
     if descending:
         stretches = [stretch[::-1] for stretch in stretches]
     if len(stretches) == 1:
-        whole: Iterable[_Entry] = stretches[0]
+        whole: Iterable[Entry] = stretches[0]
     else:
         whole = merge(*stretches, key=lambda entry: entry[fixed:], reverse=descending)
     return (entry[-1] for entry in whole)

@@ -150,6 +150,8 @@ class Query:
     """Fields that are equal to one of these in every result; at most one of them has several."""
     ranges: tuple[tuple[Path, str, Key], ...] = ()
     """Field, operator and operand of inequalities that every result meets."""
+    plain: bool = False
+    """Whether `equals` and `ranges` are all the conditions there are."""
 
     @property
     def bounded(self) -> bool:
@@ -314,6 +316,7 @@ def parse(parent: str, message: Any) -> Query:
         mask=mask,
         equals=tuple(filters.equals.items()) if filters else (),
         ranges=tuple(filters.ranges) if filters else (),
+        plain=filters is None or filters.plain,
     )
 
 
@@ -380,6 +383,7 @@ class _Filters:
         self.limits: list[_Limit] = []
         self.equals: dict[Path, tuple[Key, ...]] = {}
         self.ranges: list[tuple[Path, str, Key]] = []
+        self._conditions = 0
         self._negations: list[str] = []
         self._alternatives = False
         disjuncts, self.predicate = self._parse(message, required=True)
@@ -394,6 +398,11 @@ class _Filters:
             )
         if any(contains > 1 for contains in disjuncts):
             raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+
+    @property
+    def plain(self) -> bool:
+        """Whether what was kept for an index is all that is asked for."""
+        return self._conditions == len(self.equals) + len(self.ranges)
 
     def _parse(self, message: Any, *, required: bool) -> tuple[list[int], Predicate]:
         """The disjuncts in normal form, each as its number of array-contains, and the predicate.
@@ -434,6 +443,7 @@ class _Filters:
         return disjuncts, lambda found, name: all(p(found, name) for p in predicates)
 
     def _unary(self, message: Any) -> Predicate:
+        self._conditions += 1
         path = fields.parse(message.field.field_path)
         if message.op not in _UNARY_OPERATORS.values() or not message.op:
             raise invalid("Unknown UnaryFilter operator.")
@@ -453,6 +463,7 @@ class _Filters:
         return _on_field(path, tests[operator])
 
     def _field(self, message: Any, *, required: bool) -> tuple[list[int], Predicate]:
+        self._conditions += 1
         path = fields.parse(message.field.field_path)
         if message.op not in _FIELD_OPERATORS.values() or not message.op:
             raise invalid("Unknown FieldFilter operator.")
@@ -474,14 +485,14 @@ class _Filters:
                 raise invalid("__key__ filter value must be a Key")
             if required and operator not in ("IN", "NOT_IN", "NOT_EQUAL"):
                 self.limits.append(_Limit(operator, operands[0]))
-            test = _test(operator, operands)
-            return [contains] * alternatives, lambda _found, name: test(values.reference_key(name))
+            fits = test(operator, operands)
+            return [contains] * alternatives, lambda _found, name: fits(values.reference_key(name))
         self.only_names = False
         if required and operator in ("EQUAL", "ARRAY_CONTAINS") and message.value.string_value:
             self.needles.append(message.value.string_value.encode())
         if required:
             self._note(path, operator, operands)
-        return [contains] * alternatives, _on_field(path, _test(operator, operands))
+        return [contains] * alternatives, _on_field(path, test(operator, operands))
 
     def _note(self, path: Path, operator: str, operands: Sequence[Key]) -> None:
         """Keep what an index can answer."""
@@ -532,7 +543,7 @@ def _on_field(path: Path, test: Callable[[Key], bool]) -> Predicate:
     return nested
 
 
-def _test(operator: str, operands: Sequence[Key]) -> Callable[[Key], bool]:
+def test(operator: str, operands: Sequence[Key]) -> Callable[[Key], bool]:
     """The comparison of a field's key with the operands. Null and NaN equal nothing."""
     first = operands[0]
     kind = first[0]

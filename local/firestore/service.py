@@ -345,6 +345,9 @@ def _aggregate(
         if query.limit is not None:
             count = min(count, query.limit)
         return aggregations.report(wanted, count=count)
+    rows = reader.values(query, aggregations.paths(wanted))
+    if rows is not None:
+        return aggregations.compute_keys(wanted, rows)
     return aggregations.compute(wanted, query.results(reader))
 
 

@@ -16,9 +16,11 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 
 from local.firestore import indexes
+from local.firestore.fields import Path as FieldPath
 from local.firestore.indexes import Index, Indexes
 from local.firestore.names import Collection, Document, Parent
 from local.firestore.queries import Bounds, Found, Query, Scope
+from local.firestore.values import Key
 from local.firestore.writes import Content
 
 FILE = "firestore.sqlite"
@@ -331,11 +333,33 @@ class Reader:
     def indexed(self, query: Query) -> Iterator[Found] | None:
         """Documents in the query's order, all of its results among them; None without an index."""
         plan = indexes.plan(query)
-        if plan is None:
+        stretches = None if plan is None else self._stretches(query, plan)
+        if plan is None or stretches is None:
             return None
+        found = indexes.in_order(
+            stretches, descending=plan.descending, fixed=len(plan.alternatives)
+        )
+        return self._contents(found)
+
+    def values(self, query: Query, wanted: Sequence[FieldPath]) -> Iterator[Sequence[Key]] | None:
+        """The keys of the wanted fields of every result that has them all, in no order.
+
+        None where an index alone cannot tell.
+        """
+        plan = indexes.plan_values(query, wanted)
+        stretches = None if plan is None else self._stretches(query, plan)
+        if plan is None or stretches is None:
+            return None
+        first = len(plan.shape.paths) - len(wanted)
+        last = len(plan.shape.paths)
+        return (entry[first:last] for entry in indexes.fitting(stretches, plan))
+
+    def _stretches(self, query: Query, plan: indexes.Plan) -> list[list[indexes.Entry]] | None:
+        """Read an index, made if it is worth it; None if it is not, or if this is not the latest
+        state, the only one that an index knows.
+        """
         store = self._store
         with store._lock:
-            # An index knows the latest state only.
             if store._committed > self.version:
                 return None
             index = store._indexes.get(plan.shape)
@@ -350,11 +374,7 @@ class Reader:
                 )
                 index = Index(plan.shape, everything)
                 store._indexes.keep(index)
-            stretches = index.stretches(query, plan)
-        found = indexes.in_order(
-            stretches, descending=plan.descending, fixed=len(plan.alternatives)
-        )
-        return self._contents(found)
+            return index.stretches(query, plan)
 
     def _contents(self, documents: Iterator[Document]) -> Iterator[Found]:
         """Read documents in a given order, some more at a time the further it goes."""

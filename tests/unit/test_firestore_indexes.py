@@ -96,7 +96,11 @@ def test_an_index_changes_no_answer(client: Any, monkeypatch: pytest.MonkeyPatch
             patch.setattr(indexes, "plan", lambda _: None)
             scanned = [snapshot.reference.path for snapshot in made.stream()]
 
+            added_up = totals(made.count("files").sum("size", "size"))
+
         assert scanned == indexed
+        # NaN is not equal to itself.
+        assert repr(added_up) == repr(totals(made.count("files").sum("size", "size")))
 
     assert sum(used) > 50
 
