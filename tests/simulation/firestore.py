@@ -18,6 +18,7 @@ from grpc import StatusCode
 from shared.database import TRANSACTION_TRIES, Fields, Reads, Slice
 from shared.encoding import decode_fields
 from shared.errors import TryAgain
+from shared.slices import Slice
 from shared.transport import CallFailed, Stored
 from tests.simulation.world import World
 
