@@ -1,5 +1,5 @@
 # Everything a developer does here. It needs Python 3.11 and make; the rest comes from PyPI.
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 DATA ?= .data
 SECONDS ?= 60
 RUNS ?= 1000
