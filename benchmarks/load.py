@@ -1,0 +1,176 @@
+"""Loads one export file one way, in a process of its own, and says what that took.
+
+`python -m benchmarks.load '{"way": …}'` prints one JSON object. The process is warm when it begins
+to count: a small file of the same type has been loaded before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore, storage
+
+from benchmarks import usual
+from shared.database import FirestoreDatabase
+from shared.events import read_event
+from shared.intake import take_in
+from shared.ledger_store import LedgerStore
+from shared.loading import work
+from shared.services import Services
+from shared.settings import Deployment
+from shared.tasks import LoadTask
+from shared.transport import Transport
+
+BUCKET = "uploads"
+OURS = "pipeline"
+"""The way that is ours; the others are those of `benchmarks.usual`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be loaded, and where everything is."""
+
+    way: str
+    type: str
+    path: str
+    """The export file."""
+    warm: str
+    """A small one of the same type."""
+    sink: str
+    """Address of the Firestore that the documents go to."""
+    ledger: str
+    """Address of the Firestore that has the ledger."""
+    bucket: str
+    """URL of the Cloud Storage."""
+    project: str
+    """A project that nothing else uses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """What it took."""
+
+    cpu: float
+    """Seconds of processor time, all threads together."""
+    wall: float
+    """Seconds."""
+    peak: float
+    """The most memory that the process ever held, in MiB."""
+
+
+class _Queue:
+    def __init__(self) -> None:
+        self.tasks: list[LoadTask] = []
+
+    def create(self, task: LoadTask, *, at: datetime) -> None:
+        self.tasks.append(task)
+
+
+class _Pipeline:
+    """The load function's own code, over real clients."""
+
+    def __init__(self, order: Order) -> None:
+        os.environ["FIRESTORE_EMULATOR_HOST"] = order.ledger
+        ledger = firestore.Client(project=order.project)
+        os.environ["FIRESTORE_EMULATOR_HOST"] = order.sink
+        client = storage.Client(
+            project=order.project,
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": order.bucket},
+        )
+        self._queue = _Queue()
+        self._now = datetime(2024, 11, 18, 20, tzinfo=UTC)
+        self._bucket = client.bucket(BUCKET)
+        self._services = Services(
+            deployment=Deployment(project=order.project, bucket=BUCKET),
+            ledger=LedgerStore(FirestoreDatabase(ledger)),
+            documents=Transport(firestore.Client(project=order.project)),
+            bucket=self._bucket,
+            queue=self._queue,
+            now=lambda: self._now,
+        )
+
+    def upload(self, name: str, content: Path | str) -> None:
+        """Put a file into the bucket and have it taken in."""
+        blob = self._bucket.blob(name)
+        if isinstance(content, str):
+            blob.upload_from_string(content)
+        else:
+            blob.chunk_size = 1024 * 1024
+            blob.upload_from_filename(str(content))
+        blob.reload()
+        take_in(
+            read_event(
+                {
+                    "bucket": BUCKET,
+                    "name": name,
+                    "generation": str(blob.generation),
+                    "size": str(blob.size),
+                    "crc32c": blob.crc32c,
+                    "timeCreated": self._now.isoformat(),
+                }
+            ),
+            self._services,
+        )
+
+    def run(self) -> None:
+        """Run every task."""
+        self._now += timedelta(hours=1)
+        while self._queue.tasks:
+            ended = work(self._queue.tasks.pop(0), self._services)
+            if ended not in ("loaded", "loaded_with_rejects"):
+                raise RuntimeError(f"the import came to this: {ended}")
+
+
+def carry_out(order: Order) -> Took:
+    """Load the file."""
+    if order.way == OURS:
+        pipeline = _Pipeline(order)
+        for connection in ("warm", "measured"):
+            pipeline.upload(
+                f"{connection}/customers_20241118T190000Z.csv",
+                "PERIDX,EMAIL,PRIVACY\r\n1,jo@example.com,No\r\n",
+            )
+        pipeline.run()
+        pipeline.upload(f"warm/{order.type}_20241118T191000Z.csv", Path(order.warm))
+        pipeline.run()
+        pipeline.upload(f"measured/{order.type}_20241118T191000Z.csv", Path(order.path))
+        measured = pipeline.run
+    else:
+        os.environ["FIRESTORE_EMULATOR_HOST"] = order.sink
+        client = firestore.Client(project=order.project)
+        way = usual.WAYS[order.way]
+        way(Path(order.warm), order.type, client)
+
+        def measured() -> None:
+            way(Path(order.path), order.type, client)
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    measured()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Took(cpu=cpu, wall=wall, peak=peak)
+
+
+def main() -> None:
+    """Carry an order out that is given as JSON."""
+    logging.disable(logging.CRITICAL)
+    order: dict[str, Any] = json.loads(sys.argv[1])
+    sys.stdout.flush()
+    answer, sys.stdout = sys.stdout, sys.stderr  # the pipeline logs to standard output
+    took = carry_out(Order(**order))
+    print(json.dumps(asdict(took)), file=answer)
+
+
+if __name__ == "__main__":
+    main()

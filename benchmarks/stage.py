@@ -1,0 +1,87 @@
+"""Where loads are measured: a bucket and a ledger on this machine, a sink, files and processes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks import exports, sink
+from benchmarks.load import BUCKET, Order, Took
+
+_WARM_ROWS = 200
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything that a measurement needs."""
+
+    folder: Path
+    sink: str
+    ledger: str
+    bucket: str
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def file(self, type_: str, rows: int, seed: int) -> Path:
+        """Return an export file, made when it is first asked for."""
+        path = self.folder / f"{type_}_{rows}_{seed}.csv"
+        if not path.exists():
+            exports.write(path, type_, rows, seed=seed)
+        return path
+
+    def load(self, way: str, type_: str, rows: int, seed: int) -> Took:
+        """Load a file in a process of its own."""
+        order = Order(
+            way=way,
+            type=type_,
+            path=str(self.file(type_, rows, seed)),
+            warm=str(self.file(type_, _WARM_ROWS, seed)),
+            sink=self.sink,
+            ledger=self.ledger,
+            bucket=self.bucket,
+            project=f"bench-{next(self._numbers)}",
+        )
+        # A measured file's bucket name is the same each time: it is uploaded anew.
+        command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(order))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        return Took(**json.loads(done.stdout))
+
+
+@contextmanager
+def _server(arguments: Sequence[str]) -> Iterator[str]:
+    """Run one of the local servers; gives the first line that it prints."""
+    command = [sys.executable, "-m", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline()
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def ready(folder: Path) -> Iterator[Stage]:
+    """Set the stage in a folder."""
+    with ExitStack() as stack:
+        address = stack.enter_context(sink.running())
+        ledger = stack.enter_context(
+            _server(["local.firestore", "--port", "0", "--data", str(folder / "ledger")])
+        )
+        bucket = stack.enter_context(
+            _server(
+                ["local.storage", "--port", "0", "--data", str(folder / "bucket"), "--bucket"]
+                + [BUCKET]
+            )
+        )
+        yield Stage(
+            folder,
+            address,
+            ledger.removeprefix("Firestore listens on ").partition(",")[0],
+            bucket.split()[-1],
+        )
