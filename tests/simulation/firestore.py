@@ -15,7 +15,7 @@ from google.cloud.firestore_v1 import types
 from google.protobuf import timestamp_pb2
 from grpc import StatusCode
 
-from shared.database import TRANSACTION_TRIES, Fields, Reads, Slice
+from shared.database import TRANSACTION_TRIES, Fields, Reads
 from shared.encoding import decode_fields
 from shared.errors import TryAgain
 from shared.slices import Slice
