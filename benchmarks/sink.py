@@ -1,5 +1,8 @@
 """A Firestore that answers every write and every read at once and keeps nothing.
 
+Whoever asks only whether a document exists is told that it does: orders have their customers. All
+others find nothing.
+
 `python -m benchmarks.sink` serves it in a process of its own, so that its work is not counted.
 """
 
@@ -33,8 +36,12 @@ def _commit(request: Any, context: grpc.ServicerContext) -> Any:
 
 
 def _batch_get(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    exists = request.HasField("mask") and not request.mask.field_paths
     for name in request.documents:
-        yield types.BatchGetDocumentsResponse.pb()(missing=name)
+        if exists:
+            yield types.BatchGetDocumentsResponse.pb()(found={"name": name})
+        else:
+            yield types.BatchGetDocumentsResponse.pb()(missing=name)
 
 
 def _unary(handle: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:

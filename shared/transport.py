@@ -18,6 +18,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1 import types
 
 from shared.encoding import decode_fields, encode_content
+from shared.wire import varint
 
 __all__ = ["CallFailed", "Stored", "Transport", "encode_write"]
 
@@ -179,13 +180,7 @@ def encode_write(
 
 def _field(tag: int, content: bytes) -> bytes:
     """Return a field of text, bytes or a message: its tag, its length, its content."""
-    size = len(content)
-    head = bytearray((tag,))
-    while size > 0x7F:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + content
+    return b"".join((varint(tag), varint(len(content)), content))
 
 
 def _failed(method: str, error: grpc.RpcError) -> CallFailed:

@@ -44,8 +44,12 @@ _TWO_TO_64 = 1 << 64
 
 def varint(number: int) -> bytes:
     """Return a number of at most 64 bits, not negative, in groups of seven bits."""
-    if number < 0x80:
-        return _ONE_BYTE[number]
+    if number < _READY:
+        return _VARINTS[number]
+    return _varint(number)
+
+
+def _varint(number: int) -> bytes:
     groups = bytearray()
     while number >= 0x80:
         groups.append(number & 0x7F | 0x80)
@@ -54,7 +58,9 @@ def varint(number: int) -> bytes:
     return bytes(groups)
 
 
-_ONE_BYTE = [bytes((number,)) for number in range(0x80)]
+_READY = 1 << 14
+"""Below it numbers are ready: they are of one byte or two, as nearly all lengths are."""
+_VARINTS = [_varint(number) for number in range(_READY)]
 
 
 def _sized(tag: bytes, content: bytes) -> bytes:
@@ -83,7 +89,8 @@ def _field(tag: bytes, name: str, of: Any) -> bytes:
     if kind is dict:
         content = fields(of, MAP_FIELD)
         return _heads(Heads.map, tag, name)[len(content)] + content
-    return entry(tag, name.encode(), _ENCODERS[kind](of))
+    content = _ENCODERS[kind](of)
+    return _heads(Heads.value, tag, name)[len(content)] + content
 
 
 @lru_cache(1024)
@@ -99,9 +106,10 @@ def value(of: Any) -> bytes:
 def _integer(of: int) -> bytes:
     if not -(1 << 63) <= of < 1 << 63:
         raise ValueError
-    return _INTEGER + varint(of % _TWO_TO_64)
+    return _INTEGER + varint(of if of >= 0 else of + _TWO_TO_64)
 
 
+@lru_cache(1024)
 def _timestamp(of: datetime) -> bytes:
     since = of - _EPOCH  # TypeError for a naive datetime
     seconds = since.days * 86_400 + since.seconds
@@ -152,6 +160,11 @@ class Heads(dict[int, bytes]):
         if length < _REMEMBERED:
             self[length] = head
         return head
+
+    @classmethod
+    def value(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a whole `Value` in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")))
 
     @classmethod
     def text(cls, tag: bytes, name: bytes) -> Heads:
