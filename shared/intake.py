@@ -129,7 +129,7 @@ def _receive(
     now: datetime,
 ) -> Import:
     current = ledger.import_(file.connection, file.import_id)
-    if current is not None and not _is_newer(arrived, current):
+    if current is not None and not is_newer(arrived, current):
         return current
     # Each of the two reads what the other writes, before it looks for the other's imports, so that
     # they cannot overlook each other.
@@ -161,7 +161,14 @@ def _receive(
         if current.lease is not None:
             feed = without(feed, current.lease.owner)
         resolve_import_alerts(ledger, current, now=now)
-        ledger.archive(current.to("superseded", now=now, text=wording.superseded(), lease=None))
+        gone = current.to(
+            "superseded",
+            now=now,
+            text=wording.superseded(),
+            lease=None,
+            expire_at=now + services.deployment.ledger_retention,
+        )
+        ledger.archive(gone)
     if file.mode == "load":
         feed = replace(feed, received_at=now)
         about = {"connection": file.connection, "about": file.type}
@@ -173,7 +180,7 @@ def _receive(
     return fresh
 
 
-def _is_newer(arrived: StorageObject, current: Import) -> bool:
+def is_newer(arrived: StorageObject, current: Import) -> bool:
     """Whether this upload is later than the one in the ledger; events come in any order."""
     return (arrived.uploaded_at, arrived.generation) > (current.uploaded_at, current.generation)
 
@@ -254,7 +261,7 @@ def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> I
     def change(ledger: LedgerTransaction) -> Import:
         now = services.now()
         current = ledger.import_(misnamed.connection, misnamed.import_id)
-        if current is not None and not _is_newer(arrived, current):
+        if current is not None and not is_newer(arrived, current):
             return current
         refused = Import(
             connection=misnamed.connection,

@@ -12,17 +12,18 @@ from requests.exceptions import RequestException
 
 from shared.errors import TryAgain
 from shared.events import StorageObject
-from shared.intake import take_in
+from shared.intake import is_newer, take_in
 from shared.ledger import ENDED_WELL, Import
 from shared.loading import settle
 from shared.logs import log, log_failure
 from shared.names import STATE, ExportFile, Misnamed, read_name
 from shared.services import Services
+from shared.source import put_aside
 
 GRACE = timedelta(minutes=10)
 """How old an object must be before its event counts as lost; events may be late."""
 
-LOOKED_AT = 5_000
+LOOKED_AT = 50_000
 """Objects that one sweep looks at most; those that ended well are moved away from here."""
 
 _KEPT = ("processed/", "rejected/", f"{STATE}/")
@@ -33,14 +34,16 @@ def take_stock(services: Services) -> dict[str, int]:
     """Take in every object whose event never came, and put away what should be.
 
     Returns:
-        How many objects were `found` without an entry in the ledger, and how many `settled`.
+        How many objects were `found` without an entry in the ledger, how many `settled`, and how
+        many put `aside` because a newer upload of another name had superseded them.
 
     Raises:
         TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
-    counts = {"found": 0, "settled": 0}
+    counts = {"found": 0, "settled": 0, "aside": 0}
     latest = services.now() - GRACE
-    objects = islice(_arrivals(services), LOOKED_AT)
+    arrivals = _arrivals(services)
+    objects = islice(arrivals, LOOKED_AT)
     while batch := list(islice(objects, _BATCH)):
         known = services.ledger.get_many(
             {(named.connection, named.import_id) for _, named in batch}
@@ -49,6 +52,11 @@ def take_stock(services: Services) -> dict[str, int]:
             import_ = known.get((named.connection, named.import_id))
             if import_ is None or import_.generation != arrived.generation:
                 if arrived.uploaded_at > latest:
+                    continue
+                if import_ is not None and not is_newer(arrived, import_):
+                    if isinstance(named, ExportFile):
+                        put_aside(services.bucket, named, arrived.generation)
+                        counts["aside"] += 1
                     continue
                 before = import_ and import_.generation
                 taken = _take_in(arrived, services)
@@ -63,6 +71,12 @@ def take_stock(services: Services) -> dict[str, int]:
             elif import_.status in ENDED_WELL and _over(import_.finished_at, latest):
                 settle(import_, services)
                 counts["settled"] += 1
+    if next(arrivals, None) is not None:
+        log(
+            "ERROR",
+            f"More than {LOOKED_AT:,} files lie in the upload folders, and only so many are looked "
+            "at for lost events: remove those that were rejected long ago.",
+        )
     return counts
 
 

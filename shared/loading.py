@@ -60,12 +60,20 @@ def settle(import_: Import, services: Services) -> None:
     """
     if import_.status in ENDED_WELL:
         try:
-            Source(services.bucket, import_).move_to_processed()
+            Source(services.bucket, import_).move_to_processed(
+                present=partial(_present, import_, services)
+            )
         except FileRejected:
             _log("WARNING", import_, why="the file is no longer there to be put away")
     wake_dependants(import_, services)
     if import_.status in ("failed", "rejected"):
         tell(services)
+
+
+def _present(import_: Import, services: Services) -> bool:
+    where = import_.connection, import_.import_id
+    current = services.ledger.get_many([where]).get(where)
+    return current is not None and current.generation == import_.generation
 
 
 def wake_dependants(import_: Import, services: Services) -> None:

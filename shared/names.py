@@ -76,6 +76,11 @@ class ExportFile:
         """Where it goes once its import has ended well."""
         return f"processed/{self._place}{self.file}"
 
+    def superseded(self, generation: int) -> str:
+        """Return where an upload goes that a newer one of another name has superseded."""
+        stem = self.file.removesuffix(".csv")
+        return f"processed/{self._place}{stem}.superseded-{generation}.csv"
+
     @property
     def rejected_csv(self) -> str:
         """Where the rows that were not loaded are reported."""

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from shared import wording
 from shared.alerts import resolve_import_alerts
-from shared.errors import IngestError
+from shared.errors import FileRejected, IngestError
 from shared.intake import enqueue, plan_task
-from shared.ledger import PENDING, Import
+from shared.ledger import ENDED, PENDING, Import
 from shared.ledger_store import LedgerTransaction
 from shared.services import Services
+from shared.source import Source
 
 
 class NotPossible(IngestError):
@@ -29,9 +30,11 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
         The import, scheduled.
 
     Raises:
-        NotPossible: there is no such import, it has not ended, or it can never be loaded.
-        TryAgain: Firestore or the queue could not be reached.
+        NotPossible: there is no such import, it has not ended, or it can never be loaded; or its
+            file is no longer in the bucket.
+        TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
+    _make_sure_of_bytes(connection, import_id, services)
 
     def change(ledger: LedgerTransaction) -> Import:
         now = services.now()
@@ -86,6 +89,20 @@ def _existing(ledger: LedgerTransaction, connection: str, import_id: str) -> Imp
     if current is None:
         raise NotPossible(f"There is no import {import_id} in the connection {connection}.")
     return current
+
+
+def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> None:
+    """Refuse what would end as rejected, although it may have been loaded well."""
+    where = connection, import_id
+    import_ = services.ledger.get_many([where]).get(where)
+    if import_ is None or import_.exported_at is None or import_.status not in ENDED:
+        return
+    try:
+        Source(services.bucket, import_)
+    except FileRejected as gone:
+        raise NotPossible(
+            f"{import_id} cannot be loaded again: {gone.problem.message} Upload it again."
+        ) from None
 
 
 def _restart(ledger: LedgerTransaction, current: Import, *, now: datetime) -> Import:

@@ -45,31 +45,27 @@ class Source:
         raw = self._blob.open("rb", chunk_size=READ_BYTES, raw_download=True)
         return cast("BinaryIO", io.BufferedReader(_Checked(raw, self._import), READ_BYTES))
 
-    def move_to_processed(self) -> None:
+    def move_to_processed(self, *, present: Callable[[], bool]) -> None:
         """Move the object to `processed/`; does nothing if that has been done before.
 
-        A newer upload that has taken the name meanwhile stays where it is.
+        A newer upload that has taken the name meanwhile stays where it is, and one that has been
+        moved already is not written over. `present` says whether the import is still the ledger's.
 
         Raises:
-            TryAgain: Cloud Storage could not be reached.
+            TryAgain: Cloud Storage or the ledger could not be reached.
         """
         named = read_name(self._import.object)
         if not isinstance(named, ExportFile) or self._blob.name != named.object:
             return
-        generation = self._import.generation
-        gone = (exceptions.NotFound, exceptions.PreconditionFailed)
-        with suppress(*gone):
-            _try(
-                lambda: self._bucket.copy_blob(
-                    self._blob,
-                    self._bucket,
-                    named.processed,
-                    source_generation=generation,
-                    if_source_generation_match=generation,
-                ),
-                but=gone,
+        there = _try(lambda: self._bucket.get_blob(named.processed))
+        if present():
+            _move(
+                self._bucket,
+                named.object,
+                self._import.generation,
+                to=named.processed,
+                replacing=0 if there is None else int(there.generation),
             )
-            _try(lambda: self._blob.delete(if_generation_match=generation), but=gone)
 
     def _find(self) -> storage.Blob:
         import_ = self._import
@@ -87,6 +83,36 @@ class Source:
                 message=f"{import_.object} is no longer in the bucket as it was uploaded.",
             )
         )
+
+
+def put_aside(bucket: storage.Bucket, file: ExportFile, generation: int) -> None:
+    """Move an upload away that a newer one of another name has superseded.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    _move(bucket, file.object, generation, to=file.superseded(generation), replacing=None)
+
+
+def _move(
+    bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None
+) -> None:
+    """Move one generation of an object; does nothing where that is not, or no longer, possible."""
+    gone = (exceptions.NotFound, exceptions.PreconditionFailed)
+    blob = bucket.blob(name, generation=generation)
+    with suppress(*gone):
+        _try(
+            lambda: bucket.copy_blob(
+                blob,
+                bucket,
+                to,
+                source_generation=generation,
+                if_source_generation_match=generation,
+                if_generation_match=replacing,
+            ),
+            but=gone,
+        )
+        _try(lambda: blob.delete(if_generation_match=generation), but=gone)
 
 
 class _Checked(io.RawIOBase):

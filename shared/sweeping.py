@@ -23,6 +23,9 @@ from shared.settings import Deployment
 PATIENCE = timedelta(minutes=10)
 """How long a task may be late, or a wake-up may take, before the sweep sends another one."""
 
+REVIVED_AT_ONCE = 500
+"""Imports that one sweep gives a new task at most; the next goes on with the others."""
+
 UNATTENDED: tuple[Status, ...] = (*sorted(PENDING - {"overdue"}), "loading")
 
 
@@ -92,6 +95,8 @@ def revive(services: Services) -> dict[str, int]:
             )
             enqueue(planned, services)
             revived[import_.status] += 1
+            if revived.total() >= REVIVED_AT_ONCE:
+                break
     return dict(revived)
 
 

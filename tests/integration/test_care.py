@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.loading import settle
 from shared.replaying import NotPossible, release, replay
 from tests.integration.conftest import Make
 from tests.support.alerts import alerts, overdue_orders
@@ -28,14 +30,14 @@ def test_an_event_that_never_came(pipeline: Pipeline) -> None:
     pipeline.put(f"pending/au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.put("au/Orders_20230501.csv", "x")
     later(pipeline, minutes=9)
-    assert {"found": 0, "settled": 0} == pipeline.sweep()["stock"]
+    assert {"found": 0, "settled": 0, "aside": 0} == pipeline.sweep()["stock"]
     later(pipeline, minutes=11)
 
-    assert {"found": 2, "settled": 0} == pipeline.sweep()["stock"]
+    assert {"found": 2, "settled": 0, "aside": 0} == pipeline.sweep()["stock"]
 
     assert ["loaded"] == pipeline.run_due()
     assert {"1"} == set(pipeline.documents("customers", "au"))
-    assert {"found": 0, "settled": 0} == pipeline.sweep()["stock"]
+    assert {"found": 0, "settled": 0, "aside": 0} == pipeline.sweep()["stock"]
 
 
 def test_an_event_of_a_correction_that_never_came(pipeline: Pipeline) -> None:
@@ -67,8 +69,70 @@ def test_a_file_that_was_not_put_away(pipeline: Pipeline) -> None:
     )
     later(pipeline, minutes=11)
 
-    assert {"found": 0, "settled": 1} == pipeline.sweep()["stock"]
+    assert {"found": 0, "settled": 1, "aside": 0} == pipeline.sweep()["stock"]
     assert f"{NAME}.csv" not in pipeline.objects()
+
+
+def test_an_upload_that_was_superseded_under_another_name(pipeline: Pipeline) -> None:
+    """Of two objects that are one import, the sweep puts the older aside, not over the newer."""
+    later(pipeline)
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Hobart"}))
+    later(pipeline)
+    pipeline.upload(f"pending/{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Perth"}))
+    assert ["loaded"] == [result for result in pipeline.run_due() if result != "superseded"]
+    later(pipeline, minutes=11)
+
+    assert 1 == pipeline.sweep()["stock"]["aside"]
+
+    (aside,) = [name for name in pipeline.objects() if ".superseded-" in name]
+    assert "Hobart" in pipeline.read(aside)
+    assert "Perth" in pipeline.read(f"processed/{NAME}.csv")
+    assert not {f"{NAME}.csv", f"pending/{NAME}.csv"} & pipeline.objects()
+
+
+def test_a_late_move(pipeline: Pipeline) -> None:
+    """A worker that is late to put its file away does not do so over a newer upload's."""
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Hobart"}))
+    pipeline.run_due()
+    early = pipeline.import_(NAME)
+    bucket = pipeline.services.bucket
+    bucket.copy_blob(bucket.blob(early.reports.report), bucket, f"{NAME}.csv")  # as if not moved
+    early = replace(early, generation=int(bucket.get_blob(f"{NAME}.csv").generation))
+    pipeline.clock.advance("12:10")
+    pipeline.upload(f"pending/{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Perth"}))
+    pipeline.run_due()
+
+    settle(early, pipeline.services)
+
+    assert "Perth" in pipeline.read(f"processed/{NAME}.csv")
+
+
+def test_many_lost_tasks(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep revives so many imports at most, and the next one goes on with the others."""
+    monkeypatch.setattr("shared.sweeping.REVIVED_AT_ONCE", 2)
+    for minute in range(3):
+        pipeline.upload(f"rewards_20230501T11{minute:02}00Z.csv", "PERIDX,TIER_NAME\r\n1,Gold\r\n")
+    pipeline.queue.waiting.clear()
+    pipeline.clock.advance("12:10")
+
+    assert {"scheduled": 2} == pipeline.sweep()["revived"]
+    assert {"scheduled": 1} == pipeline.sweep()["revived"]
+    assert {} == pipeline.sweep()["revived"]
+
+
+def test_many_objects(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More objects than a sweep can look at are no secret."""
+    monkeypatch.setattr("shared.inventory.LOOKED_AT", 1)
+    pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.sweep()
+    assert "lie in the upload folders" not in capsys.readouterr().out
+
+    pipeline.put(f"pending/{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.sweep()
+
+    assert "More than 1 files lie in the upload folders" in capsys.readouterr().out
 
 
 # -- feeds ------------------------------------------------------------------------------------
@@ -162,6 +226,18 @@ def test_the_ledger_expires(make: Make) -> None:
     pipeline.run_due()
 
     assert at("12:00") + timedelta(days=10) == pipeline.import_(NAME).expire_at
+
+
+def test_superseded_imports_expire(make: Make) -> None:
+    """An upload that was superseded before it was loaded is not kept for ever either."""
+    pipeline = make(ledger_retention=timedelta(days=10))
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("13:00")
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "2"}))
+
+    generations = pipeline.database.collection(f"connections/main/imports/{NAME}/generations")
+    (archived,) = [one.to_dict() or {} for one in generations.stream()]
+    assert at("13:00") + timedelta(days=10) == archived["expireAt"]
 
 
 # -- replay and release -----------------------------------------------------------------------
@@ -267,3 +343,15 @@ def test_release_of_empty_orders(pipeline: Pipeline) -> None:
 
     with pytest.raises(NotPossible, match="only orders that wait"):
         release("main", "orders_20230501T115500Z", pipeline.services)
+
+
+def test_replay_of_a_file_that_is_gone(pipeline: Pipeline) -> None:
+    """A loaded import whose file has been cleaned away stays loaded, and must be uploaded again."""
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+    pipeline.services.bucket.blob(f"processed/{NAME}.csv").delete()
+
+    with pytest.raises(NotPossible, match="Upload it again"):
+        replay("main", NAME, pipeline.services)
+
+    assert "loaded" == pipeline.import_(NAME).status

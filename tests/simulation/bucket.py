@@ -69,8 +69,10 @@ class SimulatedBucket:
         *,
         source_generation: int,
         if_source_generation_match: int,
+        if_generation_match: int | None = None,
     ) -> SimulatedBlob:
         def do() -> Object:
+            bucket.require(name, if_generation_match, to="write")
             found = self.find(blob.name, source_generation if "read" in self.held_to else None)
             return bucket.put(name, found.data)
 

@@ -143,7 +143,7 @@ GUARDS: Mapping[str, Guard] = {
     "generation of an event": Guard(
         "the event of an earlier upload changes nothing",
         _attribute(
-            "shared.intake._is_newer",
+            "shared.intake.is_newer",
             lambda arrived, current: arrived.generation != current.generation,
         ),
         "mixed",

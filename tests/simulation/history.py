@@ -410,6 +410,11 @@ class History:
             return  # it was loaded, and waits for a replay
         if (lies is None) != well:
             self._fail(f"{one.object} lies{'' if lies else ' not'} where it was uploaded")
+        for other in self.uploaded:
+            if other.import_id == one.import_id and other.object != one.object:
+                left = objects.get(other.object)
+                if left is not None and left.generation == other.generation:
+                    self._fail(f"{other.object} lies where it was uploaded, and is superseded")
         if well:
             named = read_name(one.object)
             assert isinstance(named, ExportFile)
