@@ -65,13 +65,14 @@ roles() {
 
 # The accounts that roles.txt speaks of.
 accounts() {
-    roles | cut -d'|' -f1 | grep -vx -e storage-agent -e operators | sort -u
+    roles | cut -d'|' -f1 | grep -vx -e '.*-agent' -e operators | sort -u
 }
 
 # Who is meant by a name of roles.txt, as IAM writes it; nothing if nobody is.
 member() {
     case $1 in
         storage-agent) printf 'serviceAccount:service-%s@gs-project-accounts.iam.gserviceaccount.com' "$NUMBER" ;;
+        eventarc-agent) printf 'serviceAccount:service-%s@gcp-sa-eventarc.iam.gserviceaccount.com' "$NUMBER" ;;
         operators) printf '%s' "${OPERATORS:-}" ;;
         *) printf 'serviceAccount:%s' "$(account "$1")" ;;
     esac

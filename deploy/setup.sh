@@ -56,7 +56,7 @@ enable_apis() {
     fi
     # Google's own accounts of these services come into being when they are first asked for.
     local service
-    for service in eventarc pubsub cloudtasks cloudscheduler; do
+    for service in eventarc pubsub; do
         run gcloud beta services identity create "--service=$service.googleapis.com" \
             "--project=$PROJECT"
     done
@@ -176,9 +176,11 @@ make_budget() {
         '--format=value(billingAccountName.basename())')
     billing=${billing:-${DRY_RUN:+BILLING_ACCOUNT}}
     [[ -n $billing ]] || fail "The project has no billing account: link one first."
-    there=$(ask billing budgets list "--billing-account=$billing" '--format=value(displayName)')
+    there=$(ask billing budgets list "--billing-account=$billing" \
+        "--billing-project=$PROJECT" '--format=value(displayName)')
     among "Imports $PROJECT" "$there" ||
         run gcloud billing budgets create "--billing-account=$billing" \
+            "--billing-project=$PROJECT" \
             "--display-name=Imports $PROJECT" "--budget-amount=$BUDGET" \
             "--filter-projects=projects/$PROJECT" --threshold-rule=percent=0.5 \
             --threshold-rule=percent=0.9 --threshold-rule=percent=1.0

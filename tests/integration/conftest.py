@@ -16,6 +16,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from local.firestore import serve as serve_firestore
 from local.storage import serve as serve_storage
 from local.tasks import serve as serve_tasks
+from tests.support.course import Course, run_course
 from tests.support.pipeline import BUCKET, Pipeline
 from tests.support.stack import Hands, Up, hands_on
 
@@ -77,6 +78,12 @@ def tasks(tmp_path: Path) -> Iterator[Tasks]:
         client.pause_queue(name=name)
         yield Tasks(client, address, project, location, name)
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def course(servers: Servers) -> Course:
+    """Let everything happen, once for all tests about what the functions ask of Google Cloud."""
+    return run_course(servers.firestore, servers.storage)
 
 
 Make = Callable[..., Pipeline]

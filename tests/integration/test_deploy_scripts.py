@@ -74,6 +74,8 @@ def member(who: str) -> str:
     match who:
         case "storage-agent":
             return "serviceAccount:service-123456@gs-project-accounts.iam.gserviceaccount.com"
+        case "eventarc-agent":
+            return "serviceAccount:service-123456@gcp-sa-eventarc.iam.gserviceaccount.com"
         case "operators":
             return OPERATORS
         case _:
@@ -172,10 +174,13 @@ def test_private(life: Life) -> None:
     assert not any("allUsers" in call for call in life.cloud.calls())
 
 
-def test_lifecycle(life: Life) -> None:
+def test_lifecycle(tmp_path: Path) -> None:
     """The bucket forgets processed files and reports in their time, and nothing else ever."""
-    rules = json.loads((life.cloud.folder / "lifecycle.json").read_text())["rule"]
+    cloud = Cloud(tmp_path).with_settings(PROCESSED_RETENTION="30d", REPORTS_RETENTION="90d")
+    (tmp_path / "things").write_text(f"bucket {PROJECT}-uploads\n")
 
+    cloud.do(("deploy.sh", "bucket"))
+    rules = json.loads((tmp_path / "lifecycle.json").read_text())["rule"]
     assert [(["processed/"], 30), (["rejected/"], 90)] == [
         (rule["condition"]["matchesPrefix"], rule["condition"]["age"]) for rule in rules
     ]

@@ -31,8 +31,6 @@ class Recorder:
     """Writes down which calls are made, and for whom."""
 
     calls: dict[str, set[Call]] = field(default_factory=dict)
-    queries: list[Any] = field(default_factory=list)
-    """Structured queries, raw."""
     who: str = ""
 
     @contextmanager
@@ -77,23 +75,19 @@ class _Interceptor(
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], details: Any, request: Any
     ) -> Any:
-        self._note(details, request)
+        self._note(details)
         return continuation(details, request)
 
     def intercept_unary_stream(
         self, continuation: Callable[..., Any], details: Any, request: Any
     ) -> Any:
-        self._note(details, request)
+        self._note(details)
         return continuation(details, request)
 
-    def _note(self, details: Any, request: Any) -> None:
+    def _note(self, details: Any) -> None:
         method = details.method
         method = method.decode() if isinstance(method, bytes) else method
-        name = method.rpartition("/")[2]
-        self.recorder.note(f"firestore.{name}")
-        if name == "RunQuery" and self.recorder.who:
-            raw = type(request).pb(request) if hasattr(type(request), "pb") else request
-            self.recorder.queries.append(raw.structured_query)
+        self.recorder.note(f"firestore.{method.rpartition('/')[2]}")
 
 
 def recording(monkeypatch: pytest.MonkeyPatch) -> Recorder:

@@ -125,7 +125,7 @@ def test_scripts(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path)
     tried = 0
     for line in lines():
-        for script, arguments in re.findall(r"\bdeploy/(\w+\.sh)((?: [^)\"\n]+)?)", line):
+        for script, arguments in re.findall(r"\bdeploy/([\w/]+\.sh)((?: [^)\"\n]+)?)", line):
             words = shlex.split(arguments.replace("$PROJECT", PROJECT))
             done = cloud.run((script, *words, "--dry-run"))
             assert done.returncode == 0, (line, done.stderr)
