@@ -46,13 +46,15 @@ Records = NDArray[Any]
 """An array of `RECORD`, sorted by key, each key once."""
 
 
-def content_hash(wire: bytes, keep: frozenset[str]) -> int:
+def content_hash(wire: bytes, keep: frozenset[str], *, create_only: bool = False) -> int:
     """Return what tells one content of a document from another.
 
     It is of the bytes that would be written and of what the row leaves open, so that whatever
-    makes a row mean something else (a setting, a mended schema) makes another hash of it.
+    makes a row mean something else (a setting, a mended schema) makes another hash of it. What a
+    first load creates is never the same as what another file says.
     """
-    hasher = hashlib.blake2b(wire, digest_size=8, salt=ENCODING.to_bytes(4, "little"))
+    salt = ENCODING.to_bytes(4, "little") + bytes((create_only,))
+    hasher = hashlib.blake2b(wire, digest_size=8, salt=salt)
     for path in sorted(keep):
         hasher.update(b"\0" + path.encode())
     return int.from_bytes(hasher.digest(), "little") or 1
@@ -109,9 +111,17 @@ class Table:
         self._updated[place] = updated
         self.confirm(place, stamp)
 
-    def confirm(self, place: int, stamp: Stamp) -> None:
-        """Record that a file of this age has held a known document, and nothing else of it."""
-        self._exported[place], self._generation[place] = stamp
+    def confirm(self, which: int | NDArray[np.bool_], stamp: Stamp) -> None:
+        """Record that a file of this age has held known documents, and nothing else of them."""
+        self._exported[which], self._generation[which] = stamp
+
+    def held_by(self, stamp: Stamp) -> NDArray[np.bool_]:
+        """Mark the known documents that a file of just this age was the latest to hold."""
+        exported, generation = stamp
+        held: NDArray[np.bool_] = (
+            self.known & (self._exported == exported) & (self._generation == generation)
+        )
+        return held
 
     def all_newer_than(self, stamp: Stamp) -> bool:
         """Whether a newer file than that is known to have held every document."""

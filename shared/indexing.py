@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from google.api_core import exceptions
@@ -49,7 +50,7 @@ import may take from writing it to pointing at it."""
 
 @dataclass(slots=True)
 class Seen:
-    """A document on its way to the writer, with what the index says of it."""
+    """A document, with what the index says of it."""
 
     incoming: Incoming
     place: int
@@ -60,14 +61,19 @@ class Seen:
     """The age of the latest file that is known to have held it."""
     expected: Expected | None
     """What to write without reading, where that is known."""
+    done: Literal["unchanged", "written"] | None = None
+    """Why there is nothing to be written: nothing has changed, or an earlier task of this import
+    has written it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The index that an import leaves, written but not pointed at yet."""
+    """The index that an import or a task leaves, written but not pointed at yet."""
 
     before: Index | None
     after: Index
+    holder: Holder | None
+    """Who goes on writing; None at the import's end."""
 
     def settle(self, feed: Feed) -> Feed:
         """Return the feed that points at it.
@@ -77,7 +83,7 @@ class Successor:
         """
         if feed.index != self.before:
             raise TryAgain("The index has been replaced in the meantime.")
-        return replace(feed, index=self.after, index_held_by=None)
+        return replace(feed, index=self.after, index_held_by=self.holder)
 
     def clean_up(self, services: Services) -> None:
         """Remove the index that it has replaced."""
@@ -136,22 +142,27 @@ class Indexing:
         if not create_only and not import_.force:
             self._make_sure()
         self._index = index if table is not None else None
-        self._clean = self._mark(import_, index, under)
+        self._holder = self._mark(import_, index, under)
+        self._clean = self._holder.clean
         if not self._clean:
             self._table.forget_contents()
+        elif import_.replay and not self._holder.continued:
+            # What this import has written when it was not a replay is to be written again.
+            self._table.forget_contents(self._table.held_by(self._stamp))
+        self._confirmed = np.zeros(len(keys.high), dtype=bool)
         self._skip = skip and self._clean and not (create_only or import_.replay)
         self._doubted = np.zeros(len(keys.high), dtype=bool)
         # Where documents may be of which the index says nothing, they are read before they are
         # written: to find out by a write that fails would cost one more call.
         self._reads_unknown = self._index is None and feed.latest is not None
 
-    def see(self, incoming: Incoming, place: int) -> Seen | None:
-        """Return the document as the writer is to have it; None where nothing has changed.
+    def see(self, incoming: Incoming, place: int) -> Seen:
+        """Return the document as the writer is to have it, or what makes a write needless.
 
         `place` is that of its key among the keys of the file.
         """
         table = self._table
-        content = UNKNOWN if self._create_only else content_hash(incoming.wire, incoming.keep)
+        content = content_hash(incoming.wire, incoming.keep, create_only=self._create_only)
         seen = Seen(incoming, place, content, confirmed=None, expected=None)
         if not table.known[place]:
             if self._until is not None and self._until <= self._origin.age:
@@ -160,10 +171,15 @@ class Indexing:
                 seen.expected = Expected(fresh(incoming, self._origin), None)
             return seen
         stamp = table.stamp(place)
+        if stamp <= self._stamp and table.content(place) == content:
+            if stamp == self._stamp:
+                seen.done = "written"
+                return seen
+            if self._skip:
+                self._confirmed[place] = True
+                seen.done = "unchanged"
+                return seen
         if stamp < self._stamp:
-            if self._skip and table.content(place) == content:
-                table.confirm(place, self._stamp)
-                return None
             updated = table.updated(place)
             if updated and not incoming.keep and not self._create_only:
                 seen.expected = Expected(fresh(incoming, self._origin), timestamp(updated))
@@ -218,6 +234,23 @@ class Indexing:
             TryAgain: Cloud Storage could not be reached.
             LeaseLost: the import is no longer this worker's.
         """
+        self._table.confirm(self._confirmed, self._stamp)
+        return self._write(None)
+
+    def checkpoint(self) -> Successor:
+        """Write the index as it is now, for the next task of this import to go on from.
+
+        What this task has found unchanged is not in it: the next one finds it unchanged again.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+            LeaseLost: the import is no longer this worker's.
+        """
+        return self._write(replace(self._holder, clean=True, continued=True))
+
+    # -- small parts --------------------------------------------------------------------------
+
+    def _write(self, holder: Holder | None) -> Successor:
         before = self._index
         self._table.forget_contents(self._doubted)
         blocks = merged(self._blocks(before), self._table, trusted=self._clean)
@@ -227,9 +260,7 @@ class Indexing:
         exported_at, generation = self._origin.age
         own = Newest(exported_at=exported_at, generation=generation)
         newest = own if before is None or _age(before.newest) < _age(own) else before.newest
-        return Successor(before, Index(parts=(part,), newest=newest))
-
-    # -- small parts --------------------------------------------------------------------------
+        return Successor(before, Index(parts=(part,), newest=newest), holder)
 
     def _make_sure(self) -> None:
         """Refuse a file of which newer ones may have confirmed what is no longer known."""
@@ -247,31 +278,34 @@ class Indexing:
             )
         )
 
-    def _mark(self, import_: Import, read: Index | None, under: str) -> bool:
-        """Mark the feed as being written to; return whether the index says the truth till now."""
+    def _mark(self, import_: Import, read: Index | None, under: str) -> Holder:
+        """Mark the feed as being written to; the mark says whether the index is still the truth."""
         mine = Holder(
             import_id=import_.import_id, generation=import_.generation, under=under, clean=True
         )
-        clean = False
+        held = mine
 
         def mark(ledger: LedgerTransaction, current: Import) -> Import:
-            nonlocal clean
+            nonlocal held
             feed = ledger.feed(import_.connection, str(import_.type))
             if feed.index != read:
                 raise TryAgain("The index has been replaced in the meantime.")
-            clean = feed.index_held_by in (None, mine)
+            before = feed.index_held_by
+            continued = before is not None and before.continued
+            mine_too = before == replace(mine, continued=continued)
+            held = replace(mine, clean=before is None or mine_too, continued=mine_too and continued)
             until = self._until
             feed = replace(
                 feed,
                 index=self._index,
-                index_held_by=replace(mine, clean=clean),
+                index_held_by=held,
                 confirmed_until=until and Newest(exported_at=until[0], generation=until[1]),
             )
             ledger.put_feed(feed)
             return current
 
         self._hold.change(mark)
-        return clean
+        return held
 
     def _newer(self, place: int, stored: Stored | None, updated: int) -> None:
         """Record of a document of a newer file that something else is stored than was thought."""

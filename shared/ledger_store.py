@@ -65,6 +65,8 @@ class Holder:
     """Fingerprint of the program and the settings that it works under."""
     clean: bool
     """Whether the index said the truth when it began, and nobody else has written since."""
+    continued: bool = False
+    """Whether the index holds what an earlier task of this import has done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class Feed:
                 "generation": self.index_held_by.generation,
                 "under": self.index_held_by.under,
                 "clean": self.index_held_by.clean,
+                "continued": self.index_held_by.continued,
             },
             "confirmedUntil": self.confirmed_until and _newest_document(self.confirmed_until),
         }
@@ -156,6 +159,7 @@ class Feed:
                 generation=holder["generation"],
                 under=holder["under"],
                 clean=holder["clean"],
+                continued=bool(holder.get("continued")),
             ),
             confirmed_until=confirmed_until and _newest(confirmed_until),
         )

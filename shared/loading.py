@@ -47,6 +47,10 @@ def work(task: LoadTask, services: Services) -> str:
     except Exception as error:
         log_failure("A worker failed.", error, **_ids(import_))
         return _put_back(import_, hold, services, error)
+    if ended.status == "scheduled":
+        _log("INFO", ended)
+        enqueue(ended, services)
+        return "goes on"
     _log("INFO", ended, rows=ended.to_document()["rows"], seconds=ended.seconds)
     settle(ended, services)
     return ended.status

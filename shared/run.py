@@ -18,6 +18,7 @@ from shared.alerts import (
 from shared.customers import KnownCustomers
 from shared.errors import FileRejected, Problem
 from shared.indexing import Indexing, Seen, Successor, fingerprint
+from shared.intake import plan_task
 from shared.kept import Kept
 from shared.kept import Rows as KeptRows
 from shared.lease import Hold, release_feed
@@ -92,6 +93,7 @@ class Run:
         self.header: tuple[str, ...] = ()
         self.rejected_file: RejectedFile | None = None
         self.successor: Successor | None = None
+        self.checkpoint: Successor | None = None
         self.kept = Kept()
         self.maker: PartMaker
         self.cut: Callable[[bytes], list[str]]
@@ -127,6 +129,8 @@ class Run:
                 times=plan.repeated,
             )
         refused = self._write(source, plan, broken)
+        if self.checkpoint is not None:
+            return self._go_on_later(self.checkpoint)
         if refused:
             self._report_refused(source, refused)
         self._count_rows()
@@ -289,6 +293,8 @@ class Run:
         )
         orders = _Orphans(self, index) if self.named.type == "orders" else None
 
+        in_time, stop_at = True, self._stop_at()
+
         def settled(seen: Seen, outcome: Outcome) -> None:
             index.settled(seen, outcome)
             incoming = seen.incoming
@@ -316,9 +322,15 @@ class Run:
         ) as writer:
             for incoming in self._documents(source, plan, broken):
                 seen = index.see(incoming, incoming.place)
-                if seen is None:
+                if seen.done == "unchanged":
                     self.unchanged += len(incoming.lines)
                     continue
+                if seen.done == "written":
+                    self.loaded += len(incoming.lines)
+                    continue
+                if self.services.now() >= stop_at:
+                    in_time = False
+                    break
                 if orders is not None:
                     orders.see(seen)
                 writer.add(incoming.key, seen, seen.expected)
@@ -326,8 +338,45 @@ class Run:
                     self._count_rows()
         if orders is not None:
             orders.finish()
-        self.successor = index.successor()
+        if in_time:
+            self.successor = index.successor()
+        else:
+            self.checkpoint = index.checkpoint()
         return refused
+
+    def _stop_at(self) -> datetime:
+        """Return when this task has worked long enough; some writing is done by each in any case,
+        so that a file whose reading takes nearly all the time is loaded in the end.
+        """
+        now = self.services.now()
+        deadline = self.services.deployment.task_deadline
+        return max((self.import_.started_at or now) + deadline, now + deadline / 5)
+
+    def _go_on_later(self, checkpoint: Successor) -> Import:
+        """Leave the rest to a new task, which counts as the same attempt."""
+        self._count_rows()
+        self.abandon()
+        services, hold = self.services, self.hold
+        now = services.now()
+
+        def change(ledger: LedgerTransaction, current: Import) -> Import:
+            feed = ledger.feed(current.connection, self.named.type)
+            # The feed stays this import's until its next task has begun.
+            ledger.put_feed(checkpoint.settle(feed))
+            planned = plan_task(current, at=now)
+            return planned.to(
+                "scheduled",
+                now=now,
+                text=wording.goes_on(hold.rows),
+                lease=None,
+                attempt=current.attempt - 1,
+                rows=hold.rows,
+                progress=hold.progress,
+            )
+
+        changed = hold.change(change)
+        checkpoint.clean_up(services)
+        return changed
 
     def _documents(self, source: Source, plan: Plan, broken: set[str]) -> Iterator[Incoming]:
         """Yield what the file says about each document, once."""

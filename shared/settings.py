@@ -159,6 +159,9 @@ class Deployment:
     """How long a worker that has gone silent keeps its import, `LEASE`."""
     max_attempts: int = 8
     """How many workers may try one import before it is `failed`, `MAX_ATTEMPTS`."""
+    task_deadline: timedelta = timedelta(minutes=25)
+    """How long one task may work before the import goes on in a new one, `TASK_DEADLINE`; less
+    than the 30 minutes that Cloud Tasks waits for an answer."""
     empty_grace: timedelta = timedelta(minutes=5)
     """How long an empty object may wait for its content, `EMPTY_GRACE`."""
     reject_limit: float = 0.2
@@ -213,7 +216,8 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "alert_rejected": _read_switch,
     **dict.fromkeys(
         (
-            *("orders_delay", "orders_deadline", "pairing_window", "lease", "empty_grace"),
+            *("orders_delay", "orders_deadline", "pairing_window", "lease", "task_deadline"),
+            "empty_grace",
             *("processed_retention", "reports_retention", "ledger_retention"),
         ),
         read_duration,

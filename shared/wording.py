@@ -123,6 +123,15 @@ def retrying(attempt: int, attempts: int) -> str:
     )
 
 
+def goes_on(rows: Rows) -> str:
+    """Sentence for a file that takes longer than one task may."""
+    done = rows.loaded + rows.unchanged
+    return (
+        f"{count(done, 'row')} done so far; one task has worked as long as it may, the next one "
+        "goes on from here."
+    )
+
+
 def failed(attempts: int) -> str:
     """Sentence for a file that no attempt could load."""
     return (
