@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -26,7 +26,7 @@ def slow(make: Make) -> Callable[..., Pipeline]:
         pipeline = make(task_deadline=timedelta(seconds=100), max_attempts=2)
         clock = pipeline.clock
 
-        def ticking() -> object:
+        def ticking() -> datetime:
             clock.now += timedelta(seconds=1)
             return clock.now
 

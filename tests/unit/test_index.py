@@ -162,6 +162,13 @@ def test_all_newer(stamp: tuple[int, int], newer: bool) -> None:
     assert not table({(1, 1)}).all_newer_than((0, 0))
 
 
+def test_what_a_first_load_creates_is_no_other_file_s() -> None:
+    """The same content has another hash where it was only created: consent was left out of it."""
+    wire = encode_content({"a": 1})
+
+    assert content_hash(wire, frozenset(), create_only=True) != content_hash(wire, frozenset())
+
+
 def test_ages_come_back() -> None:
     """An age is the same after it was recorded."""
     age = (at("20230424T201230Z"), 1682367150123456)
