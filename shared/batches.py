@@ -326,6 +326,9 @@ class Settler(Generic[T]):
         again: list[Entry[T]] = []
         trouble: str | None = None
         forbidden: StatusCode | None = None
+        delay = self._gate.delay(len(ready))
+        if delay:
+            self._sleep(delay)
         with self._gate.turn() as turn:
             self._guard()
             payloads = [entry.payload for entry in ready if entry.payload is not None]

@@ -35,7 +35,7 @@ from shared.index import (
 from shared.index_objects import Unusable
 from shared.lease import Hold
 from shared.ledger import Import
-from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest
+from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest, Paced
 from shared.logs import log
 from shared.merge import NEWER, OWN, Age, Incoming, Origin, decide, fresh, source_age
 from shared.names import STATE
@@ -74,6 +74,8 @@ class Successor:
     after: Index
     holder: Holder | None
     """Who goes on writing; None at the import's end."""
+    pace: Paced | None = None
+    """How fast documents have been written; None where nobody had to know."""
 
     def settle(self, feed: Feed) -> Feed:
         """Return the feed that points at it.
@@ -83,7 +85,8 @@ class Successor:
         """
         if feed.index != self.before:
             raise TryAgain("The index has been replaced in the meantime.")
-        return replace(feed, index=self.after, index_held_by=self.holder)
+        pace = self.pace or feed.pace
+        return replace(feed, index=self.after, index_held_by=self.holder, pace=pace)
 
     def clean_up(self, services: Services) -> None:
         """Remove the index that it has replaced."""
@@ -134,6 +137,8 @@ class Indexing:
         self._keepable = keepable
         self._create_only = create_only
         feed = services.ledger.feed(import_.connection, import_.type)
+        self.pace = feed.pace
+        """How fast the documents were written last."""
         index = feed.index
         table = _learn(services, hold, keys, index)
         self._table = table or Table(keys)

@@ -70,6 +70,15 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paced:
+    """How fast the documents of a type have been written last."""
+
+    writes_per_second: float
+    """What Firestore has been led up to."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One type of file of a connection: the document `connections/{connection}/feeds/{type}`."""
 
@@ -92,6 +101,8 @@ class Feed:
     """Who has begun to write since; None where the index is up to date."""
     confirmed_until: Newest | None = None
     """Where an index was lost: the age of the latest file that it knew of."""
+    pace: Paced | None = None
+    """How fast the documents have been written last; None where nobody had to know."""
 
     def live(self, now: datetime) -> str | None:
         """Return the import that a live worker is loading, if any."""
@@ -126,6 +137,8 @@ class Feed:
                 "continued": self.index_held_by.continued,
             },
             "confirmedUntil": self.confirmed_until and _newest_document(self.confirmed_until),
+            "pace": self.pace
+            and {"writesPerSecond": self.pace.writes_per_second, "at": self.pace.at},
         }
 
     @classmethod
@@ -135,6 +148,7 @@ class Feed:
         index = data.get("index")
         holder = data.get("indexHeldBy")
         confirmed_until = data.get("confirmedUntil")
+        pace = data.get("pace")
         return cls(
             connection=connection,
             type=type,
@@ -162,6 +176,7 @@ class Feed:
                 continued=bool(holder.get("continued")),
             ),
             confirmed_until=confirmed_until and _newest(confirmed_until),
+            pace=pace and Paced(writes_per_second=pace["writesPerSecond"], at=pace["at"]),
         )
 
 

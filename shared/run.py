@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -31,9 +32,10 @@ from shared.ledger import (
     Rows,
     Status,
 )
-from shared.ledger_store import LedgerTransaction
+from shared.ledger_store import LedgerTransaction, Paced
 from shared.merge import OWN, Incoming, Origin
 from shared.names import ExportFile
+from shared.pacing import Ramp, first_rate
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
 from shared.reports import (
@@ -294,6 +296,7 @@ class Run:
         orders = _Orphans(self, index) if self.named.type == "orders" else None
 
         in_time, stop_at = True, self._stop_at()
+        ramp = self._ramp(index.pace)
 
         def settled(seen: Seen, outcome: Outcome) -> None:
             index.settled(seen, outcome)
@@ -319,6 +322,7 @@ class Run:
             on_result=settled,
             guard=self.hold.check,
             create_only=create_only,
+            ramp=ramp,
         ) as writer:
             for incoming in self._documents(source, plan, broken):
                 seen = index.see(incoming, incoming.place)
@@ -338,10 +342,13 @@ class Run:
                     self._count_rows()
         if orders is not None:
             orders.finish()
+        pace = None
+        if ramp is not None:
+            pace = Paced(writes_per_second=ramp.ceiling, at=self.services.now())
         if in_time:
-            self.successor = index.successor()
+            self.successor = replace(index.successor(), pace=pace)
         else:
-            self.checkpoint = index.checkpoint()
+            self.checkpoint = replace(index.checkpoint(), pace=pace)
         return refused
 
     def _stop_at(self) -> datetime:
@@ -351,6 +358,16 @@ class Run:
         now = self.services.now()
         deadline = self.services.deployment.task_deadline
         return max((self.import_.started_at or now) + deadline, now + deadline / 5)
+
+    def _ramp(self, before: Paced | None) -> Ramp | None:
+        """Return how many writes a second are sent; None where as many may be as are answered."""
+        if not self.services.paced:
+            return None
+        rate: float = self.services.deployment.writes_per_second
+        if before is not None:
+            idle = (self.services.now() - before.at).total_seconds()
+            rate = first_rate(rate, before=before.writes_per_second, idle=idle)
+        return Ramp(rate, now=time.monotonic())
 
     def _go_on_later(self, checkpoint: Successor) -> Import:
         """Leave the rest to a new task, which counts as the same attempt."""

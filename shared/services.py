@@ -37,6 +37,8 @@ class Services:
     """The bucket that the uploads land in."""
     queue: Queue
     now: Callable[[], datetime]
+    paced: bool = False
+    """Whether the database is Firestore itself, which has to be led up to many writes."""
 
 
 def utc_now() -> datetime:
@@ -108,6 +110,7 @@ def connect(environment: Mapping[str, str]) -> Services:
         bucket=_later(bucket),
         queue=_later(queue),
         now=utc_now,
+        paced=not environment.get("FIRESTORE_EMULATOR_HOST"),
     )
 
 

@@ -170,6 +170,9 @@ class Deployment:
     """What a blank cell does to its field, `BLANK_MEANS`: `clear` or `keep`."""
     skip_unchanged: bool = True
     """Whether rows that have not changed since the last load are left out, `SKIP_UNCHANGED`."""
+    writes_per_second: int = 500
+    """Documents a second that a load begins with, `WRITES_PER_SECOND`: what Firestore advises for
+    a collection that is new or has been idle. Every five minutes it is half as many again."""
     cleanup: bool = True
     """Whether processed files and reports are deleted when their time is over, `CLEANUP`."""
     processed_retention: timedelta = timedelta(days=30)
@@ -223,7 +226,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
         read_duration,
     ),
     "orders_without_customers": _read_choice("hold", "load"),
-    "max_attempts": _read_count,
+    **dict.fromkeys(("max_attempts", "writes_per_second"), _read_count),
     **dict.fromkeys(("cleanup", "skip_unchanged"), _read_switch),
     "reject_limit": _read_share,
     "blank_means": _read_choice("clear", "keep"),

@@ -31,7 +31,7 @@ from shared.batches import (
     Written,
     refused,
 )
-from shared.pacing import Gate, Pace
+from shared.pacing import Gate, Pace, Ramp
 from shared.transport import Stored
 
 __all__ = [
@@ -77,6 +77,7 @@ class Writer(Generic[T]):
         turns out to exist, `source` is read, so that `decide` can tell a document of this import,
         whose answer or whose earlier attempt got lost, from one that was there before. Whatever
         it says, nothing is written over: a Put then comes out as Left("exists").
+    ramp: how many writes a second are sent, in seconds of `clock`; None: as many as are answered.
     deadline: when writing must have ended, in seconds of `clock`; TryAgain is raised by then.
     rpc_timeout, patience: see RPC_TIMEOUT and PATIENCE.
     sleep, clock, rng: time and chance, for tests.
@@ -101,6 +102,7 @@ class Writer(Generic[T]):
         in_flight: int = IN_FLIGHT,
         request_bytes: int = REQUEST_BYTES,
         create_only: bool = False,
+        ramp: Ramp | None = None,
         deadline: float | None = None,
         rpc_timeout: float = RPC_TIMEOUT,
         patience: float = PATIENCE,
@@ -119,7 +121,7 @@ class Writer(Generic[T]):
             decide=decide,
             mask=mask,
             guard=guard,
-            gate=Gate(Pace(in_flight)),
+            gate=Gate(Pace(in_flight), ramp, clock=clock),
             stopped=self._stop.is_set,
             create_only=create_only,
             request_bytes=request_bytes,

@@ -169,3 +169,22 @@ def test_long_orders_count_their_orphans_once(slow: Callable[..., Pipeline]) -> 
 def _count_perth(pipeline: Pipeline) -> dict[bool, int]:
     found = [city == "Perth" for city in cities(pipeline).values()]
     return {False: found.count(False), True: found.count(True)}
+
+
+def test_the_pace_is_handed_on(slow: Callable[..., Pipeline]) -> None:
+    """What Firestore was led up to holds for the next task and file, until it is idle again."""
+    pipeline = slow()
+    pipeline.services = replace(pipeline.services, paced=True)
+    document = pipeline.database.document("connections/main/feeds/customers")
+
+    paces = []
+    for time, before in (("1000", None), ("1100", timedelta(0)), ("1200", timedelta(hours=1))):
+        if before is not None:
+            at = pipeline.clock() - before
+            document.update({"pace": {"writesPerSecond": 4_000.0, "at": at}})
+        assert [ON, LOADED] == send(pipeline, time, *people(150, CITY=time))
+        pace = feed(pipeline).pace
+        assert pace is not None
+        paces.append(pace.writes_per_second)
+
+    assert [500, 4_000, 500] == paces

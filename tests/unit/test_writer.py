@@ -19,7 +19,7 @@ from grpc import StatusCode
 from shared.codes import CODES
 from shared.encoding import decode_fields, encode_content
 from shared.errors import LeaseLost, TryAgain
-from shared.pacing import FIRST_WAIT, LONGEST_WAIT, Gate, Pace, backoff
+from shared.pacing import FIRST_WAIT, LONGEST_WAIT, Gate, Pace, Ramp, backoff
 from shared.transport import CallFailed, encode_write
 from shared.writer import Expected, Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
 
@@ -1185,6 +1185,16 @@ def test_writer_does_not_slow_down_for_other_faults(
         bench.write(*rows(3), in_flight=8)
 
     assert caplog.messages == []
+
+
+def test_writer_keeps_to_the_ramp(bench: Bench) -> None:
+    """No more documents are sent a second than the ramp lets, over all threads."""
+    ramp = Ramp(10, now=bench.clock())
+
+    bench.write(*rows(50), batch_size=5, ramp=ramp, rpc_timeout=5)
+
+    assert sum(bench.clock.naps) == pytest.approx((50 - 10 - 5) / 10)
+    assert len(bench.fake.writes) == 10
 
 
 # -- the wire -----------------------------------------------------------------------------------
