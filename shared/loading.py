@@ -193,7 +193,7 @@ def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
     try:
         return run.carry_out()
     except FileRejected as error:
-        return run.reject(error.problem)
+        return run.refuse(error.problem)
     except Undecidable as error:
         return run.fail(error.problem)
     finally:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,9 +19,6 @@ from shared.layout import REPORT_COLUMNS
 from shared.ledger import ENDED, Import, problem_document
 from shared.spreadsheet import guard
 from shared.summary import summary_name, summary_text
-
-PROBLEMS_LIMIT = 10_000
-"""Problems listed one by one in a report; beyond it they are only counted."""
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -133,36 +130,6 @@ class RejectedFile:
             self._stream.write(self._text.getvalue().encode())
         self._text.seek(0)
         self._text.truncate()
-
-
-class Tally:
-    """Keeps the problems of a file: every one counted by code, the first so many in full."""
-
-    def __init__(self) -> None:
-        self.kept: list[Problem] = []
-        self.counts: Counter[str] = Counter()
-        self._first: dict[tuple[str, str | None], dict[str, Any]] = {}
-
-    def add(self, problem: Problem, *, times: int = 1) -> None:
-        """Take note of a problem that occurs `times` times."""
-        self.counts[problem.code] += times
-        if len(self.kept) < PROBLEMS_LIMIT:
-            self.kept.append(problem)
-        key = (problem.code, problem.column)
-        known = self._first.get(key)
-        if known is not None:
-            known["count"] += times
-        elif len(self._first) < PROBLEMS_LIMIT:
-            self._first[key] = {**problem_document(problem), "count": times}
-
-    def extend(self, problems: Iterable[Problem]) -> None:
-        """Take note of several problems."""
-        for problem in problems:
-            self.add(problem)
-
-    def summary(self) -> tuple[dict[str, Any], ...]:
-        """Return one entry a code and column: the first such problem, with its count."""
-        return tuple(self._first.values())
 
 
 def write_report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,11 +17,11 @@ from shared.alerts import (
     resolve_import_alerts,
 )
 from shared.customers import KnownCustomers
-from shared.errors import FileRejected, Problem
+from shared.errors import Problem
+from shared.examination import Examination
 from shared.indexing import Indexing, Seen, Successor, fingerprint
 from shared.intake import plan_task
-from shared.kept import Kept
-from shared.kept import Rows as KeptRows
+from shared.layout import Header
 from shared.lease import Hold, release_feed
 from shared.ledger import (
     LOADED,
@@ -33,25 +33,22 @@ from shared.ledger import (
     Status,
 )
 from shared.ledger_store import LedgerTransaction, Paced
-from shared.merge import OWN, Incoming, Origin
+from shared.merge import OWN, Origin
 from shared.names import ExportFile
 from shared.pacing import Ramp, first_rate
-from shared.plan import Plan, Planner
-from shared.reader import Chunk, CsvReader
+from shared.plan import Plan
 from shared.reports import (
     RejectedFile,
-    Tally,
     delete_report,
     part_name,
     reports_now,
     write_report,
 )
-from shared.schemas import FileType, Part, PartMaker, Rules, file_type
-from shared.schemas.parts import Outcome as Made
-from shared.schemas.types import PERSON_COLUMN
+from shared.schemas import file_type
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.source import Source
+from shared.tally import Tally
 from shared.writer import Left, Outcome, Refused, Writer, Written
 
 LOOKED_UP = 200
@@ -80,84 +77,48 @@ class Run:
         self.hold = hold
         self.services = services
         self.settings = settings
-        self.type: FileType = file_type(named.type)
-        self.rules = Rules(
-            time_zone=settings.time_zone,
-            blank_means=settings.blank_means,
-            key_column=settings.key_column,
-            email_column=settings.email_column,
-            aliases=settings.aliases,
-            currency=settings.currency,
+        self.source: Source
+        self.found = Examination(
+            file_type(named.type),
+            settings,
+            open=lambda: self.source.open(),
+            size=import_.size,
+            watcher=self,
+            first_load=import_.mode == "bulk",
         )
-        self.layout = self.type.layout(self.rules)
-        self.tally = Tally()
-        self.read = self.loaded = self.unchanged = self.rejected = self.orphaned = 0
-        self.header: tuple[str, ...] = ()
+        self.loaded = self.unchanged = self.refused = self.orphaned = 0
         self.rejected_file: RejectedFile | None = None
         self.successor: Successor | None = None
         self.checkpoint: Successor | None = None
-        self.kept = Kept()
-        self.maker: PartMaker
-        self.cut: Callable[[bytes], list[str]]
 
     # -- the course of an attempt -------------------------------------------------------------
 
     def carry_out(self) -> Import:
-        source = Source(self.services.bucket, self.import_)
+        self.source = Source(self.services.bucket, self.import_)
         self._look_for_same_content()
-        planner, broken = self._examine(source)
-        limit = self.settings.reject_limit
-        if self.rejected > limit * self.read:
-            raise FileRejected(
-                Problem(
-                    code="file.too_many_bad_rows",
-                    message=(
-                        f"{self.rejected:,} of {wording.count(self.read, 'row')} are wrong, "
-                        f"more than the {limit:.0%} that are let pass."
-                    ),
-                )
-            )
-        grouped = self.grouped
-        plan = planner.plan(grouped=grouped)
-        if plan.repeated and not grouped:
-            self.tally.add(
-                Problem(
-                    code="row.duplicate_key",
-                    message=(
-                        f"{wording.count(plan.repeated, 'row')} repeat the key of another row; "
-                        "the row updated last was taken, of equals the later one."
-                    ),
-                ),
-                times=plan.repeated,
-            )
-        refused = self._write(source, plan, broken)
+        plan = self.found.judge()
+        refused = self._write(plan)
         if self.checkpoint is not None:
             return self._go_on_later(self.checkpoint)
         if refused:
-            self._report_refused(source, refused)
-        self._count_rows()
+            for line, cells in self.found.rows_at(refused):
+                self.found.tally.add(refused[line])
+                self.reject(cells, (refused[line],))
         status: Status = "loaded"
         if self.import_.mode == "test":
             status = "checked"
-        elif self.rejected:
+        elif self.found.rejected or self.refused:
             status = "loaded_with_rejects"
         return self._end(status)
 
-    def reject(self, problem: Problem) -> Import:
+    def refuse(self, problem: Problem) -> Import:
         """End the import as one whose file cannot be used."""
-        self.loaded = self.unchanged = self.orphaned = 0
-        if problem.code != "file.too_many_bad_rows":
-            # What has been seen up to the fault says nothing about the file.
-            self.read = self.rejected = 0
-            self.abandon()
-            self.rejected_file = None
+        self._disregard(rows=problem.code != "file.too_many_bad_rows")
         return self._end("rejected", error=problem)
 
     def fail(self, problem: Problem) -> Import:
         """End the import as one that only a person can help."""
-        self.read = self.loaded = self.unchanged = self.rejected = self.orphaned = 0
-        self.abandon()
-        self.rejected_file = None
+        self._disregard(rows=True)
         return self._end("failed", error=problem)
 
     def abandon(self) -> None:
@@ -165,80 +126,41 @@ class Run:
         if self.rejected_file is not None:
             self.rejected_file.abandon()
 
-    # -- first reading: is the file good, and which rows count? -------------------------------
+    # -- what the examination tells -----------------------------------------------------------
 
-    def _examine(self, source: Source) -> tuple[Planner, set[str]]:
-        """Check every row. Returns the plan to be, and the keys of grouped rows that are bad."""
-        planner = Planner()
-        broken: set[str] = set()
-        for chunk, made in self._chunks(source, share=(0, 50), first=True):
-            parts = made.parts
-            planner.see(parts.keys, parts.updated, parts.ordinals)
-            self.kept.add(parts, chunk.bytes(parts.ordinals) if self.grouped else ())
-            self.read += len(chunk.lines) + len(chunk.bad)
-            self.rejected += len(made.rejected) + len(chunk.bad)
-            self.tally.extend(made.warnings)
-            bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
-                (one.line, one.cells, (one.problem,)) for one in chunk.bad
-            ]
-            places = [chunk.place(one.ordinal) for one in made.rejected]
-            cells = _cells(chunk, places)
-            for place, one in enumerate(made.rejected):
-                bad.append((one.line, [column[place] for column in cells.values()], one.problems))
-                if self.grouped and (key := self.type.raw_key(cells, place)):
-                    broken.add(key)
-            for _, row, problems in sorted(bad, key=lambda one: one[0]):
-                self._reject_row(row, problems)
-            self._count_rows()
-        return planner, broken
+    def begun(self, header: Header, delimiter: str) -> None:
+        """Make the rejected file ready, and hold the header against that of the file before."""
+        self.rejected_file = RejectedFile(
+            self.services.bucket,
+            self.named.rejected_csv,
+            header=header.names,
+            delimiter=delimiter,
+        )
+        self._compare_header(header)
 
-    def _chunks(
-        self, source: Source, *, share: tuple[int, int], first: bool = False
-    ) -> Iterator[tuple[Chunk, Made]]:
-        """Read the file; `share` is the part of the whole work, in percent, that this is."""
-        with source.open() as stream:
-            reader = CsvReader(stream, self.layout, size=self.import_.size)
-            header = reader.header
-            if first:
-                self.header = tuple(header.names)
-                self.grouped = self.type.grouped(header)
-                self.rejected_file = RejectedFile(
-                    self.services.bucket,
-                    self.named.rejected_csv,
-                    header=header.names,
-                    delimiter=reader.delimiter,
-                )
-                self._compare_header()
-                self.maker = self.type.part_maker(
-                    header,
-                    self.rules,
-                    # A first load leaves consent to those who gave it.
-                    leave_out=self.type.consent if self.import_.mode == "bulk" else frozenset(),
-                )
-                self.cut = reader.cut
-            for chunk in reader.chunks():
-                self.hold.check()
-                yield chunk, self.maker.make(chunk)
-                low, high = share
-                done = min(1.0, reader.bytes_read / max(1, self.import_.size))
-                self.hold.progress = Progress(
-                    bytes_read=reader.bytes_read, percent=round(low + (high - low) * done)
-                )
-            if first:
-                self.tally.extend(reader.warnings)
+    def beat(self, bytes_read: int, percent: int) -> None:
+        """Note how far the reading has come, and make sure that the import is still ours."""
+        self.hold.progress = Progress(bytes_read=bytes_read, percent=percent)
+        self._count_rows()
+        self.hold.check()
 
-    def _compare_header(self) -> None:
+    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+        """Put a row into the rejected file."""
+        if self.rejected_file is not None:
+            self.rejected_file.add(cells, problems)
+
+    def _compare_header(self, header: Header) -> None:
         feed = self.services.ledger.transact(
             lambda ledger: ledger.feed(self.import_.connection, self.named.type)
         )
-        before, now = set(feed.header), set(self.header)
+        before, now = set(feed.header), set(header.names)
         if feed.header and before != now:
             gone, new = sorted(before - now), sorted(now - before)
             changes = [
                 *([f"gone: {', '.join(gone)}"] if gone else []),
                 *([f"new: {', '.join(new)}"] if new else []),
             ]
-            self.tally.add(
+            self.found.tally.add(
                 Problem(
                     code="header.changed",
                     message=f"Other columns than in {feed.latest}: {'; '.join(changes)}.",
@@ -255,7 +177,7 @@ class Run:
                 == (import_.size, import_.type, import_.mode)
                 and other.import_id != import_.import_id
             ):
-                self.tally.add(
+                self.found.tally.add(
                     Problem(
                         code="file.same_content",
                         message=f"The file holds the same bytes as {other.import_id}.",
@@ -263,9 +185,9 @@ class Run:
                 )
                 return
 
-    # -- second reading: write what counts ----------------------------------------------------
+    # -- writing what counts ----------------------------------------------------
 
-    def _write(self, source: Source, plan: Plan, broken: set[str]) -> dict[int, Problem]:
+    def _write(self, plan: Plan) -> dict[int, Problem]:
         """Write every document. Returns line -> problem of the rows that Firestore refused."""
         import_ = self.import_
         origin = Origin(
@@ -275,10 +197,10 @@ class Run:
             replay=import_.replay,
         )
         create_only = import_.mode == "bulk"
-        keepable = self.type.keepable(self.rules)
+        keepable = self.found.type.keepable(self.found.rules)
         refused: dict[int, Problem] = {}
         if import_.mode == "test":
-            for incoming in self._documents(source, plan, broken):
+            for incoming in self.found.documents(plan):
                 self.unchanged += len(incoming.lines)
             return refused
         if not plan.documents:
@@ -291,7 +213,7 @@ class Run:
             keepable=keepable,
             create_only=create_only,
             skip=self.settings.skip_unchanged,
-            under=fingerprint(self.rules),
+            under=fingerprint(self.found.rules),
         )
         orders = _Orphans(self, index) if self.named.type == "orders" else None
 
@@ -310,13 +232,13 @@ class Run:
                 case Left():
                     self.unchanged += rows
                 case Refused(problem):
-                    self.rejected += rows
+                    self.refused += rows
                     for line in incoming.lines:
                         refused[line] = replace(problem, line=line)
 
         with Writer[Seen](
             self.services.documents,
-            f"connections/{import_.connection}/{self.type.collection}",
+            f"connections/{import_.connection}/{self.found.type.collection}",
             decide=index.decide,
             mask=("source", *sorted(keepable)),
             on_result=settled,
@@ -324,7 +246,7 @@ class Run:
             create_only=create_only,
             ramp=ramp,
         ) as writer:
-            for incoming in self._documents(source, plan, broken):
+            for incoming in self.found.documents(plan):
                 seen = index.see(incoming, incoming.place)
                 if seen.done == "unchanged":
                     self.unchanged += len(incoming.lines)
@@ -395,115 +317,26 @@ class Run:
         checkpoint.clean_up(services)
         return changed
 
-    def _documents(self, source: Source, plan: Plan, broken: set[str]) -> Iterator[Incoming]:
-        """Yield what the file says about each document, once."""
-        span = 50 / plan.partitions
-        for part in range(plan.partitions):
-            share = (round(50 + part * span), round(50 + (part + 1) * span))
-            chunks = self._rows_again(source, broken, share=share)
-            if self.grouped:
-                yield from self._grouped(chunks, plan, part, broken)
-            else:
-                yield from self._single(chunks, plan)
-
-    def _single(self, chunks: Iterator[KeptRows], plan: Plan) -> Iterator[Incoming]:
-        """Make a document of each row that counts."""
-        for parts, _ in chunks:
-            for place, key, content, keep, line in zip(
-                plan.places(parts.ordinals),
-                parts.keys,
-                parts.own,
-                parts.keep,
-                parts.lines,
-                strict=True,
-            ):
-                if place >= 0:
-                    yield Incoming(key=key, wire=content, keep=keep, lines=(line,), place=place)
-                else:
-                    self.unchanged += 1
-
-    def _grouped(
-        self,
-        chunks: Iterator[KeptRows],
-        plan: Plan,
-        part: int,
-        broken: set[str],
-    ) -> Iterator[Incoming]:
-        """Make a document of all rows of a key, of those keys that belong to one part."""
-        open_parts: dict[str, list[Part]] = {}
-        for parts, records in chunks:
-            of_part = plan.partition(parts.keys)
-            of_plan = plan.places(parts.ordinals)
-            for place, key in enumerate(parts.keys):
-                if of_part[place] != part:
-                    continue
-                if key in broken:
-                    self._repeat_row(self.cut(records[place]), parts.lines[place])
-                open_parts.setdefault(key, []).append(self.maker.part(parts, place))
-                if of_plan[place] >= 0:
-                    yield self._whole(key, open_parts.pop(key), of_plan[place])
-
-    def _whole(self, key: str, parts: list[Part], place: int) -> Incoming:
-        content, problems = self.type.join(parts)
-        self.tally.extend(problems)
-        last = parts[-1]
-        return Incoming(
-            key=key,
-            wire=content,
-            keep=last.keep,
-            lines=tuple([part.line for part in parts]),
-            place=place,
-            refers_to=last.values.get(PERSON_COLUMN, ""),
-        )
-
-    def _rows_again(
-        self, source: Source, broken: set[str], *, share: tuple[int, int]
-    ) -> Iterator[KeptRows]:
-        """Yield the rows of the file once more, and their bytes where they are wanted.
-
-        They are read a second time only where there are too many to be kept.
-        """
-        if self.kept.whole:
-            for kept in self.kept.chunks():
-                self.hold.check()
-                yield kept
-            return
-        for chunk, made in self._chunks(source, share=share):
-            wanted = self.grouped and broken
-            yield made.parts, chunk.bytes(made.parts.ordinals) if wanted else ()
-
-    def _report_refused(self, source: Source, refused: Mapping[int, Problem]) -> None:
-        """Read the file once more for the rows that Firestore would not take."""
-        for chunk, _ in self._chunks(source, share=(100, 100)):
-            places = [place for place, line in enumerate(chunk.lines) if line in refused]
-            cells = _cells(chunk, places)
-            for number, place in enumerate(places):
-                row = [column[number] for column in cells.values()]
-                self._reject_row(row, (refused[chunk.lines[place]],))
-
     # -- accounts -----------------------------------------------------------------------------
 
-    def _reject_row(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
-        self.tally.extend(problems)
-        if self.rejected_file is not None:
-            self.rejected_file.add(cells, problems)
+    def _disregard(self, *, rows: bool) -> None:
+        """Take it that nothing has been loaded, and with `rows` that none has been seen either.
 
-    def _repeat_row(self, cells: Sequence[str], line: int) -> None:
-        """Put a good line of an order beside its bad ones, so that the order can be sent whole."""
-        if self.rejected_file is not None:
-            problem = Problem(
-                code="order.other_line_rejected",
-                message="Nothing is wrong with this line: it keeps the order whole.",
-                line=line,
-            )
-            self.rejected_file.add(cells, (problem,))
+        What has been seen up to a fault says nothing about the file.
+        """
+        self.loaded = self.unchanged = self.refused = self.orphaned = self.found.outdone = 0
+        if rows:
+            self.found.read = self.found.rejected = 0
+            self.abandon()
+            self.rejected_file = None
 
     def _count_rows(self) -> None:
+        found = self.found
         self.hold.rows = Rows(
-            read=self.read,
+            read=found.read,
             loaded=self.loaded,
-            unchanged=self.unchanged,
-            rejected=self.rejected,
+            unchanged=self.unchanged + found.outdone,
+            rejected=found.rejected + self.refused,
             orphaned=self.orphaned,
         )
 
@@ -520,17 +353,11 @@ class Run:
             status,
             named=self.named,
             error=error,
-            header=self.header,
-            tally=self.tally,
+            header=self.found.header.names if self.found.header else (),
+            tally=self.found.tally,
             rejected_file=self.rejected_file,
             successor=self.successor if status in LOADED else None,
         )
-
-
-def _cells(chunk: Chunk, places: Sequence[int]) -> dict[str, list[str]]:
-    """Return the cells of some rows of a chunk, column by column."""
-    frame = chunk.some(places)
-    return {str(name): column.tolist() for name, column in frame.items()}
 
 
 class _Orphans:
@@ -551,7 +378,7 @@ class _Orphans:
     def finish(self) -> None:
         self._look_up()
         if self._run.orphaned:
-            self._run.tally.add(
+            self._run.found.tally.add(
                 Problem(
                     code="order.customer_unknown",
                     message=(

@@ -1,0 +1,286 @@
+"""What can be said of an export file from its bytes alone: which rows are good, what they make.
+
+The loader and the check before an upload both judge files here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import BinaryIO, Protocol
+
+from shared.errors import FileRejected, Problem
+from shared.kept import Kept, Rows
+from shared.layout import Header
+from shared.merge import Incoming
+from shared.plan import Plan, Planner
+from shared.reader import Chunk, CsvReader
+from shared.schemas import FileType, Part, PartMaker, Rules
+from shared.schemas.parts import Outcome as Made
+from shared.schemas.types import PERSON_COLUMN
+from shared.settings import ConnectionSettings
+from shared.tally import Tally
+from shared.wording import count
+
+
+class Watcher(Protocol):
+    """Who is told how an examination goes; what it raises comes out of the examination."""
+
+    def begun(self, header: Header, delimiter: str) -> None:
+        """The header has been read, and can be used."""
+
+    def beat(self, bytes_read: int, percent: int) -> None:
+        """Some more has been read; `percent` is of the whole work, all readings together."""
+
+    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+        """A row goes into the rejected file: because of what is wrong with it, or to keep its
+        order whole."""
+
+
+def rules_of(settings: ConnectionSettings) -> Rules:
+    """Return what a connection's settings say about reading its files."""
+    return Rules(
+        time_zone=settings.time_zone,
+        blank_means=settings.blank_means,
+        key_column=settings.key_column,
+        email_column=settings.email_column,
+        aliases=settings.aliases,
+        currency=settings.currency,
+    )
+
+
+class Examination:
+    """One file, read and judged whole, and then read for what it says of each document.
+
+    Attributes:
+        read, rejected: rows.
+        outdone: good rows that do not count, because another row of their key does.
+        header, delimiter, encoding: None until they have been read.
+        tally: everything that is odd or wrong.
+    """
+
+    def __init__(
+        self,
+        type_: FileType,
+        settings: ConnectionSettings,
+        *,
+        open: Callable[[], BinaryIO],
+        size: int,
+        watcher: Watcher,
+        first_load: bool = False,
+    ) -> None:
+        """Prepare to examine.
+
+        Args:
+            type_: what the file is.
+            settings: those of the connection.
+            open: gives the file from its beginning; it may be read several times.
+            size: its bytes.
+            watcher: who is told.
+            first_load: whether consent is left to those who gave it.
+
+        Raises:
+            SettingsError: the settings speak of columns that there are not.
+        """
+        self.type = type_
+        self.rules = rules_of(settings)
+        self.layout = type_.layout(self.rules)
+        self.tally = Tally()
+        self.read = self.rejected = self.outdone = 0
+        self.header: Header | None = None
+        self.delimiter: str | None = None
+        self.encoding: str | None = None
+        self._limit = settings.reject_limit
+        self._open = open
+        self._size = size
+        self._watcher = watcher
+        self._first_load = first_load
+        self._kept = Kept()
+        self._grouped = False
+        self._broken: set[str] = set()
+        self._maker: PartMaker
+        self._cut: Callable[[bytes], list[str]]
+
+    # -- first reading: is the file good, and which rows count? -------------------------------
+
+    def judge(self) -> Plan:
+        """Check every row; return which of them count.
+
+        Raises:
+            FileRejected: the file cannot be used, or too many of its rows are bad.
+            TryAgain: the file could not be read whole.
+        """
+        planner = self._examine()
+        if self.rejected > self._limit * self.read:
+            raise FileRejected(
+                Problem(
+                    code="file.too_many_bad_rows",
+                    message=(
+                        f"{self.rejected:,} of {count(self.read, 'row')} are wrong, "
+                        f"more than the {self._limit:.0%} that are let pass."
+                    ),
+                )
+            )
+        plan = planner.plan(grouped=self._grouped)
+        if plan.repeated and not self._grouped:
+            self.tally.add(
+                Problem(
+                    code="row.duplicate_key",
+                    message=(
+                        f"{count(plan.repeated, 'row')} repeat the key of another row; "
+                        "the row updated last was taken, of equals the later one."
+                    ),
+                ),
+                times=plan.repeated,
+            )
+        return plan
+
+    def _examine(self) -> Planner:
+        planner = Planner()
+        for chunk, made in self._chunks(share=(0, 50), first=True):
+            parts = made.parts
+            planner.see(parts.keys, parts.updated, parts.ordinals)
+            self._kept.add(parts, chunk.bytes(parts.ordinals) if self._grouped else ())
+            self.read += len(chunk.lines) + len(chunk.bad)
+            self.rejected += len(made.rejected) + len(chunk.bad)
+            self.tally.extend(made.warnings)
+            bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
+                (one.line, one.cells, (one.problem,)) for one in chunk.bad
+            ]
+            places = [chunk.place(one.ordinal) for one in made.rejected]
+            cells = _cells(chunk, places)
+            for place, one in enumerate(made.rejected):
+                bad.append((one.line, [column[place] for column in cells.values()], one.problems))
+                if self._grouped and (key := self.type.raw_key(cells, place)):
+                    self._broken.add(key)
+            for _, row, problems in sorted(bad, key=lambda one: one[0]):
+                self.tally.extend(problems)
+                self._watcher.reject(row, problems)
+        return planner
+
+    def _chunks(
+        self, *, share: tuple[int, int], first: bool = False
+    ) -> Iterator[tuple[Chunk, Made]]:
+        """Read the file; `share` is the part of the whole work, in percent, that this is."""
+        with self._open() as stream:
+            reader = CsvReader(stream, self.layout, size=self._size)
+            if first:
+                self._begin(reader)
+            for chunk in reader.chunks():
+                low, high = share
+                done = min(1.0, reader.bytes_read / max(1, self._size))
+                self._watcher.beat(reader.bytes_read, round(low + (high - low) * done))
+                yield chunk, self._maker.make(chunk)
+            if first:
+                self.encoding = reader.encoding
+                self.tally.extend(reader.warnings)
+
+    def _begin(self, reader: CsvReader) -> None:
+        self.header = reader.header
+        self.delimiter = reader.delimiter
+        self.encoding = reader.encoding
+        self._grouped = self.type.grouped(reader.header)
+        self._watcher.begun(reader.header, reader.delimiter)
+        self._maker = self.type.part_maker(
+            reader.header,
+            self.rules,
+            leave_out=self.type.consent if self._first_load else frozenset(),
+        )
+        self._cut = reader.cut
+
+    # -- second reading: what does it say of each document? -----------------------------------
+
+    def documents(self, plan: Plan) -> Iterator[Incoming]:
+        """Yield what the file says about each document, once.
+
+        Raises:
+            TryAgain: the file could not be read whole.
+        """
+        span = 50 / plan.partitions
+        for part in range(plan.partitions):
+            share = (round(50 + part * span), round(50 + (part + 1) * span))
+            chunks = self._rows_again(share=share)
+            if self._grouped:
+                yield from self._several(chunks, plan, part)
+            else:
+                yield from self._single(chunks, plan)
+
+    def rows_at(self, lines: Mapping[int, object]) -> Iterator[tuple[int, list[str]]]:
+        """Read the file once more, for the cells of those good rows that begin on these lines."""
+        for chunk, _ in self._chunks(share=(100, 100)):
+            places = [place for place, line in enumerate(chunk.lines) if line in lines]
+            cells = _cells(chunk, places)
+            for number, place in enumerate(places):
+                yield chunk.lines[place], [column[number] for column in cells.values()]
+
+    def _single(self, chunks: Iterator[Rows], plan: Plan) -> Iterator[Incoming]:
+        """Make a document of each row that counts."""
+        for parts, _ in chunks:
+            for place, key, content, keep, line in zip(
+                plan.places(parts.ordinals),
+                parts.keys,
+                parts.own,
+                parts.keep,
+                parts.lines,
+                strict=True,
+            ):
+                if place >= 0:
+                    yield Incoming(key=key, wire=content, keep=keep, lines=(line,), place=place)
+                else:
+                    self.outdone += 1
+
+    def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Incoming]:
+        """Make a document of all rows of a key, of those keys that belong to one part."""
+        open_parts: dict[str, list[Part]] = {}
+        for parts, records in chunks:
+            of_part = plan.partition(parts.keys)
+            of_plan = plan.places(parts.ordinals)
+            for place, key in enumerate(parts.keys):
+                if of_part[place] != part:
+                    continue
+                if key in self._broken:
+                    self._repeat(self._cut(records[place]), parts.lines[place])
+                open_parts.setdefault(key, []).append(self._maker.part(parts, place))
+                if of_plan[place] >= 0:
+                    yield self._whole(key, open_parts.pop(key), of_plan[place])
+
+    def _whole(self, key: str, parts: list[Part], place: int) -> Incoming:
+        content, problems = self.type.join(parts)
+        self.tally.extend(problems)
+        last = parts[-1]
+        return Incoming(
+            key=key,
+            wire=content,
+            keep=last.keep,
+            lines=tuple([part.line for part in parts]),
+            place=place,
+            refers_to=last.values.get(PERSON_COLUMN, ""),
+        )
+
+    def _repeat(self, cells: Sequence[str], line: int) -> None:
+        """Put a good line of an order beside its bad ones, so that the order can be sent whole."""
+        problem = Problem(
+            code="order.other_line_rejected",
+            message="Nothing is wrong with this line: it keeps the order whole.",
+            line=line,
+        )
+        self._watcher.reject(cells, (problem,))
+
+    def _rows_again(self, *, share: tuple[int, int]) -> Iterator[Rows]:
+        """Yield the rows of the file once more, and their bytes where they are wanted.
+
+        They are read a second time only where there are too many to be kept.
+        """
+        if self._kept.whole:
+            for kept in self._kept.chunks():
+                self._watcher.beat(self._size, share[0])
+                yield kept
+            return
+        for chunk, made in self._chunks(share=share):
+            wanted = self._grouped and self._broken
+            yield made.parts, chunk.bytes(made.parts.ordinals) if wanted else ()
+
+
+def _cells(chunk: Chunk, places: Sequence[int]) -> dict[str, list[str]]:
+    """Return the cells of some rows of a chunk, column by column."""
+    frame = chunk.some(places)
+    return {str(name): column.tolist() for name, column in frame.items()}

@@ -1,0 +1,43 @@
+"""Everything that is odd or wrong with one file: counted by code, the first so many in full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from shared.errors import Problem
+from shared.ledger import problem_document
+
+PROBLEMS_LIMIT = 10_000
+"""Problems listed one by one in a report; beyond it they are only counted."""
+
+
+class Tally:
+    """Keeps the problems of a file: every one counted by code, the first so many in full."""
+
+    def __init__(self) -> None:
+        self.kept: list[Problem] = []
+        self.counts: Counter[str] = Counter()
+        self._first: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    def add(self, problem: Problem, *, times: int = 1) -> None:
+        """Take note of a problem that occurs `times` times."""
+        self.counts[problem.code] += times
+        if len(self.kept) < PROBLEMS_LIMIT:
+            self.kept.append(problem)
+        key = (problem.code, problem.column)
+        known = self._first.get(key)
+        if known is not None:
+            known["count"] += times
+        elif len(self._first) < PROBLEMS_LIMIT:
+            self._first[key] = {**problem_document(problem), "count": times}
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Take note of several problems."""
+        for problem in problems:
+            self.add(problem)
+
+    def summary(self) -> tuple[dict[str, Any], ...]:
+        """Return one entry a code and column: the first such problem, with its count."""
+        return tuple(self._first.values())
