@@ -43,10 +43,12 @@ def write(path: Path, type_: str, rows: int, *, seed: int) -> None:
     chance = random.Random(f"{type_} {seed}")
     columns = list(_COLUMNS[type_])
     chance.shuffle(columns)
-    quoting = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)[seed % 2]
     line_end = ("\r\n", "\n")[seed // 2 % 2]
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=quoting, lineterminator=line_end)
+        if seed % 2:
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=line_end)
+        else:
+            writer = csv.writer(file, lineterminator=line_end)
         writer.writerow(columns)
         for cells in islice(_ROWS[type_](chance), rows):
             row = [cells[column] for column in columns]

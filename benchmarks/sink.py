@@ -44,7 +44,7 @@ def _batch_get(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             yield types.BatchGetDocumentsResponse.pb()(missing=name)
 
 
-def _unary(handle: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
+def _unary(handle: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler[Any, Any]:
     return grpc.unary_unary_rpc_method_handler(
         handle, request.pb().FromString, lambda answer: answer.SerializeToString()
     )

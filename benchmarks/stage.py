@@ -75,8 +75,10 @@ def ready(folder: Path) -> Iterator[Stage]:
         )
         bucket = stack.enter_context(
             _server(
-                ["local.storage", "--port", "0", "--data", str(folder / "bucket"), "--bucket"]
-                + [BUCKET]
+                [
+                    *("local.storage", "--port", "0", "--data", str(folder / "bucket")),
+                    *("--bucket", BUCKET),
+                ]
             )
         )
         yield Stage(

@@ -86,7 +86,7 @@ def _by_iterrows(path: Path, made: type[BaseModel]) -> Rows:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines="skip")
     for _, row in frame.iterrows():
         try:
-            yield made(**{name: cell for name, cell in row.items() if cell})
+            yield made(**{str(name): cell for name, cell in row.items() if cell})
         except ValidationError:
             continue
 
@@ -95,10 +95,11 @@ def _by_columns(path: Path, made: type[BaseModel]) -> Rows:
     for frame in pd.read_csv(
         path, dtype=object, keep_default_na=False, on_bad_lines="skip", chunksize=_CHUNK_ROWS
     ):
-        columns = [frame[name].tolist() for name in frame]
+        names = [str(name) for name in frame]
+        columns = [frame[name].tolist() for name in names]
         for cells in zip(*columns, strict=True):
             try:
-                yield made(**{name: cell for name, cell in zip(frame, cells, strict=True) if cell})
+                yield made(**{name: cell for name, cell in zip(names, cells, strict=True) if cell})
             except ValidationError:
                 continue
 
