@@ -154,12 +154,16 @@ class Gateway:
         self.workers.close()
 
     async def _watch(self) -> None:
-        """End connections that nothing comes from any more."""
+        """End connections that nothing comes from any more, and those of users taken out."""
         while True:
             await asyncio.sleep(min(self.capacity.idle_seconds / 4, 15.0))
             for door in list(self.doors):
                 if door.idle_seconds >= self.capacity.idle_seconds:
                     door.end("Nothing was asked for too long.")
+                elif door.account is not None:
+                    now = await self.workers.disk(self.users.find, door.account.name)
+                    if now is None or now.connection != door.account.connection:
+                        door.end("This account has been taken out or changed.")
 
 
 class Door(asyncssh.SSHServer):
@@ -172,6 +176,8 @@ class Door(asyncssh.SSHServer):
         self._user = ""
         self._method = ""
         self._view: View | None = None
+        self.account: User | None = None
+        """Who has logged in, as known then."""
         self._wrong = 0
         self._asked = time.monotonic()
         self._asking = 0
@@ -296,6 +302,7 @@ class Door(asyncssh.SSHServer):
         users = self._gateway.users
         self._view = await self._gateway.workers.disk(users.view, user)
         self._method = method
+        self.account = user
 
     def auth_completed(self) -> None:
         """Note who has come in."""

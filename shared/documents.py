@@ -75,12 +75,6 @@ KINDS: tuple[Kind, ...] = (
         holds="what became of an earlier upload of that file",
     ),
     Kind(
-        path="connections/{connection}/imports/{import}/shards/{shard}",
-        read_by="staff",
-        personal=False,
-        holds="how far a part of a large file has come",
-    ),
-    Kind(
         path="connections/{connection}/feeds/{type}",
         read_by="staff",
         personal=False,

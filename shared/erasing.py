@@ -241,7 +241,7 @@ def _look_at_documents(
         documents = database.documents([f"{collection}/{person.id}"])
     else:
         theirs = database.find(collection, {"personId": person.id})
-        for email in person.emails:
+        for email in sorted(person.emails | person.addresses):
             theirs |= {
                 id: data
                 for id, data in database.find(collection, {"email": email}).items()

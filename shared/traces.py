@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import BinaryIO
 
 from shared.decoding import decode, refuse_foreign, without_bom
@@ -32,31 +33,36 @@ _ANY_DELIMITER = re.compile(rb"[%s\r\n]" % re.escape(DELIMITERS.encode()))
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Person:
     """Whom to look for, and what has been found out about them on the way."""
 
     id: str
     emails: frozenset[str] = frozenset()
-    """E-mail addresses, in lower case."""
+    """E-mail addresses, as they are written somewhere; their case does not matter."""
     orders: frozenset[str] = frozenset()
     """Numbers of their orders, which reports may name."""
+
+    @cached_property
+    def addresses(self) -> frozenset[str]:
+        """Their e-mail addresses in lower case."""
+        return frozenset(email.lower() for email in self.emails)
 
     def knowing(self, *, emails: Iterable[str] = (), orders: Iterable[str] = ()) -> Person:
         """Return the person with more known of them; blanks are left out."""
         return replace(
             self,
-            emails=self.emails.union(email.lower() for email in emails if email),
+            emails=self.emails.union(email for email in emails if email),
             orders=self.orders.union(order for order in orders if order),
         )
 
     def named_by(self, cell: str) -> bool:
         """Whether a cell, whatever it is for, is their id or their address."""
-        return cell == self.id or cell.lower() in self.emails
+        return cell == self.id or cell.lower() in self.addresses
 
     def mentioned(self, text: str) -> bool:
         """Whether a text holds their id or their address as a word of its own."""
-        words = "|".join(re.escape(word) for word in (self.id, *self.emails))
+        words = "|".join(re.escape(word) for word in (self.id, *self.addresses))
         return bool(re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE))
 
 
@@ -195,7 +201,7 @@ def _judge(record: bytes, columns: Columns | None, found: Look) -> bool:
     email = "" if columns.email is None else cells[columns.email]
     if cells[columns.id] not in ("", person.id):
         return False
-    if not cells[columns.id] and email.lower() not in person.emails:
+    if not cells[columns.id] and email.lower() not in person.addresses:
         return False
     order = "" if columns.order is None else cells[columns.order]
     found.person = person.knowing(emails=[email] if "@" in email else [], orders=[order])
@@ -267,7 +273,7 @@ def _search(data: bytes, found: Look, *, what: str) -> Look:
 
 def _mentions(data: bytes, person: Person) -> bool:
     """Whether bytes may hold the person at all: quick, and never wrong when it says no."""
-    words = (person.id, *person.emails)
+    words = (person.id, *person.addresses)
     lower = data.lower()
     return any(
         not word.isascii() or word.lower().replace('"', '""').encode() in lower for word in words

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from shared.names import DEFAULT_CONNECTION
 from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, connection
-from shared.wording import moment
+from shared.wording import count, moment
 
 if TYPE_CHECKING:
     from shared.erasing import Erasure
@@ -79,7 +80,7 @@ def _erase(desk: Desk) -> int:
 
 def _told(done: Erasure, *, dry_run: bool) -> list[str]:
     """Put the outcome into lines for a person."""
-    erased = ", ".join(f"{count:,} {name}" for name, count in sorted(done.erased.items()))
+    erased = _counted(done.erased)
     lines = [f"{'Would erase' if dry_run else 'Erased'}: {erased or 'nothing'}."]
     lines += [f"  {name}" for name in done.objects]
     lines += [f"Erased before: {moment(at)}." for at in done.earlier]
@@ -90,8 +91,7 @@ def _told(done: Erasure, *, dry_run: bool) -> list[str]:
     if dry_run:
         lines.append(f"Looked at {looked}.")
     elif any(done.left.values()):
-        left = ", ".join(f"{count:,} {name}" for name, count in sorted(done.left.items()))
-        lines.append(f"NOT DONE: {left} found again. Run it once more.")
+        lines.append(f"NOT DONE: {_counted(done.left)} found again. Run it once more.")
     else:
         lines.append(f"Looked again at {looked}: nothing is left.")
     lines += [f"Cannot be looked into: {name}: {why}" for name, why in done.unreadable]
@@ -100,6 +100,12 @@ def _told(done: Erasure, *, dry_run: bool) -> list[str]:
     if done.record:
         lines.append(f"The record of it is {done.record}.")
     return [*lines, *STILL_TO_DO]
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    return ", ".join(
+        count(number, name.removesuffix("s")) for name, number in sorted(found.items())
+    )
 
 
 def _person(text: str) -> str:

@@ -315,12 +315,12 @@ def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) 
 
     assert 0 == ops.main([*arguments, "--dry-run"])
     said = capsys.readouterr().out
-    assert "Would erase: 1 customers, " in said
+    assert "Would erase: 1 customer, " in said
     assert f"processed/au/customers_{STAMP}.csv" in said
 
     assert 0 == ops.main(arguments)
     said = capsys.readouterr().out
-    assert "Erased: 1 customers, " in said
+    assert "Erased: 1 customer, " in said
     assert ": nothing is left." in said
     assert "The record of it is erasures/" in said
     assert "Erase the person in Apparel21 as well" in said

@@ -833,6 +833,24 @@ def test_idle(cloud: Any, tmp_path: Path) -> None:
         assert here.objects == {}
 
 
+def test_taken_out(cloud: Any, tmp_path: Path) -> None:
+    """A user who is taken out, or given another connection, is soon out; the others stay."""
+    with small(tmp_path, Capacity(idle_seconds=1.2)) as here:
+        erp, au, nz = here.paramiko(), here.paramiko("au"), here.paramiko("nz")
+        text = here.users.read_text()
+        rows = [row for row in json.loads(text)["users"] if row["name"] != "au"]
+        changed = [row | {"connection": "au"} if row["name"] == "nz" else row for row in rows]
+        here.users.write_text(json.dumps({"users": changed}))
+
+        def out(client: paramiko.SFTPClient) -> bool:
+            erp.listdir("/")
+            channel = client.get_channel()
+            return channel is None or not channel.get_transport().is_active()
+
+        until(lambda: out(au) and out(nz))
+        assert "pending" in erp.listdir("/")
+
+
 def test_guessing(cloud: Any, tmp_path: Path) -> None:
     """After five wrong passwords the connection is ended."""
 
@@ -931,6 +949,11 @@ class small(House):
         )
         public = self.running.host_key.export_public_key().decode().strip()
         super().__init__(folder, port=self.running.port, host_key=public)
+
+    @property
+    def users(self) -> Path:
+        """The file of users."""
+        return self.folder / "users.json"
 
     @property
     def strangers(self) -> set[Any]:

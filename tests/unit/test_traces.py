@@ -87,7 +87,7 @@ def test_what_is_learnt() -> None:
     )
     _, _, person = left_of(orders, Person(id="65432"))
 
-    assert {"ana.b@example.com"} == person.emails
+    assert {"ana.b@example.com"} == person.addresses
     assert {"D1"} == person.orders
 
 
