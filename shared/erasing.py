@@ -191,14 +191,7 @@ def _types(connection: str, services: Services) -> list[tuple[FileType, Rules]]:
         connection=connection,
         deployment=services.deployment,
     )
-    rules = Rules(
-        time_zone=settings.time_zone,
-        blank_means=settings.blank_means,
-        key_column=settings.key_column,
-        email_column=settings.email_column,
-        aliases=settings.aliases,
-        currency=settings.currency,
-    )
+    rules = Rules.of(settings)
     return [(type_, rules) for type_ in all_types()]
 
 

@@ -36,18 +36,6 @@ class Watcher(Protocol):
         order whole."""
 
 
-def rules_of(settings: ConnectionSettings) -> Rules:
-    """Return what a connection's settings say about reading its files."""
-    return Rules(
-        time_zone=settings.time_zone,
-        blank_means=settings.blank_means,
-        key_column=settings.key_column,
-        email_column=settings.email_column,
-        aliases=settings.aliases,
-        currency=settings.currency,
-    )
-
-
 class Examination:
     """One file, read and judged whole, and then read for what it says of each document.
 
@@ -82,7 +70,7 @@ class Examination:
             SettingsError: the settings speak of columns that there are not.
         """
         self.type = type_
-        self.rules = rules_of(settings)
+        self.rules = Rules.of(settings)
         self.layout = type_.layout(self.rules)
         self.tally = Tally()
         self.read = self.rejected = self.outdone = 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import repeat
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -16,6 +16,9 @@ from shared.errors import Problem
 from shared.layout import Header
 from shared.schemas.columns import Column, Paths, nest
 from shared.schemas.kinds import CONSENT, Kind
+
+if TYPE_CHECKING:
+    from shared.settings import ConnectionSettings
 
 ROW_LIMIT_BYTES = 900_000
 """UTF-8 bytes in the cells of a row, at most: Firestore takes documents of 1 MiB in all."""
@@ -44,6 +47,11 @@ class Rules:
     """Own column name -> published one."""
     currency: str | None = None
     """Currency of orders that name none."""
+
+    @classmethod
+    def of(cls, settings: ConnectionSettings) -> Rules:
+        """Return what a connection's settings say."""
+        return cls(**{spec.name: getattr(settings, spec.name) for spec in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
