@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -29,13 +30,16 @@ from shared.settings import read_duration
 INTERRUPTED = 130
 CANNOT_START = 2
 """Exit code when the stack cannot be started as asked."""
+FAULT = 70
+"""Exit code of a fault of the program."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks; return the exit code.
 
     0: ended as asked. 1: a part did not come up, or the demo did not end right. 2: the command
-    line is wrong, the folder is in use, or something that was asked for is not installed.
+    line is wrong, the folder is in use, or something that was asked for is not installed. 70: a
+    fault of the program. 130: interrupted. The commands about a stack that runs: see `shared.ops`.
     """
     parsed = _parser().parse_args(ops.with_defaults(arguments))
     os.environ.update(loopback_environment(os.environ))
@@ -52,6 +56,19 @@ def main(arguments: Sequence[str]) -> int:
         except StartFailed as error:
             print(f"The stack did not come up: {error}", file=sys.stderr)
             return 1
+        except OSError as error:
+            where = f" {error.filename}" if error.filename else ""
+            print(f"This machine refuses it: {error.strerror or error}{where}.", file=sys.stderr)
+            return CANNOT_START
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{os.path.basename(place.filename)}:{place.lineno}"
+            print(
+                f"This should not have happened: {type(error).__name__} in {where}: {error}\n"
+                "What the parts have said is in the folder logs below --data.",
+                file=sys.stderr,
+            )
+            return FAULT
 
 
 def _parser() -> argparse.ArgumentParser:

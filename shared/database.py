@@ -6,11 +6,11 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
-from google.api_core import exceptions
+from google.api_core import exceptions, retry
 from google.cloud import firestore
 
 from shared.errors import TryAgain
@@ -74,6 +74,9 @@ class Database(Protocol):
     def delete(self, path: str) -> None:
         """Delete a document; one that is not there is fine."""
 
+    def within(self, seconds: float) -> Self:
+        """Return the same for somebody who waits no longer than that for an answer to a read."""
+
 
 @dataclass(frozen=True, slots=True)
 class FirestoreDatabase:
@@ -81,6 +84,26 @@ class FirestoreDatabase:
 
     client: firestore.Client
     sleep: Callable[[float], None] = time.sleep
+    patience: float | None = None
+    """Seconds that a read outside a transaction may take; None: as long as the client tries,
+    which is minutes."""
+
+    def within(self, seconds: float) -> Self:
+        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        return replace(self, patience=seconds)
+
+    def _patiently(self) -> dict[str, Any]:
+        if self.patience is None:
+            return {}
+        again = retry.Retry(
+            predicate=retry.if_exception_type(
+                exceptions.ResourceExhausted, exceptions.ServiceUnavailable
+            ),
+            initial=0.1,
+            maximum=1.0,
+            timeout=self.patience,
+        )
+        return {"retry": again, "timeout": self.patience}
 
     def transact(self, change: Change[_T]) -> _T:
         """Run `change` in a transaction, again and again until nobody interferes."""
@@ -114,7 +137,7 @@ class FirestoreDatabase:
         with _reachable():
             return {
                 _path(snapshot): snapshot.to_dict() or {}
-                for snapshot in self.client.get_all(references)
+                for snapshot in self.client.get_all(references, **self._patiently())
                 if snapshot.exists
             }
 
@@ -124,7 +147,10 @@ class FirestoreDatabase:
         for name, value in equals.items():
             query = query.where(filter=firestore.FieldFilter(name, "==", value))
         with _reachable():
-            return {snapshot.id: snapshot.to_dict() or {} for snapshot in query.stream()}
+            return {
+                snapshot.id: snapshot.to_dict() or {}
+                for snapshot in query.stream(**self._patiently())
+            }
 
     def find_in_group(
         self, group: str, name: str, values: Iterable[str]
@@ -134,7 +160,7 @@ class FirestoreDatabase:
             filter=firestore.FieldFilter(name, "in", list(values))
         )
         with _reachable():
-            for snapshot in query.stream():
+            for snapshot in query.stream(**self._patiently()):
                 yield _path(snapshot), snapshot.to_dict() or {}
 
     def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
@@ -146,7 +172,7 @@ class FirestoreDatabase:
             at, path = which.after
             query = query.start_after({which.by: at, "__name__": self.client.document(path)})
         with _reachable():
-            for snapshot in query.limit(limit).stream():
+            for snapshot in query.limit(limit).stream(**self._patiently()):
                 yield _path(snapshot), snapshot.to_dict() or {}
 
     def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
@@ -157,7 +183,7 @@ class FirestoreDatabase:
         for place, name in enumerate(fields):
             aggregation = aggregation.sum(name, alias=f"sum{place}")
         with _reachable():
-            found = {one.alias: one.value for one in aggregation.get()[0]}
+            found = {one.alias: one.value for one in aggregation.get(**self._patiently())[0]}
         named = {name: round(found[f"sum{place}"]) for place, name in enumerate(fields)}
         return {"count": round(found["count"]), **named}
 
@@ -180,8 +206,10 @@ class FirestoreDatabase:
     def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
         """Give id, fields and time of creation of the documents of a collection."""
         with _reachable():
-            references = list(self.client.collection(collection).list_documents())
-            found = {snapshot.id: snapshot for snapshot in self.client.get_all(references)}
+            documents = self.client.collection(collection)
+            references = list(documents.list_documents(**self._patiently()))
+            answers = self.client.get_all(references, **self._patiently())
+            found = {snapshot.id: snapshot for snapshot in answers}
             for reference in references:
                 snapshot = found[reference.id]
                 yield snapshot.id, snapshot.to_dict(), snapshot.create_time

@@ -296,6 +296,10 @@ class LedgerStore:
 
     database: Database
 
+    def within(self, seconds: float) -> LedgerStore:
+        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        return LedgerStore(self.database.within(seconds))
+
     def transact(self, change: Callable[[LedgerTransaction], _T]) -> _T:
         """Run `change` in a transaction, again and again until nobody interferes.
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shared.errors import TryAgain
 from shared.ops import alerts, command, completion, connections, erase, imports
 from shared.ops.command import Command, Desk, add_to, guarded
 
@@ -27,6 +30,9 @@ COMMANDS: tuple[Command, ...] = (
     *erase.COMMANDS,
 )
 """Every command there is; a module that has one adds it here."""
+
+PATIENCE_SECONDS = 30.0
+"""How long a person waits for an answer of the ledger."""
 
 _ABOUT = (
     "What an operator can ask of the pipeline. It works on whatever the environment names: with "
@@ -45,10 +51,27 @@ def connect(environment: Mapping[str, str]) -> Services:
 
     Raises:
         SettingsError: a variable has a value that cannot be used.
+        TryAgain: nothing answers where an emulator should be.
     """
+    _look_for_emulator(environment.get("FIRESTORE_EMULATOR_HOST", ""))
     from shared.services import connect as make
 
-    return make(environment)
+    services = make(environment)
+    return replace(services, ledger=services.ledger.within(PATIENCE_SECONDS))
+
+
+def _look_for_emulator(address: str) -> None:
+    """Make sure that an emulator is there: the client would look for it for minutes."""
+    host, _, port = address.rpartition(":")
+    if not address:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, ValueError):
+        raise TryAgain(
+            f"Nothing answers at {address}, where FIRESTORE_EMULATOR_HOST leads. Start that "
+            "emulator, or unset the variable to work in the cloud."
+        ) from None
 
 
 def add_commands(

@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +31,9 @@ REFRESH_SECONDS = 10
 """From one look to the next while something is under way."""
 REST_SECONDS = 60
 """The same while nothing is."""
+
+PATIENCE_SECONDS = 15.0
+"""How long the ledger may take: well below what a function may, so that the page can say so."""
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -71,7 +74,9 @@ def answer(request: Request, services: Callable[[], Services]) -> Answer:
     if not _is_here(request.path):
         return _refused(404, "There is no such page here.")
     try:
-        return _answer(Asked.read(request.query), request, services())
+        asked, connected = Asked.read(request.query), services()
+        ledger = connected.ledger.within(PATIENCE_SECONDS)
+        return _answer(asked, request, replace(connected, ledger=ledger))
     except BadQuery as error:
         return _refused(400, str(error))
     except NotFound as error:

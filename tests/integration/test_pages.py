@@ -7,16 +7,21 @@ import hashlib
 import html
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
 import pytest
+from google.cloud import firestore
 
+from local.processes import free_ports
 from shared import pages
+from shared.database import FirestoreDatabase
 from shared.errors import SettingsError, TryAgain
 from shared.ledger import Import
+from shared.ledger_store import LedgerStore
 from shared.pages.asking import Asked
 from shared.pages.gathering import PAGE_SIZE
 from shared.services import Services
@@ -368,6 +373,24 @@ def test_faults(
     assert "Traceback" not in str(page.body)
     assert "secret" not in str(page.body) + capsys.readouterr().out
     assert (503 == status) == ("Retry-After" in page.headers)
+
+
+def test_a_ledger_that_is_away(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Firestore does not answer, the page says so before the function's time is over."""
+    (port,) = free_ports([0])
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
+    monkeypatch.setattr("shared.pages.answering.PATIENCE_SECONDS", 0.3)
+    away = LedgerStore(FirestoreDatabase(firestore.Client(project="away")))
+    services = replace(pipeline.services, ledger=away)
+    began = time.monotonic()
+
+    pages_asked_for = [
+        get(services, query) for query in ("", "status=failed", "connection=a&import=b")
+    ]
+
+    assert {503} == {page.status for page in pages_asked_for}
+    assert "The ledger cannot be reached" in text(pages_asked_for[0])
+    assert time.monotonic() - began < 20
 
 
 # -- safety -----------------------------------------------------------------------------------

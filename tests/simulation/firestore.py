@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from google.cloud.firestore_v1 import types
 from google.protobuf import timestamp_pb2
@@ -196,6 +196,9 @@ class SimulatedDatabase:
                 path: found.fields for path in wanted if (found := self.store.get(path)) is not None
             },
         )
+
+    def within(self, seconds: float) -> Self:
+        return self
 
     def delete(self, path: str) -> None:
         self.call(lambda: f"deletes {path}", lambda: self.store.put(path, None), writes=True)

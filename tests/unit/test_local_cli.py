@@ -106,6 +106,30 @@ def test_asking_a_stack_that_was_killed(tmp_path: Path, capsys: pytest.CaptureFi
     assert "Start it again with 'up'" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file where the folder should be ends with exit code 2 and its name."""
+    (tmp_path / "data").write_text("")
+
+    assert main(["up", "--data", str(tmp_path / "data")]) == 2
+    assert str(tmp_path / "data") in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What nobody foresaw ends in a sentence and exit code 70, without a trace."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr("local.cli.Stack.start", fail)
+
+    assert main(["up", "--data", str(tmp_path)]) == 70
+    said = capsys.readouterr().err
+    assert "This should not have happened: KeyError in test_local_cli.py" in said
+    assert "Traceback" not in said
+
+
 def test_completion_needs_no_stack(capsys: pytest.CaptureFixture[str]) -> None:
     """The commands of the stack are completed as well, with or without one that runs."""
     assert main(["completion", "words", "--", "imports", "s"]) == 0

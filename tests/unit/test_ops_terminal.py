@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local.processes import free_ports
 from shared import ops
 from shared.errors import IngestError, SettingsError, TryAgain
 from shared.ops.command import Desk, guarded
@@ -128,6 +129,17 @@ def test_how_it_ends_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     guarded(raising(TryAgain("Away.")), desk(json=True))
 
     assert '{"error": "Away. Try again in a moment."}\n' == capsys.readouterr().out
+
+
+def test_an_emulator_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command does not wait for an emulator that does not run, and says which one it is."""
+    (port,) = free_ports([0])
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
+
+    assert 3 == ops.main(["imports"])
+    assert f"Nothing answers at 127.0.0.1:{port}" in capsys.readouterr().err
 
 
 # -- completion -------------------------------------------------------------------------------
