@@ -123,10 +123,14 @@ def test_programs() -> None:
 def test_scripts(tmp_path: Path) -> None:
     """The scripts take the lines of the page."""
     cloud = Cloud(tmp_path)
+    key = tmp_path / "au-erp.pub"
+    key.touch()
     tried = 0
     for line in lines():
         for script, arguments in re.findall(r"\bdeploy/([\w/]+\.sh)((?: [^)\"\n]+)?)", line):
             words = shlex.split(arguments.replace("$PROJECT", PROJECT))
+            # The key file that a retailer sends.
+            words = [str(key) if word.endswith(".pub") else word for word in words]
             done = cloud.run((script, *words, "--dry-run"))
             assert done.returncode == 0, (line, done.stderr)
             tried += 1
