@@ -216,10 +216,12 @@ def objects(stack: Hands, connection: str) -> set[str]:
 
 
 def put_away(stack: Hands, connection: str) -> bool:
-    """Say whether the customers file and its report are all that a connection has."""
-    return objects(stack, connection) == {
+    """Say whether the file and what is told of it are all that a connection has, but for state/."""
+    names = {name for name in objects(stack, connection) if not name.startswith("state/")}
+    return names == {
         f"processed/{connection}/{CUSTOMERS}.csv",
         f"rejected/{connection}/{CUSTOMERS}.report.json",
+        f"rejected/{connection}/{CUSTOMERS}.summary.txt",
     }
 
 
