@@ -64,6 +64,8 @@ def _begin(
     timing = rules(services)
     customers = None
     if pairing.paired(type=current.type, mode=current.mode):
+        # Every arrival of customers writes this: one that the look below misses begins it again.
+        ledger.feed(current.connection, "customers")
         customers = matching_customers(ledger, current, timing)
         current = replace(current, paired_with=customers.import_id if customers else None)
     if current.type is None or current.exported_at is None:
@@ -84,6 +86,8 @@ def _begin(
     before = current
     if current.status == "loading" and not isinstance(verdict, pairing.Ready):
         # Its worker died, and what it may depend on has changed since.
+        if current.lease is not None:
+            ledger.put_feed(without(feed, current.lease.owner))
         text = wording.retrying(current.attempt, deployment.max_attempts)
         current = current.to("scheduled", now=now, text=text, lease=None)
     match verdict:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
 
-
-@cache
 def camel(name: str) -> str:
     """Return a name of several words in camelCase."""
     first, *rest = name.split("_")

@@ -221,19 +221,18 @@ class Import:
     def to_document(self) -> dict[str, Any]:
         """Return the fields as Firestore keeps them: camelCase, times as timestamps."""
         document: dict[str, Any] = {}
-        for spec in fields(self):
-            if spec.name not in {"connection", "import_id"}:
-                document[camel(spec.name)] = _plain(getattr(self, spec.name))
+        for name, key in _KEYS[Import]:
+            if name not in {"connection", "import_id"}:
+                document[key] = _plain(getattr(self, name))
         return document
 
     @classmethod
     def from_document(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
         """Read the document of an import."""
         values: dict[str, Any] = {"connection": connection, "import_id": import_id}
-        for spec in fields(cls):
-            key = camel(spec.name)
+        for name, key in _KEYS[cls]:
             if key in data:
-                values[spec.name] = data[key]
+                values[name] = data[key]
         for name, kind in _PARTS.items():
             if values.get(name) is not None:
                 values[name] = _part(kind, values[name])
@@ -278,13 +277,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Problem):
         return problem_document(value)
     if isinstance(value, Lease | Rows | Progress | Reports | HistoryEntry):
-        return {camel(spec.name): _plain(getattr(value, spec.name)) for spec in fields(type(value))}
+        return {key: _plain(getattr(value, name)) for name, key in _KEYS[type(value)]}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
 
 
 def _part(kind: type, data: Mapping[str, Any]) -> Any:
-    return kind(
-        **{spec.name: data[camel(spec.name)] for spec in fields(kind) if camel(spec.name) in data}
-    )
+    return kind(**{name: data[key] for name, key in _KEYS[kind] if key in data})
+
+
+_KEYS: dict[Any, tuple[tuple[str, str], ...]] = {
+    kind: tuple((spec.name, camel(spec.name)) for spec in fields(kind))
+    for kind in (Import, HistoryEntry, *_PARTS.values())
+}
+"""Class -> its fields, each with its name in Firestore."""

@@ -10,6 +10,7 @@ from shared.settings import Deployment
 from tests.simulation.firestore import Store
 from tests.simulation.world import World
 
+IMPORTS = "connections/main/imports"
 LOADED = ("loaded", "loaded_with_rejects")
 
 
@@ -53,11 +54,12 @@ class Checks:
         if not self._changed:
             return
         self._changed = False
-        for orders in self._imports():
-            if orders.status == "waiting" and orders.paired_with is None:
-                customers = self._matching(orders)
+        for id, document in self.store.collection(IMPORTS).items():
+            fields = document.fields
+            if fields["status"] == "waiting" and fields["pairedWith"] is None:
+                customers = self._matching(_import(id, fields))
                 if customers is not None:
-                    self._fail(f"{orders.import_id} waits, and {customers.import_id} is there")
+                    self._fail(f"{id} waits, and {customers.import_id} is there")
 
     def sent(self, paths: Sequence[str]) -> None:
         """Look at a batch of documents as it is sent; it may arrive much later."""
@@ -157,8 +159,7 @@ class Checks:
 
     def _imports(self) -> list[Import]:
         return [
-            _import(id, document.fields)
-            for id, document in self.store.collection("connections/main/imports").items()
+            _import(id, document.fields) for id, document in self.store.collection(IMPORTS).items()
         ]
 
     def _fail(self, message: str) -> None:
