@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz     look for names and files that break the reading (SECONDS=60, SEED=any)"
 	@echo "make simulate run simulated histories of faults: SEED=0 RUNS=1000, or one of them again"
 	@echo "make kill     load a file while its workers are killed: ROWS=100000 KILLS=20"
+	@echo "make bench    measure speed and memory against the usual code (BENCH=rows for one part)"
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
@@ -42,6 +43,9 @@ simulate: $(INSTALLED)
 
 kill: $(INSTALLED)
 	@$(BIN)/python -m tests.e2e.killing --rows $(ROWS) --kills $(KILLS)
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks $(if $(BENCH),--only $(BENCH))
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .

@@ -46,9 +46,10 @@ class Stage:
             bucket=self.bucket,
             project=f"bench-{next(self._numbers)}",
         )
-        # A measured file's bucket name is the same each time: it is uploaded anew.
         command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(order))]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{way} could not load {order.path}:\n{done.stderr[-2000:]}")
         return Took(**json.loads(done.stdout))
 
 
@@ -73,14 +74,8 @@ def ready(folder: Path) -> Iterator[Stage]:
         ledger = stack.enter_context(
             _server(["local.firestore", "--port", "0", "--data", str(folder / "ledger")])
         )
-        bucket = stack.enter_context(
-            _server(
-                [
-                    *("local.storage", "--port", "0", "--data", str(folder / "bucket")),
-                    *("--bucket", BUCKET),
-                ]
-            )
-        )
+        storage = ["local.storage", "--port", "0", "--data", str(folder / "bucket")]
+        bucket = stack.enter_context(_server([*storage, "--bucket", BUCKET]))
         yield Stage(
             folder,
             address,

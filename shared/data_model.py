@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.encoding import encode_content
+from shared.encoding import decode_content, encode_content
 from shared.formats import EXAMPLE_STAMP, example_csv
 from shared.merge import Incoming, Origin, decide
 from shared.schemas import Column, FileType, Kind, Row, Rules, all_types, kinds
@@ -161,7 +161,7 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
         create_only=False,
     )
     assert isinstance(decision, Put)
-    return {**content, **decision.data}
+    return {**content, **decode_content(decision.wire)}
 
 
 def _section(type_: FileType) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+from shared import wire as on_wire
 from shared.encoding import decode_content
 from shared.writer import Leave, Put, Stored
 
@@ -106,7 +108,7 @@ def decide(
 
 def fresh(incoming: Incoming, origin: Origin) -> Put:
     """Return the document as the file has it, with nothing taken over of what may be stored."""
-    return Put(data={"source": _source(incoming, origin, kept={})}, wire=incoming.wire)
+    return Put(data={}, wire=incoming.wire + _fresh_source(incoming.line, origin))
 
 
 def source_age(stored: Stored) -> Age | None:
@@ -167,6 +169,32 @@ def _fill_in(
         return Leave(NEWER)
     source = {**stored["source"], **_kept_fields(kept)}
     return Put(data={**patch, "source": source}, only=(*paths, "source"))
+
+
+def _fresh_source(line: int, origin: Origin) -> bytes:
+    """Return what `_source` makes of a row when nothing is kept, as an entry on the wire.
+
+    Nearly every document that is written has one, and all of a file differ in the row alone.
+    """
+    heads, same = _sources(origin)
+    number = on_wire.varint(line)
+    inner = same + _ROW[len(number)] + number
+    return heads[len(inner)] + inner
+
+
+@lru_cache(8)
+def _sources(origin: Origin) -> tuple[on_wire.Heads, bytes]:
+    """Return the heads of `source`, and its fields before `row`, the last one by name."""
+    same = {
+        "exportedAt": origin.exported_at,
+        "generation": origin.generation,
+        "import": origin.import_id,
+    }
+    heads = on_wire.Heads.map(on_wire.FIELD, b"source")
+    return heads, on_wire.fields(same, on_wire.MAP_FIELD)
+
+
+_ROW = on_wire.Heads.integer(on_wire.MAP_FIELD, b"row")
 
 
 def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, Age]) -> dict[str, Any]:

@@ -147,12 +147,14 @@ class Heads(dict[int, bytes]):
     The content of a text is its UTF-8, that of a map its entries.
     """
 
-    def __init__(self, tags: Iterable[tuple[bytes, bytes]]) -> None:
-        """Each level is a tag and what stands before the next one inside it, outermost first."""
-        self._levels = tuple(tags)
+    def __init__(self, levels: Iterable[tuple[bytes, bytes]], last: bytes = b"") -> None:
+        """Each level is a tag and what stands before the next one inside it, outermost first;
+        `last` stands right before the content."""
+        self._levels = tuple(levels)
+        self._last = last
 
     def __missing__(self, length: int) -> bytes:
-        head, inside = b"", length
+        head, inside = self._last, length
         for tag, before in reversed(self._levels):
             head = before + head
             inside = length + len(head)
@@ -165,6 +167,11 @@ class Heads(dict[int, bytes]):
     def value(cls, tag: bytes, name: bytes) -> Heads:
         """Heads of a whole `Value` in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")))
+
+    @classmethod
+    def integer(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of an integer, by the length of its `varint`, in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")), _INTEGER)
 
     @classmethod
     def text(cls, tag: bytes, name: bytes) -> Heads:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.encoding import decode_content, encode_content
-from shared.merge import EXISTS, NEWER, OWN, Incoming, Origin, decide
+from shared.merge import EXISTS, NEWER, OWN, Incoming, Origin, decide, fresh
 from shared.writer import Leave, Put, Stored
 from tests.support.imports import at
 
@@ -252,6 +252,23 @@ def after(
         create_only=False,
         confirmed=origin(confirmed).age,
     )
+
+
+@pytest.mark.parametrize("line", [1, 127, 128, 16_384, 10**9])
+def test_names_its_source(line: int) -> None:
+    """A document that is written as the file has it names the file, the row and the upload."""
+    said = Incoming(key="1", wire=b"", keep=frozenset(), lines=(1, line))
+
+    put = fresh(said, origin(8, generation=2**62))
+
+    source = {
+        "exportedAt": exported(8),
+        "generation": 2**62,
+        "import": origin(8).import_id,
+        "row": line,
+    }
+    assert encode_content({"source": source}) == put.wire
+    assert {} == put.data
 
 
 @pytest.mark.parametrize(("confirmed", "wins"), [(7, True), (8, True), (9, False), (10, False)])

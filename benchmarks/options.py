@@ -1,0 +1,23 @@
+"""What is to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.exports import TYPES
+from benchmarks.load import OURS
+from benchmarks.usual import WAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is to be measured, and how often."""
+
+    types: Sequence[str] = TYPES
+    rows: Sequence[int] = (1_000, 100_000, 1_000_000)
+    """Sizes of files."""
+    slow_rows: int = 100_000
+    """Rows of the largest file that the ways in use elsewhere are asked to load."""
+    ways: Sequence[str] = (*WAYS, OURS)
+    repeats: int = 3

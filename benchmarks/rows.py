@@ -1,0 +1,80 @@
+"""Part `rows`: rows a second of processor time, from the file to the answer of the database."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from benchmarks.load import OURS
+from benchmarks.options import Options
+from benchmarks.stage import Stage
+from benchmarks.tables import Plot, Table
+from benchmarks.usual import WAYS
+
+USUAL = "usual"
+NAMES = {
+    USUAL: "usual code",
+    "bulk_writer": "BulkWriter",
+    "tidy": "tidy batch.set",
+    OURS: "pipeline",
+}
+"""What the ways are called."""
+
+
+def run(stage: Stage, options: Options) -> list[Table]:
+    """Load each file in each way, several times, and take the medians.
+
+    The slow ways load no more than `options.slow_rows`; nothing is extrapolated.
+    """
+    rows: list[list[str | int | float | None]] = []
+    labels: list[str] = []
+    bars: dict[str, list[float | None]] = {name: [] for name in NAMES.values()}
+    memory: list[list[str | int | float | None]] = []
+    for type_ in options.types:
+        for size in options.rows:
+            speeds: dict[str, float | None] = dict.fromkeys((*WAYS, OURS))
+            peaks: dict[str, float | None] = dict.fromkeys((*WAYS, OURS))
+            for way in options.ways:
+                if way != OURS and size > options.slow_rows:
+                    continue
+                took = [stage.load(way, type_, size, seed) for seed in range(options.repeats)]
+                speeds[way] = size / median([one.cpu for one in took])
+                peaks[way] = median([one.peak for one in took])
+            usual, ours = speeds[USUAL], speeds[OURS]
+            times = ours / usual if usual and ours else None
+            rows.append([type_, size, *(_whole(speeds[way]) for way in NAMES), times])
+            megabytes = stage.file(type_, size, 0).stat().st_size / 1e6
+            memory.append([type_, size, megabytes, *(_whole(peaks[way]) for way in NAMES)])
+            labels.append(f"{type_}, {size:,}")
+            for way, name in NAMES.items():
+                bars[name].append(speeds[way])
+    about = (
+        "From the file to the answer of a local Firestore that keeps nothing: read, checked, made "
+        "into documents, sent. One row in twenty is bad. Processor time of the loading process "
+        f"alone, medians of {options.repeats}; column order, quotes and line ends differ each time."
+    )
+    return [
+        Table(
+            name="rows",
+            title="Rows a second of processor time",
+            about=about,
+            columns=("file", "rows", *NAMES.values(), "pipeline / usual"),
+            rows=rows,
+            plot=Plot(
+                title="Rows a second of processor time",
+                labels=labels,
+                bars=bars,
+                logarithmic=True,
+            ),
+        ),
+        Table(
+            name="memory",
+            title="Peak memory",
+            about="The most memory that the loading process held, in MiB, libraries included.",
+            columns=("file", "rows", "file in MB", *NAMES.values()),
+            rows=memory,
+        ),
+    ]
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else round(number)

@@ -1,0 +1,50 @@
+"""The benchmarks measure what they say: every way loads, and the results can be read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import exports
+from benchmarks.__main__ import main
+from benchmarks.exports import TYPES, write
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_export_files(tmp_path: Path, type_: str) -> None:
+    """A file is the same each time, as long as asked for, and about one row in twenty is bad."""
+    path, again = tmp_path / "one.csv", tmp_path / "two.csv"
+
+    write(path, type_, 2_000, seed=3)
+    write(again, type_, 2_000, seed=3)
+
+    assert path.read_bytes() == again.read_bytes()
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert 2_000 == len(rows)
+    faults = exports.FAULTS[type_]
+    bad = [
+        row
+        for row in rows
+        if len(row) != len(header)
+        or any(cell and row[header.index(column)] == cell for column, cell in faults)
+    ]
+    assert 0.02 < len(bad) / len(rows) < 0.08
+
+
+def test_measures_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A small run prints a table and leaves it in three forms, with a number for every way."""
+    arguments = "--types orders --rows 60 --repeats 1 --docs"
+
+    assert 0 == main([*arguments.split(), str(tmp_path)])
+
+    assert "pipeline / usual" in capsys.readouterr().out
+    result = json.loads((tmp_path / "rows.json").read_text("utf-8"))
+    (row,) = result["rows"]
+    assert ["orders", 60] == row[:2]
+    assert all(number > 0 for number in row[2:])
+    assert "| orders | 60 |" in (tmp_path / "rows.md").read_text("utf-8")
+    assert "<svg" in (tmp_path / "rows.svg").read_text("utf-8")
