@@ -222,12 +222,14 @@ class Examination:
         for parts, records in chunks:
             of_part = plan.partition(parts.keys)
             of_plan = plan.places(parts.ordinals)
-            for place, key in enumerate(parts.keys):
+            for place, (key, one) in enumerate(
+                zip(parts.keys, self._maker.parts(parts), strict=True)
+            ):
                 if of_part[place] != part:
                     continue
                 if key in self._broken:
-                    self._repeat(self._cut(records[place]), parts.lines[place])
-                open_parts.setdefault(key, []).append(self._maker.part(parts, place))
+                    self._repeat(self._cut(records[place]), one.line)
+                open_parts.setdefault(key, []).append(one)
                 if of_plan[place] >= 0:
                     yield self._whole(key, open_parts.pop(key), of_plan[place])
 
@@ -241,7 +243,7 @@ class Examination:
             keep=last.keep,
             lines=tuple([part.line for part in parts]),
             place=place,
-            refers_to=last.values.get(PERSON_COLUMN, ""),
+            refers_to=last.values.get(PERSON_COLUMN) or "",
         )
 
     def _repeat(self, cells: Sequence[str], line: int) -> None:

@@ -186,23 +186,37 @@ class Cells:
             blank = text.encode()
             signs = grid.signs(self.place, len(blank))
             alone |= (lengths == len(blank)) & (signs == np.frombuffer(blank, np.uint8)).all(axis=1)
-        rows = np.flatnonzero(alone & (lengths > 0)).tolist()
         values: list[Any] = []
         if self._wants_values:
             values = [text or None for text in grid.texts(self.place)]
-        odd = np.zeros(len(starts), bool)
-        if not rows:
-            return self._headed(starts, lengths, odd, values)
+        rows = np.flatnonzero(alone & (lengths > 0))
+        if not len(rows):
+            return self._headed(starts, lengths, np.zeros(len(starts), bool), values)
+        entries = self._entries(grid, rows.tolist())
         starts, lengths = starts.copy(), lengths.copy()
-        entries = [self._remember(grid, row) for row in rows]
-        for row, (entry, value) in zip(rows, entries, strict=True):
-            odd[row] = entry is _ODD
-            starts[row], lengths[row] = self._pool.add(entry), 0
-            if self._wants_values:
+        lengths[rows] = 0  # these come with heads of their own
+        column = self._headed(starts, lengths, np.zeros(len(starts), bool), values)
+        column.starts[rows] = [start for start, _, _, _ in entries]
+        column.lengths[rows] = [length for _, length, _, _ in entries]
+        column.odd[rows] = [odd for _, _, odd, _ in entries]
+        if self._wants_values:
+            for row, (_, _, _, value) in zip(rows.tolist(), entries, strict=True):
                 values[row] = value
-        column = self._headed(starts, lengths, odd, values)
-        column.lengths[rows] = [len(entry) for entry, _ in entries]
         return column
+
+    def _entries(self, grid: Grid, rows: Sequence[int]) -> list[tuple[int, int, bool, Any]]:
+        """Read cells alone, each different one once: place and length of the entry, whether the
+        cell is odd, and its value."""
+        starts = grid.starts[rows, self.place].tolist()
+        ends = (grid.starts[rows, self.place] + grid.lengths[rows, self.place]).tolist()
+        data = grid.data
+        cells = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        made: dict[bytes, tuple[int, int, bool, Any]] = {}
+        for cell, row in zip(cells, rows, strict=True):
+            if cell not in made:
+                entry, value = self._remember(grid, row)
+                made[cell] = self._pool.add(entry), len(entry), entry is _ODD, value
+        return [made[cell] for cell in cells]
 
     def _headed(
         self, starts: Numbers, lengths: Numbers, odd: Mask, values: Sequence[Any]

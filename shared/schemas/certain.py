@@ -35,8 +35,8 @@ _OTHERS = np.array([place for place, sign in enumerate(_FORM) if sign != 0x30])
 _DAY = 10 ** np.arange(7, -1, -1)
 """Makes a number YYYYMMDD of the digits of a date."""
 
-_IN_A_DAY = [*(timedelta(hours=hours) for hours in (3, 6, 12)), timedelta(days=1, seconds=-1)]
-"""Where on a day the offset is looked at: no zone changes it and takes that back between them."""
+_IN_A_DAY = (timedelta(hours=12), timedelta(days=1, seconds=-1))
+"""Where on a day the offset is looked at again: no zone has ever changed it twice in 24 hours."""
 _DAY_BYTES = 10
 _DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] * 87])
 

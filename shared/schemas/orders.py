@@ -367,7 +367,7 @@ def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
             )
         by_line[line] = row
     kept = list(by_line.values())
-    if all("LINE_NUMBER" in row.values for row in kept):
+    if all(row.values.get("LINE_NUMBER") is not None for row in kept):
         kept.sort(key=lambda row: int(row.values["LINE_NUMBER"]))
 
     totals: dict[str, int | float] = {"lineCount": len(kept)}
@@ -390,8 +390,9 @@ def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
 
 def _line_key(row: ItemRow, place: int) -> tuple[str, Any]:
     for name in ("LINE_ID", "LINE_NUMBER"):
-        if name in row.values:
-            return name, row.values[name]
+        value = row.values.get(name)
+        if value is not None:
+            return name, value
     return "place", place
 
 
@@ -413,10 +414,11 @@ def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
 def _paid(row: ItemRow) -> int:
     """Return what was paid for a line in cents, worked out where the file does not say."""
     values = row.values
-    if "VALUE" in values:
-        return int(values["VALUE"])
+    paid = values.get("VALUE")
+    if paid is not None:
+        return int(paid)
     quantity = values["QUANTITY"]
-    discount = values.get("DISCOUNT", 0)
+    discount = values.get("DISCOUNT") or 0
     # A discount makes a refund smaller too, whichever sign the file gives it there.
     discount = -abs(discount) if quantity < 0 else discount
     return round_cents(Decimal(values["PRICE"]) * Decimal(str(quantity)) - discount)

@@ -52,7 +52,7 @@ class Part:
     item: bytes
     """The item that the row is, as a value of an array; empty where it says nothing of one."""
     values: Mapping[str, Any]
-    """Column name -> value, of those columns that `FileType.looks_at` names and the row has.
+    """Column name -> value of the columns that `FileType.looks_at` names, None where there is none.
 
     Times are in microseconds since 1970."""
     keep: frozenset[str]
@@ -368,16 +368,13 @@ class PartMaker:
         for place, own in zip(places, zip(*joined, strict=True), strict=True):
             parts.own[place] = own
 
-    def part(self, parts: Parts, place: int) -> Part:
-        """Return one row's part of a grouped document."""
-        named = zip(self._looks_at, parts.values[place], strict=True)
-        return Part(
-            parts.lines[place],
-            parts.own[place],
-            parts.items[place],
-            {name: value for name, value in named if value is not None},
-            parts.keep[place],
-        )
+    def parts(self, parts: Parts) -> Iterator[Part]:
+        """Give each row's part of a grouped document."""
+        names = self._looks_at
+        for line, own, item, values, keep in zip(
+            parts.lines, parts.own, parts.items, parts.values, parts.keep, strict=True
+        ):
+            yield Part(line, own, item, dict(zip(names, values, strict=True)), keep)
 
     # -- rows that the checker has read -------------------------------------------------------
 

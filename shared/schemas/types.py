@@ -34,7 +34,7 @@ class ItemRow(Protocol):
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """Column name -> value."""
+        """Column name -> value; None or absent where there is none."""
 
 
 R = TypeVar("R", bound=ItemRow)

@@ -116,11 +116,12 @@ def agree(
     groups: dict[str, list[Any]] = defaultdict(list)
     for outcome in outcomes:
         parts = outcome.parts
-        for place, key in enumerate(parts.keys):
-            if grouped:
-                groups[key].append(maker.part(parts, place))
-            else:
-                actual[key, parts.lines[place]] = parts.own[place]
+        if grouped:
+            for key, part in zip(parts.keys, maker.parts(parts), strict=True):
+                groups[key].append(part)
+            continue
+        for key, line, own in zip(parts.keys, parts.lines, parts.own, strict=True):
+            actual[key, line] = own
     for key, group in groups.items():
         content, more = type_.join(group)
         found += more
