@@ -41,10 +41,11 @@ class Grid:
         """Return the cells of a column as they stand between their quotes."""
         starts = self.starts[:, column].tolist()
         ends = (self.starts[:, column] + self.lengths[:, column]).tolist()
+        octets = self.data.decode("latin-1")  # one character a byte
+        cells = [octets[start:end] for start, end in zip(starts, ends, strict=True)]
         if self.data.isascii():
-            text = self.data.decode("ascii")
-            return [text[start:end] for start, end in zip(starts, ends, strict=True)]
-        return [self.data[start:end].decode() for start, end in zip(starts, ends, strict=True)]
+            return cells
+        return [cell if cell.isascii() else cell.encode("latin-1").decode() for cell in cells]
 
     def signs(self, column: int, width: int) -> npt.NDArray[np.uint8]:
         """Return the first `width` bytes of each cell of a column, zeros behind its end."""

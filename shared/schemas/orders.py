@@ -397,18 +397,17 @@ def _line_key(row: ItemRow, place: int) -> tuple[str, Any]:
 
 
 def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
-    last = rows[-1]
     differing = [
         words
         for name, words in (("PERIDX", "customers"), ("ORDER_DATE", "dates"))
-        if any(row.values[name] != last.values[name] for row in rows)
+        if len({row.values[name] for row in rows}) > 1
     ]
     if not differing:
         return []
     message = (
         f"The rows of one order name different {' and '.join(differing)}; the last row counts."
     )
-    return [Problem(code="order.header_differs", message=message, line=last.line)]
+    return [Problem(code="order.header_differs", message=message, line=rows[-1].line)]
 
 
 def _paid(row: ItemRow) -> int:
