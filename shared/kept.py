@@ -56,10 +56,8 @@ class Kept:
             self._chunks.clear()
 
     def chunks(self) -> Iterator[Rows]:
-        """Give every chunk back, in the order in which they were added, and keep it no longer."""
-        self._chunks.reverse()
-        while self._chunks:
-            chunk = self._chunks.pop()
+        """Give every chunk back, in the order in which they were added."""
+        for chunk in self._chunks:
             if isinstance(chunk, bytes):
                 columns, records = marshal.loads(zlib.decompress(chunk))
                 yield Parts(*columns), records
