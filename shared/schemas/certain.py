@@ -122,7 +122,7 @@ def _midnight(day: int, zone: ZoneInfo, read: Read) -> int:
     date = f"{text[:4]}-{text[4:6]}-{text[6:]}"
     try:
         midnight: datetime = read(f"{date}T00:00:00", zone)
-        local = midnight.astimezone(zone).replace(tzinfo=None)
+        local = datetime.fromisoformat(date)  # by the clock on the wall, as `read` goes by it
     except (ValueError, OverflowError):
         return int(UNREAD)
     offset = zone.utcoffset(local)

@@ -1,0 +1,152 @@
+"""What is certain of a whole column is what its kind says of each cell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import wire
+from shared.encoding import decode_content, encode_content
+from shared.schemas import KINDS, Kind
+from shared.schemas.certain import MOMENT_BYTES, UNREAD, microseconds
+
+ZONES = [
+    ZoneInfo(name)
+    for name in (
+        *("Australia/Sydney", "Australia/Lord_Howe", "Pacific/Auckland", "UTC"),
+        *("America/Sao_Paulo", "Africa/Casablanca", "Pacific/Apia", "America/Havana"),
+    )
+]
+SPAN = [datetime.fromisoformat(day) for day in ("1890-01-01", "2110-01-01")]
+CERTAIN = {kind.name: kind for kind in KINDS if kind.certain is not None}
+
+CELLS = st.one_of(
+    st.text(max_size=30),
+    st.text("0123456789", max_size=25),
+    st.text("abcZ019@.-_ ,+é", max_size=20),
+    st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fullmatch=True),
+    st.dates().map(str),
+    st.emails(),
+    st.sampled_from(
+        ["1.2E+12", "__x__", ".", "..", "a/b", "2024-02-29", "1900-01-01", "2099-12-31"]
+    ),
+)
+
+
+def signs(cells: list[bytes], width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return cells as rows of bytes, zeros behind their ends."""
+    return np.array([list(cell[:width].ljust(width, b"\0")) for cell in cells], np.uint8)
+
+
+@pytest.mark.parametrize("kind", CERTAIN.values(), ids=CERTAIN)
+@given(texts=st.lists(CELLS, min_size=1, max_size=8))
+def test_certain_cells_are_taken_as_they_are(kind: Kind, texts: list[str]) -> None:
+    """Of a cell that is certain, the kind makes the very same text."""
+    assert kind.certain is not None
+    cells = [text.encode() for text in texts if text and "\0" not in text] or [b"x"]
+    width = max(map(len, cells))
+
+    certain = kind.certain(signs(cells, width), np.array([len(cell) for cell in cells]))
+
+    read = kind.reader(ZONES[0])
+    for cell in (cell.decode() for cell, is_so in zip(cells, certain, strict=True) if is_so):
+        assert cell == read(cell) == cell.strip()
+        assert cell not in kind.blanks
+
+
+@pytest.mark.parametrize("kind", CERTAIN.values(), ids=CERTAIN)
+def test_usual_cells_are_certain(kind: Kind) -> None:
+    """The examples of a kind that are what they come to are certain, or it is of no use."""
+    assert kind.certain is not None
+    cells = [text.encode() for text, value in kind.examples if text == value]
+
+    width = max(map(len, cells))
+    certain = kind.certain(signs(cells, width), np.array([len(cell) for cell in cells]))
+
+    assert certain.all()
+
+
+@pytest.mark.parametrize("zone", ZONES, ids=str)
+@given(times=st.lists(st.datetimes(*SPAN), min_size=1))
+def test_times(zone: ZoneInfo, times: list[datetime]) -> None:
+    """A time that is read with its column is the time that is read alone, whatever the zone."""
+    (kind,) = (kind for kind in KINDS if kind.moments is not None)
+    assert kind.moments is not None
+    cells = [time.isoformat(timespec="seconds") for time in times]
+
+    seconds = kind.moments(signs([cell.encode() for cell in cells], MOMENT_BYTES), zone)
+
+    read = kind.reader(zone)
+    for cell, second in zip(cells, seconds.tolist(), strict=True):
+        if second != UNREAD:
+            assert second * 1_000_000 == microseconds(read(cell))
+
+
+@pytest.mark.parametrize("zone", ZONES, ids=str)
+def test_days_on_which_clocks_change(zone: ZoneInfo) -> None:
+    """On days on which a zone changes its clocks, and those around, no time is read wrongly."""
+    (kind,) = (kind for kind in KINDS if kind.moments is not None)
+    assert kind.moments is not None
+    days = [datetime.fromisoformat("2011-01-01") + timedelta(days=day) for day in range(366 * 2)]
+    changes = [
+        day for day in days if zone.utcoffset(day) != zone.utcoffset(day + timedelta(days=1))
+    ]
+    cells = [
+        (day + timedelta(minutes=30 * half)).isoformat()
+        for change in changes
+        for day in (change - timedelta(days=1), change, change + timedelta(days=1))
+        for half in range(48)
+    ] or ["2011-01-01T00:00:00"]
+
+    seconds = kind.moments(signs([cell.encode() for cell in cells], MOMENT_BYTES), zone)
+
+    read = kind.reader(zone)
+    certain = [
+        (cell, second)
+        for cell, second in zip(cells, seconds.tolist(), strict=True)
+        if second != UNREAD
+    ]
+    assert [second * 1_000_000 for _, second in certain] == [
+        microseconds(read(cell)) for cell, _ in certain
+    ]
+    assert len(certain) >= len(cells) / 2
+
+
+@given(seconds=st.lists(st.integers(1 << 28, (1 << 35) - 1), min_size=1))
+def test_timestamps_on_the_wire(seconds: list[int]) -> None:
+    """Many times are written as one of them is."""
+    made = wire.moments(wire.FIELD, b"at", np.array(seconds))
+
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert [encode_content({"at": epoch + timedelta(seconds=one)}) for one in seconds] == [
+        entry.tobytes() for entry in made
+    ]
+
+
+@given(
+    text=st.text(max_size=300),
+    inner=st.dictionaries(
+        st.text(max_size=5), st.text(max_size=150) | st.integers(-(2**63), 2**63 - 1)
+    ),
+)
+def test_heads(text: str, inner: dict[str, str | int]) -> None:
+    """A head and what follows it are what the whole comes to."""
+    content = text.encode()
+    below = wire.fields(inner, wire.MAP_FIELD)
+    item = wire.Heads.item()[len(below)] + below
+
+    assert encode_content({"name": text}) == (
+        wire.Heads.text(wire.FIELD, b"name")[len(content)] + content
+    )
+    assert encode_content({"name": inner}) == (
+        wire.Heads.map(wire.FIELD, b"name")[len(below)] + below
+    )
+    assert encode_content({"name": [inner]}) == (
+        wire.Heads.array(wire.FIELD, b"name")[len(item)] + item
+    )
+    assert {"name": inner} == decode_content(encode_content({"name": inner}))
