@@ -228,15 +228,8 @@ def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handl
             in_cloud = bool(os.environ.get("K_SERVICE"))
             if open_here and not in_cloud and _from_this_machine(request):
                 return handler(request)
-            deployment = services().deployment
             try:
-                admit(
-                    request.headers.get("Authorization"),
-                    door(deployment),
-                    _certificates(deployment.oidc_certs_url),
-                    now=services().now(),
-                    behind_cloud_run=in_cloud,
-                )
+                check(request, door, in_cloud=in_cloud)
             except NotAdmitted as error:
                 return _refused(request, error)
             return handler(request)
@@ -244,6 +237,24 @@ def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handl
         return guarded_handler
 
     return guard
+
+
+def check(request: flask.Request, door: Door, *, in_cloud: bool) -> None:
+    """Make sure that a request comes from somebody whom a door expects.
+
+    Raises:
+        NotAdmitted: it does not.
+        SettingsError: a setting that says who is expected is missing.
+        TryAgain: the certificates cannot be had.
+    """
+    deployment = services().deployment
+    admit(
+        request.headers.get("Authorization"),
+        door(deployment),
+        _certificates(deployment.oidc_certs_url),
+        now=services().now(),
+        behind_cloud_run=in_cloud,
+    )
 
 
 def _refused(

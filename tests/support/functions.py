@@ -5,7 +5,6 @@ What they take over of the process, its logging above all, is given back.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import sys
@@ -60,9 +59,7 @@ def undisturbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def client(name: str, services: Services, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """Load a function as the framework does; gives what calls it, whoever asks."""
     monkeypatch.setattr("shared.services.services", lambda: services)
-    if importlib.util.find_spec("shared.callers") is not None:
-        monkeypatch.setattr("shared.callers.services", lambda: services)
-        monkeypatch.setattr("shared.callers._refusal", lambda *_, **__: None)
+    monkeypatch.setattr("shared.callers.check", lambda *_, **__: None)
     source = str(ROOT / "functions" / f"{name}.py")
     framework: Any = functions_framework
     return FlaskClient(framework.create_app(name, source, KINDS[name]))
