@@ -163,6 +163,18 @@ deploy() {
             --scopes=cloud-platform --shielded-secure-boot --shielded-vtpm \
             --shielded-integrity-monitoring --maintenance-policy=MIGRATE --restart-on-failure
     fi
+    watch_from_outside
+}
+
+# Google's own checks come from all over the world, so they cannot reach a port that is not open to all.
+watch_from_outside() {
+    local there ranges
+    ranges=$(ask compute firewall-rules describe "$NAME" "--project=$PROJECT" \
+        '--format=value(sourceRanges)')
+    if [[ -z $DRY_RUN && $ranges != 0.0.0.0/0 ]]; then
+        echo "No uptime check: port 22 is not open to Google's."
+        return
+    fi
     there=$(ask monitoring uptime list-configs "--project=$PROJECT" '--format=value(displayName)')
     among "$NAME" "$there" ||
         run gcloud monitoring uptime create "$NAME" --resource-type=uptime-url \

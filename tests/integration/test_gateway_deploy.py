@@ -42,6 +42,7 @@ case "$*" in
     *'secrets versions add'*) cp "$data" "$CLOUD/secret-$4" ;;
     *'secrets versions list'*) [[ ! -e $CLOUD/secret-$4 ]] || echo 1 ;;
     *' list'*) cat "$CLOUD/there" ;;
+    *'firewall-rules describe'*) cat "$CLOUD/ranges" ;;
     *'addresses describe'*) echo 203.0.113.9 ;;
 esac
 """
@@ -81,6 +82,7 @@ def cloud(tmp_path: Path) -> Cloud:
     (tmp_path / "gcloud").chmod(0o755)
     (tmp_path / "there").touch()
     (tmp_path / "calls").touch()
+    (tmp_path / "ranges").write_text("0.0.0.0/0\n")
     return Cloud(tmp_path)
 
 
@@ -179,6 +181,21 @@ def test_deployed_again(cloud: Cloud) -> None:
     ] == [call for call in words if call[:2] == ["compute", "instances"] and call[2] != "list"]
 
 
+def test_uptime_check(cloud: Cloud) -> None:
+    """Google looks from outside whether the port answers, where it may; else that is said."""
+    (cloud.folder / "ranges").write_text("0.0.0.0/0\n")
+    said = done(cloud.run("deploy"))
+    assert any("uptime create" in call for call in cloud.calls())
+    assert "No uptime check" not in said
+    before = len(cloud.calls())
+
+    (cloud.folder / "ranges").write_text("203.0.113.0/24\n")
+    said = done(cloud.run("deploy"))
+
+    assert not any("uptime create" in call for call in cloud.calls()[before:])
+    assert "No uptime check: port 22 is not open to Google's." in said
+
+
 @pytest.mark.parametrize("command", ["", "fly", "deploy --what", "add-retailer", "add-retailer x"])
 def test_a_wrong_command(cloud: Cloud, command: str) -> None:
     """What makes no sense ends with an exit code and a word, before anything is done."""
@@ -237,7 +254,7 @@ def test_time_to_drain() -> None:
     words, unit = container(), machine()["gateway.service"]
     drain = int(words[words.index("--drain") + 1])
     docker = int(words[words.index("--stop-timeout") + 1])
-    stop = int(re.findall(r"docker stop --time (\d+)", unit)[0])
+    stop = int(re.findall(r"docker stop -t (\d+)", unit)[0])
     systemd = int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0])
 
     # The gateway needs some seconds more for what has not come to an end; Compute Engine gives 90.
