@@ -10,11 +10,12 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test fuzz simulate kill lint types format pictures clean
+.PHONY: help demo up check test fuzz simulate kill lint types format pictures clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
 	@echo "make up       run the whole pipeline on this machine (state in $(DATA), Ctrl-C ends it)"
+	@echo "make check    say what the loader will say of a file: FILE=customers_….csv"
 	@echo "make test     run every test"
 	@echo "make fuzz     look for names and files that break the reading (SECONDS=60, SEED=any)"
 	@echo "make simulate run simulated histories of faults: SEED=0 RUNS=1000, or one of them again"
@@ -31,6 +32,9 @@ demo: $(INSTALLED)
 
 up: $(INSTALLED)
 	@$(BIN)/python -m local up --data $(DATA)
+
+check: $(INSTALLED)
+	@$(BIN)/python -m shared.check $(FILE)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest

@@ -1,0 +1,10 @@
+"""`python -m shared.check FILE…`: what the loader will say of an export file, before it is sent."""
+
+from __future__ import annotations
+
+import sys
+
+from shared.check.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""The verdicts as one page of HTML that stands alone: to be mailed or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from shared.check.terminal import sizes
+from shared.check.verdict import Verdict
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+_ENVIRONMENT.filters["size"] = sizes
+
+
+def page(verdicts: Sequence[Verdict]) -> str:
+    """Return the page."""
+    return _ENVIRONMENT.get_template("page.html").render(
+        verdicts=verdicts, kinds=("good", "rows", "file"), symbols=("✓", "!", "✗")
+    )

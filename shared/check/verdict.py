@@ -1,0 +1,219 @@
+"""What the check has to say about one file, before it is put into words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shared.errors import FileRejected, Problem
+from shared.examination import Examination
+from shared.layout import Header
+from shared.ledger import problem_document
+from shared.names import TYPES, ExportFile, Ignored, Misnamed, read_name
+from shared.schemas import file_type
+from shared.settings import ConnectionSettings
+from shared.wording import count
+
+GOOD, ROWS, FILE = 0, 1, 2
+"""Exit codes: everything can be loaded; some rows cannot; the file cannot."""
+
+Progress = Callable[[int], None]
+"""Is told how much of the work is done, in percent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The verdict on one file."""
+
+    path: str
+    """Where the file is, as it was named."""
+    file: str
+    """Its base name."""
+    size: int
+    """Bytes."""
+    type: str | None
+    """What it was checked as; None where its content was not looked at."""
+    name_problem: Problem | None
+    """What is wrong with the name."""
+    suggestion: str | None
+    """The right name, where one can be guessed."""
+    columns: tuple[str, ...]
+    """The columns, as they stand in the header."""
+    unknown: tuple[str, ...]
+    """Those of them that no table knows; what stands in them is kept under `extra`."""
+    delimiter: str | None
+    encoding: str | None
+    read: int
+    """Rows."""
+    rejected: int
+    """Rows that would not be loaded."""
+    documents: int
+    """Documents that the file would make, or change."""
+    error: Problem | None
+    """Why nothing of the content could be loaded; the name has a field of its own."""
+    problems: tuple[Problem, ...]
+    """Everything else that was found, the first 10,000."""
+    counts: Counter[str]
+    """Code -> how often it was found."""
+    summary: tuple[dict[str, Any], ...]
+    """One entry a code and column: the first such problem, with its `count`."""
+
+    @property
+    def good(self) -> int:
+        """Rows that can be loaded."""
+        return 0 if self.error else self.read - self.rejected
+
+    @property
+    def exit_code(self) -> int:
+        """`GOOD`, `ROWS` or `FILE`."""
+        if self.name_problem or self.error:
+            return FILE
+        return ROWS if self.rejected else GOOD
+
+    @property
+    def text(self) -> str:
+        """The verdict in a sentence."""
+        if self.error:
+            return f"Nothing of this file would be loaded. {self.error.message}"
+        if self.name_problem:
+            return "The file would not be taken under this name."
+        if not self.read:
+            return "The file holds no rows: there is nothing to load, and nothing wrong."
+        if self.rejected:
+            good, bad = f"{self.good:,} of {count(self.read, 'row')}", f"{self.rejected:,}"
+            return f"{good} would be loaded, {bad} would not."
+        return f"Everything would be loaded: {count(self.read, 'row')}."
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the verdict as `--json` prints it."""
+        return {
+            "path": self.path,
+            "file": self.file,
+            "size": self.size,
+            "type": self.type,
+            "verdict": {GOOD: "good", ROWS: "rows", FILE: "file"}[self.exit_code],
+            "text": self.text,
+            "name": self.name_problem and problem_document(self.name_problem),
+            "suggestion": self.suggestion,
+            "columns": list(self.columns),
+            "unknownColumns": list(self.unknown),
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "rows": {"read": self.read, "good": self.good, "rejected": self.rejected},
+            "documents": self.documents,
+            "error": self.error and problem_document(self.error),
+            "problemCounts": dict(sorted(self.counts.items())),
+            "problems": [problem_document(problem) for problem in self.problems],
+            "problemsListed": len(self.problems),
+            "problemsTotal": sum(self.counts.values()),
+        }
+
+
+def check_file(
+    path: Path, *, settings: ConnectionSettings, type: str | None = None, progress: Progress
+) -> Verdict:
+    """Check one file: its name, its header, its rows.
+
+    Args:
+        path: where the file is.
+        settings: those of the connection it is for.
+        type: what to check it as, where its name does not tell.
+        progress: see `Progress`.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    named = read_name(path.name)
+    size = path.stat().st_size
+    kind, problem, suggestion = _name(named)
+    kind = type or kind
+    verdict = Verdict(
+        path=str(path),
+        file=path.name,
+        size=size,
+        type=kind,
+        name_problem=problem,
+        suggestion=suggestion,
+        columns=(),
+        unknown=(),
+        delimiter=None,
+        encoding=None,
+        read=0,
+        rejected=0,
+        documents=0,
+        error=None,
+        problems=(),
+        counts=Counter(),
+        summary=(),
+    )
+    return verdict if kind is None else _content(verdict, path, kind, settings, progress)
+
+
+def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem | None, str | None]:
+    match named:
+        case ExportFile():
+            return named.type, None, None
+        case Misnamed():
+            return named.type if named.type in TYPES else None, named.problem, named.suggestion
+        case Ignored():
+            message = f"The file would be ignored. {named.reason}"
+            return None, Problem(code="name.ignored", message=message), None
+
+
+class _Watcher:
+    """Passes the progress on; a check makes no rejected file."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def begun(self, header: Header, delimiter: str) -> None:
+        """Nothing is made ready."""
+
+    def beat(self, bytes_read: int, percent: int) -> None:
+        """Say how far the work has come."""
+        self._progress(percent)
+
+    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+        """What is wrong with the row is in the tally."""
+
+
+def _content(
+    verdict: Verdict, path: Path, kind: str, settings: ConnectionSettings, progress: Progress
+) -> Verdict:
+    found = Examination(
+        file_type(kind),
+        settings,
+        open=lambda: path.open("rb"),
+        size=verdict.size,
+        watcher=_Watcher(progress),
+    )
+    error = None
+    documents = 0
+    try:
+        plan = found.judge()
+        documents = sum(1 for _ in found.documents(plan))
+    except FileRejected as refused:
+        error = refused.problem
+    judged = error is None or error.code == "file.too_many_bad_rows"
+    return replace(
+        verdict,
+        columns=found.header.names if found.header else (),
+        unknown=found.header.unknown if found.header else (),
+        delimiter=found.delimiter,
+        encoding=found.encoding,
+        # What has been seen up to a fault says nothing about the file.
+        read=found.read if judged else 0,
+        rejected=found.rejected if judged else 0,
+        documents=documents,
+        error=error,
+        problems=tuple(found.tally.kept),
+        counts=found.tally.counts,
+        summary=found.tally.summary(),
+    )
