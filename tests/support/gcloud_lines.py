@@ -23,6 +23,8 @@ _FENCED = re.compile(r"^(```|~~~)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(gcloud [^`\n]*)`")
 _CONTINUED = re.compile(r"\\\n\s*")
 _ENDS = {"|", "||", "&&", ";", "&", ">", ">>", "<"}
+_PASSING = re.compile(r"/\S*/(?=[\w-]+\.\w+)|/\S*/tmp\.\w+/|\b\d{8}T\d{6}Z\b")
+"""What is another one each time: where a file lies for the moment, and the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +89,20 @@ def lint(gcloud: str, lines: Iterable[Line], known: Path) -> dict[Line, str]:
     kept: dict[str, list[str]] = json.loads(known.read_text()) if known.is_file() else {}
     right = set(kept.get(about, []))
     chosen = {line.shape: line for line in lines}.values()
-    asked = [line for line in chosen if shlex.join(line.words) not in right]
+    asked = [line for line in chosen if _lasting(line) not in right]
     verdicts = _judge(gcloud, asked, known.parent) if asked else []
     wrong = {
         line: str(verdict["error_message"]).splitlines()[0]
         for line, verdict in zip(asked, verdicts, strict=True)
         if not verdict["success"]
     }
-    right |= {shlex.join(line.words) for line in asked if line not in wrong}
+    right |= {_lasting(line) for line in asked if line not in wrong}
     known.write_text(json.dumps({about: sorted(right)}))
     return wrong
+
+
+def _lasting(line: Line) -> str:
+    return _PASSING.sub("", shlex.join(line.words))
 
 
 def _judge(gcloud: str, lines: Sequence[Line], folder: Path) -> list[dict[str, Any]]:
