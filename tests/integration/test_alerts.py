@@ -170,9 +170,8 @@ def test_a_failed_import_that_turns_out_to_be_unusable(
     """A replay that refuses the file closes the alert: the report tells the retailer."""
     pipeline = make(max_attempts=1)
     fail(pipeline, monkeypatch)
-    pipeline.services.bucket.blob(f"{NAME}.csv").delete()
-
     replay("main", NAME, pipeline.services)
+    pipeline.services.bucket.blob(f"{NAME}.csv").delete()
 
     assert ["rejected"] == pipeline.run_due()
     (alert,) = alerts(pipeline).values()
