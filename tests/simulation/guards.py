@@ -11,12 +11,13 @@ from unittest.mock import patch
 from grpc import StatusCode
 
 import shared.begin
+from shared.indexing import Indexing
 from shared.lease import Hold
 from shared.ledger import LOADED, PENDING
 from shared.merge import decide
 from shared.transport import Stored
 from tests.simulation.history import History, plan
-from tests.simulation.scenarios import SCENARIOS, correct, disturbed, stall, undisturbed
+from tests.simulation.scenarios import SCENARIOS, correct, disturbed, stall, take_back, undisturbed
 
 Without = Callable[[History], Any]
 """Returns a context in which the guard is missing from a history."""
@@ -39,6 +40,8 @@ class Guard:
                 yield from (disturbed("customers", effect, correct) for effect in range(1, 30))
             case "stalled":
                 yield from (disturbed("correction", effect, stall) for effect in range(1, 30))
+            case "taken back":
+                yield from (disturbed("changed rows", effect, take_back) for effect in range(1, 60))
             case name if name in SCENARIOS:
                 yield from (undisturbed(name, seed) for seed in range(30))
             case theme:
@@ -100,7 +103,7 @@ def _regardless_of_age(history: History) -> Any:
         if stored is not None:
             data = {name: value for name, value in stored.data.items() if name != "source"}
             stored = Stored(data, stored.update_time)
-        return decide(incoming, stored, **rest)
+        return decide(incoming, stored, **{**rest, "confirmed": None})
 
     return patch("shared.indexing.decide", unguarded)
 
@@ -120,6 +123,23 @@ def _whoever_it_is(history: History) -> Any:
 
 SEEDS = 300
 """Seeds among which there must be a history that needs a guard."""
+
+
+def _whoever_has_written(history: History) -> Any:
+    mark = Indexing._mark
+
+    def unguarded(self: Indexing, *arguments: Any) -> Any:
+        return replace(mark(self, *arguments), clean=True)
+
+    return patch.object(Indexing, "_mark", unguarded)
+
+
+def _unconfirmed(history: History) -> Any:
+    def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
+        return decide(incoming, stored, **{**rest, "confirmed": None})
+
+    return patch("shared.indexing.decide", unguarded)
+
 
 GUARDS: Mapping[str, Guard] = {
     "lease before a write": Guard(
@@ -174,7 +194,9 @@ GUARDS: Mapping[str, Guard] = {
     "status of an import": Guard(
         "what has ended is not begun again", _attribute("shared.begin.ENDED", frozenset()), "mixed"
     ),
-    "exported at": Guard("an older file changes no newer document", _regardless_of_age, "mixed"),
+    "exported at": Guard(
+        "an older file changes no newer document", _regardless_of_age, "late file"
+    ),
     "status of a write": Guard(
         "a write counts when the server says so of it, not of the batch",
         _attribute("shared.batches._code", lambda status: StatusCode.OK),
@@ -182,6 +204,16 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "condition of a write": Guard(
         "a document is written only if it is still as it was read", _unconditional, "stalled"
+    ),
+    "mark of the index": Guard(
+        "nothing is left out after somebody may have written what the index does not say",
+        _whoever_has_written,
+        "taken back",
+    ),
+    "rows that were confirmed": Guard(
+        "what a newer file has found unchanged no older file changes",
+        _unconfirmed,
+        "confirmed rows",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",

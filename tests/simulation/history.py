@@ -77,6 +77,8 @@ class Plan:
     uploads: tuple[Upload, ...]
     asks: tuple[Ask, ...] = ()
     sweeps: tuple[float, ...] = ()
+    mishaps: tuple[float, ...] = ()
+    """When something befalls one of the objects in which the indexes are kept."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 2
     replays_at_rest: bool = False
@@ -118,7 +120,9 @@ def plan(seed: int) -> Plan:
         uploads=tuple(sorted(uploads, key=lambda upload: upload.at)),
         asks=tuple(asks),
         sweeps=tuple(sweeps),
+        mishaps=(rng.uniform(HOUR, end + HOUR),) if rng.random() < 0.1 else (),
         settings={
+            "task_deadline": timedelta(seconds=rng.choice((1500, 1500, 100))),
             "orders_deadline": timedelta(hours=3),
             "max_attempts": rng.choice((3, 8, 8)),
             "blank_means": rng.choice(("clear", "clear", "keep")),
@@ -236,6 +240,8 @@ class History:
         self.plan = plan
         self.world = World(seed, WEATHERS[plan.weather], tracing=tracing)
         self.uploaded: list[Uploaded] = []
+        self.harmed: list[str] = []
+        """Objects of indexes that something has befallen."""
         settings = {"cleanup": False, **plan.settings}
         checks: list[Checks] = []
         self.pipeline = Pipeline(
@@ -266,6 +272,8 @@ class History:
                 )
             for at in plan.sweeps:
                 world.at(at, pipeline.sweep)
+            for at in plan.mishaps:
+                world.at(at, self._harm_an_index)
             end = max(upload.at for upload in plan.uploads)
             world.run(until=end + 2 * HOUR)
             world.say(lambda: "-- from here on nothing goes wrong --")
@@ -299,7 +307,8 @@ class History:
             if not failed:
                 break
             for one in failed:
-                pipeline.ask("replay", one.import_id)
+                if not self._undecidable(one):
+                    pipeline.ask("replay", one.import_id)
             world.run(until=world.clock + 60.0)
 
     # -- what there is --------------------------------------------------------------------------
@@ -370,6 +379,8 @@ class History:
         imports: Mapping[str, Import],
     ) -> tuple[str, ...]:
         said = one.said
+        if self._undecidable(import_):
+            return ("failed",)
         if said.verdict == "misnamed":
             return ("rejected",)
         end = "rejected"
@@ -386,6 +397,26 @@ class History:
             # It may have been loaded before its customers file came to this.
             return ("overdue", end) if self._began(one) else ("overdue",)
         return (end,)
+
+    def _undecidable(self, import_: Import) -> bool:
+        """Whether an import waits for a person because an index was lost."""
+        error = import_.error
+        return bool(self.harmed) and error is not None and error.code == "system.index_lost"
+
+    def _harm_an_index(self) -> None:
+        """Remove one of the objects in which the indexes are kept, or change it."""
+        bucket, rng = self.pipeline.bucket, self.world.rng
+        objects = [name for name in sorted(bucket.objects) if name.startswith("state/")]
+        if not objects:
+            return
+        name = rng.choice(objects)
+        self.harmed.append(name)
+        self.world.say(lambda: f"{name} is lost or changed")
+        if rng.random() < 0.5:
+            del bucket.objects[name]
+        else:
+            data = bucket.objects[name].data
+            bucket.put(name, data[:-1] + bytes((data[-1] ^ 1,)))
 
     def _began(self, one: Uploaded) -> bool:
         return (one.import_id, one.generation) in self.checks.begun
@@ -407,7 +438,7 @@ class History:
         objects = self.pipeline.bucket.objects
         lies = objects.get(one.object)
         well = import_.status in ENDED_WELL
-        if import_.status == "overdue" and self._began(one):
+        if import_.status in ("overdue", "failed") and self._began(one):
             return  # it was loaded, and waits for a replay
         if (lies is None) != well:
             self._fail(f"{one.object} lies{'' if lies else ' not'} where it was uploaded")
@@ -453,7 +484,11 @@ class History:
             if feed.fields["running"] is not None:
                 self._fail(f"the feed of {type} is still held")
         open_ = {id for id, alert in store.collection("alerts").items() if alert.fields["open"]}
-        wanted = {f"main~{id}~overdue" for id, one in imports.items() if one.status == "overdue"}
+        wanted = {
+            f"main~{id}~{one.status}"
+            for id, one in imports.items()
+            if one.status in ("overdue", "failed")
+        }
         if open_ != wanted:
             self._fail(f"the open alerts are {sorted(open_)}, not {sorted(wanted)}")
 
@@ -470,7 +505,7 @@ class History:
             for name in self.pipeline.bucket.objects
             if name.startswith("state/") or name.endswith(".part")
         }
-        if there != used:
+        if there - used or (used - there and not self.harmed):
             self._fail(f"{sorted(there - used)} are left over, {sorted(used - there)} are missing")
 
     def upload(self, upload: Upload) -> None:
