@@ -700,6 +700,22 @@ def test_a_worker_that_died(make: Make) -> None:
     assert 2 == pipeline.import_("customers_20230501T115500Z").attempt
 
 
+def test_orders_whose_worker_died_and_whose_customers_are_corrected(pipeline: Pipeline) -> None:
+    """They wait for the correction, and hold up no other orders meanwhile."""
+    pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    assert ["loaded"] == pipeline.run_due()
+    pipeline.clock.advance("12:30")
+    (task,) = pipeline.queue.due(at("12:30"))
+    _seize(pipeline, task, until=at("12:31"))
+    pipeline.upload("customers_20230501T115500Z.csv", "CITY\r\nHobart\r\n")
+    pipeline.clock.advance("13:10")
+
+    assert "blocked" == work(task, pipeline.services)
+
+    assert pipeline.services.ledger.feed("main", "orders").running is None
+
+
 def test_workers_that_keep_dying(make: Make) -> None:
     """After the last attempt the import is failed, and says so."""
     pipeline = make(max_attempts=2)
