@@ -22,6 +22,7 @@ from tests.support.grpc_proxy import (
     BreakOff,
     Fault,
     FaultProxy,
+    Late,
     LoseAnswer,
     NoAnswer,
     OneWrite,
@@ -219,6 +220,19 @@ def test_lost_answer(database: Database, code: StatusCode) -> None:
     assert outcomes == {"1": Left("own"), "2": Left("own")}
     assert database.all() == {key: Import().document(key) for key in ("1", "2")}
     assert faults.used_up
+
+
+def test_a_write_that_arrives_late(database: Database) -> None:
+    """A write that the client had given up changes nothing when it arrives after all."""
+    late = Late()
+    database.proxy.faults = Script(BatchWrite=[late])
+    assert isinstance(Import(OLDER).write(database.client, ["1"], rpc_timeout=0.5)["1"], Written)
+    assert isinstance(Import(NEWER).write(database.client, ["1"])["1"], Written)
+
+    late.release.set()
+
+    assert late.arrived.wait(10)
+    assert database.all() == {"1": Import(NEWER).document("1")}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,6 +56,15 @@ class NoAnswer:
     """The server does the work, and the client hears nothing until it gives up by itself."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Late:
+    """The call reaches the server when the test says so, long after the client has given it up."""
+
+    release: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
+    """Set once the server has carried it out or refused it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OneWrite:
     """What one write of a BatchWrite is said to have come to."""
@@ -73,7 +82,7 @@ class SpoilWrites:
     writes: tuple[OneWrite, ...]
 
 
-Fault = Refuse | LoseAnswer | BreakOff | NoAnswer | SpoilWrites
+Fault = Refuse | LoseAnswer | BreakOff | NoAnswer | Late | SpoilWrites
 Faults = Callable[[str, bytes], Fault | None]
 """Called with the method's name and the request; called on several threads at once."""
 
@@ -187,8 +196,15 @@ class FaultProxy:
         fault = self.faults(method, request) if self.faults is not None else None
         if isinstance(fault, Refuse):
             context.abort(fault.code, fault.details)
+        if isinstance(fault, Late):
+            fault.release.wait(_LONGEST)
         answers = self._forward(path, request, context, fault)
         match fault:
+            case Late(arrived=arrived):
+                try:
+                    yield from list(answers)
+                finally:
+                    arrived.set()
             case LoseAnswer(code):
                 list(answers)
                 context.abort(code, "the answer was lost by the proxy")
