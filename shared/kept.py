@@ -13,9 +13,9 @@ from shared.schemas import Parts
 Rows = tuple[Parts, Sequence[bytes]]
 """What the rows of a chunk come to, and their bytes as they stand in the file, where wanted."""
 
-PLAIN_BYTES = 40 * 1024 * 1024
+PLAIN_BYTES = 24 * 1024 * 1024
 """Bytes that are kept as they are; what comes after them is compressed."""
-COMPRESSED_BYTES = 16 * 1024 * 1024
+COMPRESSED_BYTES = 12 * 1024 * 1024
 """Compressed bytes that are kept at most. Of a file that has more, nothing is kept."""
 
 _ROW_BYTES = 128

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import shared.run
+import shared.examination
 from shared.kept import Kept
 from shared.plan import Plan, Planner
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -48,9 +48,9 @@ def load(pipeline: Pipeline, connection: str) -> dict[str, Any]:
 def test_however_rows_are_kept(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kept as they are, kept compressed or read again: documents, counts and reports are equal."""
     first = load(pipeline, "kept")
-    monkeypatch.setattr(shared.run, "Kept", partial(Kept, plain=0))
+    monkeypatch.setattr(shared.examination, "Kept", partial(Kept, plain=0))
     compressed = load(pipeline, "compressed")
-    monkeypatch.setattr(shared.run, "Kept", partial(Kept, plain=0, compressed=0))
+    monkeypatch.setattr(shared.examination, "Kept", partial(Kept, plain=0, compressed=0))
     again = load(pipeline, "again")
 
     assert 40 == len(first["documents"])
@@ -65,7 +65,7 @@ def test_in_parts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, kept: boo
     """Orders too scattered to be held all at once are put together in parts, none missing."""
     whole = load(pipeline, "whole")
     if not kept:
-        monkeypatch.setattr(shared.run, "Kept", partial(Kept, plain=0, compressed=0))
+        monkeypatch.setattr(shared.examination, "Kept", partial(Kept, plain=0, compressed=0))
     plan = Planner.plan
     plans = []
 
