@@ -240,6 +240,7 @@ class Indexing:
             LeaseLost: the import is no longer this worker's.
         """
         self._table.confirm(self._confirmed, self._stamp)
+        self._table.forget_contents(self._doubted)
         return self._write(None)
 
     def checkpoint(self) -> Successor:
@@ -257,7 +258,6 @@ class Indexing:
 
     def _write(self, holder: Holder | None) -> Successor:
         before = self._index
-        self._table.forget_contents(self._doubted)
         blocks = merged(self._blocks(before), self._table, trusted=self._clean)
         part = index_objects.write(
             self._services.bucket, self._folder, blocks, tick=self._hold.check

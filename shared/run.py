@@ -90,6 +90,7 @@ class Run:
         self.rejected_file: RejectedFile | None = None
         self.successor: Successor | None = None
         self.checkpoint: Successor | None = None
+        self.written = 0
 
     # -- the course of an attempt -------------------------------------------------------------
 
@@ -226,6 +227,7 @@ class Run:
             rows = len(incoming.lines)
             match outcome:
                 case Written():
+                    self.written += 1
                     self.loaded += rows
                 case Left(reason) if reason == OWN:
                     self.loaded += rows
@@ -253,6 +255,8 @@ class Run:
                     continue
                 if seen.done == "written":
                     self.loaded += len(incoming.lines)
+                    if orders is not None:
+                        orders.see(seen)
                     continue
                 if self.services.now() >= stop_at:
                     in_time = False
@@ -292,7 +296,9 @@ class Run:
         return Ramp(rate, now=time.monotonic())
 
     def _go_on_later(self, checkpoint: Successor) -> Import:
-        """Leave the rest to a new task, which counts as the same attempt."""
+        """Leave the rest to a new task, which counts as the same attempt if this one has written
+        anything: what is refused or left is gone through again, and that must come to an end.
+        """
         self._count_rows()
         self.abandon()
         services, hold = self.services, self.hold
@@ -308,7 +314,7 @@ class Run:
                 now=now,
                 text=wording.goes_on(hold.rows),
                 lease=None,
-                attempt=current.attempt - 1,
+                attempt=current.attempt - (1 if self.written else 0),
                 rows=hold.rows,
                 progress=hold.progress,
             )

@@ -131,6 +131,18 @@ def test_a_fault_after_a_checkpoint(slow: Callable[..., Pipeline]) -> None:
     assert (250, 2) == (imported(pipeline, "1100").rows.loaded, imported(pipeline, "1100").attempt)
 
 
+def test_tasks_that_write_nothing_come_to_an_end(slow: Callable[..., Pipeline]) -> None:
+    """A file of which no task writes anything is given up, as after so many attempts."""
+    pipeline = slow()
+    send(pipeline, "1200", *people(250))
+
+    results = send(pipeline, "1100", *people(250, CITY="Perth"))
+
+    assert [ON, ON, "out of attempts"] == results
+    assert "failed" == imported(pipeline, "1100").status
+    assert {"Hobart"} == set(cities(pipeline).values())
+
+
 def test_another_file_in_between(slow: Callable[..., Pipeline]) -> None:
     """A newer file that is loaded before the rest of an older one wins, and neither is lost."""
     pipeline = slow()
@@ -164,6 +176,11 @@ def test_long_orders_count_their_orphans_once(slow: Callable[..., Pipeline]) -> 
     assert [ON, LOADED] == results[-2:]
     rows = pipeline.import_("orders_20230501T110000Z").rows
     assert (150, 75) == (rows.loaded, rows.orphaned)
+    calls = count(pipeline)
+    replay("main", "orders_20230501T110000Z", pipeline.services)
+    assert [ON, LOADED] == pipeline.run_due()
+    rows = pipeline.import_("orders_20230501T110000Z").rows
+    assert (150, 75, 150) == (rows.loaded, rows.orphaned, calls.written)
 
 
 def _count_perth(pipeline: Pipeline) -> dict[bool, int]:
