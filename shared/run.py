@@ -249,6 +249,8 @@ class Run:
             ramp=ramp,
         ) as writer:
             for incoming in self.found.documents(plan):
+                if incoming.place % COUNTED == 0:
+                    self._count_rows()
                 seen = index.see(incoming, incoming.place)
                 if seen.done == "unchanged":
                     self.unchanged += len(incoming.lines)
@@ -264,8 +266,6 @@ class Run:
                 if orders is not None:
                     orders.see(seen)
                 writer.add(incoming.key, seen, seen.expected)
-                if incoming.place % COUNTED == 0:
-                    self._count_rows()
         if orders is not None:
             orders.finish()
         pace = None
