@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from shared.codes import CODES
 from shared.errors import SettingsError, TryAgain
 from shared.ledger import Import
 from shared.names import DEFAULT_CONNECTION, TYPES, is_connection
@@ -150,7 +151,8 @@ def _tell(desk: Desk, one: Import) -> None:
     if one.error:
         screen.head("Why")
         screen.paragraph(f"{one.error} ", indent="  ", tone="bad")
-        screen.paragraph(f"What to do: {one.error.hint}", indent="  ")
+        if one.error.code in CODES:
+            screen.paragraph(f"What to do: {one.error.hint}", indent="  ")
     if one.warnings:
         screen.head(f"Findings ({len(one.warnings)})")
         for warning in one.warnings:

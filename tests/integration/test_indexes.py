@@ -126,7 +126,8 @@ def asked_for(pipeline: Pipeline) -> set[Index]:
             connection=connection, type=type, status=status, since=since, until=since, after=after
         )
         find(asked, services)
-        overview(asked, services)
+    for connection in ("", "au"):
+        overview(Asked(connection=connection), services)
     detail("au", "customers_20230501T115500Z", services)
     for connection_of_alerts, open in product((None, "au"), (None, True)):
         services.ledger.alerts(connection=connection_of_alerts, open=open, limit=10)

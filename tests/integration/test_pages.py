@@ -438,8 +438,12 @@ def test_unknown_fields_do_not_break_the_page(pipeline: Pipeline) -> None:
     document = {
         **one.to_document(),
         "novelty": {"a": 1},
+        "error": {"code": "file.new", "message": "Something new is wrong."},
         "history": [{"at": one.uploaded_at, "status": "polished", "text": "New."}],
-        "warnings": [{"code": "row.new", "message": "Something."}],
+        "warnings": [
+            {"code": "row.new", "message": "Something."},
+            {"code": "order.customer_unknown", "message": "Orders.", "count": 3},
+        ],
     }
     pipeline.database.document(path).set(document)
 
@@ -447,3 +451,5 @@ def test_unknown_fields_do_not_break_the_page(pipeline: Pipeline) -> None:
 
     assert 200 == page.status
     assert "polished New." in text(page)
+    assert "Orders. 3 times." in text(page)
+    assert "Something new is wrong. Code file.new" in text(page)
