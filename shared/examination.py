@@ -82,7 +82,7 @@ class Examination:
         self._size = size
         self._watcher = watcher
         self._first_load = first_load
-        self._kept = Kept()
+        self._kept = Kept(size)
         self._grouped = False
         self._broken: set[str] = set()
         self._maker: PartMaker

@@ -13,6 +13,8 @@ from shared.schemas import Parts
 Rows = tuple[Parts, Sequence[bytes]]
 """What the rows of a chunk come to, and their bytes as they stand in the file, where wanted."""
 
+FILE_BYTES = 40 * 1024 * 1024
+"""Bytes of the largest file of which anything is kept: more would not fit, and be let go of."""
 PLAIN_BYTES = 24 * 1024 * 1024
 """Bytes that are kept as they are; what comes after them is compressed."""
 COMPRESSED_BYTES = 12 * 1024 * 1024
@@ -27,11 +29,14 @@ _LEVEL = 1
 class Kept:
     """Keeps chunks of rows as long as all of them fit."""
 
-    def __init__(self, *, plain: int = PLAIN_BYTES, compressed: int = COMPRESSED_BYTES) -> None:
+    def __init__(
+        self, size: int, *, plain: int = PLAIN_BYTES, compressed: int = COMPRESSED_BYTES
+    ) -> None:
+        """`size` is that of the file in bytes."""
         self._plain_left = plain
         self._compressed_left = compressed
         self._chunks: list[Rows | bytes] = []
-        self.whole = True
+        self.whole = size <= FILE_BYTES
         """Whether everything that was added is still there."""
 
     def add(self, parts: Parts, records: Sequence[bytes]) -> None:
