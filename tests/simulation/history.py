@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.ledger import ENDED_WELL, LOADED, Import
 from shared.names import ExportFile, read_name
+from shared.reports import part_name
 from tests.simulation.checks import Checks
 from tests.simulation.files import (
     Said,
@@ -489,7 +490,9 @@ class History:
             for id, one in imports.items()
             if one.status in ("overdue", "failed")
         }
-        if open_ != wanted:
+        # Trouble that a replay has not ended goes on while the import waits for its customers.
+        still = {f"main~{id}~failed" for id in imports if f"main~{id}~overdue" in wanted}
+        if not wanted <= open_ <= wanted | still:
             self._fail(f"the open alerts are {sorted(open_)}, not {sorted(wanted)}")
 
     def _judge_remains(self) -> None:
@@ -500,11 +503,12 @@ class History:
             for feed in feeds
             for part in (feed.fields["index"] or {"parts": ()})["parts"]
         }
-        there = {
-            name
-            for name in self.pipeline.bucket.objects
-            if name.startswith("state/") or name.endswith(".part")
-        }
+        there = {name for name in self.pipeline.bucket.objects if name.startswith("state/")}
+        for import_ in self.imports().values():
+            named = read_name(import_.object)
+            # One under another form of the name goes when reports have had their time.
+            if isinstance(named, ExportFile):
+                there |= self.pipeline.bucket.objects.keys() & {part_name(named.rejected_csv)}
         if there - used or (used - there and not self.harmed):
             self._fail(f"{sorted(there - used)} are left over, {sorted(used - there)} are missing")
 

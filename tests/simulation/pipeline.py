@@ -14,6 +14,7 @@ from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import shared.logs
+import shared.run
 from shared.customers import KnownCustomers
 from shared.errors import TryAgain
 from shared.events import StorageObject
