@@ -11,8 +11,8 @@ from tests.simulation.history import History, plan
 from tests.simulation.world import Failure
 from tests.support.stack import ROOT
 
-RUNS = 100
-PARTS = 10
+RUNS = 80
+PARTS = 8
 
 
 @pytest.mark.parametrize("part", range(PARTS))
