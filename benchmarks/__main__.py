@@ -8,14 +8,20 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import rows
+from benchmarks import cold_start, daily, latency, rows, status_page
 from benchmarks.options import Options
 from benchmarks.stage import Stage, ready
 from benchmarks.tables import Table, save
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
 
-PARTS: Mapping[str, Callable[[Stage, Options], Sequence[Table]]] = {"rows": rows.run}
+PARTS: Mapping[str, Callable[[Stage, Options], Sequence[Table]]] = {
+    "rows": rows.run,
+    "daily": daily.run,
+    "cold_start": cold_start.run,
+    "latency": latency.run,
+    "status_page": status_page.run,
+}
 """Every part by its name. A new one is a module with such a function, and a line here."""
 
 
@@ -29,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slow-rows", type=int, default=default.slow_rows)
     parser.add_argument("--ways", nargs="+", default=default.ways)
     parser.add_argument("--repeats", type=int, default=default.repeats)
+    parser.add_argument("--export-rows", type=int, default=default.export_rows)
+    parser.add_argument("--imports", type=int, default=default.imports)
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the results are saved")
     given = parser.parse_args(arguments)
     options = Options(
@@ -37,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slow_rows=given.slow_rows,
         ways=given.ways,
         repeats=given.repeats,
+        imports=given.imports,
+        export_rows=given.export_rows,
     )
     with tempfile.TemporaryDirectory() as folder, ready(Path(folder)) as stage:
         for name in given.only:

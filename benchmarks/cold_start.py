@@ -1,6 +1,6 @@
 """What the first request of a fresh instance costs, against a function that imports everything.
 
-`python -m benchmarks.cold_start` prints it as a table. Only the CPU time of the function's own
+Only the CPU time of the function's own
 process counts; the servers that it talks to run in this one.
 """
 
@@ -20,6 +20,9 @@ import grpc
 from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
+from benchmarks.options import Options
+from benchmarks.stage import Stage
+from benchmarks.tables import Table
 from local.firestore import serve as serve_firestore
 from local.storage import serve as serve_storage
 from local.tasks import serve as serve_tasks
@@ -238,19 +241,27 @@ def _make_queue(address: str) -> None:
         client.pause_queue(name=queue.name)
 
 
-def table(starts: Sequence[Start]) -> str:
-    """Lay the results out in Markdown."""
-    lines = [
-        "| function | first request | imports, ms | answer, ms | together | importing everything |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| `{start.function}` | {start.request} | {start.imports:.0f} | {start.answer:.0f} | "
-        f"{start.both:.0f} | {start.everything:.0f} |"
-        for start in starts
-    ]
-    return "\n".join(lines)
+def run(stage: Stage, options: Options) -> list[Table]:
+    """Part `cold_start`: measure every case. The servers are this part's own."""
+    return [table(list(measure(repeats=options.repeats)), repeats=options.repeats)]
 
 
-if __name__ == "__main__":
-    print(table(list(measure())))
+def table(starts: Sequence[Start], *, repeats: int) -> Table:
+    """Lay the results out."""
+    return Table(
+        name="cold_start",
+        title="What a cold start costs",
+        about=(
+            "Milliseconds of processor time of a fresh process up to the answer to its first "
+            f"request, medians of {repeats}; the last column is the same with everything imported."
+        ),
+        columns=("function", "first request", "imports", "answer", "together", "everything"),
+        rows=[
+            (
+                start.function,
+                start.request,
+                *map(round, (start.imports, start.answer, start.both, start.everything)),
+            )
+            for start in starts
+        ],
+    )

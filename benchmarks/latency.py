@@ -1,6 +1,6 @@
 """How long after the end of an upload its documents can be read, on the whole local stack.
 
-`python -m benchmarks.latency` prints it as a table. It is the time that somebody waits who looks
+It is the time that somebody waits who looks
 at the clock, so it depends on what else the machine is doing.
 """
 
@@ -19,8 +19,12 @@ from typing import Any
 import paramiko
 from google.cloud import firestore
 
+from benchmarks.options import Options
+from benchmarks.stage import Stage
+from benchmarks.tables import Table
+from local import stack as local_stack
 from local.sample_data import make_large
-from local.stack import Options, Stack
+from local.stack import Stack
 
 ROWS = 1_000
 _FILE = "customers_20241118T190000Z.csv"
@@ -61,7 +65,7 @@ def measure(*, rows: int = ROWS, repeats: int = 9) -> Latency:
 def _stack(data: Path) -> Iterator[Stack]:
     """Run a stack; this process's environment leads to it meanwhile."""
     before = dict(os.environ)
-    with Stack(Options(data=data), say=print) as stack:
+    with Stack(local_stack.Options(data=data), say=print) as stack:
         os.environ.update(stack.endpoints.environment())
         try:
             yield stack
@@ -91,17 +95,19 @@ def _upload(stack: Stack, database: Any, connection: str, content: bytes, *, row
         return time.perf_counter() - began
 
 
-def table(latency: Latency) -> str:
-    """Lay the result out in Markdown."""
-    return "\n".join(
-        (
-            "| rows | first file, cold | later files, median | fastest | slowest |",
-            "|---:|---:|---:|---:|---:|",
-            f"| {latency.rows:,} | {latency.first:.2f} s | {latency.median:.2f} s | "
-            f"{min(latency.later):.2f} s | {max(latency.later):.2f} s |",
+def run(stage: Stage, options: Options) -> list[Table]:
+    """Part `latency`: measure on a stack of its own."""
+    latency = measure(repeats=3 * options.repeats)
+    later = (latency.median, min(latency.later), max(latency.later))
+    return [
+        Table(
+            name="latency",
+            title="From the upload to the documents",
+            about=(
+                "Seconds from the close of an SFTP upload until every one of its documents can be "
+                "read, on the whole local stack; the first file meets cold functions."
+            ),
+            columns=("rows", "first file, cold", "later ones, median", "fastest", "slowest"),
+            rows=[(f"{latency.rows:,}", *(f"{one:.2f}" for one in (latency.first, *later)))],
         )
-    )
-
-
-if __name__ == "__main__":
-    print(table(measure()))
+    ]

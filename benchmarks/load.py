@@ -54,6 +54,8 @@ class Order:
     """URL of the Cloud Storage."""
     project: str
     """A project that nothing else uses."""
+    before: str | None = None
+    """An export file that has been loaded the day before, by the pipeline only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,8 @@ class Took:
     """Seconds."""
     peak: float
     """The most memory that the process ever held, in MiB."""
+    loaded: int | None = None
+    """Rows that were written, as the pipeline counts them."""
 
 
 class _Queue:
@@ -131,6 +135,12 @@ class _Pipeline:
             if ended not in ("loaded", "loaded_with_rejects"):
                 raise RuntimeError(f"the import came to this: {ended}")
 
+    def loaded(self, type_: str) -> int:
+        """Return how many rows of the measured file were written."""
+        import_id = f"{type_}_20241118T191000Z"
+        (import_,) = self._services.ledger.get_many({("measured", import_id)}).values()
+        return import_.rows.loaded
+
 
 def carry_out(order: Order) -> Took:
     """Load the file."""
@@ -144,6 +154,9 @@ def carry_out(order: Order) -> Took:
         pipeline.run()
         pipeline.upload(f"warm/{order.type}_20241118T191000Z.csv", Path(order.warm))
         pipeline.run()
+        if order.before:
+            pipeline.upload(f"measured/{order.type}_20241117T191000Z.csv", Path(order.before))
+            pipeline.run()
         pipeline.upload(f"measured/{order.type}_20241118T191000Z.csv", Path(order.path))
         measured = pipeline.run
     else:
@@ -159,7 +172,8 @@ def carry_out(order: Order) -> Took:
     measured()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Took(cpu=cpu, wall=wall, peak=peak)
+    loaded = pipeline.loaded(order.type) if order.way == OURS else None
+    return Took(cpu=cpu, wall=wall, peak=peak, loaded=loaded)
 
 
 def main() -> None:

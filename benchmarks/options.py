@@ -21,3 +21,7 @@ class Options:
     """Rows of the largest file that the ways in use elsewhere are asked to load."""
     ways: Sequence[str] = (*WAYS, OURS)
     repeats: int = 3
+    imports: int = 100_000
+    """Imports in the ledger that the status page is asked about."""
+    export_rows: int = 50_000
+    """Rows of a full export that comes again and again."""

@@ -36,15 +36,22 @@ class Stage:
 
     def load(self, way: str, type_: str, rows: int, seed: int) -> Took:
         """Load a file in a process of its own."""
+        return self.load_file(way, type_, self.file(type_, rows, seed), seed)
+
+    def load_file(
+        self, way: str, type_: str, path: Path, seed: int, *, before: Path | None = None
+    ) -> Took:
+        """Load a given file in a process of its own, one day after another one if that is given."""
         order = Order(
             way=way,
             type=type_,
-            path=str(self.file(type_, rows, seed)),
+            path=str(path),
             warm=str(self.file(type_, _WARM_ROWS, seed)),
             sink=self.sink,
             ledger=self.ledger,
             bucket=self.bucket,
             project=f"bench-{next(self._numbers)}",
+            before=str(before) if before else None,
         )
         command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(order))]
         done = subprocess.run(command, capture_output=True, check=False, text=True)

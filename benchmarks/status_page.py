@@ -6,9 +6,7 @@ the local Firestore server, each in a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,6 +21,9 @@ from pathlib import Path
 
 from google.cloud import firestore
 
+from benchmarks.options import Options
+from benchmarks.stage import Stage
+from benchmarks.tables import Table
 from local.processes import answers, free_ports
 from local.stack import loopback_environment
 from shared.ledger import HistoryEntry, Import, Progress, Rows, Status
@@ -192,18 +193,20 @@ def measure(imports: int = 100_000, times: int = TIMES) -> list[Timing]:
     return timings
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure and print; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.status_page", description=__doc__)
-    parser.add_argument("--imports", type=int, default=100_000)
-    parser.add_argument("--times", type=int, default=TIMES)
-    parsed = parser.parse_args(arguments)
-    print(f"{parsed.imports:,} imports on {socket.gethostname()}, {parsed.times} answers each, ms")
-    print(f"{'page':<45}{'first':>9}{'median':>9}{'worst':>9}")
-    for one in measure(parsed.imports, parsed.times):
-        print(f"{one.page:<45}{one.first:>9,.0f}{one.median:>9,.0f}{one.worst:>9,.0f}")
-    return 0
+def run(stage: Stage, options: Options) -> list[Table]:
+    """Part `status_page`: measure every page, over a database of its own."""
+    return [table(measure(options.imports), imports=options.imports)]
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def table(timings: Sequence[Timing], *, imports: int) -> Table:
+    """Lay the results out."""
+    return Table(
+        name="status_page",
+        title="How long the status page takes",
+        about=(
+            f"Milliseconds from question to answer over HTTP with {imports:,} imports in the local "
+            f"Firestore, {TIMES} answers each; for the first, that makes its indexes."
+        ),
+        columns=("page", "first", "median", "worst"),
+        rows=[(one.page, *map(round, (one.first, one.median, one.worst))) for one in timings],
+    )

@@ -37,7 +37,7 @@ def test_export_files(tmp_path: Path, type_: str) -> None:
 
 def test_measures_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A small run prints a table and leaves it in three forms, with a number for every way."""
-    arguments = "--types orders --rows 60 --repeats 1 --docs"
+    arguments = "--only rows --types orders --rows 60 --repeats 1 --docs"
 
     assert 0 == main([*arguments.split(), str(tmp_path)])
 
@@ -48,3 +48,17 @@ def test_measures_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert all(number > 0 for number in row[2:])
     assert "| orders | 60 |" in (tmp_path / "rows.md").read_text("utf-8")
     assert "<svg" in (tmp_path / "rows.svg").read_text("utf-8")
+
+
+def test_what_has_not_changed_is_not_written(tmp_path: Path) -> None:
+    """Of an export that comes again, just the rows that differ are written."""
+    assert 0 == main(
+        ["--only", "daily", "--export-rows", "300", "--repeats", "1", "--docs", str(tmp_path)]
+    )
+
+    nothing, little, some, everything = json.loads((tmp_path / "daily.json").read_text("utf-8"))[
+        "rows"
+    ]
+    assert ["0%", 300, 0] == nothing[:3]
+    assert 0 < little[2] < 15 < some[2] < 60
+    assert 270 < everything[2] <= 300
