@@ -11,7 +11,7 @@ from shared.errors import Problem
 from shared.intake import matching_customers, plan_task, rules
 from shared.lease import new_owner
 from shared.ledger import ENDED, Import, Lease, Progress, Rows
-from shared.ledger_store import LedgerTransaction, Running, without
+from shared.ledger_store import LedgerTransaction, Running
 from shared.services import Services
 from shared.tasks import LoadTask
 
@@ -84,10 +84,12 @@ def _begin(
         customers_running=customers_running,
     )
     before = current
+    own = feed.running is not None and feed.running.import_id == current.import_id
+    idle = replace(feed, running=None) if own else feed
+    if own and not isinstance(verdict, pairing.Ready):
+        # Its worker died or left the rest to this task, and what it depends on has changed since.
+        ledger.put_feed(idle)
     if current.status == "loading" and not isinstance(verdict, pairing.Ready):
-        # Its worker died, and what it may depend on has changed since.
-        if current.lease is not None:
-            ledger.put_feed(without(feed, current.lease.owner))
         text = wording.retrying(current.attempt, deployment.max_attempts)
         current = current.to("scheduled", now=now, text=text, lease=None)
     match verdict:
@@ -109,7 +111,7 @@ def _begin(
             if current.attempt >= deployment.max_attempts:
                 moved = _give_up(current, services)
                 ledger.put(moved)
-                ledger.put_feed(without(feed, current.lease.owner) if current.lease else feed)
+                ledger.put_feed(idle)
                 raise_alert(ledger, "failed", moved, todo=FAILED_TODO, now=now)
                 return Rests(moved, "out of attempts")
             lease = Lease(owner=owner, expires_at=now + deployment.lease)
