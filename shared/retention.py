@@ -8,7 +8,12 @@ from google.api_core import exceptions
 from requests.exceptions import RequestException
 
 from shared.errors import TryAgain
+from shared.reports import part_name
 from shared.services import Services
+
+BROKEN_OFF = timedelta(days=1)
+"""How old a rejected file must be that was never published before it is deleted: longer than any
+attempt takes."""
 
 DELETED_AT_ONCE = 1_000
 """Objects that one sweep deletes at most; the rest are left to the next."""
@@ -17,24 +22,27 @@ DELETED_AT_ONCE = 1_000
 def clean_up(services: Services) -> int:
     """Delete processed files and reports that have been kept long enough; return how many.
 
-    In the cloud the bucket's own lifecycle does the same; whoever comes first, wins.
+    In the cloud the bucket's own lifecycle does the same; whoever comes first, wins. What attempts
+    that broke off have left of a rejected file is deleted in any case.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
     deployment = services.deployment
-    if not deployment.cleanup:
-        return 0
-    return _delete(services, "processed/", deployment.processed_retention) + _delete(
-        services, "rejected/", deployment.reports_retention
-    )
+    deleted = _delete(services, "rejected/", BROKEN_OFF, ending=part_name(""))
+    if deployment.cleanup:
+        deleted += _delete(services, "processed/", deployment.processed_retention)
+        deleted += _delete(services, "rejected/", deployment.reports_retention)
+    return deleted
 
 
-def _delete(services: Services, folder: str, kept: timedelta) -> int:
+def _delete(services: Services, folder: str, kept: timedelta, *, ending: str = "") -> int:
     deleted = 0
     oldest = services.now() - kept
     try:
         for blob in services.bucket.list_blobs(prefix=folder):
+            if not blob.name.endswith(ending):
+                continue
             if blob.time_created < oldest and deleted < DELETED_AT_ONCE:
                 try:
                     blob.delete(if_generation_match=blob.generation)

@@ -208,6 +208,22 @@ def test_retention(make: Make) -> None:
     assert {"orders_20200501T115500Z.csv"} == pipeline.objects()
 
 
+def test_what_an_attempt_has_left_of_a_rejected_file(make: Make) -> None:
+    """A rejected file that was never published goes after a day, published ones stay."""
+    pipeline = make(cleanup=False)
+    rows = [{"PERIDX": str(number)} for number in range(9)]
+    pipeline.upload(f"{NAME}.csv", customers_csv(*rows, {"PERIDX": "x"}))
+    pipeline.run_due()
+    pipeline.put(f"rejected/{NAME}.rejected.csv.part", "PERIDX\nx\n")
+    later(pipeline, days=1, minutes=-1)
+    assert 0 == pipeline.sweep()["deleted"]
+    later(pipeline, days=1, minutes=1)
+
+    assert 1 == pipeline.sweep()["deleted"]
+    assert f"rejected/{NAME}.rejected.csv" in pipeline.objects()
+    assert f"rejected/{NAME}.rejected.csv.part" not in pipeline.objects()
+
+
 def test_retention_switched_off(make: Make) -> None:
     """With the clean-up switched off nothing is ever deleted."""
     pipeline = make(cleanup=False)
