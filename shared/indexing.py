@@ -170,7 +170,8 @@ class Indexing:
         content = content_hash(incoming.wire, incoming.keep, create_only=self._create_only)
         seen = Seen(incoming, place, content, confirmed=None, expected=None)
         if not table.known[place]:
-            if self._until is not None and self._until <= self._origin.age:
+            # Of the very age of this file, it only says that an earlier task of it had begun.
+            if self._until is not None and self._until < self._origin.age:
                 seen.confirmed = self._until
             if not (self._create_only or self._reads_unknown):
                 seen.expected = Expected(fresh(incoming, self._origin), None)

@@ -13,6 +13,8 @@ from tests.support.stack import ROOT
 
 RUNS = 80
 PARTS = 8
+BROKEN = (2671, 4115, 5427, 6051, 8392)
+"""Seeds of histories that have once gone wrong."""
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -23,6 +25,12 @@ def test_histories(part: int) -> None:
             History(seed, plan(seed)).run()
         except Failure as failure:
             pytest.fail(f"make simulate SEED={seed} RUNS=1: {failure}")
+
+
+@pytest.mark.parametrize("seed", BROKEN)
+def test_what_once_went_wrong(seed: int) -> None:
+    """What has once been found by a long run stays right."""
+    History(seed, plan(seed)).run()
 
 
 def test_a_seed_is_a_history() -> None:
