@@ -59,7 +59,7 @@ CODES: dict[str, Code] = {
         "The file's name is marked as a copy, e.g. with (1).",
         "Upload the file under its own name; it takes the place of an earlier upload.",
     ),
-    "name.ignored": Code(
+    "file.ignored_name": Code(
         "file",
         "The name is one of a file that is not complete yet, or of none: such names are ignored. "
         "Only the check before an upload says so.",

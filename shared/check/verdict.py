@@ -164,7 +164,7 @@ def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem |
             return named.type if named.type in TYPES else None, named.problem, named.suggestion
         case Ignored():
             message = f"The file would be ignored. {named.reason}"
-            return None, Problem(code="name.ignored", message=message), None
+            return None, Problem(code="file.ignored_name", message=message), None
 
 
 class _Watcher:
