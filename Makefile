@@ -37,7 +37,7 @@ check: $(INSTALLED)
 	@$(BIN)/python -m shared.check $(FILE)
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
