@@ -67,7 +67,7 @@ CODES: dict[str, Code] = {
     ),
     "name.misspelt_type": Code(
         "file",
-        "The type in the file's name is not spelt exactly customers, orders or rewards.",
+        "The type in the file's name is not spelt exactly as it must be, such as customers.",
         "Correct the type in the export job and upload the file again.",
     ),
     "name.missing_time": Code(
@@ -102,8 +102,8 @@ CODES: dict[str, Code] = {
     ),
     "name.unknown_type": Code(
         "file",
-        "The file is of a type that is not loaded, such as gift cards or refunds.",
-        "Take it out of the upload; only customers, orders and rewards files are loaded.",
+        "The file is of a type that is not loaded.",
+        "Take it out of the upload; docs/formats.md lists the types that are loaded.",
     ),
     "name.wrong_case": Code(
         "file",

@@ -11,6 +11,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, get_args
 
 from shared.errors import Problem
@@ -19,8 +20,10 @@ from shared.guesses import Guess, instant, plain, read_with_goodwill, shown
 Mode = Literal["load", "test", "bulk"]
 """What is done with a file: `load` it, check it (`test`), or only create what is new (`bulk`)."""
 
-TYPES: tuple[str, ...] = ("customers", "orders", "rewards")
-"""The types a name may carry, as the vendor documents them."""
+TYPES: tuple[str, ...] = tuple(
+    sorted(module.stem for module in (Path(__file__).parent / "schemas/exports").glob("[a-z]*.py"))
+)
+"""The types a name may carry: one a module in shared/schemas/exports, none of which is imported."""
 FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected")
 """The folders at the root of the bucket that people know; no connection may be called so."""
 STATE = "state"
@@ -134,7 +137,7 @@ def read_name(object_name: str) -> ExportFile | Ignored | Misnamed:
     """Say what an object is, from nothing but its full name in the bucket.
 
     Takes any text and never raises. Names follow the vendor's convention
-    `{customers|orders|rewards}_{ISO 8601 UTC}.csv`, the time in basic or extended form; folders
+    `{one of TYPES}_{ISO 8601 UTC}.csv`, the time in basic or extended form; folders
     are `[pending/][{connection}/]`, `test/[{connection}/]` and `bulk/[{connection}/]`.
     """
     *folders, file = object_name.split("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from shared.schemas import file_type
-from shared.schemas.customers import COLUMNS, PUBLISHED
+from shared.schemas.exports.customers import COLUMNS, PUBLISHED
 from tests.support.cells import document, read_header
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.schemas import Rules, file_type
-from shared.schemas.orders import COLUMNS
+from shared.schemas.exports.orders import COLUMNS
 from tests.support.cells import SYDNEY, check, document, found, read_header
 
 HEAD = {"PERIDX": "65432", "ORDER_NUMBER": "D1", "ORDER_DATE": "2023-04-24"}

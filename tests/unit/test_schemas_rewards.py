@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.schemas import file_type
-from shared.schemas.rewards import COLUMNS
+from shared.schemas.exports.rewards import COLUMNS
 from tests.support.cells import check, document, found, read_header
 
 ACCOUNT = {

@@ -1,0 +1,43 @@
+"""The columns of a gift cards file, one row a card."""
+
+from __future__ import annotations
+
+from shared.schemas.columns import Column
+from shared.schemas.kinds import DATE, DOCUMENT_ID, MONEY
+from shared.schemas.types import FileType, register
+
+register(
+    FileType(
+        name="giftcards",
+        collection="giftCards",
+        about="Gift cards, one row a card.",
+        columns=(
+            Column(
+                name="VOUCHER_NUMBER",
+                field="number",
+                kind=DOCUMENT_ID,
+                key=True,
+                meaning="Number of the card.",
+                example="0010001",
+                source="API guide",
+            ),
+            Column(
+                name="AVAILABLE_AMOUNT",
+                field="availableCents",
+                kind=MONEY,
+                required=True,
+                meaning="What is left on the card.",
+                example="50.00",
+                source="API guide",
+            ),
+            Column(
+                name="EXPIRY_DATE",
+                field="expires",
+                kind=DATE,
+                meaning="When the card expires.",
+                example="2026-01-01",
+                source="API guide",
+            ),
+        ),
+    )
+)
