@@ -77,7 +77,8 @@ def test_one_module(tree: Path, servers: Servers) -> None:
 
     card = {"number": "0010001", "availableCents": 5000, "expires": "2026-01-01"}
     assert "## giftcards\n\nGift cards, one row a card." in described
-    assert "giftcards" in json.dumps(checked)
+    (file,) = checked["files"]
+    assert ("giftcards", "good", 1) == (file["type"], file["verdict"], file["documents"])
     assert ["giftcards", ["loaded"], {"0010001": card}] == json.loads(answer.splitlines()[-1])
 
 
