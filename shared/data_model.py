@@ -138,7 +138,23 @@ def example_document(type_: FileType) -> dict[str, Any]:
     rows = [row for row in checked.rows if row.key == checked.rows[0].key]
     if not type_.grouped(header):
         rows = rows[:1]
-    return _stored(type_, rows)
+    return _in_order(_stored(type_, rows), type_)
+
+
+def _in_order(document: dict[str, Any], type_: FileType) -> dict[str, Any]:
+    """Return a document with its fields in the order of the tables; Firestore keeps none."""
+    fields = [c.field for c in type_.columns] + [name for name, *_ in _TOTALS.get(type_.name, ())]
+    fields += [type_.items, *("import", "row", "exportedAt", "generation"), "extra", "source"]
+    names = list(dict.fromkeys(part for field in fields for part in field.split(".")))
+
+    def ordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            known = sorted(value, key=lambda name: names.index(name))
+            return {name: ordered(value[name]) for name in known}
+        return [ordered(one) for one in value] if isinstance(value, list) else value
+
+    made: dict[str, Any] = ordered(document)
+    return made
 
 
 def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
