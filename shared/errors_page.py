@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from shared.code_examples import EXAMPLES
 from shared.codes import CODES, Severity
 
 HEADINGS: dict[Severity, tuple[str, str]] = {
@@ -41,10 +42,11 @@ def page() -> str:
     ]
     for severity, (heading, about) in HEADINGS.items():
         lines += ["", f"## {heading}", "", about, ""]
-        lines += ["| code | what it means | what to do |", "|---|---|---|"]
+        lines += ["| code | what it means | for example | what to do |", "|---|---|---|---|"]
         for name, code in sorted(CODES.items()):
             if code.severity == severity:
-                lines.append(f"| `{name}` | {_cell(code.meaning)} | {_cell(code.mend)} |")
+                cells = (code.meaning, EXAMPLES[name], code.mend)
+                lines.append(f"| `{name}` | {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from shared.code_examples import EXAMPLES
 from shared.codes import CODES
 from shared.errors_page import page
+from shared.names import Misnamed, read_name
 
 ROOT = Path(__file__).resolve().parents[2]
 _CODE = re.compile(r'"((?:file|header|name|order|reward|row|settings|system|write)\.[a-z0-9_]+)"')
@@ -17,10 +19,20 @@ def test_codes_and_program_agree() -> None:
     used: set[str] = set()
     for folder in ("shared", "functions", "gateway"):
         for file in sorted((ROOT / folder).rglob("*.py")):
-            if file.name != "codes.py":
+            if file.name not in ("codes.py", "code_examples.py"):
                 used |= set(_CODE.findall(file.read_text()))
 
     assert set(CODES) == used
+
+
+def test_every_code_has_an_example() -> None:
+    """Each code has an example, and those of names are examples indeed."""
+    assert set(CODES) == set(EXAMPLES)
+    for name, example in EXAMPLES.items():
+        if name.startswith("name.") and example.startswith("`"):
+            read = read_name(example.strip("`"))
+            assert isinstance(read, Misnamed), example
+            assert name == read.problem.code
 
 
 def test_every_code_is_explained() -> None:
