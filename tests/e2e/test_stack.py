@@ -107,6 +107,8 @@ def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customer
             ended = hands.wait_for("nz", CUSTOMERS, "loaded")
             orders = hands.wait_for("nz", ORDERS, "scheduled")
             loaded = hands.documents("connections/nz/customers")
+        # The customers' own task is in the queue until its answer has been taken.
+        eventually(lambda: set(tasks_of(endpoints)) == {orders.task})
         tasks = tasks_of(endpoints)
         code = first.end()
 
