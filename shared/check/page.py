@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jinja2
 
-from shared.check.terminal import sizes
 from shared.check.verdict import Verdict
+from shared.wording import size
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -17,7 +17,7 @@ _ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_ENVIRONMENT.filters["size"] = sizes
+_ENVIRONMENT.filters["size"] = size
 
 
 def page(verdicts: Sequence[Verdict]) -> str:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from shared.check.verdict import Verdict
 from shared.errors import Problem
-from shared.wording import count
+from shared.wording import count, size
 
 LISTED = 20
 """Problems that are listed one by one."""
@@ -37,16 +37,6 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def sizes(number: int) -> str:
-    """Return a number of bytes as people say it, e.g. `1.4 MB`."""
-    size = float(number)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{number:,} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError
-
-
 class _Paint:
     def __init__(self, colour: bool) -> None:
         self._colour = colour
@@ -57,7 +47,7 @@ class _Paint:
 
 def _lines(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
     style = ("good", "rows", "file")[verdict.exit_code]
-    yield f"{paint('bold', verdict.path)}  {paint('dim', sizes(verdict.size))}"
+    yield f"{paint('bold', verdict.path)}  {paint('dim', size(verdict.size))}"
     yield paint(style, f"{_SYMBOLS[verdict.exit_code]} {verdict.text}")
     yield ""
     yield from _name(verdict, width)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared.check.cli import main
-from shared.check.terminal import Bar, sizes
+from shared.check.terminal import Bar
 from shared.formats import example_csv
 from shared.schemas import file_type
+from shared.wording import size
 
 GOOD = example_csv(file_type("customers"))
 ROWS = GOOD + GOOD.splitlines()[1].replace("65432", "x") + "\n" + GOOD.partition("\n")[2] * 5
@@ -163,5 +164,5 @@ def test_bar() -> None:
 def test_sizes() -> None:
     """Sizes are read as people say them."""
     assert ["999 bytes", "1.0 kB", "20.5 MB", "1.2 GB"] == [
-        sizes(number) for number in (999, 1_000, 20_500_000, 1_234_000_000)
+        size(number) for number in (999, 1_000, 20_500_000, 1_234_000_000)
     ]
