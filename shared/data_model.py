@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 
 from shared.encoding import decode_content, encode_content
 from shared.formats import EXAMPLE_STAMP, example_csv
-from shared.merge import Incoming, Origin, decide
+from shared.incoming import Incoming
+from shared.merge import Origin, decide
 from shared.schemas import Column, FileType, Kind, Row, Rules, all_types, kinds
 from shared.writer import Put
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from shared.errors import FileRejected, Problem
+from shared.incoming import Block
 from shared.kept import Kept, Rows
 from shared.layout import Header
-from shared.merge import Incoming
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
 from shared.schemas import FileType, Part, PartMaker, Rules
@@ -177,7 +177,7 @@ class Examination:
 
     # -- second reading: what does it say of each document? -----------------------------------
 
-    def documents(self, plan: Plan) -> Iterator[Incoming]:
+    def documents(self, plan: Plan) -> Iterator[Block]:
         """Yield what the file says about each document, once.
 
         Raises:
@@ -200,28 +200,25 @@ class Examination:
             for number, place in enumerate(places):
                 yield chunk.lines[place], [column[number] for column in cells.values()]
 
-    def _single(self, chunks: Iterator[Rows], plan: Plan) -> Iterator[Incoming]:
+    def _single(self, chunks: Iterator[Rows], plan: Plan) -> Iterator[Block]:
         """Make a document of each row that counts."""
         for parts, _ in chunks:
-            for place, key, content, keep, line in zip(
-                plan.places(parts.ordinals),
-                parts.keys,
-                parts.own,
-                parts.keep,
-                parts.lines,
-                strict=True,
-            ):
-                if place >= 0:
-                    yield Incoming(key=key, wire=content, keep=keep, lines=(line,), place=place)
-                else:
-                    self.outdone += 1
+            places = plan.places(parts.ordinals)
+            lines: list[tuple[int, ...]] = [*zip(parts.lines, strict=True)]
+            block = Block(parts.keys, parts.own, parts.keep, lines, places)
+            counts = [place >= 0 for place in places]
+            if not all(counts):
+                self.outdone += counts.count(False)
+                block = block.some(counts)
+            yield block
 
-    def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Incoming]:
+    def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
         """Make a document of all rows of a key, of those keys that belong to one part."""
         open_parts: dict[str, list[Part]] = {}
         for parts, records in chunks:
             of_part = plan.partition(parts.keys)
             of_plan = plan.places(parts.ordinals)
+            block = Block()
             for place, (key, one) in enumerate(
                 zip(parts.keys, self._maker.parts(parts), strict=True)
             ):
@@ -231,20 +228,19 @@ class Examination:
                     self._repeat(self._cut(records[place]), one.line)
                 open_parts.setdefault(key, []).append(one)
                 if of_plan[place] >= 0:
-                    yield self._whole(key, open_parts.pop(key), of_plan[place])
+                    self._whole(block, key, open_parts.pop(key), of_plan[place])
+            yield block
 
-    def _whole(self, key: str, parts: list[Part], place: int) -> Incoming:
+    def _whole(self, block: Block, key: str, parts: list[Part], place: int) -> None:
         content, problems = self.type.join(parts)
         self.tally.extend(problems)
         last = parts[-1]
-        return Incoming(
-            key=key,
-            wire=content,
-            keep=last.keep,
-            lines=tuple([part.line for part in parts]),
-            place=place,
-            refers_to=last.values.get(PERSON_COLUMN) or "",
-        )
+        block.keys.append(key)
+        block.wires.append(content)
+        block.keep.append(last.keep)
+        block.lines.append(tuple([part.line for part in parts]))
+        block.places.append(place)
+        block.refers_to.append(last.values.get(PERSON_COLUMN) or "")
 
     def _repeat(self, cells: Sequence[str], line: int) -> None:
         """Put a good line of an order beside its bad ones, so that the order can be sent whole."""

@@ -22,6 +22,7 @@ from requests.exceptions import RequestException
 from shared import index_objects
 from shared.encoding import nanoseconds, timestamp
 from shared.errors import Problem, TryAgain, Undecidable
+from shared.incoming import Incoming
 from shared.index import (
     UNKNOWN,
     Records,
@@ -37,7 +38,7 @@ from shared.lease import Hold
 from shared.ledger import Import
 from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest, Paced
 from shared.logs import log
-from shared.merge import NEWER, OWN, Age, Incoming, Origin, decide, fresh, source_age
+from shared.merge import NEWER, OWN, Age, Origin, decide, fresh, source_age
 from shared.names import STATE
 from shared.plan import Keys
 from shared.services import Services

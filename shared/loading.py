@@ -176,7 +176,8 @@ def _fault(error: Exception) -> str:
 
 def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
     # pandas and pydantic come with it: the sweep, and a task that has to wait, do without.
-    from shared.run import Run, end
+    from shared.ending import end
+    from shared.run import Run
 
     named = read_name(import_.object)
     if not isinstance(named, ExportFile):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from shared import wire as on_wire
-from shared.encoding import decode_content
+from shared.incoming import Incoming
 from shared.writer import Leave, Put, Stored
 
 OWN = "written by this import before"
@@ -34,33 +34,6 @@ class Origin:
     def age(self) -> Age:
         """How old what the file says is."""
         return self.exported_at, self.generation
-
-
-@dataclass(slots=True, kw_only=True)
-class Incoming:
-    """What a file says about one document."""
-
-    key: str
-    wire: bytes = field(repr=False)
-    """The document without `source`, as `shared.encoding.encode_content` makes it."""
-    keep: frozenset[str]
-    """Field paths that the file leaves open: what is stored there stays."""
-    lines: tuple[int, ...]
-    """The lines of the rows that it was made of, the last of which is the one that counts."""
-    place: int = field(default=0, repr=False)
-    """Where in the plan's keys its key is."""
-    refers_to: str = field(default="", repr=False)
-    """The key of the customer whom it belongs to, where it is an order."""
-
-    @property
-    def line(self) -> int:
-        """The line of the row whose content it has."""
-        return self.lines[-1]
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The document without `source`."""
-        return decode_content(self.wire)
 
 
 def decide(

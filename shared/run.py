@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from shared import wording
-from shared.alerts import (
-    FAILED_TODO,
-    REJECTED,
-    REJECTED_TODO,
-    raise_alert,
-    resolve_alerts,
-    resolve_import_alerts,
-)
-from shared.customers import KnownCustomers
+from shared.delivery import Account, Delivery
+from shared.ending import end
 from shared.errors import Problem
 from shared.examination import Examination
-from shared.indexing import Indexing, Seen, Successor, fingerprint
+from shared.incoming import Block
+from shared.indexing import Indexing, Successor, fingerprint
 from shared.intake import plan_task
 from shared.layout import Header
-from shared.lease import Hold, release_feed
-from shared.ledger import (
-    LOADED,
-    WARNINGS_LIMIT,
-    Import,
-    Progress,
-    Reports,
-    Rows,
-    Status,
-)
-from shared.ledger_store import LedgerTransaction, Paced
-from shared.merge import OWN, Origin
+from shared.lease import Hold
+from shared.ledger import LOADED, Import, Progress, Rows, Status
+from shared.ledger_store import LedgerTransaction
+from shared.merge import Origin
 from shared.names import ExportFile
-from shared.pacing import Ramp, first_rate
 from shared.plan import Plan
-from shared.reports import (
-    RejectedFile,
-    delete_report,
-    part_name,
-    reports_now,
-    write_report,
-)
+from shared.reports import RejectedFile
 from shared.schemas import file_type
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.source import Source
-from shared.tally import Tally
-from shared.writer import Left, Outcome, Refused, Writer, Written
-
-LOOKED_UP = 200
-"""Orders whose customers are looked up together."""
-
-COUNTED = 64
-"""Documents in which, on average, the counts of the ledger are brought up to date once."""
-
-SAMPLES = 10
-"""Orders without a known customer that the ledger names."""
 
 
 class Run:
@@ -86,11 +52,10 @@ class Run:
             watcher=self,
             first_load=import_.mode == "bulk",
         )
-        self.loaded = self.unchanged = self.refused = self.orphaned = 0
+        self.account = Account()
         self.rejected_file: RejectedFile | None = None
         self.successor: Successor | None = None
         self.checkpoint: Successor | None = None
-        self.written = 0
 
     # -- the course of an attempt -------------------------------------------------------------
 
@@ -108,7 +73,7 @@ class Run:
         status: Status = "loaded"
         if self.import_.mode == "test":
             status = "checked"
-        elif self.found.rejected or self.refused:
+        elif self.found.rejected or self.account.refused:
             status = "loaded_with_rejects"
         return self._end(status)
 
@@ -191,109 +156,51 @@ class Run:
     def _write(self, plan: Plan) -> dict[int, Problem]:
         """Write every document. Returns line -> problem of the rows that Firestore refused."""
         import_ = self.import_
-        origin = Origin(
-            import_id=import_.import_id,
-            exported_at=self.named.exported_at,
-            generation=import_.generation,
-            replay=import_.replay,
-        )
-        create_only = import_.mode == "bulk"
-        keepable = self.found.type.keepable(self.found.rules)
-        refused: dict[int, Problem] = {}
         if import_.mode == "test":
-            for incoming in self.found.documents(plan):
-                self.unchanged += len(incoming.lines)
-            return refused
+            for block in self.found.documents(plan):
+                self.account.unchanged += sum(map(len, block.lines))
+            return {}
         if not plan.documents:
-            return refused
+            return {}
+        keepable = self.found.type.keepable(self.found.rules)
         index = Indexing(
             self.services,
             self.hold,
             keys=plan.keys,
-            origin=origin,
+            origin=Origin(
+                import_id=import_.import_id,
+                exported_at=self.named.exported_at,
+                generation=import_.generation,
+                replay=import_.replay,
+            ),
             keepable=keepable,
-            create_only=create_only,
+            create_only=import_.mode == "bulk",
             skip=self.settings.skip_unchanged,
             under=fingerprint(self.found.rules),
         )
-        orders = _Orphans(self, index) if self.named.type == "orders" else None
-
-        in_time, stop_at = True, self._stop_at()
-        ramp = self._ramp(index.pace)
-
-        def settled(seen: Seen, outcome: Outcome) -> None:
-            index.settled(seen, outcome)
-            incoming = seen.incoming
-            rows = len(incoming.lines)
-            match outcome:
-                case Written():
-                    self.written += 1
-                    self.loaded += rows
-                case Left(reason) if reason == OWN:
-                    self.loaded += rows
-                case Left():
-                    self.unchanged += rows
-                case Refused(problem):
-                    self.refused += rows
-                    for line in incoming.lines:
-                        refused[line] = replace(problem, line=line)
-
-        with Writer[Seen](
-            self.services.documents,
-            f"connections/{import_.connection}/{self.found.type.collection}",
-            decide=index.decide,
-            mask=("source", *sorted(keepable)),
-            on_result=settled,
+        delivery = Delivery(
+            self.services,
+            import_,
+            index,
+            account=self.account,
+            collection=self.found.type.collection,
+            keepable=keepable,
             guard=self.hold.check,
-            create_only=create_only,
-            ramp=ramp,
-        ) as writer:
-            for incoming in self.found.documents(plan):
-                if incoming.place % COUNTED == 0:
-                    self._count_rows()
-                seen = index.see(incoming, incoming.place)
-                if seen.done == "unchanged":
-                    self.unchanged += len(incoming.lines)
-                    continue
-                if seen.done == "written":
-                    self.loaded += len(incoming.lines)
-                    if orders is not None:
-                        orders.see(seen)
-                    continue
-                if self.services.now() >= stop_at:
-                    in_time = False
-                    break
-                if orders is not None:
-                    orders.see(seen)
-                writer.add(incoming.key, seen, seen.expected)
-        if orders is not None:
-            orders.finish()
-        pace = None
-        if ramp is not None:
-            pace = Paced(writes_per_second=ramp.ceiling, at=self.services.now())
+        )
+        in_time = delivery.deliver(self._counted(self.found.documents(plan)))
+        for problem, times in delivery.problems():
+            self.found.tally.add(problem, times=times)
         if in_time:
-            self.successor = replace(index.successor(), pace=pace)
+            self.successor = replace(index.successor(), pace=delivery.pace())
         else:
-            self.checkpoint = replace(index.checkpoint(), pace=pace)
-        return refused
+            self.checkpoint = replace(index.checkpoint(), pace=delivery.pace())
+        return delivery.refused
 
-    def _stop_at(self) -> datetime:
-        """Return when this task has worked long enough; some writing is done by each in any case,
-        so that a file whose reading takes nearly all the time is loaded in the end.
-        """
-        now = self.services.now()
-        deadline = self.services.deployment.task_deadline
-        return max((self.import_.started_at or now) + deadline, now + deadline / 5)
-
-    def _ramp(self, before: Paced | None) -> Ramp | None:
-        """Return how many writes a second are sent; None where as many may be as are answered."""
-        if not self.services.paced:
-            return None
-        rate: float = self.services.deployment.writes_per_second
-        if before is not None:
-            idle = (self.services.now() - before.at).total_seconds()
-            rate = first_rate(rate, before=before.writes_per_second, idle=idle)
-        return Ramp(rate, now=time.monotonic())
+    def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Pass documents on, and keep the counts of the ledger up to date meanwhile."""
+        for block in blocks:
+            self._count_rows()
+            yield block
 
     def _go_on_later(self, checkpoint: Successor) -> Import:
         """Leave the rest to a new task, which counts as the same attempt if this one has written
@@ -314,7 +221,7 @@ class Run:
                 now=now,
                 text=wording.goes_on(hold.rows),
                 lease=None,
-                attempt=current.attempt - (1 if self.written else 0),
+                attempt=current.attempt - (1 if self.account.written else 0),
                 rows=hold.rows,
                 progress=hold.progress,
             )
@@ -330,20 +237,21 @@ class Run:
 
         What has been seen up to a fault says nothing about the file.
         """
-        self.loaded = self.unchanged = self.refused = self.orphaned = self.found.outdone = 0
+        self.account = Account()
+        self.found.outdone = 0
         if rows:
             self.found.read = self.found.rejected = 0
             self.abandon()
             self.rejected_file = None
 
     def _count_rows(self) -> None:
-        found = self.found
+        found, account = self.found, self.account
         self.hold.rows = Rows(
             read=found.read,
-            loaded=self.loaded,
-            unchanged=self.unchanged + found.outdone,
-            rejected=found.rejected + self.refused,
-            orphaned=self.orphaned,
+            loaded=account.loaded,
+            unchanged=account.unchanged + found.outdone,
+            rejected=found.rejected + account.refused,
+            orphaned=account.orphaned,
         )
 
     def _end(self, status: Status, *, error: Problem | None = None) -> Import:
@@ -364,140 +272,3 @@ class Run:
             rejected_file=self.rejected_file,
             successor=self.successor if status in LOADED else None,
         )
-
-
-class _Orphans:
-    """Counts the orders whose customer is not in Firestore and names the first few."""
-
-    def __init__(self, run: Run, index: Indexing) -> None:
-        self._run = run
-        self._index = index
-        self._known = KnownCustomers(run.services.documents, run.import_.connection)
-        self._pending: list[Seen] = []
-        self._sample: list[str] = []
-
-    def see(self, order: Seen) -> None:
-        self._pending.append(order)
-        if len(self._pending) >= LOOKED_UP:
-            self._look_up()
-
-    def finish(self) -> None:
-        self._look_up()
-        if self._run.orphaned:
-            self._run.found.tally.add(
-                Problem(
-                    code="order.customer_unknown",
-                    message=(
-                        f"{wording.count(self._run.orphaned, 'order')} loaded whose customer is "
-                        f"not in Firestore, among them {', '.join(self._sample)}."
-                    ),
-                ),
-                times=self._run.orphaned,
-            )
-
-    def _look_up(self) -> None:
-        people = [order.incoming.refers_to for order in self._pending]
-        missing = self._known.missing(people)
-        for order, person in zip(self._pending, people, strict=True):
-            if person in missing:
-                self._run.orphaned += 1
-                # Written and counted again by every file that holds it, until its customer comes.
-                self._index.doubt(order.place)
-                if len(self._sample) < SAMPLES:
-                    self._sample.append(order.incoming.key)
-        self._pending.clear()
-
-
-def end(
-    import_: Import,
-    hold: Hold,
-    services: Services,
-    status: Status,
-    *,
-    named: ExportFile,
-    error: Problem | None = None,
-    header: tuple[str, ...] = (),
-    tally: Tally | None = None,
-    rejected_file: RejectedFile | None = None,
-    successor: Successor | None = None,
-) -> Import:
-    """Write the reports, then the last entry of the ledger.
-
-    The reports take the place of those that were there while the import was known to be this
-    worker's: one that was taken for dead and comes back can put none over newer ones.
-    """
-    bucket = services.bucket
-    tally = tally or Tally()
-    now = services.now()
-    if error is not None:
-        tally.add(error)
-    if rejected_file is not None:
-        rejected_file.close()
-    before = reports_now(bucket, named.report_json)
-    hold.confirm()
-    rejected = rejected_file.publish() if rejected_file is not None else None
-    if rejected is None:
-        for name in (part_name(named.rejected_csv), named.rejected_csv):
-            delete_report(bucket, name, generation=before.get(name, 0))
-    reports = Reports(rejected=rejected, report=named.report_json)
-    text = (
-        wording.rejected(error)
-        if error is not None
-        else wording.ended(hold.rows, checked=status == "checked")
-    )
-    warnings = (*import_.warnings, *tally.summary())
-
-    def finished(current: Import) -> Import:
-        return current.end(
-            status,
-            now=now,
-            text=text,
-            keep=services.deployment.ledger_retention,
-            rows=hold.rows,
-            progress=Progress(bytes_read=current.size, percent=100)
-            if error is None
-            else hold.progress,
-            warnings=warnings[:WARNINGS_LIMIT],
-            error=error,
-            reports=reports,
-            replay=False,
-            force=False,
-        )
-
-    def change(ledger: LedgerTransaction, current: Import) -> Import:
-        ended = finished(current)
-        feed = release_feed(ledger, current)
-        _alert(ledger, ended, services, now=now)
-        if successor is not None:
-            feed = successor.settle(feed)
-            ledger.put_feed(feed)
-        if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
-            ledger.put_feed(replace(feed, latest=current.import_id, header=header))
-        return ended
-
-    write_report(
-        bucket,
-        finished(hold.import_),
-        problems=tally.kept,
-        counts=tally.counts,
-        replacing=before,
-    )
-    changed = hold.change(change)
-    if successor is not None:
-        successor.clean_up(services)
-    return changed
-
-
-def _alert(ledger: LedgerTransaction, ended: Import, services: Services, *, now: datetime) -> None:
-    """Open the alert that the end of an import calls for, and close those that are over."""
-    if ended.status == "failed":
-        raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
-        return
-    resolve_import_alerts(ledger, ended, now=now)
-    if ended.mode != "load" or ended.type is None:
-        return
-    if ended.status in LOADED:
-        about = {"connection": ended.connection, "about": ended.type}
-        resolve_alerts(ledger, REJECTED, now=now, **about)
-    elif services.deployment.alert_rejected:
-        raise_alert(ledger, REJECTED, ended, todo=REJECTED_TODO, now=now, about=ended.type)

@@ -198,7 +198,7 @@ def _content(
     documents = 0
     try:
         plan = found.judge()
-        documents = sum(1 for _ in found.documents(plan))
+        documents = sum(map(len, found.documents(plan)))
     except FileRejected as refused:
         error = refused.problem
     judged = error is None or error.code == "file.too_many_bad_rows"

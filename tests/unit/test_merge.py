@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.encoding import decode_content, encode_content
-from shared.merge import EXISTS, NEWER, OWN, Incoming, Origin, decide, fresh
+from shared.incoming import Incoming
+from shared.merge import EXISTS, NEWER, OWN, Origin, decide, fresh
 from shared.writer import Leave, Put, Stored
 from tests.support.imports import at
 

@@ -1,0 +1,206 @@
+"""How the documents of an import get into Firestore: what is written, what is left, by when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain
+
+from shared import wording
+from shared.customers import KnownCustomers
+from shared.errors import Problem
+from shared.incoming import Block, Incoming
+from shared.indexing import Indexing, Seen
+from shared.ledger import Import
+from shared.ledger_store import Paced
+from shared.merge import OWN
+from shared.pacing import Ramp, first_rate
+from shared.services import Services
+from shared.writer import Left, Outcome, Refused, Writer, Written
+
+LOOKED_UP = 200
+"""Orders whose customers are looked up together."""
+
+SAMPLES = 10
+"""Orders without a known customer that the ledger names."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What has become of the rows that count, in rows; `written` is in documents."""
+
+    loaded: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    orphaned: int = 0
+    """Orders, whose customers are not in Firestore."""
+    written: int = 0
+
+
+class Delivery:
+    """Takes documents to Firestore, once, as far as the time of a task goes.
+
+    Attributes:
+        refused: line -> problem of the rows that Firestore has refused.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        import_: Import,
+        index: Indexing,
+        *,
+        account: Account,
+        collection: str,
+        keepable: frozenset[str],
+        guard: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            services: everything outside.
+            import_: the import, as it has begun.
+            index: what is known of the documents.
+            account: where the rows are counted.
+            collection: the name of the documents' collection.
+            keepable: field paths that a row may leave open.
+            guard: makes sure that the import is still this worker's.
+        """
+        self._services = services
+        self._import = import_
+        self._index = index
+        self._account = account
+        self._collection = f"connections/{import_.connection}/{collection}"
+        self._keepable = keepable
+        self._guard = guard
+        self._ramp = self._first_ramp(index.pace)
+        self._orphans: _Orphans | None = None
+        if import_.type == "orders":
+            customers = KnownCustomers(services.documents, import_.connection)
+            self._orphans = _Orphans(customers, index, account)
+        self.refused: dict[int, Problem] = {}
+
+    def deliver(self, blocks: Iterator[Block]) -> bool:
+        """Deliver documents; return whether all of them could be, or time ran out before.
+
+        Raises what `Writer` raises.
+        """
+        index, account, orphans = self._index, self._account, self._orphans
+        in_time, stop_at = True, self._stop_at()
+        with Writer[Seen](
+            self._services.documents,
+            self._collection,
+            decide=index.decide,
+            mask=("source", *sorted(self._keepable)),
+            on_result=self._settled,
+            guard=self._guard,
+            create_only=self._import.mode == "bulk",
+            ramp=self._ramp,
+        ) as writer:
+            for incoming in chain.from_iterable(blocks):
+                seen = index.see(incoming, incoming.place)
+                if seen.done == "unchanged":
+                    account.unchanged += len(incoming.lines)
+                    continue
+                if seen.done == "written":
+                    account.loaded += len(incoming.lines)
+                elif self._services.now() >= stop_at:
+                    in_time = False
+                    break
+                else:
+                    writer.add(incoming.key, seen, seen.expected)
+                if orphans is not None:
+                    orphans.see(incoming)
+        if orphans is not None:
+            orphans.look_up()
+        return in_time
+
+    def problems(self) -> Iterator[tuple[Problem, int]]:
+        """Give what is to be said of the documents delivered, and how often it is to be counted."""
+        if self._orphans is not None:
+            yield from self._orphans.problems()
+
+    def pace(self) -> Paced | None:
+        """Return how fast documents have been written; None where nobody had to know."""
+        if self._ramp is None:
+            return None
+        return Paced(writes_per_second=self._ramp.ceiling, at=self._services.now())
+
+    def _settled(self, seen: Seen, outcome: Outcome) -> None:
+        account = self._account
+        self._index.settled(seen, outcome)
+        lines = seen.incoming.lines
+        match outcome:
+            case Written():
+                account.written += 1
+                account.loaded += len(lines)
+            case Left(reason) if reason == OWN:
+                account.loaded += len(lines)
+            case Left():
+                account.unchanged += len(lines)
+            case Refused(problem):
+                account.refused += len(lines)
+                for line in lines:
+                    self.refused[line] = replace(problem, line=line)
+
+    def _stop_at(self) -> datetime:
+        """Return when this task has worked long enough; some writing is done by each in any case,
+        so that a file whose reading takes nearly all the time is loaded in the end.
+        """
+        now = self._services.now()
+        deadline = self._services.deployment.task_deadline
+        return max((self._import.started_at or now) + deadline, now + deadline / 5)
+
+    def _first_ramp(self, before: Paced | None) -> Ramp | None:
+        """Return how many writes a second are sent; None where as many may be as are answered."""
+        if not self._services.paced:
+            return None
+        rate: float = self._services.deployment.writes_per_second
+        if before is not None:
+            idle = (self._services.now() - before.at).total_seconds()
+            rate = first_rate(rate, before=before.writes_per_second, idle=idle)
+        return Ramp(rate, now=time.monotonic())
+
+
+class _Orphans:
+    """Counts the orders whose customer is not in Firestore and names the first few."""
+
+    def __init__(self, customers: KnownCustomers, index: Indexing, account: Account) -> None:
+        self._known = customers
+        self._index = index
+        self._account = account
+        self._pending: list[Incoming] = []
+        self._sample: list[str] = []
+
+    def see(self, order: Incoming) -> None:
+        self._pending.append(order)
+        if len(self._pending) >= LOOKED_UP:
+            self.look_up()
+
+    def look_up(self) -> None:
+        people = [order.refers_to for order in self._pending]
+        missing = self._known.missing(people)
+        for order, person in zip(self._pending, people, strict=True):
+            if person in missing:
+                self._account.orphaned += 1
+                # Written and counted again by every file that holds it, until its customer comes.
+                self._index.doubt(order.place)
+                if len(self._sample) < SAMPLES:
+                    self._sample.append(order.key)
+        self._pending.clear()
+
+    def problems(self) -> Iterator[tuple[Problem, int]]:
+        orphaned = self._account.orphaned
+        if orphaned:
+            yield (
+                Problem(
+                    code="order.customer_unknown",
+                    message=(
+                        f"{wording.count(orphaned, 'order')} loaded whose customer is "
+                        f"not in Firestore, among them {', '.join(self._sample)}."
+                    ),
+                ),
+                orphaned,
+            )

@@ -1,0 +1,120 @@
+"""How an import ends: its reports, the last entry of its ledger document, what that makes known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared import wording
+from shared.alerts import (
+    FAILED_TODO,
+    REJECTED,
+    REJECTED_TODO,
+    raise_alert,
+    resolve_alerts,
+    resolve_import_alerts,
+)
+from shared.errors import Problem
+from shared.indexing import Successor
+from shared.lease import Hold, release_feed
+from shared.ledger import LOADED, WARNINGS_LIMIT, Import, Progress, Reports, Status
+from shared.ledger_store import LedgerTransaction
+from shared.names import ExportFile
+from shared.reports import RejectedFile, delete_report, part_name, reports_now, write_report
+from shared.services import Services
+from shared.tally import Tally
+
+
+def end(
+    import_: Import,
+    hold: Hold,
+    services: Services,
+    status: Status,
+    *,
+    named: ExportFile,
+    error: Problem | None = None,
+    header: tuple[str, ...] = (),
+    tally: Tally | None = None,
+    rejected_file: RejectedFile | None = None,
+    successor: Successor | None = None,
+) -> Import:
+    """Write the reports, then the last entry of the ledger.
+
+    The reports take the place of those that were there while the import was known to be this
+    worker's: one that was taken for dead and comes back can put none over newer ones.
+    """
+    bucket = services.bucket
+    tally = tally or Tally()
+    now = services.now()
+    if error is not None:
+        tally.add(error)
+    if rejected_file is not None:
+        rejected_file.close()
+    before = reports_now(bucket, named.report_json)
+    hold.confirm()
+    rejected = rejected_file.publish() if rejected_file is not None else None
+    if rejected is None:
+        for name in (part_name(named.rejected_csv), named.rejected_csv):
+            delete_report(bucket, name, generation=before.get(name, 0))
+    reports = Reports(rejected=rejected, report=named.report_json)
+    text = (
+        wording.rejected(error)
+        if error is not None
+        else wording.ended(hold.rows, checked=status == "checked")
+    )
+    warnings = (*import_.warnings, *tally.summary())
+
+    def finished(current: Import) -> Import:
+        return current.end(
+            status,
+            now=now,
+            text=text,
+            keep=services.deployment.ledger_retention,
+            rows=hold.rows,
+            progress=Progress(bytes_read=current.size, percent=100)
+            if error is None
+            else hold.progress,
+            warnings=warnings[:WARNINGS_LIMIT],
+            error=error,
+            reports=reports,
+            replay=False,
+            force=False,
+        )
+
+    def change(ledger: LedgerTransaction, current: Import) -> Import:
+        ended = finished(current)
+        feed = release_feed(ledger, current)
+        _alert(ledger, ended, services, now=now)
+        if successor is not None:
+            feed = successor.settle(feed)
+            ledger.put_feed(feed)
+        if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
+            ledger.put_feed(replace(feed, latest=current.import_id, header=header))
+        return ended
+
+    write_report(
+        bucket,
+        finished(hold.import_),
+        problems=tally.kept,
+        counts=tally.counts,
+        replacing=before,
+    )
+    changed = hold.change(change)
+    if successor is not None:
+        successor.clean_up(services)
+    return changed
+
+
+def _alert(ledger: LedgerTransaction, ended: Import, services: Services, *, now: datetime) -> None:
+    """Open the alert that the end of an import calls for, and close those that are over."""
+    if ended.status == "failed":
+        raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
+        return
+    resolve_import_alerts(ledger, ended, now=now)
+    if ended.mode != "load" or ended.type is None:
+        return
+    if ended.status in LOADED:
+        about = {"connection": ended.connection, "about": ended.type}
+        resolve_alerts(ledger, REJECTED, now=now, **about)
+    elif services.deployment.alert_rejected:
+        raise_alert(ledger, REJECTED, ended, todo=REJECTED_TODO, now=now, about=ended.type)
