@@ -12,17 +12,31 @@ from __future__ import annotations
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, compress
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 from google.cloud.firestore_v1 import types
 from grpc import StatusCode
+from numpy.typing import NDArray
 
-from shared.encoding import decode_fields
-from shared.errors import Problem, TryAgain
+from shared.encoding import decode_fields, nanoseconds
+from shared.errors import TryAgain
+from shared.outcomes import (
+    Decide,
+    Expectations,
+    Expected,
+    Leave,
+    Left,
+    Outcome,
+    Put,
+    Written,
+    refused,
+)
 from shared.pacing import Gate, backoff
-from shared.transport import CallFailed, Stored, encode_write
+from shared.transport import CallFailed, Stored, encode_write, encode_writes
 
 T = TypeVar("T")
 
@@ -45,6 +59,7 @@ _PASSING = frozenset(
 _PUSHES_BACK = frozenset(
     (StatusCode.RESOURCE_EXHAUSTED, StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED)
 )
+_PUSHING_BACK = frozenset(code.value[0] for code in _PUSHES_BACK)
 _FORBIDDEN = frozenset((StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED))
 _CODES: dict[int, StatusCode] = {code.value[0]: code for code in StatusCode}
 
@@ -54,68 +69,6 @@ _MENDS = {
     StatusCode.NOT_FOUND: "create the Firestore database, or correct its name",
     StatusCode.FAILED_PRECONDITION: "the database must be Firestore in native mode",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Replace the whole document with `data`, in the types that `shared.encoding` knows."""
-
-    data: Mapping[str, Any]
-    wire: bytes = field(default=b"", repr=False)
-    """Further fields, as `encode_content` made them."""
-    only: tuple[str, ...] | None = None
-    """Field paths to replace instead of the whole document; one that `data` lacks is removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Write nothing: what is stored is as new, or newer."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a document is taken to be without reading it, and what is then to be written."""
-
-    put: Put
-    update_time: Any
-    """The raw Timestamp that the document has; None where there is no document."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The document was written; `update_time` is the raw Timestamp the server gave it."""
-
-    update_time: Any
-    stored: Stored | None = field(default=None, compare=False, repr=False)
-    """Where only some fields were written: the document as it was before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """Nothing was written, for the reason that the decision gave (`exists` when only creating)."""
-
-    reason: str
-    stored: Stored | None = field(default=None, compare=False, repr=False)
-    """What the decision was made on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server will never take this document. The problem has no line: the caller knows it."""
-
-    problem: Problem
-
-
-Outcome = Written | Left | Refused
-
-Decide = Callable[[T, Stored | None], Put | Leave]
-"""What to do about a document, given what is stored under its key (None: nothing).
-
-Pure: it is called on several threads, and again whenever what is stored has changed. It must answer
-Leave to a document that the same import wrote, or a lost answer would have it written twice.
-"""
 
 
 class Calls(Protocol):
@@ -128,7 +81,7 @@ class Calls(Protocol):
     ) -> dict[str, Stored | None]:
         """Read documents; see Transport."""
 
-    def write(self, writes: Sequence[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
         """Write documents; see Transport."""
 
 
@@ -148,13 +101,23 @@ class Entry(Generic[T]):
     conflicts: int = 0
 
 
+Some = tuple[Expectations[T], range]
+"""Some of the documents of which something is expected: those at these places."""
+
+
 @dataclass(slots=True)
 class Batch(Generic[T]):
     """Documents that are settled together by one thread, and how far that has come."""
 
     todo: deque[list[Entry[T]]]
     """What is still to be done, in groups that fit together in one request."""
+    expected: list[Some[T]] = field(default_factory=list)
+    """What has not been tried yet, all of it in one request."""
     outcomes: list[tuple[T, Outcome]] = field(default_factory=list)
+    written: list[tuple[Expectations[T], slice | list[int], NDArray[np.int64]]] = field(
+        default_factory=list
+    )
+    """What was written as expected: its places, and update times as `Expectations` has them."""
     error: BaseException | None = None
 
 
@@ -218,6 +181,10 @@ class Settler(Generic[T]):
         ]
         return Batch(deque((entries,)))
 
+    def batch_of(self, expected: list[Some[T]]) -> Batch[T]:
+        """Return a batch of documents of which something is expected."""
+        return Batch(deque(), expected)
+
     def settle(self, batch: Batch[T]) -> None:
         """Go on until every document of the batch has its outcome.
 
@@ -226,10 +193,10 @@ class Settler(Generic[T]):
         """
         failures = 0
         moved_at = self._clock()
-        while batch.todo:
-            done = len(batch.outcomes)
-            trouble = self._round(batch)
-            if len(batch.outcomes) > done:
+        while batch.expected or batch.todo:
+            done = len(batch.outcomes) + len(batch.written)
+            trouble = self._as_expected(batch) if batch.expected else self._round(batch)
+            if len(batch.outcomes) + len(batch.written) > done:
                 failures = 0
                 moved_at = self._clock()
             if trouble is None:
@@ -244,6 +211,62 @@ class Settler(Generic[T]):
             if self._deadline is not None:
                 pause = min(pause, max(0.0, self._deadline - self._clock()))
             self._sleep(pause)
+
+    def _as_expected(self, batch: Batch[T]) -> str | None:
+        """Write what is expected in one request; what does not come out so goes its own way.
+
+        Returns as `_round`.
+        """
+        several, batch.expected = batch.expected, []
+        requests = []
+        for these, places in several:
+            part = slice(places.start, places.stop)
+            requests.append(
+                encode_writes(
+                    self._root,
+                    these.keys[part],
+                    these.wires[part],
+                    these.sources[part],
+                    these.updates[part],
+                )
+            )
+        if sum(size for _, size in requests) > self._request_bytes:
+            batch.todo.append(self._entries(several))
+            return None
+        pieces = chain.from_iterable(pieces for pieces, _ in requests)
+        try:
+            answer = self._send(pieces, sum(len(places) for _, places in several))
+        except CallFailed as failed:
+            return self._after_failure(batch, failed, self._entries(several), [])
+        good = not any(status.code for status in answer.status)
+        updates = _nanoseconds(answer.write_results)
+        others: list[Entry[T]] = []
+        statuses, results = [], []
+        done = 0
+        for these, places in several:
+            here = range(done, done + len(places))
+            done = here.stop
+            if good:
+                part = slice(places.start, places.stop)
+                batch.written.append((these, part, updates[here.start : here.stop]))
+                continue
+            codes = [_code(status) for status in answer.status[here.start : here.stop]]
+            taken = [code is StatusCode.OK for code in codes]
+            which = [*compress(places, taken)]
+            batch.written.append((these, which, updates[here.start : here.stop][taken]))
+            for at, answered, ok in zip(places, here, taken, strict=True):
+                if not ok:
+                    others.append(self._entry(these, at))
+                    statuses.append(answer.status[answered])
+                    results.append(answer.write_results[answered])
+        return self._take(batch, others, statuses, results)
+
+    def _entries(self, several: Iterable[Some[T]]) -> list[Entry[T]]:
+        return [self._entry(these, at) for these, places in several for at in places]
+
+    def _entry(self, these: Expectations[T], at: int) -> Entry[T]:
+        name = self._root + these.keys[at]
+        return Entry(name, these.document(at), read=False, expected=these.expected(at))
 
     def _round(self, batch: Batch[T]) -> str | None:
         """Take one group as far as one read and one write bring it.
@@ -323,29 +346,44 @@ class Settler(Generic[T]):
 
     def _put(self, batch: Batch[T], ready: list[Entry[T]]) -> str | None:
         """Send one request of writes and take each one's status for itself."""
-        again: list[Entry[T]] = []
-        trouble: str | None = None
-        forbidden: StatusCode | None = None
-        delay = self._gate.delay(len(ready))
+        payloads = [entry.payload for entry in ready if entry.payload is not None]
+        answer = self._send(payloads, len(ready))
+        return self._take(batch, ready, answer.status, answer.write_results)
+
+    def _send(self, writes: Iterable[bytes], count: int) -> Any:
+        """Send writes when their turn has come; the answer has a status for each of them."""
+        delay = self._gate.delay(count)
         if delay:
             self._sleep(delay)
         with self._gate.turn() as turn:
             self._guard()
-            payloads = [entry.payload for entry in ready if entry.payload is not None]
             try:
-                answer = self._calls.write(payloads, timeout=self._timeout())
+                answer = self._calls.write(writes, timeout=self._timeout())
             except CallFailed as failed:
                 turn.pushed_back = failed.code in _PUSHES_BACK and not failed.too_large
                 raise
-            turn.pushed_back = any(_code(status) in _PUSHES_BACK for status in answer.status)
-        if not len(answer.status) == len(answer.write_results) == len(ready):
+            turn.pushed_back = any(status.code in _PUSHING_BACK for status in answer.status)
+        if not len(answer.status) == len(answer.write_results) == count:
             raise CallFailed("BatchWrite", StatusCode.UNKNOWN, "not one status a write")
-        for entry, status, result in zip(ready, answer.status, answer.write_results, strict=True):
+        return answer
+
+    def _take(
+        self,
+        batch: Batch[T],
+        entries: Sequence[Entry[T]],
+        statuses: Sequence[Any],
+        results: Sequence[Any],
+    ) -> str | None:
+        """Take what the answer says of each document. Returns as `_round`."""
+        again: list[Entry[T]] = []
+        trouble: str | None = None
+        forbidden: StatusCode | None = None
+        for entry, status, result in zip(entries, statuses, results, strict=True):
             code = _code(status)
             if code is StatusCode.OK:
                 batch.outcomes.append((entry.document, Written(result.update_time, entry.stored)))
             elif code in _CONFLICT:
-                entry.payload, entry.read = None, True
+                entry.payload, entry.expected, entry.read = None, None, True
                 entry.conflicts += 1
                 again.append(entry)
                 if entry.conflicts > 1:  # the first time, reading again is all it takes
@@ -411,6 +449,11 @@ class Settler(Generic[T]):
         return min(self._rpc_timeout, left)
 
 
+def _nanoseconds(results: Iterable[Any]) -> NDArray[np.int64]:
+    """Return the update times of results, in nanoseconds since 1970."""
+    return np.array([nanoseconds(result.update_time) for result in results], np.int64)
+
+
 def _code(status: Any) -> StatusCode:
     return _CODES.get(status.code, StatusCode.UNKNOWN)
 
@@ -419,12 +462,6 @@ def _give_up(method: str, code: StatusCode, details: str = "") -> TryAgain:
     mend = f"; {_MENDS[code]}" if code in _MENDS else ""
     said = f" ({details[:300]})" if details else ""
     return TryAgain(f"Firestore answered {code.name} to {method}{mend}{said}.")
-
-
-def refused(why: str) -> Refused:
-    """Return the outcome of a document that cannot be stored; `why` holds none of its values."""
-    message = f"Firestore does not take the document: {why}"
-    return Refused(Problem(code="write.refused", message=message.rstrip(".") + "."))
 
 
 _WORD = re.compile(r"\w{3,}")

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
+import numpy as np
+
 from shared import wording
 from shared.customers import KnownCustomers
 from shared.errors import Problem
-from shared.incoming import Block, Incoming
+from shared.incoming import Block
 from shared.indexing import Indexing, Seen
 from shared.ledger import Import
 from shared.ledger_store import Paced
@@ -19,6 +21,9 @@ from shared.merge import OWN
 from shared.pacing import Ramp, first_rate
 from shared.services import Services
 from shared.writer import Left, Outcome, Refused, Writer, Written
+
+LOT = 1_000
+"""Documents that are decided on together; before each lot it is seen whether there is time."""
 
 LOOKED_UP = 200
 """Orders whose customers are looked up together."""
@@ -99,22 +104,19 @@ class Delivery:
             create_only=self._import.mode == "bulk",
             ramp=self._ramp,
         ) as writer:
-            for incoming in chain.from_iterable(blocks):
-                seen = index.see(incoming, incoming.place)
-                if seen.done == "unchanged":
-                    account.unchanged += len(incoming.lines)
-                    continue
-                if seen.done == "written":
-                    account.loaded += len(incoming.lines)
-                elif self._services.now() >= stop_at:
+            for lot in chain.from_iterable(block.lots(LOT) for block in blocks):
+                sighting = index.look(lot, self._written)
+                due = sighting.expected.keys or sighting.others
+                if due and self._services.now() >= stop_at:
                     in_time = False
                     break
-                else:
-                    writer.add(incoming.key, seen, seen.expected)
+                account.unchanged += sighting.unchanged.rows
+                account.loaded += sighting.written.rows
+                writer.add_all(sighting.expected)
+                for seen in sighting.others:
+                    writer.add(seen.incoming.key, seen)
                 if orphans is not None:
-                    orphans.see(incoming)
-        if orphans is not None:
-            orphans.look_up()
+                    orphans.see(sighting.changed)
         return in_time
 
     def problems(self) -> Iterator[tuple[Problem, int]]:
@@ -127,6 +129,10 @@ class Delivery:
         if self._ramp is None:
             return None
         return Paced(writes_per_second=self._ramp.ceiling, at=self._services.now())
+
+    def _written(self, documents: Block) -> None:
+        self._account.written += len(documents)
+        self._account.loaded += documents.rows
 
     def _settled(self, seen: Seen, outcome: Outcome) -> None:
         account = self._account
@@ -171,25 +177,18 @@ class _Orphans:
         self._known = customers
         self._index = index
         self._account = account
-        self._pending: list[Incoming] = []
         self._sample: list[str] = []
 
-    def see(self, order: Incoming) -> None:
-        self._pending.append(order)
-        if len(self._pending) >= LOOKED_UP:
-            self.look_up()
-
-    def look_up(self) -> None:
-        people = [order.refers_to for order in self._pending]
-        missing = self._known.missing(people)
-        for order, person in zip(self._pending, people, strict=True):
-            if person in missing:
-                self._account.orphaned += 1
-                # Written and counted again by every file that holds it, until its customer comes.
-                self._index.doubt(order.place)
-                if len(self._sample) < SAMPLES:
-                    self._sample.append(order.key)
-        self._pending.clear()
+    def see(self, orders: Block) -> None:
+        for some in orders.lots(LOOKED_UP):
+            missing = self._known.missing(some.refers_to)
+            if not missing:
+                continue
+            alone = some.some(np.array([person in missing for person in some.refers_to]))
+            self._account.orphaned += len(alone)
+            # Written and counted again by every file that holds them, until their customers come.
+            self._index.doubt(alone.places)
+            self._sample += alone.keys[: SAMPLES - len(self._sample)]
 
     def problems(self) -> Iterator[tuple[Problem, int]]:
         orphaned = self._account.orphaned

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
+import numpy as np
+
 from shared.errors import FileRejected, Problem
 from shared.incoming import Block
 from shared.kept import Kept, Rows
@@ -206,11 +208,9 @@ class Examination:
             places = plan.places(parts.ordinals)
             lines: list[tuple[int, ...]] = [*zip(parts.lines, strict=True)]
             block = Block(parts.keys, parts.own, parts.keep, lines, places)
-            counts = [place >= 0 for place in places]
-            if not all(counts):
-                self.outdone += counts.count(False)
-                block = block.some(counts)
-            yield block
+            counts = np.array(places, np.int64) >= 0
+            self.outdone += len(counts) - int(counts.sum())
+            yield block.some(counts)
 
     def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
         """Make a document of all rows of a key, of those keys that belong to one part."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, fields
 from itertools import compress
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.encoding import decode_content
 
 
@@ -49,10 +52,33 @@ class Block(Sequence[Incoming]):
     refers_to: list[str] = field(default_factory=list, repr=False)
     """Empty where the documents refer to nothing."""
 
-    def some(self, which: Sequence[bool]) -> Block:
+    def some(self, which: NDArray[np.bool_]) -> Block:
         """Return those of the documents that are marked."""
-        columns = (getattr(self, one.name) for one in fields(self))
-        return Block(*([*compress(column, which)] for column in columns))
+        if which.all():
+            return self
+        if not which.any():
+            return Block()
+        marks = which.tolist()
+        return Block(*([*compress(column, marks)] for column in self._columns()))
+
+    def part(self, which: slice | Sequence[int]) -> Block:
+        """Return the documents at some places."""
+        if isinstance(which, slice):
+            return Block(*(column[which] for column in self._columns()))
+        return Block(*([column[at] for at in which if column] for column in self._columns()))
+
+    def lots(self, size: int) -> Iterator[Block]:
+        """Give the documents in blocks of at most so many."""
+        for start in range(0, len(self), size):
+            yield self if size >= len(self) else self.part(slice(start, start + size))
+
+    @property
+    def rows(self) -> int:
+        """How many rows the documents were made of."""
+        return sum(map(len, self.lines))
+
+    def _columns(self) -> Iterator[list[Any]]:
+        return (getattr(self, one.name) for one in fields(self))
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -45,19 +45,31 @@ Stamp = tuple[int, int]
 Records = NDArray[Any]
 """An array of `RECORD`, sorted by key, each key once."""
 
+Places = NDArray[np.int64]
+"""Documents of a file, by their places among its keys."""
 
-def content_hash(wire: bytes, keep: frozenset[str], *, create_only: bool = False) -> int:
-    """Return what tells one content of a document from another.
+
+def content_hashes(
+    wires: Iterable[bytes], keep: Iterable[frozenset[str]], *, create_only: bool = False
+) -> NDArray[np.uint64]:
+    """Return what tells one content of each of some documents from another.
 
     It is of the bytes that would be written and of what the row leaves open, so that whatever
     makes a row mean something else (a setting, a mended schema) makes another hash of it. What a
     first load creates is never the same as what another file says.
     """
     salt = ENCODING.to_bytes(4, "little") + bytes((create_only,))
-    hasher = hashlib.blake2b(wire, digest_size=8, salt=salt)
-    for path in sorted(keep):
-        hasher.update(b"\0" + path.encode())
-    return int.from_bytes(hasher.digest(), "little") or 1
+    fresh = hashlib.blake2b(digest_size=8, salt=salt).copy
+    digests = []
+    for wire, paths in zip(wires, keep, strict=True):
+        hasher = fresh()
+        hasher.update(wire)
+        if paths:
+            for path in sorted(paths):
+                hasher.update(b"\0" + path.encode())
+        digests.append(hasher.digest())
+    hashes = np.frombuffer(b"".join(digests), "<u8")
+    return np.where(hashes == UNKNOWN, np.uint64(1), hashes)
 
 
 class Table:
@@ -104,14 +116,39 @@ class Table:
         """Return the age of the latest file that held a known document."""
         return int(self._exported[place]), int(self._generation[place])
 
-    def put(self, place: int, *, content: int, updated: int, stamp: Stamp) -> None:
-        """Record what is now known of a document."""
-        self.known[place] = True
-        self._content[place] = content
-        self._updated[place] = updated
-        self.confirm(place, stamp)
+    def compare(
+        self, places: Places, contents: NDArray[np.uint64], stamp: Stamp
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
+        """Compare what a file of an age says of documents with what is known of them.
 
-    def confirm(self, which: int | NDArray[np.bool_], stamp: Stamp) -> None:
+        Returns where the content is known to be the same, and whether the latest file that held
+        the document is older (-1), that very file (0) or newer (1); of unknown ones, nothing true.
+        """
+        exported, generation = stamp
+        its, own = self._exported[places], self._generation[places]
+        age = np.where(its == exported, np.sign(own - generation), np.sign(its - exported))
+        same = self.known[places] & (self._content[places] == contents)
+        return same, age.astype(np.int8)
+
+    def updates(self, places: Places) -> NDArray[np.int64]:
+        """Return the update times of known documents, in nanoseconds; 0 of all others."""
+        return np.where(self.known[places], self._updated[places], 0)
+
+    def put(
+        self,
+        which: int | Places,
+        *,
+        content: int | NDArray[np.uint64],
+        updated: int | NDArray[np.int64],
+        stamp: Stamp,
+    ) -> None:
+        """Record what is now known of a document, or of several."""
+        self.known[which] = True
+        self._content[which] = content
+        self._updated[which] = updated
+        self.confirm(which, stamp)
+
+    def confirm(self, which: int | Places | NDArray[np.bool_], stamp: Stamp) -> None:
         """Record that a file of this age has held known documents, and nothing else of them."""
         self._exported[which], self._generation[which] = stamp
 

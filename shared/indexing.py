@@ -8,27 +8,27 @@ about what need not be written, and that only while nobody can have written sinc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from google.api_core import exceptions
+from numpy.typing import NDArray
 from requests.exceptions import RequestException
 
 from shared import index_objects
-from shared.encoding import nanoseconds, timestamp
+from shared.encoding import nanoseconds
 from shared.errors import Problem, TryAgain, Undecidable
-from shared.incoming import Incoming
+from shared.incoming import Block, Incoming
 from shared.index import (
     UNKNOWN,
     Records,
     Table,
     age_of,
-    content_hash,
+    content_hashes,
     dropped,
     merged,
     stamp_of,
@@ -38,11 +38,11 @@ from shared.lease import Hold
 from shared.ledger import Import
 from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest, Paced
 from shared.logs import log
-from shared.merge import NEWER, OWN, Age, Origin, decide, fresh, source_age
+from shared.merge import NEWER, OWN, Age, Origin, decide, fresh_sources, source_age
 from shared.names import STATE
 from shared.plan import Keys
 from shared.services import Services
-from shared.writer import Expected, Leave, Left, Outcome, Put, Refused, Stored, Written
+from shared.writer import Expectations, Leave, Left, Outcome, Put, Refused, Stored, Written
 
 ORPHANED = timedelta(days=1)
 """How old an object must be that no feed points at before the sweep removes it: longer than any
@@ -51,20 +51,29 @@ import may take from writing it to pointing at it."""
 
 @dataclass(slots=True)
 class Seen:
-    """A document, with what the index says of it."""
+    """A document that is to be written, with what the index says of it."""
 
     incoming: Incoming
-    place: int
-    """Its place among the documents of the file."""
     content: int
     """The hash of what the file says."""
     confirmed: Age | None
     """The age of the latest file that is known to have held it."""
-    expected: Expected | None
-    """What to write without reading, where that is known."""
-    done: Literal["unchanged", "written"] | None = None
-    """Why there is nothing to be written: nothing has changed, or an earlier task of this import
-    has written it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A block of documents, with what the index says of them."""
+
+    unchanged: Block
+    """Those of which nothing has changed."""
+    changed: Block
+    """All others; each of them is also in one of these."""
+    written: Block
+    """Those that an earlier task of this import has written."""
+    expected: Expectations[Seen]
+    """What to write without reading."""
+    others: list[Seen]
+    """Those of which nothing can be expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,36 +171,71 @@ class Indexing:
         # written: to find out by a write that fails would cost one more call.
         self._reads_unknown = self._index is None and feed.latest is not None
 
-    def see(self, incoming: Incoming, place: int) -> Seen:
-        """Return the document as the writer is to have it, or what makes a write needless.
+    def look(self, block: Block, written: Callable[[Block], None]) -> Sighting:
+        """Say what is to be done about a block of documents.
 
-        `place` is that of its key among the keys of the file.
+        `written` is told which of them have been written as expected.
         """
         table = self._table
-        content = content_hash(incoming.wire, incoming.keep, create_only=self._create_only)
-        seen = Seen(incoming, place, content, confirmed=None, expected=None)
-        if not table.known[place]:
-            # Of the very age of this file, it only says that an earlier task of it had begun.
-            if self._until is not None and self._until < self._origin.age:
-                seen.confirmed = self._until
-            if not (self._create_only or self._reads_unknown):
-                seen.expected = Expected(fresh(incoming, self._origin), None)
-            return seen
-        stamp = table.stamp(place)
-        if stamp <= self._stamp and table.content(place) == content:
-            if stamp == self._stamp:
-                seen.done = "written"
-                return seen
-            if self._skip:
-                self._confirmed[place] = True
-                seen.done = "unchanged"
-                return seen
-        if stamp < self._stamp:
-            updated = table.updated(place)
-            if updated and not incoming.keep and not self._create_only:
-                seen.expected = Expected(fresh(incoming, self._origin), timestamp(updated))
-        seen.confirmed = age_of(stamp)
-        return seen
+        places = np.array(block.places, np.int64)
+        contents = content_hashes(block.wires, block.keep, create_only=self._create_only)
+        known = table.known[places]
+        same, age = table.compare(places, contents, self._stamp)
+        mine = same & (age == 0)
+        unchanged = same & (age < 0) if self._skip else np.zeros(len(block), bool)
+        self._confirmed[places[unchanged]] = True
+        updates = table.updates(places)
+        if self._create_only:
+            expected = ~known
+        else:
+            open_ = np.fromiter(map(bool, block.keep), bool, len(block))
+            expected = known & (age < 0) & (updates != 0) & ~open_
+            if not self._reads_unknown:
+                expected |= ~known
+        expected &= ~(mine | unchanged)
+        others = np.flatnonzero(~(expected | mine | unchanged)).tolist()
+        return Sighting(
+            unchanged=block.some(unchanged),
+            changed=block.some(~unchanged),
+            written=block.some(mine),
+            expected=self._expectations(
+                block.some(expected), contents[expected], updates[expected], written
+            ),
+            others=[self._seen(block[at], int(contents[at])) for at in others],
+        )
+
+    def _expectations(
+        self,
+        block: Block,
+        contents: NDArray[np.uint64],
+        updates: NDArray[np.int64],
+        written: Callable[[Block], None],
+    ) -> Expectations[Seen]:
+        places = np.array(block.places, np.int64)
+
+        def settled(which: slice | list[int], updates: NDArray[np.int64]) -> None:
+            self._table.put(
+                places[which], content=contents[which], updated=updates, stamp=self._stamp
+            )
+            written(block.part(which))
+
+        return Expectations(
+            keys=block.keys,
+            wires=block.wires,
+            sources=fresh_sources([lines[-1] for lines in block.lines], self._origin),
+            updates=updates.tolist(),
+            document=lambda at: self._seen(block[at], int(contents[at])),
+            written=settled,
+        )
+
+    def _seen(self, incoming: Incoming, content: int) -> Seen:
+        """Return a document as the writer is to have it, to be read and decided on."""
+        table, place = self._table, incoming.place
+        if table.known[place]:
+            return Seen(incoming, content, age_of(table.stamp(place)))
+        # Of the very age of this file, it only says that an earlier task of it had begun.
+        until = self._until if self._until is not None and self._until < self._origin.age else None
+        return Seen(incoming, content, until)
 
     def decide(self, seen: Seen, stored: Stored | None) -> Put | Leave:
         """Say what to do about a document that has been read; see `shared.merge.decide`."""
@@ -206,7 +250,7 @@ class Indexing:
 
     def settled(self, seen: Seen, outcome: Outcome) -> None:
         """Record what has become of a document."""
-        table, place = self._table, seen.place
+        table, place = self._table, seen.incoming.place
         match outcome:
             case Written(update_time, stored=None):
                 stamp = self._stamp
@@ -230,9 +274,9 @@ class Indexing:
             case Left() | Refused():
                 pass
 
-    def doubt(self, place: int) -> None:
-        """Have a document written again by the next file that holds it, whatever that says."""
-        self._doubted[place] = True
+    def doubt(self, places: Sequence[int]) -> None:
+        """Have documents written again by the next file that holds them, whatever that says."""
+        self._doubted[np.array(places, np.int64)] = True
 
     def successor(self) -> Successor:
         """Write the index as it is after this import.

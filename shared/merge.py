@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -81,7 +81,14 @@ def decide(
 
 def fresh(incoming: Incoming, origin: Origin) -> Put:
     """Return the document as the file has it, with nothing taken over of what may be stored."""
-    return Put(data={}, wire=incoming.wire + _fresh_source(incoming.line, origin))
+    return Put(data={}, wire=incoming.wire + fresh_sources((incoming.line,), origin)[0])
+
+
+def fresh_sources(lines: Iterable[int], origin: Origin) -> list[bytes]:
+    """Return what `fresh` puts behind the content of each of some documents: `source`, by the line
+    of the row that counts."""
+    before = _sources(origin)
+    return [before[len(number)] + number for number in map(on_wire.varint, lines)]
 
 
 def source_age(stored: Stored) -> Age | None:
@@ -144,30 +151,29 @@ def _fill_in(
     return Put(data={**patch, "source": source}, only=(*paths, "source"))
 
 
-def _fresh_source(line: int, origin: Origin) -> bytes:
-    """Return what `_source` makes of a row when nothing is kept, as an entry on the wire.
-
-    Nearly every document that is written has one, and all of a file differ in the row alone.
-    """
-    heads, same = _sources(origin)
-    number = on_wire.varint(line)
-    inner = same + _ROW[len(number)] + number
-    return heads[len(inner)] + inner
-
-
 @lru_cache(8)
-def _sources(origin: Origin) -> tuple[on_wire.Heads, bytes]:
-    """Return the heads of `source`, and its fields before `row`, the last one by name."""
-    same = {
-        "exportedAt": origin.exported_at,
-        "generation": origin.generation,
-        "import": origin.import_id,
-    }
+def _sources(origin: Origin) -> tuple[bytes, ...]:
+    """Return what comes before the row's number in `source`, by the bytes that the number has.
+
+    It is what `_source` makes of a row when nothing is kept, as an entry on the wire: nearly every
+    document that is written has one, and all of a file differ in the row alone.
+    """
+    same = on_wire.fields(
+        {
+            "exportedAt": origin.exported_at,
+            "generation": origin.generation,
+            "import": origin.import_id,
+        },
+        on_wire.MAP_FIELD,
+    )
     heads = on_wire.Heads.map(on_wire.FIELD, b"source")
-    return heads, on_wire.fields(same, on_wire.MAP_FIELD)
+    rows = [same + _ROW[size] for size in range(_LONGEST + 1)]
+    return tuple(heads[len(row) + size] + row for size, row in enumerate(rows))
 
 
 _ROW = on_wire.Heads.integer(on_wire.MAP_FIELD, b"row")
+_LONGEST = 10
+"""Bytes of the longest number."""
 
 
 def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, Age]) -> dict[str, Any]:

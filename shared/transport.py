@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import grpc
@@ -17,10 +19,10 @@ from google.api_core.gapic_v1 import routing_header
 from google.cloud import firestore
 from google.cloud.firestore_v1 import types
 
-from shared.encoding import decode_fields, encode_content
-from shared.wire import varint
+from shared.encoding import decode_fields, encode_content, timestamp
+from shared.wire import Heads, varint
 
-__all__ = ["CallFailed", "Stored", "Transport", "encode_write"]
+__all__ = ["CallFailed", "Stored", "Transport", "encode_write", "encode_writes"]
 
 _Document: Any = types.Document.pb()
 _Write: Any = types.Write.pb()
@@ -44,7 +46,6 @@ _WRITE_CONDITION = _tag(_Write, "current_document")
 _DOCUMENT_NAME = _tag(_Document, "name")
 _MASK_PATH = _tag(types.DocumentMask.pb(), "field_paths")
 _UPDATE_TIME = _tag(_Precondition, "update_time")
-_ABSENT: bytes = _Precondition(exists=False).SerializeToString()
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 # What gRPC servers say (C core, Go; Java) of a message that is too long for them.
@@ -168,19 +169,67 @@ def encode_write(
 
     Raises what `encode_fields` raises.
     """
-    document = b"".join((_field(_DOCUMENT_NAME, name.encode()), wire, encode_content(data)))
-    parts = [_field(_WRITE_UPDATE, document)]
+    before = _condition(base)
     if only is not None:
-        paths = b"".join(_field(_MASK_PATH, path.encode()) for path in only)
-        parts.append(_field(_WRITE_MASK, paths))
-    condition = _ABSENT if base is None else _field(_UPDATE_TIME, base.SerializeToString())
-    parts.append(_field(_WRITE_CONDITION, condition))
-    return _field(_REQUEST_WRITES, b"".join(parts))
+        paths = b"".join([_field(_MASK_PATH, path.encode()) for path in only])
+        before += _field(_WRITE_MASK, paths)
+    document = wire + encode_content(data) + _field(_DOCUMENT_NAME, name.encode())
+    update = _field(_WRITE_UPDATE, document)
+    return _field(_REQUEST_WRITES, before + update)
+
+
+def encode_writes(
+    root: str,
+    keys: Sequence[str],
+    wires: Sequence[bytes],
+    sources: Sequence[bytes],
+    updates: Sequence[int],
+) -> tuple[Iterable[bytes], int]:
+    """Return pieces that make up what `encode_write` makes of many documents, and their size.
+
+    The document `root` + key becomes exactly its `wire` and `source`. `updates` are the update
+    times that the stored documents must still have, in nanoseconds since 1970; 0 means that there
+    must be none.
+    """
+    name_heads = _name_heads(root)
+    names = [name_heads[len(key)] + key for key in map(str.encode, keys)]
+    sizes = [
+        len(wire) + len(source) + len(name)
+        for wire, source, name in zip(wires, sources, names, strict=True)
+    ]
+    heads = [
+        _head_of(size, update) if update else _NEW_HEADS[size]
+        for size, update in zip(sizes, updates, strict=True)
+    ]
+    pieces = chain.from_iterable(zip(heads, wires, sources, names, strict=True))
+    return pieces, sum(sizes) + sum(map(len, heads))
+
+
+@lru_cache(8)
+def _name_heads(root: str) -> Heads:
+    return Heads(((varint(_DOCUMENT_NAME), b""),), root.encode())
+
+
+def _head_of(size: int, update: int) -> bytes:
+    """Return what comes before a document of so many bytes, stored as of `update`, in a request."""
+    before = _condition(timestamp(update)) + varint(_WRITE_UPDATE) + varint(size)
+    return varint(_REQUEST_WRITES) + varint(len(before) + size) + before
+
+
+def _condition(base: Any | None) -> bytes:
+    if base is None:
+        return _IS_NEW
+    return _field(_WRITE_CONDITION, _field(_UPDATE_TIME, base.SerializeToString()))
 
 
 def _field(tag: int, content: bytes) -> bytes:
     """Return a field of text, bytes or a message: its tag, its length, its content."""
     return b"".join((varint(tag), varint(len(content)), content))
+
+
+_IS_NEW = _field(_WRITE_CONDITION, _Precondition(exists=False).SerializeToString())
+_NEW_HEADS = Heads(((varint(_REQUEST_WRITES), _IS_NEW), (varint(_WRITE_UPDATE), b"")))
+"""What comes before a new document in a request, by the document's bytes."""
 
 
 def _failed(method: str, error: grpc.RpcError) -> CallFailed:

@@ -16,18 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from shared.batches import (
-    Batch,
-    Calls,
+from shared.batches import Batch, Calls, Settler, Some, Stopped
+from shared.outcomes import (
     Decide,
+    Expectations,
     Expected,
     Leave,
     Left,
     Outcome,
     Put,
     Refused,
-    Settler,
-    Stopped,
     Written,
     refused,
 )
@@ -36,6 +34,7 @@ from shared.transport import Stored
 
 __all__ = [
     "Decide",
+    "Expectations",
     "Expected",
     "Leave",
     "Left",
@@ -49,7 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-BATCH_SIZE = 100
+BATCH_SIZE = 200
 """Documents a batch. The server takes 500, but answers large batches late or not at all."""
 IN_FLIGHT = 12
 """Batches under way at once."""
@@ -135,6 +134,7 @@ class Writer(Generic[T]):
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="writer")
         self._finished: queue.SimpleQueue[Batch[T]] = queue.SimpleQueue()
         self._open: dict[str, tuple[T, Expected | None]] = {}
+        self._expected: list[Some[T]] = []
         self._running = 0
         self._unsettled = 0
         self._failure: BaseException | None = None
@@ -160,15 +160,38 @@ class Writer(Generic[T]):
         self._open[key] = (document, expected)
         if len(self._open) >= self._batch_size:
             self._begin()
-        while self._running and not self._finished.empty():
-            self._collect()
-        self._raise_failure()
+        self._look()
+
+    def add_all(self, these: Expectations[T]) -> None:
+        """Take documents of which something is expected, as `add` takes one with `expected`.
+
+        Those that come out as expected are told to `these.written` in place of `on_result`; all
+        others have an outcome like any document. Raises like `add`.
+        """
+        if self._closed:
+            raise self._failure or RuntimeError("The writer is closed.")
+        if not all(these.keys) or "/" in "".join(these.keys):
+            for at, key in enumerate(these.keys):
+                self.add(key, these.document(at), these.expected(at))
+            return
+        start, count = 0, len(these.keys)
+        self._unsettled += count
+        while start < count:
+            waiting = sum(len(places) for _, places in self._expected)
+            stop = min(count, start + self._batch_size - waiting)
+            self._expected.append((these, range(start, stop)))
+            start = stop
+            if waiting + len(self._expected[-1][1]) == self._batch_size:
+                self._begin_expected()
+        self._look()
 
     def close(self) -> None:
         """Write what is left and wait for all of it. Raises like `add`; twice does no harm."""
         if not self._closed:
             if self._open:
                 self._begin()
+            if self._expected:
+                self._begin_expected()
             while self._running:
                 self._collect()
             self._raise_failure()
@@ -194,14 +217,28 @@ class Writer(Generic[T]):
     # -- on the caller's thread ---------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Hand the open batch to a thread, as soon as fewer than `in_flight` are under way."""
+        batch = self._settler.batch(self._open)
+        self._open = {}
+        self._hand_over(batch)
+
+    def _begin_expected(self) -> None:
+        batch = self._settler.batch_of(self._expected)
+        self._expected = []
+        self._hand_over(batch)
+
+    def _hand_over(self, batch: Batch[T]) -> None:
+        """Hand a batch to a thread, as soon as fewer than `in_flight` are under way."""
         while self._running >= self._in_flight:
             self._collect()
         self._raise_failure()
-        batch = self._settler.batch(self._open)
-        self._open = {}
         self._running += 1
         self._pool.submit(self._work, batch)
+
+    def _look(self) -> None:
+        """Pass on what has ended by now."""
+        while self._running and not self._finished.empty():
+            self._collect()
+        self._raise_failure()
 
     def _collect(self) -> None:
         """Wait for one batch to end and pass on its outcomes."""
@@ -209,13 +246,19 @@ class Writer(Generic[T]):
         self._running -= 1
         if batch.error is not None and self._failure is None:
             self._failure = batch.error
+        for these, places, updates in batch.written:
+            self._unsettled -= len(updates)
+            self._tell(these.written, places, updates)
         for document, outcome in batch.outcomes:
             self._unsettled -= 1
-            try:
-                self._on_result(document, outcome)
-            except BaseException as error:  # raised by the caller's hand, but only after the rest
-                self._failure = self._failure or error
-                self._stop.set()
+            self._tell(self._on_result, document, outcome)
+
+    def _tell(self, hear: Callable[..., None], *what: object) -> None:
+        try:
+            hear(*what)
+        except BaseException as error:  # raised by the caller's hand, but only after the rest
+            self._failure = self._failure or error
+            self._stop.set()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -19,8 +19,9 @@ ON = "goes on"
 
 
 @pytest.fixture
-def slow(make: Make) -> Callable[..., Pipeline]:
+def slow(make: Make, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pipeline]:
     """Build a pipeline on which every document takes a second of the 100 a task may work."""
+    monkeypatch.setattr("shared.delivery.LOT", 1)
 
     def build() -> Pipeline:
         pipeline = make(task_deadline=timedelta(seconds=100), max_attempts=2)

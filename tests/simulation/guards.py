@@ -121,7 +121,7 @@ def _whoever_it_is(history: History) -> Any:
     return patch.object(Hold, "change", unguarded)
 
 
-SEEDS = 300
+SEEDS = 1_000
 """Seeds among which there must be a history that needs a guard."""
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
+import shared.delivery
 import shared.logs
 import shared.run
 from shared.customers import KnownCustomers
@@ -239,6 +240,8 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
                 if isinstance(value, type | FunctionType | ModuleType) and value in instead:
                     patched.append((module, attribute, value))
                     setattr(module, attribute, instead[value])
+    patched.append((shared.delivery, "LOT", shared.delivery.LOT))
+    shared.delivery.LOT = batch_size
     clocks = {"sleep": world.sleep, "clock": world.monotonic, "monotonic": world.monotonic}
     defaults: list[tuple[Any, Any]] = []
     for class_ in (Writer, Hold, KnownCustomers):

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -149,7 +149,7 @@ class FakeFirestore:
                 step()
             return found
 
-    def write(self, writes: Sequence[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
         with self._lock:
             request = RawRequest.FromString(b"".join(writes))
             names = [write.update.name for write in request.writes]
@@ -435,7 +435,7 @@ def test_bounded(bench: Bench) -> None:
     both_in, go_on, all_added = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
     write = bench.fake.write
 
-    def slow_write(writes: Sequence[bytes], *, timeout: float) -> Any:
+    def slow_write(writes: Iterable[bytes], *, timeout: float) -> Any:
         both_in.release()
         assert go_on.acquire(timeout=10)
         return write(writes, timeout=timeout)
@@ -750,10 +750,11 @@ def test_patience_starts_afresh(bench: Bench) -> None:
     """A batch of which some document gets done now and then is not given up."""
     write = bench.fake.write
 
-    def only_the_first(writes: Sequence[bytes], *, timeout: float) -> Any:
+    def only_the_first(writes: Iterable[bytes], *, timeout: float) -> Any:
         bench.clock.now += 20.0
-        answer = write(writes[:1], timeout=timeout)
-        for _ in writes[1:]:
+        first, *rest = writes
+        answer = write([first], timeout=timeout)
+        for _ in rest:
             answer.status.add().code = StatusCode.ABORTED.value[0]
             answer.write_results.add()
         return answer
