@@ -124,10 +124,13 @@ class Table:
         Returns where the content is known to be the same, and whether the latest file that held
         the document is older (-1), that very file (0) or newer (1); of unknown ones, nothing true.
         """
+        known = self.known[places]
+        if not known.any():
+            return known, np.zeros(len(places), np.int8)
         exported, generation = stamp
         its, own = self._exported[places], self._generation[places]
         age = np.where(its == exported, np.sign(own - generation), np.sign(its - exported))
-        same = self.known[places] & (self._content[places] == contents)
+        same = known & (self._content[places] == contents)
         return same, age.astype(np.int8)
 
     def updates(self, places: Places) -> NDArray[np.int64]:

@@ -17,7 +17,9 @@ _FORMULA = re.compile(
 
 def guard(cell: str) -> str:
     """Return the cell as it may stand in a file that people open in a spreadsheet."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    if cell[:1].isalnum() or not _FORMULA.match(cell):  # nearly every cell begins so
+        return cell
+    return f"'{cell}"
 
 
 def unguard(cell: str) -> str:

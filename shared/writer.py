@@ -48,7 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-BATCH_SIZE = 200
+BATCH_SIZE = 250
 """Documents a batch. The server takes 500, but answers large batches late or not at all."""
 IN_FLIGHT = 12
 """Batches under way at once."""
