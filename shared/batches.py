@@ -36,7 +36,7 @@ from shared.outcomes import (
     refused,
 )
 from shared.pacing import Gate, backoff
-from shared.transport import CallFailed, Stored, encode_write, encode_writes
+from shared.transport import CallFailed, Stored, encode_write, encode_writes, times_of_all
 
 T = TypeVar("T")
 
@@ -238,8 +238,9 @@ class Settler(Generic[T]):
             answer = self._send(pieces, sum(len(places) for _, places in several))
         except CallFailed as failed:
             return self._after_failure(batch, failed, self._entries(several), [])
-        good = not any(status.code for status in answer.status)
-        updates = _nanoseconds(answer.write_results)
+        times = times_of_all(answer)
+        good = times is not None
+        updates = _nanoseconds(answer.write_results) if times is None else times
         others: list[Entry[T]] = []
         statuses, results = [], []
         done = 0

@@ -68,9 +68,14 @@ class Block(Sequence[Incoming]):
         return Block(*([column[at] for at in which if column] for column in self._columns()))
 
     def lots(self, size: int) -> Iterator[Block]:
-        """Give the documents in blocks of at most so many."""
-        for start in range(0, len(self), size):
-            yield self if size >= len(self) else self.part(slice(start, start + size))
+        """Give the documents in blocks of at most so many, neighbours in different ones.
+
+        Keys that follow each other are often written next to each other by the database, too:
+        spread like this, they do not come all at once.
+        """
+        count = -(-len(self) // size)
+        for first in range(count):
+            yield self if count == 1 else self.part(slice(first, None, count))
 
     @property
     def rows(self) -> int:

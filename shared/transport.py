@@ -15,14 +15,17 @@ from itertools import chain
 from typing import Any
 
 import grpc
+import numpy as np
 from google.api_core.gapic_v1 import routing_header
 from google.cloud import firestore
 from google.cloud.firestore_v1 import types
+from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
 
 from shared.encoding import decode_fields, encode_content, timestamp
 from shared.wire import Heads, varint
 
-__all__ = ["CallFailed", "Stored", "Transport", "encode_write", "encode_writes"]
+__all__ = ["CallFailed", "Stored", "Transport", "encode_write", "encode_writes", "times_of_all"]
 
 _Document: Any = types.Document.pb()
 _Write: Any = types.Write.pb()
@@ -46,6 +49,13 @@ _WRITE_CONDITION = _tag(_Write, "current_document")
 _DOCUMENT_NAME = _tag(_Document, "name")
 _MASK_PATH = _tag(types.DocumentMask.pb(), "field_paths")
 _UPDATE_TIME = _tag(_Precondition, "update_time")
+
+_RESULT = _tag(_BatchWriteResponse, "write_results")
+_RESULT_TIME = _tag(types.WriteResult.pb(), "update_time")
+_SECONDS, _NANOS = (
+    Timestamp.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seconds", "nanos")
+)
+_GOOD = bytes((_tag(_BatchWriteResponse, "status"), 0))
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 # What gRPC servers say (C core, Go; Java) of a message that is too long for them.
@@ -203,6 +213,37 @@ def encode_writes(
     ]
     pieces = chain.from_iterable(zip(heads, wires, sources, names, strict=True))
     return pieces, sum(sizes) + sum(map(len, heads))
+
+
+def times_of_all(answer: Any) -> NDArray[np.int64] | None:
+    """Return the update times, in nanoseconds since 1970, of a BatchWriteResponse to writes that
+    were all carried out; None where one was not, or where the times are not all equally long."""
+    octets = np.frombuffer(answer.SerializeToString(), np.uint8)
+    count = len(answer.status)
+    results, statuses = octets[: -2 * count], octets[-2 * count :]
+    if not count or len(results) % count or bytes(statuses) != _GOOD * count:
+        return None
+    times = results.reshape(count, -1)
+    size = times.shape[1]
+    head = (_RESULT, size - 2, _RESULT_TIME, size - 4, _SECONDS)
+    if size < 10 or (times[:, :5] != head).any():
+        return None
+    seconds = _numbers(times[:, 5:10])
+    if size == 10 or seconds is None:
+        return None if seconds is None else seconds * 1_000_000_000
+    nanos = _numbers(times[:, 11:])
+    if nanos is None or (times[:, 10] != _NANOS).any():
+        return None
+    return seconds * 1_000_000_000 + nanos
+
+
+def _numbers(octets: NDArray[np.uint8]) -> NDArray[np.int64] | None:
+    """Read a number a row, written in groups of seven bits; None where one ends elsewhere."""
+    more = octets >= 0x80
+    if not octets.shape[1] or more[:, -1].any() or not more[:, :-1].all():
+        return None
+    groups: NDArray[np.int64] = (octets & 0x7F).astype(np.int64)
+    return groups @ (1 << 7 * np.arange(octets.shape[1]))
 
 
 @lru_cache(8)
