@@ -77,8 +77,9 @@ def read(
         head = take(len(_HEAD))
         if head != _HEAD or (part.size - len(_HEAD)) % RECORD.itemsize:
             raise Unusable(part.object)
-        while block := take(BLOCK * RECORD.itemsize):
-            if len(block) % RECORD.itemsize:
+        while size < part.size:
+            block = take(BLOCK * RECORD.itemsize)
+            if not block or len(block) % RECORD.itemsize:
                 break
             yield np.frombuffer(block, dtype=RECORD)
     if size != part.size or _encoded(crc) != part.crc32c:

@@ -128,7 +128,8 @@ class _Checked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        block = _try(lambda: self._raw.read(len(buffer)))
+        whole = self._size == self._import.size  # to ask for more would cost a request
+        block = b"" if whole else _try(lambda: self._raw.read(len(buffer)))
         if not block:
             crc32c = base64.b64encode(self._crc.to_bytes(4, "big")).decode()
             if self._size != self._import.size or crc32c != self._import.crc32c:
