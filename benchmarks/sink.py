@@ -1,18 +1,23 @@
-"""A Firestore that answers every write and every read at once and keeps nothing.
+"""A Firestore that answers every write and every read and keeps nothing.
 
 Whoever asks only whether a document exists is told that it does: orders have their customers. All
-others find nothing.
+others find nothing. Writes are answered at once, or after as long as is wished, and no more of them
+a second than is wished: the others wait, and are refused when they would have to wait too long.
 
 `python -m benchmarks.sink` serves it in a process of its own, so that its work is not counted.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -26,8 +31,40 @@ _OK = status_pb2.Status()
 _RESULT = types.WriteResult.pb()(update_time=timestamp_pb2.Timestamp(seconds=1_700_000_000))
 
 
-def _batch_write(request: Any, context: grpc.ServicerContext) -> Any:
+_LONGEST_WAIT = 1.0
+"""Seconds that a write waits for its turn at most."""
+_THREADS = 128
+"""Calls answered at once: of eight workers, as many as they send."""
+
+
+class Limit:
+    """Makes writes wait as a busy database would."""
+
+    def __init__(self, *, seconds: float = 0.0, rate: float = 0.0) -> None:
+        """`seconds` pass until a call is answered; `rate` writes a second are taken, 0 is all."""
+        self._seconds = seconds
+        self._rate = rate
+        self._free_at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self, writes: int, context: grpc.ServicerContext) -> None:
+        """Wait until the writes have been taken, or refuse them."""
+        wait = 0.0
+        if self._rate:
+            with self._lock:
+                now = time.monotonic()
+                wait = max(0.0, self._free_at - now)
+                if wait <= _LONGEST_WAIT:
+                    self._free_at = max(self._free_at, now) + writes / self._rate
+        if wait > _LONGEST_WAIT:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many writes")
+        if wait + self._seconds:
+            time.sleep(wait + self._seconds)
+
+
+def _batch_write(limit: Limit, request: Any, context: grpc.ServicerContext) -> Any:
     count = len(request.writes)
+    limit.take(count, context)
     return types.BatchWriteResponse.pb()(write_results=[_RESULT] * count, status=[_OK] * count)
 
 
@@ -50,10 +87,10 @@ def _unary(handle: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler[An
     )
 
 
-def serve() -> tuple[grpc.Server, int]:
+def serve(limit: Limit) -> tuple[grpc.Server, int]:
     """Serve on a free port; returns the running server and the port."""
     handlers = {
-        "BatchWrite": _unary(_batch_write, types.BatchWriteRequest),
+        "BatchWrite": _unary(partial(_batch_write, limit), types.BatchWriteRequest),
         "Commit": _unary(_commit, types.CommitRequest),
         "BatchGetDocuments": grpc.unary_stream_rpc_method_handler(
             _batch_get,
@@ -62,7 +99,7 @@ def serve() -> tuple[grpc.Server, int]:
         ),
     }
     server = grpc.server(
-        ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", _LIMIT)]
+        ThreadPoolExecutor(_THREADS), options=[("grpc.max_receive_message_length", _LIMIT)]
     )
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_SERVICE, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
@@ -71,9 +108,10 @@ def serve() -> tuple[grpc.Server, int]:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Run it in a process of its own; gives its address."""
-    command = [sys.executable, "-m", "benchmarks.sink"]
+def running(*, seconds: float = 0.0, rate: float = 0.0) -> Iterator[str]:
+    """Run it in a process of its own, limited as `Limit` says; gives its address."""
+    limits = ["--seconds", str(seconds), "--rate", str(rate)]
+    command = [sys.executable, "-m", "benchmarks.sink", *limits]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -86,7 +124,11 @@ def running() -> Iterator[str]:
 
 def main() -> None:
     """Serve until the standard input is closed."""
-    server, port = serve()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sink")
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--rate", type=float, default=0.0)
+    limits = parser.parse_args()
+    server, port = serve(Limit(seconds=limits.seconds, rate=limits.rate))
     print(f"127.0.0.1:{port}", flush=True)
     sys.stdin.read()
     server.stop(None)
