@@ -22,7 +22,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 
 from benchmarks.options import Options
 from benchmarks.stage import Stage
-from benchmarks.tables import Table
+from benchmarks.tables import Plot, Table
 from local.firestore import serve as serve_firestore
 from local.storage import serve as serve_storage
 from local.tasks import serve as serve_tasks
@@ -264,4 +264,12 @@ def table(starts: Sequence[Start], *, repeats: int) -> Table:
             )
             for start in starts
         ],
+        plot=Plot(
+            title="Milliseconds of processor time up to the first answer",
+            labels=[f"{start.function}, {start.request}" for start in starts],
+            bars={
+                "as it is": [start.both for start in starts],
+                "everything imported": [start.everything for start in starts],
+            },
+        ),
     )

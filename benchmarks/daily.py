@@ -10,7 +10,7 @@ from statistics import median
 from benchmarks.load import OURS, Took
 from benchmarks.options import Options
 from benchmarks.stage import Stage
-from benchmarks.tables import Table
+from benchmarks.tables import Plot, Table
 
 SHARES = (0.0, 0.01, 0.1, 1.0)
 """How much of the file is not as it was the day before."""
@@ -50,6 +50,11 @@ def run(stage: Stage, options: Options) -> list[Table]:
             ),
             columns=("changed", "rows", "documents written", "CPU s", "dollars"),
             rows=rows,
+            plot=Plot(
+                title="Documents written of a full export that comes again",
+                labels=[f"{share:.0%} changed" for share in SHARES],
+                bars={"documents": [row[2] for row in rows]},
+            ),
         )
     ]
 

@@ -21,7 +21,7 @@ from google.cloud import firestore
 
 from benchmarks.options import Options
 from benchmarks.stage import Stage
-from benchmarks.tables import Table
+from benchmarks.tables import Plot, Table
 from local import stack as local_stack
 from local.sample_data import make_large
 from local.stack import Stack
@@ -109,5 +109,10 @@ def run(stage: Stage, options: Options) -> list[Table]:
             ),
             columns=("rows", "first file, cold", "later ones, median", "fastest", "slowest"),
             rows=[(f"{latency.rows:,}", *(f"{one:.2f}" for one in (latency.first, *later)))],
+            plot=Plot(
+                title="Seconds from the upload to the documents",
+                labels=[f"{latency.rows:,} rows"],
+                bars={"first file, cold": [latency.first], "later ones, median": [latency.median]},
+            ),
         )
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
 from benchmarks.load import OURS
 from benchmarks.options import Options
@@ -28,7 +29,8 @@ def run(stage: Stage, options: Options) -> list[Table]:
     rows: list[list[str | int | float | None]] = []
     labels: list[str] = []
     bars: dict[str, list[float | None]] = {name: [] for name in NAMES.values()}
-    memory: list[list[str | int | float | None]] = []
+    names = [*NAMES.values()]
+    memory: list[list[Any]] = []
     for type_ in options.types:
         for size in options.rows:
             speeds: dict[str, float | None] = dict.fromkeys((*WAYS, OURS))
@@ -72,6 +74,11 @@ def run(stage: Stage, options: Options) -> list[Table]:
             about="The most memory that the loading process held, in MiB, libraries included.",
             columns=("file", "rows", "file in MB", *NAMES.values()),
             rows=memory,
+            plot=Plot(
+                title="Peak memory, MiB",
+                labels=labels,
+                bars={name: [held[3 + at] for held in memory] for at, name in enumerate(names)},
+            ),
         ),
     ]
 

@@ -99,7 +99,7 @@ def _svg(plot: Plot) -> bytes:
         js=(),
         disable_xml_declaration=False,
         print_values=True,
-        value_formatter=lambda value: f"{value:,.0f}",
+        value_formatter=lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2f}",
         height=140 + 26 * len(plot.labels) * len(plot.bars),
     )
     chart.x_labels = list(plot.labels)
