@@ -177,6 +177,7 @@ def _fault(error: Exception) -> str:
 def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
     # pandas and pydantic come with it: the sweep, and a task that has to wait, do without.
     from shared.ending import end
+    from shared.garbage import seldom_collected
     from shared.run import Run
 
     named = read_name(import_.object)
@@ -192,7 +193,8 @@ def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
     except SettingsError as error:
         return end(import_, hold, services, "failed", named=named, error=error.problem)
     try:
-        return run.carry_out()
+        with seldom_collected():
+            return run.carry_out()
     except FileRejected as error:
         return run.refuse(error.problem)
     except Undecidable as error:
