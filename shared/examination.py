@@ -84,7 +84,7 @@ class Examination:
         self._size = size
         self._watcher = watcher
         self._first_load = first_load
-        self._kept = Kept(size)
+        self._kept = Kept()
         self._grouped = False
         self._broken: set[str] = set()
         self._maker: PartMaker
@@ -129,7 +129,7 @@ class Examination:
         for chunk, made in self._chunks(share=(0, 50), first=True):
             parts = made.parts
             planner.see(parts.keys, parts.updated, parts.ordinals)
-            self._kept.add(parts, chunk.bytes(parts.ordinals) if self._grouped else ())
+            self._kept.add(parts, chunk.bytes(parts.ordinals))
             self.read += len(chunk.lines) + len(chunk.bad)
             self.rejected += len(made.rejected) + len(chunk.bad)
             self.tally.extend(made.warnings)
@@ -137,7 +137,7 @@ class Examination:
                 (one.line, one.cells, (one.problem,)) for one in chunk.bad
             ]
             places = [chunk.place(one.ordinal) for one in made.rejected]
-            cells = _cells(chunk, places)
+            cells = chunk.cells(places)
             for place, one in enumerate(made.rejected):
                 bad.append((one.line, [column[place] for column in cells.values()], one.problems))
                 if self._grouped and (key := self.type.raw_key(cells, place)):
@@ -198,7 +198,7 @@ class Examination:
         """Read the file once more, for the cells of those good rows that begin on these lines."""
         for chunk, _ in self._chunks(share=(100, 100)):
             places = [place for place, line in enumerate(chunk.lines) if line in lines]
-            cells = _cells(chunk, places)
+            cells = chunk.cells(places)
             for number, place in enumerate(places):
                 yield chunk.lines[place], [column[number] for column in cells.values()]
 
@@ -207,7 +207,7 @@ class Examination:
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
             lines: list[tuple[int, ...]] = [*zip(parts.lines, strict=True)]
-            block = Block(parts.keys, parts.own, parts.keep, lines, places)
+            block = Block(parts.keys, [*parts.own], parts.keep, lines, places)
             counts = np.array(places, np.int64) >= 0
             self.outdone += len(counts) - int(counts.sum())
             yield block.some(counts)
@@ -262,11 +262,4 @@ class Examination:
                 yield kept
             return
         for chunk, made in self._chunks(share=share):
-            wanted = self._grouped and self._broken
-            yield made.parts, chunk.bytes(made.parts.ordinals) if wanted else ()
-
-
-def _cells(chunk: Chunk, places: Sequence[int]) -> dict[str, list[str]]:
-    """Return the cells of some rows of a chunk, column by column."""
-    frame = chunk.some(places)
-    return {str(name): column.tolist() for name, column in frame.items()}
+            yield made.parts, chunk.bytes(made.parts.ordinals)

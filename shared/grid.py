@@ -3,56 +3,95 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.records import Numbers, Records
+from shared.records import Mask, Numbers, Octets, Records, Words
 
 _QUOTE, _LF, _CR = b'"\n\r'
-PADDING = 64
-"""Bytes that follow the block, so that something can be read behind every cell."""
+
+Places: TypeAlias = npt.NDArray[np.int32]
+"""Places or lengths in a block."""
+
+# Blanks outside ASCII, as `str.strip` takes them off: each in UTF-8, of two bytes or three.
+_BLANKS = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+_BLANKS += "\u2028\u2029\u202f\u205f\u3000"
+_WIDE_BLANKS = np.array([int.from_bytes(sign.encode(), "big") for sign in _BLANKS])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """The cells of some rows, as arrays with a row a row and a column a column."""
+    """The cells of some rows, as arrays with a row a column and a column a row."""
 
     data: bytes
-    """The bytes of the block."""
-    octets: npt.NDArray[np.uint8]
-    """The same, and PADDING zeros behind them."""
-    starts: Numbers
+    """The bytes of the block, and PADDING others behind them."""
+    octets: Octets
+    """The same."""
+    starts: Places
     """Where in the block each cell begins, its quotes taken off."""
-    lengths: Numbers
+    lengths: Places
     """How many bytes each has; none in a row that is not regular."""
-    special: npt.NDArray[np.bool_]
+    doubled: Mask
     """Whether there are quotes inside the cell, each written twice."""
-    regular: npt.NDArray[np.bool_]
+    strange: Mask
+    """Whether the cell may not be what stands there: it has quotes inside, or blanks around it."""
+    regular: Mask
     """Whether the cells of each row are known; the others must be cut one by one."""
 
     def cell(self, row: int, column: int) -> str:
         """Return a cell as it stands in the file, in a regular row."""
-        start = int(self.starts[row, column])
-        cell = self.data[start : start + int(self.lengths[row, column])]
-        return (cell.replace(b'""', b'"') if self.special[row, column] else cell).decode()
+        start = int(self.starts[column, row])
+        cell = self.data[start : start + int(self.lengths[column, row])]
+        return (cell.replace(b'""', b'"') if self.doubled[column, row] else cell).decode()
+
+    def raw(self, rows: Numbers, column: int) -> list[bytes]:
+        """Return some cells of a column as they stand between their quotes."""
+        starts = self.starts[column, rows]
+        ends = (starts + self.lengths[column, rows]).tolist()
+        data = self.data
+        return [data[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
 
     def texts(self, column: int) -> list[str]:
         """Return the cells of a column as they stand between their quotes."""
-        starts = self.starts[:, column].tolist()
-        ends = (self.starts[:, column] + self.lengths[:, column]).tolist()
-        octets = self.data.decode("latin-1")  # one character a byte
-        cells = [octets[start:end] for start, end in zip(starts, ends, strict=True)]
-        if self.data.isascii():
-            return cells
-        return [cell if cell.isascii() else cell.encode("latin-1").decode() for cell in cells]
+        starts = self.starts[column]
+        ends = (starts + self.lengths[column]).tolist()
+        data = self.data
+        return [data[start:end].decode() for start, end in zip(starts.tolist(), ends, strict=True)]
 
-    def signs(self, column: int, width: int) -> npt.NDArray[np.uint8]:
-        """Return the first `width` bytes of each cell of a column, zeros behind its end."""
-        places = np.arange(width)
-        signs: npt.NDArray[np.uint8] = self.octets[self.starts[:, column, None] + places]
-        signs[places >= self.lengths[:, column, None]] = 0
-        return signs
+    def words(self, column: int, width: int) -> Words:
+        """Return the first `width` bytes of each cell of a column, zeros behind its end, as
+        numbers of eight bytes.
+
+        `width` is a multiple of 8 and no more than PADDING.
+        """
+        words: Words = windows(self.octets, width)[self.starts[column]].view("<u8")
+        words = words.reshape(-1, width // 8)
+        kept = np.minimum(self.lengths[column], width)
+        words &= _kept_bytes(width)[kept].view("<u8").reshape(words.shape)
+        return words
+
+
+def windows(octets: Octets, width: int) -> npt.NDArray[np.void]:
+    """Return, for each place, the `width` bytes that begin there; there are none at the end.
+
+    So many bytes are taken up or put down as quickly as one.
+    """
+    count = len(octets) - width + 1
+    return np.ndarray((count,), f"V{width}", octets.data, strides=(1,))
+
+
+def _kept_bytes(width: int) -> npt.NDArray[np.void]:
+    """Return, for each length up to `width`, so many bytes of ones, and zeros."""
+    kept = _KEPT.get(width)
+    if kept is None:
+        ones = np.tri(width + 1, width, -1, dtype=np.uint8) * np.uint8(0xFF)
+        kept = _KEPT[width] = ones.view(f"V{width}").ravel()
+    return kept
+
+
+_KEPT: dict[int, npt.NDArray[np.void]] = {}
 
 
 def lay_out(
@@ -62,50 +101,77 @@ def lay_out(
 
     `irregular` are those of `rows` whose bytes are not to be read as they are.
     """
+    octets = np.frombuffer(records.data, np.uint8)
     firsts = records.firsts[rows]
-    regular = (firsts >= 0) & ~np.isin(rows, irregular)
-    octets = np.zeros(len(records.data) + PADDING, np.uint8)
-    octets[: len(records.data)] = np.frombuffer(records.data, np.uint8)
-    edges = np.empty((len(rows), width + 1), np.int64)
-    edges[:, 0] = records.starts[rows] - 1
+    regular = firsts >= 0
+    if len(irregular):
+        regular &= ~np.isin(rows, irregular)
+    whole = bool(regular.all())
+    edges = np.empty((width + 1, len(rows)), np.int32)
+    edges[0] = records.starts[rows] - 1
     ends = records.ends[rows]
     last = octets[ends - 1]
     ends = ends - ((last == _LF) | (last == _CR))
-    edges[:, -1] = ends - ((last == _LF) & (octets[ends - 1] == _CR))
+    edges[-1] = ends - ((last == _LF) & (octets[ends - 1] == _CR))
     if width > 1:
-        places = np.where(regular, firsts, 0)[:, None] + np.arange(width - 1)
-        if not regular.all():
-            places = np.minimum(places, len(records.delimiters) - 1)
-        edges[:, 1:-1] = records.delimiters[places] if len(records.delimiters) else 0
-    starts = edges[:, :columns] + 1
-    lengths = np.where(regular[:, None], edges[:, 1 : columns + 1] - starts, 0)
-    special = np.zeros(starts.shape, bool)
-    if b'"' in records.data:
+        if not whole:
+            firsts = np.where(regular, firsts, 0)
+        places = firsts + np.arange(width - 1)[:, None]
+        if not whole:
+            places = np.minimum(places, len(records.separators) - 1)
+        edges[1:-1] = records.separators[places] if len(records.separators) else 0
+    starts = edges[:columns] + np.int32(1)
+    lengths = edges[1 : columns + 1] - starts
+    if not whole:
+        lengths[:, ~regular] = 0
+    if records.quoted:
         quoted = (octets[starts] == _QUOTE) & (lengths > 0)
-        starts = starts + quoted
-        lengths = lengths - 2 * quoted
-        special = _with_quotes(octets, starts, lengths, regular)
-    return Grid(records.data, octets, starts, lengths, special, regular)
+        starts += quoted
+        lengths -= quoted
+        lengths -= quoted
+    doubled = np.zeros(starts.shape, bool)
+    if len(records.doubled):
+        doubled[_cells(records, rows, records.doubled, columns)] = True
+    strange = doubled
+    if len(records.unprinted):
+        strange = doubled.copy()
+        strange[_cells(records, rows, _blanks(octets, records.unprinted), columns)] = True
+    if not whole:
+        doubled &= regular
+        strange &= regular
+    return Grid(records.data, octets, starts, lengths, doubled, strange, regular)
 
 
-def _with_quotes(
-    octets: npt.NDArray[np.uint8],
-    starts: Numbers,
-    lengths: Numbers,
-    regular: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.bool_]:
-    """Find the cells that have quotes inside their quotes."""
-    pairs = (octets[:-1] == _QUOTE) & (octets[1:] == _QUOTE)
-    pairs[starts[lengths == 0] - 1] = False  # the quotes of blank cells
-    places = np.flatnonzero(pairs)
-    special = np.zeros(starts.shape, bool)
-    rows = np.flatnonzero(regular)
-    if len(places) and len(rows):
-        begins = starts[rows].ravel()
-        cells = np.maximum(np.searchsorted(begins, places, "right") - 1, 0)
-        inside = (begins[cells] <= places) & (
-            places < begins[cells] + lengths[rows].ravel()[cells] - 1
-        )
-        found = cells[inside]
-        special[rows[found // starts.shape[1]], found % starts.shape[1]] = True
-    return special
+def _cells(
+    records: Records, rows: Numbers, places: Numbers, columns: int
+) -> tuple[Numbers, Numbers]:
+    """Return in which cells places in the block are: column and row of each that is in one."""
+    known = np.count_nonzero(records.firsts >= 0)  # records cut cell by cell are the last ones
+    places = places[: np.searchsorted(places, records.ends[known - 1] if known else 0)]
+    separators = np.searchsorted(records.separators, places)
+    record = np.searchsorted(records.firsts[:known], separators, "right") - 1
+    row_of = np.full(len(records), -1)
+    row_of[rows] = np.arange(len(rows))
+    row, column = row_of[record], separators - records.firsts[record]
+    inside = (row >= 0) & (column < columns)
+    return column[inside], row[inside]
+
+
+def _blanks(octets: Octets, places: Numbers) -> Numbers:
+    """Return those places of `Records.unprinted` at which there may be a blank."""
+    found = octets[places]
+    wide = found >= 0x80
+    if not wide.any():
+        return places
+    # A letter that ends here ends with one of 80 to BF; one that begins here, with another.
+    ends = found < 0xC0
+    at = places[wide]
+    one, two, three = (
+        octets[at + np.where(ends[wide], back, ahead)].astype(np.int64)
+        for back, ahead in ((-2, 0), (-1, 1), (0, 2))
+    )
+    pair = np.where(ends[wide], two << 8 | three, one << 8 | two)
+    blank = np.isin(pair, _WIDE_BLANKS) | np.isin(one << 16 | two << 8 | three, _WIDE_BLANKS)
+    kept = ~wide
+    kept[wide] = blank
+    return places[kept]

@@ -1,39 +1,40 @@
 """How an export file, a stream of bytes, becomes chunks of rows without growing in memory.
 
 The header, the ends of the rows, the number of their cells, their encoding and the end of the
-file are looked after here and in the modules below; only what is sound goes to pandas, which
-would shift, cut or fill up anything else in silence.
+file are looked after here and in the modules below. Sound rows are looked at column by column, in
+a `Grid`; of single ones the csv module cuts the cells.
 """
 
 from __future__ import annotations
 
-import io
+import csv
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from shared.decoding import BOM, WINDOWS_1252, decode, refuse_foreign, without_bom
+from shared.decoding import WINDOWS_1252, decode, refuse_foreign, without_bom
 from shared.errors import FileRejected, Problem, TryAgain
-from shared.grid import Grid, lay_out
+from shared.grid import Grid, Places, lay_out
 from shared.header import COLUMNS, HEADER_BYTES, read_header
 from shared.layout import Layout
-from shared.records import RECORD_BYTES, Dialect, Numbers, Records, Splitter
+from shared.records import RECORD_BYTES, Dialect, Mask, Numbers, Records, Splitter
 from shared.spreadsheet import unguard
 
-__all__ = ["BadRow", "Chunk", "CsvReader"]
+__all__ = ["BadRow", "Chunk", "CsvReader", "RowBytes"]
 
 BLOCK_BYTES = 1024 * 1024
-"""Bytes read at a time. Blocks of this size cost pandas the least per row."""
+"""Bytes read at a time. Blocks of this size cost the least per row."""
 CHUNK_ROWS = 10_000
 """Rows of the largest chunk, so that a file of tiny rows needs no more memory than another."""
 
 CELLS = 2 * COLUMNS
 """Cells up to which a bad row is cut; what follows in it stays in the last, as it was written."""
+
+csv.field_size_limit(RECORD_BYTES)
 
 _END_OF_FILE = b"\x1a"
 """Ctrl-Z, which some Windows programs write behind the last line."""
@@ -48,6 +49,53 @@ class BadRow:
     cells: list[str]
     """Its cells, as many as it has, and no more than `CELLS`."""
     problem: Problem
+
+
+class RowBytes(Sequence[bytes]):
+    """The bytes of some rows, in UTF-8, taken from their block when they are asked for."""
+
+    def __init__(
+        self, data: bytes, starts: Places, ends: Places, recoded: Mapping[int, bytes]
+    ) -> None:
+        """`recoded` are the bytes, by their place among these, of rows that were not UTF-8."""
+        self._data = data
+        self._starts = starts
+        self._ends = ends
+        self._recoded = recoded
+
+    @classmethod
+    def of(cls, records: Records, rows: Numbers, recoded: Mapping[int, bytes]) -> Self:
+        """Return the bytes of some records; `recoded` by their numbers."""
+        return cls(
+            records.data,
+            records.starts[rows].astype(np.int32),
+            records.ends[rows].astype(np.int32),
+            {
+                place: recoded[row]
+                for place, row in enumerate(rows.tolist() if recoded else ())
+                if row in recoded
+            },
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes that this takes in memory besides the block, about."""
+        return self._starts.nbytes + self._ends.nbytes + sum(map(len, self._recoded.values()))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, place: int) -> bytes:  # type: ignore[override]
+        if place in self._recoded:
+            return self._recoded[place]
+        return self._data[self._starts[place] : self._ends[place]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._recoded:
+            return map(self.__getitem__, range(len(self)))
+        data = self._data
+        bounds = zip(self._starts.tolist(), self._ends.tolist(), strict=True)
+        return iter([data[start:end] for start, end in bounds])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,21 +120,23 @@ class Chunk:
     def frame(self) -> pd.DataFrame:
         """The good rows; columns named by `header.canonical`, every cell a str as written, ""
         when blank."""
-        return self.some(range(len(self._good)))
+        columns = self.cells(range(len(self._good)))
+        return pd.DataFrame(columns, dtype=object)
 
-    def some(self, places: Sequence[int]) -> pd.DataFrame:
-        """Return those of the good rows that have these places among them, as in `frame`."""
+    def cells(self, places: Sequence[int]) -> dict[str, list[str]]:
+        """Return, column by column, the cells of those of the good rows that have these places
+        among them, as in `frame`."""
         rows = self._good[np.array(places, np.int64)]
-        return self._reader._named_frame(self._records, rows, self._recoded)
+        return self._reader._named_cells(self._records, rows, self._recoded)
 
     def place(self, ordinal: int) -> int:
         """Return the place of a row among the good ones."""
         return bisect_left(self.ordinals, ordinal)
 
-    def bytes(self, ordinals: Sequence[int]) -> list[bytes]:
+    def bytes(self, ordinals: Sequence[int]) -> RowBytes:
         """Return the bytes of good rows, in UTF-8; `CsvReader.cut` cuts them."""
-        good = self._good[np.searchsorted(self.ordinals, ordinals)]
-        return _bytes(self._records, good, self._recoded)
+        rows = self._good[np.searchsorted(self.ordinals, ordinals)]
+        return RowBytes.of(self._records, rows, self._recoded)
 
 
 class CsvReader:
@@ -220,6 +270,7 @@ class CsvReader:
             return None
         first_row = self._next_row
         self._next_row += len(rows)
+        named = len(self.header.names)
         bad: dict[int, BadRow] = {}
         recoded = self._recode(records, rows, bad)
         for row in rows[records.cells[rows] != self._found.width].tolist():
@@ -228,36 +279,32 @@ class CsvReader:
 
         good = rows if not bad else rows[~np.isin(rows, list(bad))]
         ordinals = np.searchsorted(rows, good) + first_row
-        if self._found.unnamed and not self._found.reported:
-            spoilt = self._unnamed(records, good, self._frame(records, good, recoded), bad)
-            good, ordinals = good[~spoilt], ordinals[~spoilt]
         # Cells of a report that has come back are not what they look like.
         irregular = good if self._found.reported else np.array(list(recoded), np.int64)
+        if self._found.unnamed and not self._found.reported:
+            spoilt = self._unnamed(records, good, recoded, irregular, bad)
+            good, ordinals = good[~spoilt], ordinals[~spoilt]
         return Chunk(
             lines=records.lines[good].tolist(),
             ordinals=ordinals.tolist(),
             bad=[bad[row] for row in sorted(bad)],
             first_row=first_row,
-            grid=lay_out(
-                records, good, len(self.header.names), self._found.width, irregular=irregular
-            ),
+            grid=lay_out(records, good, named, self._found.width, irregular=irregular),
             _reader=self,
             _records=records,
             _good=good,
             _recoded=recoded,
         )
 
-    def _named_frame(
+    def _named_cells(
         self, records: Records, rows: Numbers, recoded: dict[int, bytes]
-    ) -> pd.DataFrame:
-        frame = self._frame(records, rows, recoded)
-        frame = frame.iloc[:, : len(self.header.names)].reset_index(drop=True)
-        frame.columns = pd.Index(self.header.canonical, dtype=object)
-        return frame.map(unguard) if self._found.reported else frame
+    ) -> dict[str, list[str]]:
+        cells = self._cells(records, rows, recoded)
+        if self._found.reported:
+            cells = [[unguard(cell) for cell in column] for column in cells]
+        return dict(zip(self.header.canonical, cells, strict=False))
 
-    def _recode(
-        self, records: Records, rows: npt.NDArray[np.int64], bad: dict[int, BadRow]
-    ) -> dict[int, bytes]:
+    def _recode(self, records: Records, rows: Numbers, bad: dict[int, BadRow]) -> dict[int, bytes]:
         """Find the rows that are not UTF-8; returns them in UTF-8, and puts bad ones aside."""
         whole = records.data[records.starts[rows[0]] : records.ends[rows[-1]]]
         if b"\0" in whole:
@@ -317,15 +364,18 @@ class CsvReader:
     def _unnamed(
         self,
         records: Records,
-        good: npt.NDArray[np.int64],
-        frame: pd.DataFrame,
+        good: Numbers,
+        recoded: dict[int, bytes],
+        irregular: Numbers,
         bad: dict[int, BadRow],
-    ) -> npt.NDArray[np.bool_]:
+    ) -> Mask:
         """Find the rows with a value in a column that has no name."""
-        extra = frame.iloc[:, len(self.header.names) :]
-        spoilt = np.zeros(len(frame), bool)
-        for column in extra:
-            spoilt |= np.array([bool(cell.strip()) for cell in extra[column]], bool)
+        width, named = self._found.width, len(self.header.names)
+        grid = lay_out(records, good, width, width, irregular=irregular)
+        spoilt: Mask = (grid.lengths[named:] > 0).any(axis=0) | ~grid.regular
+        doubtful = np.flatnonzero(spoilt)
+        extra = self._cells(records, good[doubtful], recoded)[named:]
+        spoilt[doubtful] = [any(map(str.strip, cells)) for cells in zip(*extra, strict=True)]
         for row in good[spoilt].tolist():
             bad[row] = self._bad(
                 records,
@@ -335,47 +385,12 @@ class CsvReader:
             )
         return spoilt
 
-    def _frame(
-        self, records: Records, good: npt.NDArray[np.int64], recoded: dict[int, bytes]
-    ) -> pd.DataFrame:
-        """Let pandas cut the cells of rows that are known to be sound."""
-        width = self._found.width
-        if not len(good):
-            return pd.DataFrame({place: [] for place in range(width)}, dtype=object)
-        if not recoded and len(good) == good[-1] - good[0] + 1:
-            data = records.data[records.starts[good[0]] : records.ends[good[-1]]]
-        else:
-            data = b"".join(_bytes(records, good, recoded))
-        # pandas takes a byte order mark off the first cell of whatever it is given.
-        spare = data.startswith((BOM, b'"' + BOM))
-        if spare:
-            data = self.delimiter.encode() * (width - 1) + b"\n" + data
-        frame = pd.read_csv(
-            io.BytesIO(data),
-            sep=self.delimiter,
-            header=None,
-            names=range(width),
-            index_col=False,
-            dtype=object,
-            keep_default_na=False,
-            na_filter=False,
-            skip_blank_lines=False,
-            low_memory=False,
-            engine="c",
-            encoding="utf-8",
-        )
-        if spare:
-            frame = frame.iloc[1:]
-        if len(frame) != len(good):
-            raise RuntimeError(f"{len(good)} rows were given to pandas, {len(frame)} came back")
-        return frame
-
-
-def _bytes(records: Records, rows: npt.NDArray[np.int64], recoded: dict[int, bytes]) -> list[bytes]:
-    """Return the bytes of some records, those that were not UTF-8 in UTF-8."""
-    places = zip(
-        rows.tolist(), records.starts[rows].tolist(), records.ends[rows].tolist(), strict=True
-    )
-    return [
-        recoded[row] if row in recoded else records.data[start:end] for row, start, end in places
-    ]
+    def _cells(self, records: Records, rows: Numbers, recoded: dict[int, bytes]) -> list[list[str]]:
+        """Let the csv module cut the cells of rows that are known to be sound."""
+        lines = [record.decode() for record in RowBytes.of(records, rows, recoded)]
+        cut = [*csv.reader(lines, delimiter=self.delimiter)]
+        if len(cut) != len(lines):
+            raise RuntimeError(f"{len(lines)} rows were given to csv, {len(cut)} came back")
+        if not cut:
+            return [[] for _ in range(self._found.width)]
+        return [[*column] for column in zip(*cut, strict=True)]

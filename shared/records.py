@@ -5,8 +5,9 @@ quoted cell only at the beginning of the cell, a doubled quote inside stands for
 a closing quote is part of the cell, and a line ends with LF, CRLF or CR.
 
 Blocks are cut with array arithmetic as long as the number of quotes before a byte tells whether
-it lies inside a quoted cell. From the first quote that stands elsewhere (`5" heel`), the rest of
-the block is cut cell by cell.
+it lies inside a quoted cell; what is asked of every byte is asked of 64 at once, as the bits of a
+word. From the first quote that stands elsewhere (`5" heel`), the rest of the block is cut cell by
+cell.
 """
 
 from __future__ import annotations
@@ -24,9 +25,20 @@ from shared.errors import FileRejected, Problem
 RECORD_BYTES = 4 * 1024 * 1024
 """Bytes of the longest record that is read. Bounds the memory that a missing quote can cost."""
 
+PADDING = 64
+"""Bytes that follow the records at least, so that something can be read behind every cell."""
+
 _QUOTE, _LF, _CR = b'"\n\r'
+_PRINTED = range(0x21, 0x7F)
+"""Signs that no blank of any kind begins or ends with. Bytes of other letters may be of a blank."""
+_ONE = np.uint64(1)
+_TOP = np.uint64(63)
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
+Octets: TypeAlias = npt.NDArray[np.uint8]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Words: TypeAlias = npt.NDArray[np.uint64]
+"""A bit a byte of a block, the first in the lowest bit of the first word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +46,7 @@ class Records:
     """Whole records, one behind the other."""
 
     data: bytes
-    """Their bytes, line ends included; may go on behind the last record."""
+    """Their bytes, line ends included, and others behind them, at least PADDING."""
     starts: Numbers
     """Where in `data` each record begins."""
     ends: Numbers
@@ -45,10 +57,17 @@ class Records:
     """The line of the file where each begins; the first is 1. Line ends in quotes count."""
     closed: bool
     """Whether the last record has its line end; only the last one of a file can lack it."""
-    delimiters: Numbers
-    """Where in `data` the delimiters between cells are, one behind the other."""
+    separators: Numbers
+    """Where in `data` the delimiters and line ends that end cells are, one behind the other."""
     firsts: Numbers
-    """Which of `delimiters` is the first of each record; -1 for a record cut cell by cell."""
+    """Which of `separators` ends the first cell of each record; -1 for one cut cell by cell."""
+    quoted: bool
+    """Whether there may be quotes in `data`."""
+    doubled: Numbers
+    """Where in `data` doubled quotes are that stand for one; cut with array arithmetic only."""
+    unprinted: Numbers
+    """Where in `data` a cell begins or ends with something else than a printed ASCII sign;
+    likewise. The delimiter is taken for printed."""
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -109,6 +128,25 @@ class Dialect:
         return None
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Cut:
+    """What of a block is cut with array arithmetic: as in `Records`, and"""
+
+    starts: Numbers
+    ends: Numbers
+    cells: Numbers
+    lines: Numbers
+    separators: Numbers
+    firsts: Numbers
+    quoted: bool
+    doubled: Numbers
+    unprinted: Numbers
+    line_ends: Numbers
+    """where all line ends are, those in quotes included;"""
+    whole: bool
+    """whether all quotes are regular."""
+
+
 class Splitter:
     """Cuts a file, given block by block, into records. Keeps what has no end yet for the next."""
 
@@ -116,8 +154,6 @@ class Splitter:
         """`line` is the number of the file's line with which the first block begins."""
         self._dialect = Dialect(delimiter)
         self._delimiter = ord(delimiter)
-        self._beside_quotes = np.zeros(256, bool)
-        self._beside_quotes[[self._delimiter, _QUOTE, _LF, _CR]] = True
         self._record_bytes = record_bytes
         self._line = line
         self._rest = b""
@@ -128,17 +164,18 @@ class Splitter:
         Raises FileRejected: `file.record_too_long`, or `file.truncated` when the file ends
         inside quotes.
         """
-        data = self._rest + block
+        size = len(self._rest) + len(block)
+        data = b"".join((self._rest, block, bytes(PADDING + -size % PADDING)))
         # Whether a CR at the very end is a line end of its own shows only in the next block.
-        held = not final and data.endswith(b"\r")
-        fast, regular = self._fast(data[:-1] if held else data)
-        starts, ends, cells, lines, delimiters, firsts = fast
+        held = not final and size > 0 and data[size - 1] == _CR
+        cut = self._fast(data, size - held)
 
-        position = int(ends[-1]) if len(ends) else 0
-        line = self._line + _line_ends(data, 0, position)
+        position = int(cut.ends[-1]) if len(cut.ends) else 0
+        line = self._line + int(np.searchsorted(cut.line_ends, position))
+        starts, ends, cells, lines, firsts = cut.starts, cut.ends, cut.cells, cut.lines, cut.firsts
         closed = True
-        if not regular or (final and position < len(data)):
-            found = [*self._slow(data, position, line, final=final)]
+        if not cut.whole or (final and position < size):
+            found = [*self._slow(data[:size], position, line, final=final)]
             if found:
                 more = np.array([one[:3] for one in found], np.int64).reshape(-1, 3)
                 starts = np.append(starts, np.append(position, more[:-1, 0]))
@@ -149,8 +186,8 @@ class Splitter:
                 firsts = np.append(firsts, np.full(len(found), -1))
                 position, closed = int(ends[-1]), found[-1][3]
                 line = int(lines[-1]) + _line_ends(data, int(starts[-1]), position)
-        self._check(starts, ends, lines, line, len(data) - position)
-        if final and position < len(data):
+        self._check(starts, ends, lines, line, size - position)
+        if final and position < size:
             raise FileRejected(
                 Problem(
                     code="file.truncated",
@@ -158,58 +195,89 @@ class Splitter:
                     line=line,
                 )
             )
-        self._rest = data[position:]
+        self._rest = data[position:size]
         self._line = line
-        return Records(data, starts, ends, cells, lines, closed, delimiters, firsts)
+        return Records(
+            data,
+            starts,
+            ends,
+            cells,
+            lines,
+            closed,
+            cut.separators,
+            firsts,
+            cut.quoted,
+            cut.doubled,
+            cut.unprinted,
+        )
 
-    def _fast(self, data: bytes) -> tuple[tuple[Numbers, ...], bool]:
-        """Cut as far as quotes are regular, and say whether that is everywhere.
-
-        Returns the starts, ends, cells, lines, delimiters and firsts of `Records`.
-        """
+    def _fast(self, data: bytes, size: int) -> _Cut:
+        """Cut the first `size` bytes as far as quotes are regular."""
         octets = np.frombuffer(data, np.uint8)
-        line_ends = _positions(octets, _LF)
-        returns = data.count(b"\r")
-        if returns and returns != data.count(b"\r\n"):
-            alone = _positions(octets, _CR)
-            alone = alone[np.append(octets, 0)[alone + 1] != _LF]
-            line_ends = np.sort(np.append(line_ends, alone))
-        delimiters = octets == self._delimiter
-        breaks, regular = line_ends, True
-        if b'"' in data:
-            quotes = octets == _QUOTE
-            irregular = self._first_irregular(octets, np.flatnonzero(quotes))
-            regular = irregular == len(data)
-            # Counted in one byte: what is lost is even.
-            outside = (np.cumsum(quotes, dtype=np.uint8) & 1) ^ 1
-            delimiters &= outside.view(bool)
-            breaks = line_ends[outside[line_ends].view(bool)]
-            breaks = breaks[: np.searchsorted(breaks, irregular)]
+        is_end = octets == _LF
+        returned = np.zeros(len(octets) >> 6, np.uint64)
+        if data.find(b"\r", 0, size) >= 0:
+            returns = octets == _CR
+            returns[size:] = False
+            is_end[:-1] |= returns[:-1] & ~is_end[1:]
+            returned = _packed(returns)
+        line_ends = np.flatnonzero(is_end)
+        separates = is_end | (octets == self._delimiter)
+        unprinted = (octets - np.uint8(_PRINTED.start)) >= np.uint8(len(_PRINTED))
 
-        ends = breaks + 1
+        bits = _packed(separates)
+        ends_cell = bits | (returned & _before(_packed(is_end)))
+        quoted = data.find(b'"', 0, size) >= 0
+        irregular = size
+        doubled = np.empty(0, np.int64)
+        if quoted:
+            quotes = _packed(octets == _QUOTE)
+            beside = bits | returned | quotes
+            beside[size >> 6] |= _ONE << np.uint64(size & 63)
+            opened = _parity(quotes)
+            opening, closing = quotes & opened, quotes & ~opened
+            good = _after(beside)
+            good[0] |= _ONE
+            irregular = min(size, _first((opening & ~good) | (closing & ~_before(beside)), size))
+            # What has closed and is followed by a quote has not: the two stand for one.
+            doubled = _places(closing & _before(quotes))
+            bits &= ~opened
+            ends_cell &= ~opened
+        begins, stops = _after(bits), _before(ends_cell)
+        begins[0] |= _ONE
+        if quoted:
+            begins |= _after(begins & opening)
+            stops |= _before(stops & closing)
+        separators = _places(bits)
+        at = np.flatnonzero(is_end[separators])
+        if irregular < size:
+            at = at[: np.searchsorted(separators[at], irregular)]
+
+        ends = separators[at] + 1
         starts = np.append(0, ends[:-1])[: len(ends)]
-        places = np.flatnonzero(delimiters)
-        before = np.searchsorted(places, np.append(0, ends))
-        cells = np.diff(before) + 1
-        size = ends - starts
+        firsts = np.append(0, at[:-1] + 1)[: len(at)]
+        cells = at - firsts + 1
+        length = ends - starts
         first = octets[starts]
         line_end = (first == _LF) | (first == _CR)
-        cells[line_end & ((size == 1) | ((size == 2) & (first == _CR)))] = 0
-        lines = np.searchsorted(line_ends, starts) + self._line
-        return (starts, ends, cells, lines, places, before[:-1]), regular
-
-    def _first_irregular(self, octets: npt.NDArray[np.uint8], quotes: Numbers) -> int:
-        """Find the first quote that does not open or close a whole cell, or the end.
-
-        Every other quote opens: before it there must be a delimiter, a line end, or a quote that
-        has just closed (then the two are one). The ones between close, and the same must follow.
-        """
-        opening, closing = quotes[0::2], quotes[1::2]
-        good_opening = self._beside_quotes[octets[opening - 1]] | (opening == 0)
-        following = np.append(octets, _LF)[closing + 1]
-        good_closing = self._beside_quotes[following]
-        wrong = np.append(opening[~good_opening], closing[~good_closing])
-        return int(wrong.min()) if len(wrong) else len(octets)
+        cells[line_end & ((length == 1) | ((length == 2) & (first == _CR)))] = 0
+        if len(line_ends) == len(at):
+            lines = np.arange(self._line, self._line + len(at))
+        else:
+            lines = np.searchsorted(line_ends, starts) + self._line
+        return _Cut(
+            starts=starts,
+            ends=ends,
+            cells=cells,
+            lines=lines,
+            separators=separators,
+            firsts=firsts,
+            line_ends=line_ends,
+            quoted=quoted,
+            doubled=doubled,
+            unprinted=_places(_packed(unprinted) & (begins | stops) & ~ends_cell),
+            whole=irregular == size,
+        )
 
     def _slow(
         self, data: bytes, position: int, line: int, *, final: bool
@@ -242,8 +310,50 @@ class Splitter:
         )
 
 
-def _positions(octets: npt.NDArray[np.uint8], octet: int) -> Numbers:
-    return np.flatnonzero(octets == octet)
+def _packed(mask: Mask) -> Words:
+    """Return a bit a byte, of a multiple of 64 bytes."""
+    packed: Words = np.packbits(mask, bitorder="little").view("<u8")
+    return packed
+
+
+def _places(words: Words) -> Numbers:
+    """Return which bits are set."""
+    if not words.any():
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
+
+
+def _first(words: Words, otherwise: int) -> int:
+    """Return the first bit that is set."""
+    found = np.flatnonzero(words)
+    if not len(found):
+        return otherwise
+    word = int(words[found[0]])
+    return 64 * int(found[0]) + (word & -word).bit_length() - 1
+
+
+def _after(words: Words) -> Words:
+    """Set the bits that follow one that is set."""
+    moved = words << _ONE
+    moved[1:] |= words[:-1] >> _TOP
+    return moved
+
+
+def _before(words: Words) -> Words:
+    """Set the bits that come before one that is set."""
+    moved = words >> _ONE
+    moved[:-1] |= words[1:] << _TOP
+    return moved
+
+
+def _parity(words: Words) -> Words:
+    """Set the bits up to which, and with which, an odd number of bits are set."""
+    odd = words.copy()
+    for step in (1, 2, 4, 8, 16, 32):
+        odd ^= odd << np.uint64(step)
+    carried = np.bitwise_xor.accumulate(odd >> _TOP)
+    odd[1:] ^= np.uint64(0) - carried[:-1]
+    return odd
 
 
 def _line_ends(data: bytes, start: int, end: int) -> int:

@@ -178,6 +178,12 @@ class Heads(dict[int, bytes]):
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TEXT, b"")))
 
     @classmethod
+    def time(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a time in whole seconds, by the length of their `varint`, in a field of this
+        name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TIMESTAMP, b"")), b"\x08")
+
+    @classmethod
     def map(cls, tag: bytes, name: bytes) -> Heads:
         """Heads of a map in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_MAP, b"")))
@@ -206,9 +212,14 @@ def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> npt.NDAr
 
     The entries are rows of an array; they are right for `usual_moments` only.
     """
-    five = entry(tag, name, _sized(_TIMESTAMP, b"\x08" + b"\x80" * 4 + b"\x00"))
-    made = np.empty((len(seconds), len(five)), np.uint8)
-    made[:] = np.frombuffer(five, np.uint8)
+    groups = seconds_groups(seconds)
+    head = np.frombuffer(Heads.time(tag, name)[groups.shape[1]], np.uint8)
+    return np.hstack((np.broadcast_to(head, (len(groups), len(head))), groups))
+
+
+def seconds_groups(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Return the `varint` of each of these times, all of which are `usual_moments`."""
+    made = np.empty((len(seconds), 5), np.uint8)
     for group in range(5):
-        made[:, group - 5] |= (seconds >> 7 * group & 0x7F).astype(np.uint8)
+        made[:, group] = seconds >> 7 * group & 0x7F | (0x80 if group < 4 else 0)
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from shared import wire
-from shared.grid import PADDING, Grid
-from shared.records import Numbers
-from shared.schemas.certain import MOMENT_BYTES, Mask, Octets, microseconds
+from shared.grid import Grid, Places
+from shared.records import PADDING, Mask, Numbers, Octets
+from shared.schemas.certain import MOMENT_BYTES, microseconds
 from shared.schemas.kinds import Kind
 
 HEADS: Final = 4096
@@ -23,48 +23,50 @@ _PACKED = 16
 """Bytes of the longest cell that is told from others by number."""
 _REMEMBERED = 8192
 """Different cells of a column that are remembered from one chunk to the next."""
-_ODD: Final = b"\x00odd"
-"""Stands, by identity, for what a cell comes to when its whole row must be looked at."""
 
-# Signs that no blank of any kind begins or ends with. Bytes of other letters may be of a blank.
-_TIDY = np.zeros(256, bool)
-_TIDY[0x21:0x7F] = True
+Read = tuple[bytes | None, Any]
+"""The entry that a cell comes to, empty for a blank, and its value; (None, None) if it is odd."""
 
 
 class Pool:
-    """The bytes that wire entries are put together from: a chunk's block, what the chunk needs
-    besides, and what is there for every chunk.
+    """The bytes that are there for every chunk to put wire entries together from.
 
-    A place in the block is the place itself. What is always there has places that count back from
-    the end, so that they stay the same.
+    Their places count back from the end of all bytes, so that they stay the same.
     """
 
     def __init__(self) -> None:
-        self._always = np.empty(0, np.uint8)
-        self._added = bytearray()
-        self._block = np.empty(0, np.uint8)
-
-    def always(self, piece: bytes) -> int:
-        """Keep bytes for all chunks to come; returns where they are."""
-        self._always = np.concatenate((np.frombuffer(piece, np.uint8), self._always))
-        return -len(self._always)
-
-    def begin(self, block: Octets) -> None:
-        """Begin a chunk."""
-        self._added.clear()
-        self._block = block
+        self.octets: Octets = np.empty(0, np.uint8)
 
     def add(self, piece: bytes) -> int:
-        """Add bytes for this chunk; returns where they are."""
-        start = len(self._block) + len(self._added)
+        """Keep bytes for all chunks to come; returns where they are."""
+        self.octets = np.concatenate((np.frombuffer(piece, np.uint8), self.octets))
+        return -len(self.octets)
+
+
+class Supply:
+    """The bytes that the wire entries of one chunk are put together from: its block, what it needs
+    besides, and the pool. A place in the block is the place itself."""
+
+    def __init__(self, block: Octets, pool: Pool) -> None:
+        self.block = block
+        self._pool = pool
+        self._added = bytearray()
+
+    def add(self, piece: bytes) -> int:
+        """Add bytes; returns where they are."""
+        start = len(self.block) + len(self._added)
         self._added += piece
         return start
 
-    def octets(self) -> Octets:
-        """Return all of it."""
-        return np.concatenate(
-            (self._block, np.frombuffer(bytes(self._added), np.uint8), self._always)
-        )
+    @property
+    def size(self) -> int:
+        """Bytes that there are besides the pool."""
+        return len(self.block) + len(self._added)
+
+    def octets(self, spare: int) -> Octets:
+        """Return all of it, and so many bytes behind it; places from the end count without them."""
+        added = np.frombuffer(bytes(self._added), np.uint8)
+        return np.concatenate((self.block, added, self._pool.octets, np.zeros(spare, np.uint8)))
 
 
 class HeadTable:
@@ -73,34 +75,42 @@ class HeadTable:
     def __init__(self, heads: wire.Heads, pool: Pool) -> None:
         self._heads = heads
         self._pool = pool
-        self._starts = np.zeros(1, np.int64)
-        self._lengths = np.zeros(1, np.int64)  # nothing needs no head
+        self._starts = np.zeros(1, np.int32)
+        self._lengths = np.zeros(1, np.int32)  # nothing needs no head
 
-    def look_up(self, lengths: Numbers) -> tuple[Numbers, Numbers]:
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest head."""
+        return len(self._heads[HEADS - 1])
+
+    def look_up(self, lengths: Places) -> tuple[Places, Places]:
         """Return where the heads are and how long they are. `lengths` are less than HEADS."""
         most = int(lengths.max(initial=0))
         size = len(self._starts)
         if most >= size:
             wanted = range(size, min(HEADS, max(32, 1 << most.bit_length())))
             pieces = [self._heads[length] for length in wanted]
-            sizes = np.array([len(piece) for piece in pieces])
-            begin = self._pool.always(b"".join(pieces))
-            self._starts = np.append(self._starts, begin + np.cumsum(sizes) - sizes)
+            sizes = np.array([len(piece) for piece in pieces], np.int32)
+            begin = self._pool.add(b"".join(pieces))
+            starts = (begin + np.cumsum(sizes) - sizes).astype(np.int32)
+            self._starts = np.append(self._starts, starts)
             self._lengths = np.append(self._lengths, sizes)
         return self._starts[lengths], self._lengths[lengths]
 
 
 @dataclass(slots=True, eq=False)
 class Column:
-    """What a column's cells come to: where in the pool each entry's head and its rest are."""
+    """What a column's cells come to: where each entry is, or, behind its head, the rest of it."""
 
-    heads: Numbers
-    head_lengths: Numbers
-    starts: Numbers
-    lengths: Numbers
-    odd: Mask
-    """The cells whose whole rows must be looked at."""
-    values: Sequence[Any] = ()
+    starts: Places
+    lengths: Places
+    odd: Mask | None = None
+    """The cells whose whole rows must be looked at; None if there are none."""
+    table: HeadTable | None = None
+    """The heads of the entries; None where all entries are whole."""
+    whole: Mask | None = None
+    """The entries that have no head from the table because it is part of them; None if none is."""
+    values: list[Any] = field(default_factory=list)
     """Their values, None where there is none, times in microseconds since 1970; if wanted."""
 
     @property
@@ -109,9 +119,45 @@ class Column:
         return self.lengths > 0
 
     @property
-    def whole(self) -> Numbers:
-        """The length of each entry."""
-        return self.head_lengths + self.lengths
+    def blank(self) -> Mask:
+        """Which cells are blank, and not merely odd."""
+        return ~self.there if self.odd is None else ~(self.there | self.odd)
+
+    def heads(self) -> tuple[Places, Places] | None:
+        """Return where the heads of the entries are and how long they are."""
+        if self.table is None:
+            return None
+        lengths = self.lengths if self.whole is None else self.lengths * ~self.whole
+        return self.table.look_up(lengths)
+
+    def longest(self) -> int:
+        """Return what no entry is longer than."""
+        return int(self.lengths.max(initial=0)) + (self.table.longest if self.table else 0)
+
+    def compact(self) -> Column:
+        """Return what the entries are made of, in arrays as small as can be."""
+        most = int(self.lengths.max(initial=0))
+        starts, lengths = self.starts, self.lengths.astype(np.min_scalar_type(most))
+        return Column(
+            starts.copy() if most else np.broadcast_to(np.int32(0), starts.shape),
+            lengths,
+            table=self.table,
+            whole=self.whole,
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes that this takes in memory, about."""
+        return self.starts.nbytes + self.lengths.nbytes
+
+    def mark(self, rows: Numbers, *, odd: Sequence[bool], whole: Sequence[bool]) -> None:
+        """Say of some rows whether they are odd, or have no head from the table."""
+        if any(odd):
+            self.odd = np.zeros(len(self.lengths), bool) if self.odd is None else self.odd
+            self.odd[rows] = odd
+        if any(whole) and self.table is not None:
+            self.whole = np.zeros(len(self.lengths), bool) if self.whole is None else self.whole
+            self.whole[rows] = whole
 
 
 class Cells:
@@ -151,98 +197,96 @@ class Cells:
         self._kind = kind
         self._zone = zone
         self._read = kind.reader(zone)
-        self._pool = pool
+        self._certain = kind.certain
         self._is_text = kind.annotation(zone) is str
         self._tag, self._name = tag, name.encode()
         self._longest = longest
         self._needed = needed
         self._wants_values = values
         self._heads = wire.Heads.text(tag, self._name)
-        self._table = HeadTable(self._heads, pool)
-        self._known: dict[bytes, tuple[bytes, Any]] = {}
+        heads = self._heads if kind.moments is None else wire.Heads.time(tag, self._name)
+        self._table = HeadTable(heads, pool)
+        self._known: dict[bytes, Read] = {}
 
-    def column(self, grid: Grid, tidy: Mask) -> Column:
-        """Return what the column of a grid comes to; `tidy` is that of `is_tidy`."""
-        starts = grid.starts[:, self.place]
-        lengths = grid.lengths[:, self.place]
+    def column(self, grid: Grid, supply: Supply) -> Column:
+        """Return what the column of a grid comes to; entries are put into the supply."""
         if self._kind.moments is not None:
-            column = self._of_moments(grid, starts, lengths)
-        elif self._is_text or self._kind.certain is not None:
-            column = self._of_texts(grid, starts, lengths, tidy)
+            column = self._of_moments(grid, supply)
+        elif self._is_text or self._certain is not None:
+            column = self._of_texts(grid, supply)
         else:
-            column = self._of_values(grid, starts, lengths)
-        if self._needed:
-            column.odd |= ~column.there
+            column = self._of_values(grid, supply)
+        if self._needed and not (there := column.there).all():
+            column.odd = ~there if column.odd is None else column.odd | ~there
         return column
 
-    def _of_texts(self, grid: Grid, starts: Numbers, lengths: Numbers, tidy: Mask) -> Column:
+    def _of_texts(self, grid: Grid, supply: Supply) -> Column:
         """Take cells for what they are, wherever that is certain."""
-        alone = ~tidy | (lengths > min(self._longest, HEADS - 1))
-        if self._kind.certain is not None:
-            width = min(PADDING, int(lengths.max(initial=1)))
-            raw = grid.signs(self.place, width)
-            alone |= ~self._kind.certain(raw, np.minimum(lengths, width)) | (lengths > width)
+        lengths = grid.lengths[self.place]
+        column = Column(grid.starts[self.place], lengths, table=self._table)
+        most = int(lengths.max(initial=0))
+        if self._wants_values:
+            column.values = [text or None for text in grid.texts(self.place)]
+        if not most:
+            return column
+        alone = grid.strange[self.place]
+        if most > min(self._longest, HEADS - 1):
+            alone = alone | (lengths > min(self._longest, HEADS - 1))
+        if self._certain is not None:
+            width = min(PADDING, most + 7 & ~7)
+            signs = grid.words(self.place, width).view(np.uint8)
+            alone = alone | ~self._certain(signs, lengths)
         for text in self._kind.blanks:
             blank = text.encode()
-            signs = grid.signs(self.place, len(blank))
-            alone |= (lengths == len(blank)) & (signs == np.frombuffer(blank, np.uint8)).all(axis=1)
-        values: list[Any] = []
-        if self._wants_values:
-            values = [text or None for text in grid.texts(self.place)]
-        rows = np.flatnonzero(alone & (lengths > 0))
-        if not len(rows):
-            return self._headed(starts, lengths, np.zeros(len(starts), bool), values)
-        entries = self._entries(grid, rows.tolist())
-        starts, lengths = starts.copy(), lengths.copy()
-        lengths[rows] = 0  # these come with heads of their own
-        column = self._headed(starts, lengths, np.zeros(len(starts), bool), values)
-        column.starts[rows] = [start for start, _, _, _ in entries]
-        column.lengths[rows] = [length for _, length, _, _ in entries]
-        column.odd[rows] = [odd for _, _, odd, _ in entries]
-        if self._wants_values:
-            for row, (_, _, _, value) in zip(rows.tolist(), entries, strict=True):
-                values[row] = value
+            words = grid.words(self.place, len(blank) + 7 & ~7)
+            wanted = np.frombuffer(blank.ljust(8 * words.shape[1], b"\0"), "<u8")
+            alone = alone | ((lengths == len(blank)) & (words == wanted).all(axis=1))
+        if alone.any():
+            self._read_alone(column, np.flatnonzero(alone & (lengths > 0)), grid, supply)
         return column
 
-    def _entries(self, grid: Grid, rows: Sequence[int]) -> list[tuple[int, int, bool, Any]]:
-        """Read cells alone, each different one once: place and length of the entry, whether the
-        cell is odd, and its value."""
-        starts = grid.starts[rows, self.place].tolist()
-        ends = (grid.starts[rows, self.place] + grid.lengths[rows, self.place]).tolist()
-        data = grid.data
-        cells = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    def _read_alone(self, column: Column, rows: Numbers, grid: Grid, supply: Supply) -> None:
+        """Read some cells of a column one by one, each different one once."""
+        if not len(rows):
+            return
         made: dict[bytes, tuple[int, int, bool, Any]] = {}
-        for cell, row in zip(cells, rows, strict=True):
+        entries = []
+        for row, cell in zip(rows.tolist(), grid.raw(rows, self.place), strict=True):
             if cell not in made:
-                entry, value = self._remember(grid, row)
-                made[cell] = self._pool.add(entry), len(entry), entry is _ODD, value
-        return [made[cell] for cell in cells]
+                entry, value = self._remember(grid, row, cell)
+                octets = entry or b""
+                made[cell] = supply.add(octets), len(octets), entry is None, value
+            entries.append(made[cell])
+        starts, lengths, odd, values = zip(*entries, strict=True)
+        column.starts, column.lengths = column.starts.copy(), column.lengths.copy()
+        column.starts[rows] = starts
+        column.lengths[rows] = lengths
+        column.mark(rows, odd=odd, whole=[length > 0 for length in lengths])
+        if self._wants_values:
+            for row, value in zip(rows.tolist(), values, strict=True):
+                column.values[row] = value
 
-    def _headed(
-        self, starts: Numbers, lengths: Numbers, odd: Mask, values: Sequence[Any]
-    ) -> Column:
-        return Column(*self._table.look_up(lengths), starts, lengths, odd, values)
-
-    def _of_values(self, grid: Grid, starts: Numbers, lengths: Numbers) -> Column:
+    def _of_values(self, grid: Grid, supply: Supply) -> Column:
         """Read each different cell once."""
-        codes, rows = _distinct(grid, self.place, lengths)
-        found = [self._remember(grid, row) for row in rows]
-        odd = np.array([entry is _ODD for entry, _ in found], bool)
-        begin = self._pool.add(b"".join([entry for entry, _ in found]))
-        sizes = np.array([len(entry) for entry, _ in found], np.int64)
-        column = self._bare(begin + (np.cumsum(sizes) - sizes)[codes], sizes[codes], odd[codes])
+        codes, rows = _distinct(grid, self.place)
+        cells = grid.raw(rows, self.place)
+        found = [
+            self._remember(grid, row, cell) for row, cell in zip(rows.tolist(), cells, strict=True)
+        ]
+        entries = [entry or b"" for entry, _ in found]
+        begin = supply.add(b"".join(entries))
+        sizes = np.array([len(entry) for entry in entries], np.int32)
+        starts = (begin + np.cumsum(sizes) - sizes).astype(np.int32)
+        column = Column(starts[codes], sizes[codes])
+        odd = np.array([entry is None for entry, _ in found], bool)
+        if odd.any():
+            column.odd = odd[codes]
         if self._wants_values:
             values = [value for _, value in found]
             column.values = [values[code] for code in codes.tolist()]
         return column
 
-    def _bare(self, starts: Numbers, lengths: Numbers, odd: Mask) -> Column:
-        none = np.zeros(len(starts), np.int64)
-        return Column(none, none, starts, lengths, odd)
-
-    def _remember(self, grid: Grid, row: int) -> tuple[bytes, Any]:
-        start = int(grid.starts[row, self.place])
-        cell = grid.data[start : start + int(grid.lengths[row, self.place])]
+    def _remember(self, grid: Grid, row: int, cell: bytes) -> Read:
         known = self._known.get(cell)
         if known is None:
             known = self._entry(grid.cell(row, self.place))
@@ -251,46 +295,38 @@ class Cells:
             self._known[cell] = known
         return known
 
-    def _of_moments(self, grid: Grid, starts: Numbers, lengths: Numbers) -> Column:
+    def _of_moments(self, grid: Grid, supply: Supply) -> Column:
         """Make entries of times, most of which are read together."""
         assert self._kind.moments is not None
-        seconds = self._kind.moments(grid.signs(self.place, MOMENT_BYTES), self._zone)
-        read = (lengths == MOMENT_BYTES) & wire.usual_moments(seconds)
-        entries = wire.moments(self._tag, self._name, np.where(read, seconds, 0))
-        width = entries.shape[1]
-        begin = self._pool.add(entries.tobytes())
-        column = self._bare(
-            begin + width * np.arange(len(starts)),
-            np.where(read, width, 0),
-            np.zeros(len(starts), bool),
-        )
-        values: list[Any] = []
+        signs = grid.words(self.place, MOMENT_BYTES + 7 & ~7).view(np.uint8)
+        seconds = self._kind.moments(signs, self._zone)
+        read = wire.usual_moments(seconds)
+        groups = wire.seconds_groups(seconds)
+        count, width = groups.shape
+        begin = supply.add(groups.tobytes())
+        starts = np.arange(begin, begin + width * count, width, dtype=np.int32)
+        column = Column(starts, width * read.astype(np.int32), table=self._table)
         if self._wants_values:
-            micros = np.where(read, seconds, 0) * 1_000_000
-            values = [
-                at if known else None
-                for at, known in zip(micros.tolist(), read.tolist(), strict=True)
-            ]
-        for row in np.flatnonzero(~read & (lengths > 0)).tolist():
-            entry, value = self._entry(grid.cell(row, self.place))
-            column.odd[row] = entry is _ODD
-            column.starts[row], column.lengths[row] = self._pool.add(entry), len(entry)
-            if self._wants_values:
-                values[row] = value
-        column.values = values
+            column.values = (seconds * read * 1_000_000).tolist()
+        lengths = grid.lengths[self.place]
+        alone = np.flatnonzero(~read)
+        if self._wants_values:
+            for row in alone.tolist():
+                column.values[row] = None
+        self._read_alone(column, alone[lengths[alone] > 0], grid, supply)
         return column
 
-    def _entry(self, cell: str) -> tuple[bytes, Any]:
+    def _entry(self, cell: str) -> Read:
         """Read one cell as it stands in the file; returns its entry and its value."""
         text = cell.strip()
         if not text or text in self._kind.blanks:
             return b"", None
         if len(text) > self._longest:
-            return _ODD, None
+            return None, None
         try:
             value = self._read(text)
         except ValueError:
-            return _ODD, None
+            return None, None
         if type(value) is str:
             octets = value.encode()
             return self._heads[len(octets)] + octets, value
@@ -302,49 +338,42 @@ class Cells:
 
         Where that one's text is not simply there, the cell is odd.
         """
-        blank = ~own.there if own is not None else np.ones(len(other.starts), bool)
-        filled = blank & other.there
-        lengths = np.where(filled, np.minimum(other.lengths, HEADS - 1), 0)
-        bare = filled & (other.head_lengths == 0)
-        column = self._headed(other.starts, lengths, bare, other.values)
+        filled = other.there if own is None else other.there & own.blank
+        odd = filled & (other.lengths >= HEADS)
+        if other.whole is not None:
+            odd |= filled & other.whole
+        lengths = other.lengths * (filled & ~odd)
         if own is None:
-            return column
+            return Column(other.starts, lengths, odd, self._table, None, other.values)
         return Column(
-            np.where(filled, column.heads, own.heads),
-            np.where(filled, column.head_lengths, own.head_lengths),
-            np.where(filled, column.starts, own.starts),
-            np.where(filled, column.lengths, own.lengths),
-            own.odd | column.odd,
+            np.where(filled, other.starts, own.starts),
+            np.where(filled, lengths, own.lengths),
+            odd if own.odd is None else own.odd | odd,
+            self._table,
+            own.whole,
             [
                 theirs if mine is None else mine
                 for mine, theirs in zip(own.values, other.values, strict=True)
             ]
             if own.values
-            else (),
+            else [],
         )
 
 
-def is_tidy(grid: Grid) -> Mask:
-    """Say which cells have neither blanks around them nor quotes inside, for certain."""
-    first = grid.octets[grid.starts]
-    last = grid.octets[grid.starts + grid.lengths - 1]
-    tidy: Mask = (_TIDY[first] & _TIDY[last] & ~grid.special) | (grid.lengths == 0)
-    return tidy
-
-
-def _distinct(grid: Grid, place: int, lengths: Numbers) -> tuple[Numbers, list[int]]:
+def _distinct(grid: Grid, place: int) -> tuple[Numbers, Numbers]:
     """Number the different cells of a column; returns each cell's number and a row of each."""
-    width = 8 if lengths.max(initial=0) <= 8 else _PACKED
-    words = grid.signs(place, width).view("<u8")
+    lengths = grid.lengths[place]
+    most = int(lengths.max(initial=0))
+    words = grid.words(place, 8 if most <= 8 else _PACKED)
     codes, _ = pd.factorize(words[:, 0])
-    if width > 8:
+    if most > 8:
         others, different = pd.factorize(words[:, 1])
         codes, _ = pd.factorize(codes * len(different) + others)
-    long = np.flatnonzero(lengths > _PACKED)
-    if len(long):  # each is one of its own
+    if most > _PACKED:  # each is one of its own
+        long = np.flatnonzero(lengths > _PACKED)
         codes = codes.copy()
         codes[long] = codes.max() + 1 + np.arange(len(long))
         codes, _ = pd.factorize(codes)
     rows = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
     rows[codes[::-1]] = np.arange(len(codes))[::-1]
-    return codes, rows.tolist()
+    return codes, rows

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
+
+from shared.records import Mask, Numbers, Octets, Words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,92 +22,150 @@ UNREAD = np.iinfo(np.int64).min
 
 _FORM = b"0000-00-00T00:00:00"
 MOMENT_BYTES = len(_FORM)
-_DAYS = 16_384
+_DAY_BYTES = 10
+_DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] * 115])
 
-_DIGIT = np.zeros(256, bool)
-_DIGIT[list(b"0123456789")] = True
-_LETTER_OR_DIGIT = _DIGIT.copy()
-_LETTER_OR_DIGIT[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] = True
-_IN_ADDRESS = _LETTER_OR_DIGIT.copy()
-_IN_ADDRESS[list(b"!#$%&'*+-/=?^_`{|}~.@")] = True
-_DIGITS = np.array([place for place, sign in enumerate(_FORM) if sign == 0x30])
-_OTHERS = np.array([place for place, sign in enumerate(_FORM) if sign != 0x30])
-_DAY = 10 ** np.arange(7, -1, -1)
-"""Makes a number YYYYMMDD of the digits of a date."""
-
+_CENTURIES = range(19, 21)
+_FIRST_YEAR = _CENTURIES.start * 100
+_YEARS = len(_CENTURIES) * 100
+_UNASKED = UNREAD + 1
 _IN_A_DAY = (timedelta(hours=12), timedelta(days=1, seconds=-1))
 """Where on a day the offset is looked at again: no zone has ever changed it twice in 24 hours."""
-_DAY_BYTES = 10
-_DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] * 87])
-
-Octets = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
-Read = Callable[[str, ZoneInfo], Any]
 
 
-def read_moments(signs: Octets, zone: ZoneInfo, read: Read) -> npt.NDArray[np.int64]:
-    """Read times `YYYY-MM-DDTHH:MM:SS`; returns seconds since 1970, UNREAD for all other cells.
+def _each(octet: int) -> np.uint64:
+    """Return a word of eight such bytes."""
+    return np.uint64(octet * 0x0101010101010101)
 
-    `signs` has a row a cell and 19 columns. `read` reads one time. It is asked once a day of the
-    calendar, on which the zone must keep its offset for the times to lie as far from midnight as
-    they say.
+
+_LOW, _HIGH, _SEVEN_BITS = _each(0x01), _each(0x80), _each(0x7F)
+_NONE, _ALL = np.uint64(0), _each(0xFF)
+
+_MEANINGS = bytearray(256)
+"""What a sign is in an e-mail address: its bits say that it is known, an @ and a dot."""
+for _sign in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~":
+    _MEANINGS[_sign] = 0b001
+_MEANINGS[ord("@")], _MEANINGS[ord(".")] = 0b011, 0b101
+
+
+def read_moments(signs: Octets, zone: ZoneInfo) -> Numbers:
+    """Read times `YYYY-MM-DDTHH:MM:SS` of a zone; returns seconds since 1970, UNREAD for all other
+    cells, and on days on which the zone changes its offset.
+
+    `signs` has a row a cell and 19 columns, or more that are zeros behind a cell's end.
     """
-    numbers = signs[:, _DIGITS].astype(np.int64) - 0x30
-    good = ((numbers >= 0) & (numbers <= 9)).all(axis=1)
-    good &= (signs[:, _OTHERS] == np.frombuffer(_FORM, np.uint8)[_OTHERS]).all(axis=1)
-    hours, minutes, seconds = (
-        numbers[:, place] * 10 + numbers[:, place + 1] for place in (8, 10, 12)
-    )
-    good &= (hours < 24) & (minutes < 60) & (seconds < 60)
-    days, which = np.unique(np.where(good, numbers[:, :8] @ _DAY, 0), return_inverse=True)
-    midnights = np.array([_midnight(day, zone, read) for day in days.tolist()], np.int64)
-    midnight = midnights[which]
-    found = midnight + hours * 3600 + minutes * 60 + seconds
-    return np.where(good & (midnight != UNREAD), found, UNREAD)
+    good, pairs = _of_form(_FORM, signs)
+    year = _number(pairs[0], 0) * 100 + _number(pairs[0], 2) - _FIRST_YEAR
+    month, day = _number(pairs[0], 5), _number(pairs[1], 0)
+    hour, minute, second = _number(pairs[1], 3), _number(pairs[1], 6), _number(pairs[2], 1)
+    good &= (year >= 0) & (year < _YEARS) & (month <= 12) & (day <= 31)
+    good &= (hour < 24) & (minute < 60) & (second < 60)
+    midnights = _midnights(zone).at(((year << 9) + (month << 5) + day) * good)
+    good &= midnights != UNREAD
+    return np.where(good, midnights + ((hour * 60 + minute) * 60 + second), UNREAD)
 
 
-def digits(signs: Octets, lengths: npt.NDArray[np.int64]) -> Mask:
+def digits(signs: Octets, lengths: Numbers) -> Mask:
     """Whether cells are nothing but digits; `signs` has a row a cell, zeros behind its end."""
-    return _all_in(_DIGIT, signs, lengths)
+    return _all_are(_digits, signs, lengths)
 
 
-def letters_and_digits(signs: Octets, lengths: npt.NDArray[np.int64]) -> Mask:
+def letters_and_digits(signs: Octets, lengths: Numbers) -> Mask:
     """Whether cells are nothing but letters and digits, both ASCII."""
-    return _all_in(_LETTER_OR_DIGIT, signs, lengths)
+    return _all_are(_letters_and_digits, signs, lengths)
 
 
-def days(signs: Octets, lengths: npt.NDArray[np.int64]) -> Mask:
+def days(signs: Octets, lengths: Numbers) -> Mask:
     """Whether cells are days of the calendar, `YYYY-MM-DD`, from 1900 to 2099; not 29 February."""
-    if signs.shape[1] < _DAY_BYTES:
-        return np.zeros(len(signs), bool)
-    date = signs[:, :_DAY_BYTES]
-    numbers = date[:, _DIGITS[:8]].astype(np.int64) - 0x30
-    good: Mask = ((numbers >= 0) & (numbers <= 9)).all(axis=1) & (lengths == _DAY_BYTES)
-    good &= (date[:, 4] == 0x2D) & (date[:, 7] == 0x2D)
-    century, month, day = (numbers[:, place] * 10 + numbers[:, place + 1] for place in (0, 4, 6))
-    good &= (century == 19) | (century == 20)
-    good &= (day > 0) & (day <= _DAYS_OF_MONTH[np.where(good, month, 0)])
+    good, pairs = _of_form(_FORM[:_DAY_BYTES], signs)
+    century, month, day = _number(pairs[0], 0), _number(pairs[0], 5), _number(pairs[1], 0)
+    good &= (century >= _CENTURIES.start) & (century < _CENTURIES.stop)
+    good &= (day > 0) & (day <= _DAYS_OF_MONTH[month & 0x7F]) & (lengths == _DAY_BYTES)
     return good
 
 
-def addresses(signs: Octets, lengths: npt.NDArray[np.int64]) -> Mask:
+def addresses(signs: Octets, lengths: Numbers) -> Mask:
     """Whether cells certainly are e-mail addresses: letters, digits and the usual signs, one @,
     something before it, and labels with dots between them after it."""
-    rows = np.arange(len(signs))
-    at = signs == 0x40
-    place = at.argmax(axis=1)
-    dots = signs == 0x2E
-    domain = np.arange(signs.shape[1]) > place[:, None]
-    wrong = dots[:, 1:] & (dots[:, :-1] | at[:, :-1]) & domain[:, 1:]
-    good: Mask = _all_in(_IN_ADDRESS, signs, lengths)
-    good &= (at.sum(axis=1) == 1) & (place > 0) & (dots & domain).any(axis=1)
-    good &= ~(wrong.any(axis=1) | dots[rows, lengths - 1])
+    meanings = np.frombuffer(signs.tobytes().translate(_MEANINGS), np.uint8).reshape(signs.shape)
+    count = len(signs)
+    known, ats = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
+    wrong, dotted, behind, carried = (np.zeros(count, np.uint64) for _ in range(4))
+    for word in _words(meanings):
+        at, dot = word >> np.uint64(1) & _LOW, word >> np.uint64(2) & _LOW
+        known += np.bitwise_count(word & _LOW)
+        ats += np.bitwise_count(at)
+        # Where an @ is in the word, all that comes after it; else everything or nothing.
+        domain = ~(at | (at - np.uint64(1))) | behind
+        behind |= _NONE - (at != _NONE).astype(np.uint64)
+        before = word << np.uint64(8) | carried
+        carried = word >> np.uint64(56)
+        dotted |= domain & dot
+        wrong |= (domain & dot & (before >> np.uint64(1) | before >> np.uint64(2))) | (
+            ~word & _LOW & before >> np.uint64(2)
+        )
+    wrong |= carried >> np.uint64(2)
+    first = signs[:, 0] == ord("@")
+    good: Mask = (known == lengths) & (ats == 1) & (wrong == _NONE) & (dotted != _NONE) & ~first
     return good
 
 
-def _all_in(wanted: Mask, signs: Octets, lengths: npt.NDArray[np.int64]) -> Mask:
-    all_in: Mask = wanted[signs].sum(axis=1) == lengths
-    return all_in
+def _all_are(wanted: Callable[[Words], Words], signs: Octets, lengths: Numbers) -> Mask:
+    """Whether all bytes of cells are of some kind: `wanted` sets the high bits of such bytes."""
+    count = np.zeros(len(signs), np.uint8)
+    for word in _words(signs):
+        count += np.bitwise_count(wanted(word) & _HIGH)
+    all_are: Mask = count == lengths
+    return all_are
+
+
+def _digits(word: Words) -> Words:
+    return _between(word, 0x30, 0x39)
+
+
+def _letters_and_digits(word: Words) -> Words:
+    return _between(word, 0x30, 0x39) | _between(word | _each(0x20), 0x61, 0x7A)
+
+
+def _between(word: Words, least: int, most: int) -> Words:
+    """Set the high bits of bytes that are no less and no more than two ASCII signs."""
+    low = word & _SEVEN_BITS
+    return (low + _each(0x80 - least)) & ~(low + _each(0x7F - most)) & ~word
+
+
+def _words(signs: Octets) -> list[Words]:
+    """Return rows of bytes as words of eight, one array a place in the row; zeros fill it up."""
+    count, width = signs.shape
+    if width % 8:
+        filled = np.zeros((count, width + -width % 8), np.uint8)
+        filled[:, :width] = signs
+        signs = filled
+    words = signs.view("<u8")
+    return [words[:, place] for place in range(words.shape[1])]
+
+
+def _of_form(form: bytes, signs: Octets) -> tuple[Mask, list[Words]]:
+    """Say which cells are of a form, in which 0 stands for a digit and the rest for itself.
+
+    Also returns, for each word of it, in each byte the number that it and the next make.
+    """
+    wanted = form.ljust(max(signs.shape[1], len(form)) + 7 & ~7, b"\0")
+    words = _words(signs)
+    words += [np.zeros(len(signs), np.uint64)] * (len(wanted) // 8 - len(words))
+    wrong = np.zeros(len(signs), np.uint64)
+    pairs = []
+    for place, word in enumerate(words):
+        part = wanted[8 * place : 8 * place + 8]
+        spare = bytes([0x76 if sign == 0x30 else 0x7F for sign in part])  # to the high bit
+        digits = word ^ np.uint64(int.from_bytes(part, "little"))
+        wrong |= ((digits & _SEVEN_BITS) + np.uint64(int.from_bytes(spare, "little"))) | digits
+        pairs.append(digits * np.uint64(10) + (digits >> np.uint64(8)))
+    good: Mask = (wrong & _HIGH) == _NONE
+    return good, pairs
+
+
+def _number(pairs: Words, place: int) -> Numbers:
+    return (pairs >> np.uint64(8 * place) & np.uint64(0xFF)).astype(np.int64)
 
 
 def microseconds(moment: datetime) -> int:
@@ -115,17 +173,37 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-@lru_cache(_DAYS)
-def _midnight(day: int, zone: ZoneInfo, read: Read) -> int:
-    """Return when a day YYYYMMDD begins; UNREAD if it cannot be read or the offset changes."""
-    text = f"{day:08}"
-    date = f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    try:
-        midnight: datetime = read(f"{date}T00:00:00", zone)
-        local = datetime.fromisoformat(date)  # by the clock on the wall, as `read` goes by it
-    except (ValueError, OverflowError):
-        return int(UNREAD)
-    offset = zone.utcoffset(local)
-    if any(zone.utcoffset(local + hours) != offset for hours in _IN_A_DAY):
-        return int(UNREAD)
-    return microseconds(midnight) // 1_000_000
+class _Midnights:
+    """When the days of a zone begin."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._known = np.full(_YEARS << 9, _UNASKED)
+
+    def at(self, days: Numbers) -> Numbers:
+        """Return it in seconds since 1970; UNREAD of no day, or of one whose offset changes.
+
+        A day is the number of its year, a month in four bits and a day of the month in five.
+        """
+        found = self._known[days]
+        unasked = found == _UNASKED
+        if unasked.any():
+            for day in np.unique(days[unasked]).tolist():
+                self._known[day] = self._ask(day)
+            found = self._known[days]
+        return found
+
+    def _ask(self, day: int) -> int:
+        try:  # by the clock on the wall
+            local = datetime(_FIRST_YEAR + (day >> 9), day >> 5 & 0xF, day & 0x1F)  # noqa: DTZ001
+        except ValueError:
+            return int(UNREAD)
+        offset = self._zone.utcoffset(local)
+        if offset is None or any(self._zone.utcoffset(local + at) != offset for at in _IN_A_DAY):
+            return int(UNREAD)
+        return (local.replace(tzinfo=UTC) - _EPOCH - offset) // timedelta(seconds=1)
+
+
+@lru_cache(2)
+def _midnights(zone: ZoneInfo) -> _Midnights:
+    return _Midnights(zone)

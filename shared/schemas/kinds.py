@@ -21,7 +21,8 @@ import numpy.typing as npt
 from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
 
-from shared.schemas.certain import Octets, addresses, days, digits, letters_and_digits, read_moments
+from shared.records import Octets
+from shared.schemas.certain import addresses, days, digits, letters_and_digits, read_moments
 
 INT64_MAX = 2**63 - 1
 """The largest integer that Firestore holds."""
@@ -414,7 +415,7 @@ TIME = Kind(
     form="YYYY-MM-DDTHH:MM:SS in the connection's time zone; or with Z or an offset",
     type=datetime,
     read_in_zone=_read_time,
-    moments=lambda cells, zone: read_moments(cells, zone, _read_time),
+    moments=read_moments,
     examples=(
         ("2023-04-24T20:12:30", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
         ("2023-04-24 20:12:30.5", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),

@@ -11,20 +11,23 @@ from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import compress
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from shared import wire
 from shared.encoding import encode_content
 from shared.errors import Problem
 from shared.reader import Chunk
-from shared.schemas.cells import Cells, Column, HeadTable, Pool, is_tidy
-from shared.schemas.certain import Mask, microseconds
+from shared.records import Mask, Numbers
+from shared.schemas.cells import HEADS, Cells, Column, HeadTable, Pool, Supply
+from shared.schemas.certain import microseconds
 from shared.schemas.columns import nest
 from shared.schemas.kinds import TEXT
-from shared.schemas.pieces import Pieces, Strings
+from shared.schemas.pieces import Cuts, Pieces, Strings
 from shared.schemas.rows import (
     EXTRA,
     ROW_LIMIT_BYTES,
@@ -71,13 +74,16 @@ class Parts:
     """When each was last changed in the ERP, in microseconds since 1970, or NEVER."""
     keep: list[frozenset[str]] = field(default_factory=list)
     """Paths of the document's fields that each row leaves as they are stored."""
-    own: list[Any] = field(default_factory=list)
+    own: Iterable[Any] = ()
     """The content of each document; of a grouped type, as in `Part`, and empty where a later row of
-    the chunk has the same key, so that this one's is never asked for."""
-    items: list[bytes] = field(default_factory=list)
+    the chunk has the same key, so that this one's is never asked for. It is put together each time
+    it is asked for, as `items` are."""
+    items: Iterable[bytes] = ()
     """As in `Part`; empty where the type is not grouped."""
     values: list[tuple[Any, ...]] = field(default_factory=list)
     """Of the columns that are looked at, None where there is none; likewise."""
+    size: int = 0
+    """Bytes that all this takes in memory, about."""
 
 
 @dataclass(slots=True)
@@ -165,7 +171,7 @@ class PartMaker:
         for name, default in checker.defaults:
             tag, field_name = stand[name]
             entry = wire.entry(tag, field_name.encode(), wire.value(default))
-            self._defaults.append((name, pool.always(entry), len(entry)))
+            self._defaults.append((name, pool.add(entry), len(entry)))
         filled = {*self._cells, *(name for name, *_ in (*self._substitutes, *self._defaults))}
         paths: dict[str, dict[Path, str]] = {
             part: {
@@ -187,7 +193,7 @@ class PartMaker:
             for name in sources
             if columns[name].part != "item" and columns[name].field in keepable
         ]
-        self._patterns: dict[bytes, frozenset[str]] = {}
+        self._patterns: dict[tuple[bool, ...], frozenset[str]] = {}
 
     def make(self, chunk: Chunk) -> Outcome:
         """Make parts of the rows of a chunk.
@@ -195,29 +201,26 @@ class PartMaker:
         The outcome is that of `Checker.check`, to which the rows are left that need it.
         """
         grid = chunk.grid
-        self._pool.begin(grid.octets)
-        tidy = is_tidy(grid)
-        columns = {
-            name: cells.column(grid, tidy[:, cells.place]) for name, cells in self._cells.items()
-        }
+        supply = Supply(grid.octets, self._pool)
+        columns = {name: cells.column(grid, supply) for name, cells in self._cells.items()}
         keep = self._kept(columns, len(chunk.lines))
         unsaid = [(name, ~columns[name].there) for name in self._checker.consents]
         self._stand_in(columns)
-        document = list(self._document.fields(columns))
-        item = self._items(columns) if self._grouped else None
 
         odd = ~grid.regular
         for column in columns.values():
-            odd |= column.odd
-        for _, pieces in document:
-            odd |= pieces.too_long
-        if item is not None:
-            odd |= item.too_long
+            if column.odd is not None:
+                odd |= column.odd
+        too_long = np.zeros(len(odd), bool)
+        self._document.mark_too_long(too_long, columns)
+        if self._grouped:
+            self._item.mark_too_long(too_long, columns, itself=True)
+        odd |= too_long
         for group in self._checker.one_of:
             there = [columns[name].there for name in group if name in columns]
             odd |= ~np.logical_or.reduce(there, initial=False)
 
-        checked, rows = self._check(chunk, np.flatnonzero(odd).tolist())
+        checked, rows = self._check(chunk, np.flatnonzero(odd))
         good = ~odd
         good[list(rows)] = True
         warnings = [
@@ -229,26 +232,45 @@ class PartMaker:
             ),
         ]
         parts = self._parts(chunk, columns, keep, rows)
-        if item is None:
-            self._add_content(parts, document, rows)
-        else:
-            self._add_items(parts, columns, item, rows)
-            self._add_own(parts, document, rows, good)
-        if not good.all():
+        if self._grouped:
+            self._add_values(parts, columns, rows)
+        if len(checked.rejected):
             flags = good.tolist()
-            for name in Parts.__dataclass_fields__:
-                setattr(parts, name, list(compress(getattr(parts, name), flags)))
+            for name in _LISTS:
+                setattr(parts, name, [*compress(getattr(parts, name), flags)])
+        others = self._others(columns, rows, too_long)
+        compact = {name: column.compact() for name, column in columns.items()}
+        parts.size += supply.size + sum(column.size for column in compact.values())
+        self._add_content(parts, compact, supply, np.flatnonzero(good), others)
         return Outcome(parts, checked.rejected, sorted(warnings, key=lambda one: one.line or 0))
 
-    def _check(self, chunk: Chunk, places: Sequence[int]) -> tuple[Checked, dict[int, Row]]:
+    def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
         """Let the checker read some rows; returns its outcome, and its rows by their places."""
-        frame = chunk.some(places)
+        chosen = places.tolist()
         checked = self._checker.check(
-            {name: frame[name].tolist() for name in self._checker.header.canonical},
-            [chunk.lines[place] for place in places],
-            [chunk.ordinals[place] for place in places],
+            chunk.cells(chosen),
+            [chunk.lines[place] for place in chosen],
+            [chunk.ordinals[place] for place in chosen],
         )
         return checked, {chunk.place(row.ordinal): row for row in checked.rows}
+
+    def _others(
+        self, columns: Mapping[str, Column], rows: Mapping[int, Row], too_long: Mask
+    ) -> dict[int, Row]:
+        """Return those of the rows read by the checker that do not come to what their pieces do.
+
+        Where the checker finds values in just those columns that have pieces, the pieces are of
+        these values: it has taken each cell that its kind has taken, and no other.
+        """
+        places = [*rows]
+        there = zip(*(column.there[places].tolist() for column in columns.values()), strict=True)
+        others = {}
+        for (place, row), pieces in zip(rows.items(), there, strict=True):
+            extra = row.values.get(EXTRA, {})
+            names = {*row.values, *(f"{EXTRA}.{name}" for name in extra)} - {EXTRA}
+            if too_long[place] or names != {*compress(columns, pieces)}:
+                others[place] = row
+        return others
 
     def _parts(
         self,
@@ -270,6 +292,7 @@ class PartMaker:
             updated=[NEVER if at is None else at for at in updated],
             keep=keep,
         )
+        parts.size = _ROW_BYTES * len(chunk.lines)
         for place, row in rows.items():
             parts.keys[place] = row.key
             parts.updated[place] = NEVER if row.last_updated is None else _plain(row.last_updated)
@@ -282,19 +305,29 @@ class PartMaker:
         always = self._checker.always_open & self._keepable
         if not self._keeps:
             return [always] * count
-        there = np.stack([columns[name].there for name, _ in self._keeps], axis=1)
-        packed = np.packbits(there, axis=1)
-        width = packed.shape[1]
-        patterns = packed.view(f"V{width}").ravel().tolist()
-        known = self._patterns
-        for pattern in set(patterns).difference(known):
-            bits = np.unpackbits(np.frombuffer(pattern, np.uint8)).tolist()
-            blank = {path for (_, path), bit in zip(self._keeps, bits, strict=False) if not bit}
-            known[pattern] = always | blank
-        kept = [known[pattern] for pattern in patterns]
-        if len(known) > _PATTERNS:
-            known.clear()
-        return kept
+        there = [columns[name].there for name, _ in self._keeps]
+        codes = np.zeros(count, np.int64)
+        for start in range(0, len(there), _BITS):
+            for mask in there[start : start + _BITS]:
+                codes <<= 1
+                codes |= mask
+            codes, _ = pd.factorize(codes)
+        first = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
+        first[codes[::-1]] = np.arange(count)[::-1]
+        patterns = zip(*(mask[first].tolist() for mask in there), strict=True)
+        kept = [self._pattern(pattern, always) for pattern in patterns]
+        return kept * count if len(kept) == 1 else [kept[code] for code in codes.tolist()]
+
+    def _pattern(self, there: tuple[bool, ...], always: frozenset[str]) -> frozenset[str]:
+        known = self._patterns.get(there)
+        if known is None:
+            if len(self._patterns) >= _PATTERNS:
+                self._patterns.clear()
+            blank = {
+                path for (_, path), is_there in zip(self._keeps, there, strict=True) if not is_there
+            }
+            known = self._patterns[there] = always | blank
+        return known
 
     def _stand_in(self, columns: dict[str, Column]) -> None:
         """Fill blanks that something else stands in for, as the checker does."""
@@ -303,70 +336,65 @@ class PartMaker:
         for name, start, length in self._defaults:
             if name in columns:
                 column = columns[name]
-                blank = ~column.there
-                column.starts = np.where(blank, start, column.starts)
-                column.lengths = np.where(blank, length, column.lengths)
+                blank = column.blank
+                column.starts = np.where(blank, np.int32(start), column.starts)
+                column.lengths = np.where(blank, np.int32(length), column.lengths)
+                if column.table is not None:
+                    column.whole = blank if column.whole is None else column.whole | blank
             else:
                 count = len(next(iter(columns.values())).starts)
-                none = np.zeros(count, np.int64)
-                columns[name] = Column(none, none, none + start, none + length, none != 0)
+                columns[name] = Column(
+                    np.full(count, start, np.int32), np.full(count, length, np.int32)
+                )
 
-    # -- on the wire --------------------------------------------------------------------------
-
-    def _add_content(
-        self, parts: Parts, document: Sequence[tuple[str, Pieces]], rows: Mapping[int, Row]
-    ) -> None:
-        pieces = Pieces.all(one for name, one in document if name not in self._leave_out)
-        strings = Strings(pieces, range(len(parts.lines)))
-        for place, row in rows.items():
-            strings.put(place, self._pool, encode_content(self._content(row)))
-        parts.own = strings.join(self._pool.octets())
-
-    def _items(self, columns: Mapping[str, Column]) -> Pieces:
-        """Return the pieces of each row's item; none where nothing is said of one."""
-        inner = Pieces.all(one for _, one in self._item.fields(columns))
-        says = np.logical_or.reduce([columns[name].there for name in self._paths["item"]])
-        if not says.all():
-            inner.lengths = [np.where(says, lengths, 0) for lengths in inner.lengths]
-        return inner.behind(self._item_table)
-
-    def _add_items(
-        self, parts: Parts, columns: Mapping[str, Column], item: Pieces, rows: Mapping[int, Row]
+    def _add_values(
+        self, parts: Parts, columns: Mapping[str, Column], rows: Mapping[int, Row]
     ) -> None:
         nothing = [None] * len(parts.lines)
         looked = [columns[name].values if name in columns else nothing for name in self._looks_at]
         parts.values = [*zip(*looked, strict=True)]
-        strings = Strings(item, range(len(parts.lines)))
         for place, row in rows.items():
-            strings.put(place, self._pool, self._item_of(row))
             parts.values[place] = tuple([_plain(row.values.get(name)) for name in self._looks_at])
-        parts.items = strings.join(self._pool.octets())
 
-    def _add_own(
+    # -- on the wire --------------------------------------------------------------------------
+
+    def _add_content(
         self,
         parts: Parts,
-        document: Sequence[tuple[str, Pieces]],
-        rows: Mapping[int, Row],
-        good: Mask,
+        columns: Mapping[str, Column],
+        supply: Supply,
+        good: Numbers,
+        others: Mapping[int, Row],
     ) -> None:
-        """Make the document's own fields of those rows that are the last ones of their key here."""
-        flags = good.tolist()
-        last = {key: place for place, key in enumerate(parts.keys) if flags[place]}
-        places = sorted(last.values())
+        """Have everything ready that the contents of documents are put together from."""
+        written = partial(self._written, columns)
+        if not self._grouped:
+            contents = {place: self._own_of(row) for place, row in others.items()}
+            parts.own = Strings(written, supply, good, contents)
+            return
+        items = {place: (self._item_of(row),) for place, row in others.items()}
+        parts.items = Strings(partial(self._items, columns), supply, good, items)
+        # The document's own fields are those of the last row of its key.
+        last = sorted({key: place for place, key in enumerate(parts.keys)}.values())
+        rows = good[last]
+        own = {place: self._own_of(others[place]) for place in rows.tolist() if place in others}
+        parts.own = Cuts(Strings(written, supply, rows, own), last, len(parts.keys))
+
+    def _written(self, columns: Mapping[str, Column]) -> list[Pieces]:
+        """Return the pieces of the document's own fields, cut where those between them come."""
         cuts: list[list[Pieces]] = [[] for _ in range(len(self._cuts) + 1)]
-        for name, pieces in document:
+        for name, pieces in self._document.fields(columns):
             if name not in self._leave_out:
                 cuts[bisect(self._cuts, name)].append(pieces)
-        columns = [Strings(Pieces.all(cut), places) for cut in cuts]
-        for number, place in enumerate(places):
-            if place in rows:
-                for strings, content in zip(columns, self._own_of(rows[place]), strict=True):
-                    strings.put(number, self._pool, content)
-        octets = self._pool.octets()
-        parts.own = [()] * len(parts.lines)
-        joined = [strings.join(octets) for strings in columns]
-        for place, own in zip(places, zip(*joined, strict=True), strict=True):
-            parts.own[place] = own
+        return [*map(Pieces.all, cuts)]
+
+    def _items(self, columns: Mapping[str, Column]) -> list[Pieces]:
+        """Return the pieces of each row's item; none where nothing is said of one."""
+        inner = Pieces.all(one for _, one in self._item.fields(columns))
+        says = np.logical_or.reduce([columns[name].there for name in self._paths["item"]])
+        if not says.all():
+            inner.lengths = [lengths * says for lengths in inner.lengths]
+        return [inner.behind(self._item_table)]
 
     def parts(self, parts: Parts) -> Iterator[Part]:
         """Give each row's part of a grouped document."""
@@ -378,14 +406,13 @@ class PartMaker:
 
     # -- rows that the checker has read -------------------------------------------------------
 
-    def _content(self, row: Row) -> dict[str, Any]:
-        made = content(row, self._paths["document"])
-        return {name: made[name] for name in made if name not in self._leave_out}
-
     def _own_of(self, row: Row) -> tuple[bytes, ...]:
+        """Return what the row says of the document's own fields, cut as in `_written`."""
+        made = content(row, self._paths["document"])
         cuts: list[dict[str, Any]] = [{} for _ in range(len(self._cuts) + 1)]
-        for name, value in self._content(row).items():
-            cuts[bisect(self._cuts, name)][name] = value
+        for name, value in made.items():
+            if name not in self._leave_out:
+                cuts[bisect(self._cuts, name)][name] = value
         return tuple(map(encode_content, cuts))
 
     def _item_of(self, row: Row) -> bytes:
@@ -416,9 +443,33 @@ class _Tree:
                 inner = Pieces.all(one for _, one in below.fields(columns))
                 yield name, inner.behind(heads)
 
+    def longest(self, columns: Mapping[str, Column]) -> int:
+        """Return what the entries of no row are longer than."""
+        return sum(
+            columns[below].longest()
+            if isinstance(below, str)
+            else below.longest(columns) + heads.longest
+            for _, below, heads in self._fields
+        )
+
+    def mark_too_long(
+        self, rows: Mask, columns: Mapping[str, Column], *, itself: bool = False
+    ) -> None:
+        """Mark the rows in which a map is too long for a head from a table."""
+        for _, below, _ in self._fields:
+            if not isinstance(below, str):
+                below.mark_too_long(rows, columns, itself=True)
+        if itself and self.longest(columns) >= HEADS:
+            pieces = Pieces.all(one for _, one in self.fields(columns))
+            rows |= pieces.sizes() >= HEADS
+
 
 def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
+_LISTS = ("lines", "ordinals", "keys", "updated", "keep", "values")
+_ROW_BYTES = 128
+"""What a row takes besides its content, about: a key, two numbers, a few references."""
 _PATTERNS = 4096
+_BITS = 32

@@ -1,35 +1,40 @@
-"""How the pieces that strings consist of, scattered over a pool, are put together for many rows."""
+"""How the strings of many rows are put together from pieces that are scattered over a supply."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
 import numpy as np
 
-from shared.records import Numbers
-from shared.schemas.cells import HEADS, Column, HeadTable, Pool
-from shared.schemas.certain import Mask, Octets
+from shared.grid import Places, windows
+from shared.records import Numbers, Octets
+from shared.schemas.cells import HEADS, Column, HeadTable, Supply
 
-_AT_ONCE = 256 * 1024
+_AT_ONCE = 512 * 1024
 """Bytes put together at a time: as many as stay in the processor's cache with all that it takes."""
+_MOVED = 32
+"""Bytes moved at once; most pieces are shorter."""
 
 
 @dataclass(slots=True, eq=False)
 class Pieces:
-    """What the strings of some rows consist of: where in the pool each piece is, and how long."""
+    """What the strings of some rows consist of: where in the supply each piece is, and how long."""
 
-    starts: list[Numbers]
-    lengths: list[Numbers]
-    too_long: Mask
-    """Rows in which something is too long for a head from a table."""
+    starts: list[Places]
+    lengths: list[Places]
 
     @classmethod
     def of(cls, column: Column) -> Self:
         """Return the pieces of a column's entries."""
-        return cls([column.heads, column.starts], [column.head_lengths, column.lengths], column.odd)
+        if not column.lengths.any():
+            return cls([], [])
+        heads = column.heads()
+        if heads is None:
+            return cls([column.starts], [column.lengths])
+        return cls([heads[0], column.starts], [heads[1], column.lengths])
 
     @classmethod
     def all(cls, several: Iterable[Self]) -> Self:
@@ -38,59 +43,127 @@ class Pieces:
         return cls(
             [starts for one in parts for starts in one.starts],
             [lengths for one in parts for lengths in one.lengths],
-            np.logical_or.reduce([one.too_long for one in parts]) if parts else np.zeros(0, bool),
         )
 
+    def sizes(self) -> Places:
+        """Return how long the strings are."""
+        sizes: Places = np.add.reduce(self.lengths, dtype=np.int32)
+        return sizes
+
     def behind(self, table: HeadTable) -> Self:
-        """Return the pieces with a head before them, where there are any."""
-        size = np.add.reduce(self.lengths)
-        too_long = size >= HEADS
-        starts, lengths = table.look_up(np.where(too_long, 0, size))
-        return type(self)(
-            [starts, *self.starts], [lengths, *self.lengths], self.too_long | too_long
-        )
+        """Return the pieces with a head before them, where there are any.
+
+        Where they are too long for a head from the table, there is none.
+        """
+        if not self.starts:
+            return self
+        sizes = self.sizes()
+        if int(sizes.max(initial=0)) >= HEADS:
+            sizes = sizes * (sizes < HEADS)
+        starts, lengths = table.look_up(sizes)
+        return type(self)([starts, *self.starts], [lengths, *self.lengths])
 
 
 class Strings:
-    """The strings of some rows, on the way from their pieces."""
+    """The strings of some rows, each row's cut into parts, put together when they are asked for."""
 
-    def __init__(self, pieces: Pieces, rows: Sequence[int]) -> None:
-        chosen = np.array(rows, np.int64)
-        shape = (len(chosen), len(pieces.starts))
-        self._starts = np.empty(shape, np.int64)
-        self._lengths = np.empty(shape, np.int64)
-        for place, (starts, lengths) in enumerate(zip(pieces.starts, pieces.lengths, strict=True)):
-            self._starts[:, place] = starts[chosen]
-            self._lengths[:, place] = lengths[chosen]
+    def __init__(
+        self,
+        pieces: Callable[[], Sequence[Pieces]],
+        supply: Supply,
+        rows: Numbers,
+        instead: Mapping[int, Sequence[bytes]],
+    ) -> None:
+        """Prepare.
 
-    def put(self, row: int, pool: Pool, string: bytes) -> None:
-        """Let a row's string be this one instead."""
-        if string:
-            self._lengths[row] = 0
-            self._starts[row, 0], self._lengths[row, 0] = pool.add(string), len(string)
-        elif self._lengths.shape[1]:
-            self._lengths[row] = 0
+        Args:
+            pieces: gives, for each part, the pieces of the strings of all rows.
+            supply: the bytes that they are pieces of.
+            rows: the rows whose strings are wanted, in order.
+            instead: row -> its parts, where they do not consist of the pieces.
+        """
+        self._pieces = pieces
+        self._supply = supply
+        self._rows = rows
+        self._instead = {
+            place: instead[row]
+            for place, row in enumerate(rows.tolist() if instead else ())
+            if row in instead
+        }
 
-    def join(self, octets: Octets) -> list[bytes]:
-        """Return the strings, made of the bytes of the pool."""
-        count = len(self._lengths)
-        ends = np.cumsum(self._lengths.sum(axis=1))
+    def join(self) -> list[bytes]:
+        """Return the parts of the first row, of the second, and so on."""
+        several = self._pieces()
+        count, rows = len(several), len(self._rows)
+        whole = Pieces.all(several)
         made: list[bytes] = []
-        row = 0
-        while row < count:
-            base = int(ends[row - 1]) if row else 0
-            stop = max(row + 1, int(np.searchsorted(ends, base + _AT_ONCE, "right")))
-            data = _join(octets, self._starts[row:stop].ravel(), self._lengths[row:stop].ravel())
-            bounds = [0, *(ends[row:stop] - base).tolist()]
-            made += [data[start:end] for start, end in pairwise(bounds)]
-            row = stop
+        if not whole.starts or not rows:
+            made = [b""] * (count * rows)
+        else:
+            starts, lengths = self._chosen(whole.starts), self._chosen(whole.lengths)
+            lengths[:, [*self._instead]] = 0
+            sizes = np.zeros((rows, count), np.int64)
+            first = 0
+            for part, pieces in enumerate(several):
+                stop = first + len(pieces.starts)
+                sizes[:, part] = lengths[first:stop].sum(axis=0)
+                first = stop
+            octets = self._supply.octets(_MOVED - 1)
+            ends = np.cumsum(sizes).reshape(sizes.shape)
+            row = 0
+            while row < rows:
+                base = int(ends[row - 1, -1]) if row else 0
+                stop = max(row + 1, int(np.searchsorted(ends[:, -1], base + _AT_ONCE, "right")))
+                data = _join(octets, starts[:, row:stop].T.ravel(), lengths[:, row:stop].T.ravel())
+                bounds = [0, *(ends[row:stop].ravel() - base).tolist()]
+                made += [data[start:end] for start, end in pairwise(bounds)]
+                row = stop
+        for place, parts in self._instead.items():
+            made[place * count : (place + 1) * count] = parts
         return made
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.join())
 
-def _join(octets: Octets, starts: Numbers, lengths: Numbers) -> bytes:
-    """Return the pieces one behind the other."""
+    def _chosen(self, parts: Sequence[Places]) -> Places:
+        """Return what there is of the rows, a row a piece."""
+        together = np.array(parts, np.int32)
+        return together if together.shape[1] == len(self._rows) else together[:, self._rows]
+
+
+class Cuts:
+    """What `Strings` makes of some places of a list: tuples of their parts; () at all others."""
+
+    def __init__(self, strings: Strings, places: Sequence[int], count: int) -> None:
+        self._strings = strings
+        self._places = places
+        self._count = count
+
+    def __iter__(self) -> Iterator[tuple[bytes, ...]]:
+        made: list[tuple[bytes, ...]] = [()] * self._count
+        if self._places:
+            parts = self._strings.join()
+            each = [iter(parts)] * (len(parts) // len(self._places))
+            for place, own in zip(self._places, zip(*each, strict=True), strict=True):
+                made[place] = own
+        return iter(made)
+
+
+def _join(octets: Octets, starts: Places, lengths: Places) -> bytes:
+    """Return the pieces one behind the other. As many octets as are moved follow the last piece."""
     ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    places = np.repeat(starts - ends + lengths, lengths)
-    places += np.arange(total)
-    return octets[places].tobytes()
+    places = ends - lengths
+    total = int(ends[-1])
+    joined = np.empty(total + _MOVED, np.uint8)
+    taken, put = windows(octets, _MOVED), windows(joined, _MOVED)
+    # One after the other, so that each overwrites what was put down too much of the one before.
+    put[places] = taken[starts]
+    long = np.flatnonzero(lengths > _MOVED)
+    if len(long):
+        times = (lengths[long] - 1) // _MOVED
+        number = np.arange(1, times.sum() + 1) - np.repeat(np.cumsum(times) - times, times)
+        which = np.repeat(long, times)
+        # The last one ends where the piece ends.
+        further = np.minimum(number * _MOVED, lengths[which] - _MOVED)
+        put[places[which] + further] = taken[starts[which] + further]
+    return joined[:total].tobytes()

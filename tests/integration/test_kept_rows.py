@@ -1,4 +1,4 @@
-"""A file comes to the same whether its rows are kept, compressed, read again or read in parts."""
+"""A file comes to the same whether its rows are kept, read again or read in parts."""
 
 from __future__ import annotations
 
@@ -46,17 +46,14 @@ def load(pipeline: Pipeline, connection: str) -> dict[str, Any]:
 
 
 def test_however_rows_are_kept(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kept as they are, kept compressed or read again: documents, counts and reports are equal."""
+    """Kept or read again: documents, counts and reports are equal."""
     first = load(pipeline, "kept")
-    monkeypatch.setattr(shared.examination, "Kept", partial(Kept, plain=0))
-    compressed = load(pipeline, "compressed")
-    monkeypatch.setattr(shared.examination, "Kept", partial(Kept, plain=0, compressed=0))
+    monkeypatch.setattr(shared.examination, "Kept", partial(Kept, room=0))
     again = load(pipeline, "again")
 
     assert 40 == len(first["documents"])
     assert (200, 6) == (first["rows"].read, first["rows"].rejected)
     assert 1 + 6 + 6 * 4 == len(first["rejected"])
-    assert first == compressed
     assert first == again
 
 
@@ -65,7 +62,7 @@ def test_in_parts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, kept: boo
     """Orders too scattered to be held all at once are put together in parts, none missing."""
     whole = load(pipeline, "whole")
     if not kept:
-        monkeypatch.setattr(shared.examination, "Kept", partial(Kept, plain=0, compressed=0))
+        monkeypatch.setattr(shared.examination, "Kept", partial(Kept, room=0))
     plan = Planner.plan
     plans = []
 
