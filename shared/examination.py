@@ -127,10 +127,10 @@ class Examination:
     def _examine(self) -> Planner:
         planner = Planner()
         for chunk, made in self._chunks(share=(0, 50), first=True):
-            parts = made.parts
-            planner.see(parts.keys, parts.updated, parts.ordinals)
-            self._kept.add(parts, chunk.bytes(parts.ordinals))
-            self.read += len(chunk.lines) + len(chunk.bad)
+            packed = made.packed
+            planner.see(packed.keys, packed.updated, packed.ordinals)
+            self._kept.add(packed, chunk.bytes(packed.ordinals))
+            self.read += len(chunk.numbers) + len(chunk.bad)
             self.rejected += len(made.rejected) + len(chunk.bad)
             self.tally.extend(made.warnings)
             bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
@@ -197,17 +197,17 @@ class Examination:
     def rows_at(self, lines: Mapping[int, object]) -> Iterator[tuple[int, list[str]]]:
         """Read the file once more, for the cells of those good rows that begin on these lines."""
         for chunk, _ in self._chunks(share=(100, 100)):
-            places = [place for place, line in enumerate(chunk.lines) if line in lines]
-            cells = chunk.cells(places)
-            for number, place in enumerate(places):
-                yield chunk.lines[place], [column[number] for column in cells.values()]
+            found = [(place, line) for place, line in enumerate(chunk.lines) if line in lines]
+            cells = chunk.cells([place for place, _ in found])
+            for number, (_, line) in enumerate(found):
+                yield line, [column[number] for column in cells.values()]
 
     def _single(self, chunks: Iterator[Rows], plan: Plan) -> Iterator[Block]:
         """Make a document of each row that counts."""
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
             lines: list[tuple[int, ...]] = [*zip(parts.lines, strict=True)]
-            block = Block(parts.keys, [*parts.own], parts.keep, lines, places)
+            block = Block(parts.keys, parts.own, parts.keep, lines, places)
             counts = np.array(places, np.int64) >= 0
             self.outdone += len(counts) - int(counts.sum())
             yield block.some(counts)
@@ -262,4 +262,4 @@ class Examination:
                 yield kept
             return
         for chunk, made in self._chunks(share=share):
-            yield made.parts, chunk.bytes(made.parts.ordinals)
+            yield made.parts, chunk.bytes(made.packed.ordinals)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from shared.reader import RowBytes
 from shared.schemas import Parts
+from shared.schemas.parts import Packed
 
 Rows = tuple[Parts, Sequence[bytes]]
 """What the rows of a chunk come to, and their bytes as they stand in the file."""
 
-ROOM_BYTES = 80 * 1024 * 1024
+ROOM_BYTES = 72 * 1024 * 1024
 """Bytes that are kept at most. Of a file whose rows take more, nothing is kept."""
 
 
@@ -20,14 +20,14 @@ class Kept:
 
     def __init__(self, *, room: int = ROOM_BYTES) -> None:
         self._left = room
-        self._chunks: list[Rows] = []
+        self._chunks: list[tuple[Packed, RowBytes]] = []
 
     @property
     def whole(self) -> bool:
         """Whether everything that was added is still there."""
         return self._left >= 0
 
-    def add(self, parts: Parts, records: RowBytes) -> None:
+    def add(self, parts: Packed, records: RowBytes) -> None:
         """Keep a chunk: what its rows come to, and the bytes of the rows."""
         if self._left < 0:
             return
@@ -35,8 +35,9 @@ class Kept:
         if self._left < 0:
             self._chunks.clear()
         else:
-            self._chunks.append((replace(parts, updated=[]), records))  # has done its work
+            self._chunks.append((parts, records))
 
     def chunks(self) -> Iterator[Rows]:
         """Give every chunk back, in the order in which they were added."""
-        yield from self._chunks
+        for parts, records in self._chunks:
+            yield parts.unpack(), records

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 OPEN_ROWS_LIMIT = 50_000
@@ -34,7 +35,7 @@ class Planner:
         self._piles: list[list[NDArray[Any]]] = [[] for _ in range(_PILES)]
         self._size = 0
 
-    def see(self, keys: Sequence[str], updated: Sequence[int], ordinals: Sequence[int]) -> None:
+    def see(self, keys: Sequence[str], updated: npt.ArrayLike, ordinals: npt.ArrayLike) -> None:
         """Take note of rows; each ordinal is seen once, in rising order.
 
         `updated` are numbers that rise with the time of the rows' last change.
@@ -142,6 +143,16 @@ def halves(key: str) -> tuple[int, int]:
 
 def _hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
     """Return the `halves` of each key."""
-    blake2b = hashlib.blake2b
-    digests = b"".join([blake2b(key.encode(), digest_size=16).digest() for key in keys])
-    return np.frombuffer(digests, "<u8").reshape(-1, 2)
+    digests: list[bytes] = []
+    before = None
+    for key in keys:
+        if key != before:  # the rows of a document come together
+            before = key
+            one = _NO_KEY.copy()  # quicker than to make one
+            one.update(key.encode())
+            digest = one.digest()
+        digests.append(digest)
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+
+
+_NO_KEY = hashlib.blake2b(digest_size=16)

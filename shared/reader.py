@@ -8,7 +8,6 @@ a `Grid`; of single ones the csv module cuts the cells.
 from __future__ import annotations
 
 import csv
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Self
@@ -102,9 +101,9 @@ class RowBytes(Sequence[bytes]):
 class Chunk:
     """Some rows of a file, in its order."""
 
-    lines: list[int]
+    line_numbers: Numbers
     """Line of the file where each good row begins."""
-    ordinals: list[int]
+    numbers: Numbers
     """Which row of the file each good row is, counted from 0, bad rows included."""
     bad: list[BadRow]
     first_row: int
@@ -115,6 +114,18 @@ class Chunk:
     _records: Records
     _good: Numbers
     _recoded: dict[int, bytes]
+
+    @property
+    def lines(self) -> list[int]:
+        """Return `line_numbers` as a list."""
+        lines: list[int] = self.line_numbers.tolist()
+        return lines
+
+    @property
+    def ordinals(self) -> list[int]:
+        """Return `numbers` as a list."""
+        ordinals: list[int] = self.numbers.tolist()
+        return ordinals
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -131,11 +142,11 @@ class Chunk:
 
     def place(self, ordinal: int) -> int:
         """Return the place of a row among the good ones."""
-        return bisect_left(self.ordinals, ordinal)
+        return int(np.searchsorted(self.numbers, ordinal))
 
-    def bytes(self, ordinals: Sequence[int]) -> RowBytes:
+    def bytes(self, ordinals: Numbers) -> RowBytes:
         """Return the bytes of good rows, in UTF-8; `CsvReader.cut` cuts them."""
-        rows = self._good[np.searchsorted(self.ordinals, ordinals)]
+        rows = self._good[np.searchsorted(self.numbers, ordinals)]
         return RowBytes.of(self._records, rows, self._recoded)
 
 
@@ -285,8 +296,8 @@ class CsvReader:
             spoilt = self._unnamed(records, good, recoded, irregular, bad)
             good, ordinals = good[~spoilt], ordinals[~spoilt]
         return Chunk(
-            lines=records.lines[good].tolist(),
-            ordinals=ordinals.tolist(),
+            line_numbers=records.lines[good],
+            numbers=ordinals,
             bad=[bad[row] for row in sorted(bad)],
             first_row=first_row,
             grid=lay_out(records, good, named, self._found.width, irregular=irregular),

@@ -223,10 +223,9 @@ class Splitter:
             returned = _packed(returns)
         line_ends = np.flatnonzero(is_end)
         separates = is_end | (octets == self._delimiter)
-        unprinted = (octets - np.uint8(_PRINTED.start)) >= np.uint8(len(_PRINTED))
 
         bits = _packed(separates)
-        ends_cell = bits | (returned & _before(_packed(is_end)))
+        ends_cell: Words = bits | (returned & _before(_packed(is_end)))
         quoted = data.find(b'"', 0, size) >= 0
         irregular = size
         doubled = np.empty(0, np.int64)
@@ -275,7 +274,7 @@ class Splitter:
             line_ends=line_ends,
             quoted=quoted,
             doubled=doubled,
-            unprinted=_places(_packed(unprinted) & (begins | stops) & ~ends_cell),
+            unprinted=_places(_unprinted(octets) & ~ends_cell & (begins | stops)),
             whole=irregular == size,
         )
 
@@ -308,6 +307,11 @@ class Splitter:
                 line=line,
             )
         )
+
+
+def _unprinted(octets: Octets) -> Words:
+    """Mark everything that is no printed sign."""
+    return _packed((octets - np.uint8(_PRINTED.start)) >= np.uint8(len(_PRINTED)))
 
 
 def _packed(mask: Mask) -> Words:

@@ -14,7 +14,7 @@ import pandas as pd
 from shared import wire
 from shared.grid import Grid, Places
 from shared.records import PADDING, Mask, Numbers, Octets
-from shared.schemas.certain import MOMENT_BYTES, microseconds
+from shared.schemas.certain import MOMENT_BYTES, UNREAD, microseconds
 from shared.schemas.kinds import Kind
 
 HEADS: Final = 4096
@@ -112,6 +112,8 @@ class Column:
     """The entries that have no head from the table because it is part of them; None if none is."""
     values: list[Any] = field(default_factory=list)
     """Their values, None where there is none, times in microseconds since 1970; if wanted."""
+    times: Numbers | None = None
+    """In place of `values`, where times are read together: UNREAD where there is none."""
 
     @property
     def there(self) -> Mask:
@@ -262,7 +264,9 @@ class Cells:
         column.starts[rows] = starts
         column.lengths[rows] = lengths
         column.mark(rows, odd=odd, whole=[length > 0 for length in lengths])
-        if self._wants_values:
+        if column.times is not None:
+            column.times[rows] = [UNREAD if value is None else value for value in values]
+        elif self._wants_values:
             for row, value in zip(rows.tolist(), values, strict=True):
                 column.values[row] = value
 
@@ -307,13 +311,10 @@ class Cells:
         starts = np.arange(begin, begin + width * count, width, dtype=np.int32)
         column = Column(starts, width * read.astype(np.int32), table=self._table)
         if self._wants_values:
-            column.values = (seconds * read * 1_000_000).tolist()
-        lengths = grid.lengths[self.place]
-        alone = np.flatnonzero(~read)
-        if self._wants_values:
-            for row in alone.tolist():
-                column.values[row] = None
-        self._read_alone(column, alone[lengths[alone] > 0], grid, supply)
+            column.times = np.where(read, seconds * 1_000_000, UNREAD)
+        if not read.all():
+            alone = np.flatnonzero(~read & (grid.lengths[self.place] > 0))
+            self._read_alone(column, alone, grid, supply)
         return column
 
     def _entry(self, cell: str) -> Read:

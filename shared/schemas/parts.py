@@ -23,11 +23,11 @@ from shared.encoding import encode_content
 from shared.errors import Problem
 from shared.reader import Chunk
 from shared.records import Mask, Numbers
-from shared.schemas.cells import HEADS, Cells, Column, HeadTable, Pool, Supply
+from shared.schemas.cells import Cells, Column, HeadTable, Pool, Supply
 from shared.schemas.certain import microseconds
 from shared.schemas.columns import nest
 from shared.schemas.kinds import TEXT
-from shared.schemas.pieces import Cuts, Pieces, Strings
+from shared.schemas.pieces import Cuts, Path, Pieces, Strings, Tree
 from shared.schemas.rows import (
     EXTRA,
     ROW_LIMIT_BYTES,
@@ -40,8 +40,6 @@ from shared.schemas.rows import (
 
 NEVER = -(2**63)
 """Stands for the time of a row that has none."""
-
-Path = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -74,25 +72,67 @@ class Parts:
     """When each was last changed in the ERP, in microseconds since 1970, or NEVER."""
     keep: list[frozenset[str]] = field(default_factory=list)
     """Paths of the document's fields that each row leaves as they are stored."""
-    own: Iterable[Any] = ()
+    own: list[Any] = field(default_factory=list)
     """The content of each document; of a grouped type, as in `Part`, and empty where a later row of
-    the chunk has the same key, so that this one's is never asked for. It is put together each time
-    it is asked for, as `items` are."""
-    items: Iterable[bytes] = ()
+    the chunk has the same key, so that this one's is never asked for."""
+    items: list[bytes] = field(default_factory=list)
     """As in `Part`; empty where the type is not grouped."""
     values: list[tuple[Any, ...]] = field(default_factory=list)
     """Of the columns that are looked at, None where there is none; likewise."""
-    size: int = 0
-    """Bytes that all this takes in memory, about."""
+
+
+@dataclass(slots=True)
+class Packed:
+    """`Parts` in as little memory as may be: their contents are still scattered over the block."""
+
+    lines: Numbers
+    ordinals: Numbers
+    updated: Numbers
+    keep: list[frozenset[str]]
+    own: Strings | Cuts
+    items: Strings | None
+    packed_keys: str
+    """The keys, one behind the other; no row with a zero byte is a good one."""
+    packed_values: list[str | list[Any]]
+    """The columns that are looked at, texts as the keys."""
+    size: int
+    """Bytes that all this takes, about."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The ids of the documents."""
+        return self.packed_keys.split("\0") if len(self.lines) else []
+
+    def unpack(self) -> Parts:
+        """Put everything together."""
+        values = [
+            [text or None for text in column.split("\0")] if isinstance(column, str) else column
+            for column in self.packed_values
+        ]
+        return Parts(
+            lines=self.lines.tolist(),
+            ordinals=self.ordinals.tolist(),
+            keys=self.keys,
+            updated=self.updated.tolist(),
+            keep=self.keep,
+            own=[*self.own],
+            items=[] if self.items is None else [*self.items],
+            values=[*zip(*values, strict=True)] if len(self.lines) else [],
+        )
 
 
 @dataclass(slots=True)
 class Outcome:
-    """The outcome of a chunk: every row is in `parts` or in `rejected`."""
+    """The outcome of a chunk: every row is in `packed` or in `rejected`."""
 
-    parts: Parts
+    packed: Packed
     rejected: list[RowProblems]
     warnings: list[Problem]
+
+    @property
+    def parts(self) -> Parts:
+        """What the rows that are not rejected come to."""
+        return self.packed.unpack()
 
 
 class PartMaker:
@@ -181,8 +221,8 @@ class PartMaker:
             }
             for part in ("document", "item")
         }
-        self._document = _Tree({**paths["document"], **extra}, wire.FIELD, pool)
-        self._item = _Tree({**paths["item"], **extra}, wire.MAP_FIELD, pool)
+        self._document = Tree({**paths["document"], **extra}, wire.FIELD, pool)
+        self._item = Tree({**paths["item"], **extra}, wire.MAP_FIELD, pool)
         self._item_heads = wire.Heads.item()
         self._item_table = HeadTable(self._item_heads, pool)
         self._paths = {
@@ -203,7 +243,7 @@ class PartMaker:
         grid = chunk.grid
         supply = Supply(grid.octets, self._pool)
         columns = {name: cells.column(grid, supply) for name, cells in self._cells.items()}
-        keep = self._kept(columns, len(chunk.lines))
+        keep = self._kept(columns, len(grid.regular))
         unsaid = [(name, ~columns[name].there) for name in self._checker.consents]
         self._stand_in(columns)
 
@@ -226,33 +266,23 @@ class PartMaker:
         warnings = [
             *checked.warnings,
             *(
-                self._checker.no_consent(name, chunk.lines[place])
+                self._checker.no_consent(name, line)
                 for name, blank in unsaid
-                for place in np.flatnonzero(blank & ~odd).tolist()
+                for line in chunk.line_numbers[blank & ~odd].tolist()
             ),
         ]
-        parts = self._parts(chunk, columns, keep, rows)
-        if self._grouped:
-            self._add_values(parts, columns, rows)
-        if len(checked.rejected):
-            flags = good.tolist()
-            for name in _LISTS:
-                setattr(parts, name, [*compress(getattr(parts, name), flags)])
         others = self._others(columns, rows, too_long)
-        compact = {name: column.compact() for name, column in columns.items()}
-        parts.size += supply.size + sum(column.size for column in compact.values())
-        self._add_content(parts, compact, supply, np.flatnonzero(good), others)
-        return Outcome(parts, checked.rejected, sorted(warnings, key=lambda one: one.line or 0))
+        packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
+        return Outcome(packed, checked.rejected, sorted(warnings, key=lambda one: one.line or 0))
 
     def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
         """Let the checker read some rows; returns its outcome, and its rows by their places."""
-        chosen = places.tolist()
+        ordinals = chunk.numbers[places].tolist()
         checked = self._checker.check(
-            chunk.cells(chosen),
-            [chunk.lines[place] for place in chosen],
-            [chunk.ordinals[place] for place in chosen],
+            chunk.cells(places.tolist()), chunk.line_numbers[places].tolist(), ordinals
         )
-        return checked, {chunk.place(row.ordinal): row for row in checked.rows}
+        of = dict(zip(ordinals, places.tolist(), strict=True))
+        return checked, {of[row.ordinal]: row for row in checked.rows}
 
     def _others(
         self, columns: Mapping[str, Column], rows: Mapping[int, Row], too_long: Mask
@@ -272,32 +302,68 @@ class PartMaker:
                 others[place] = row
         return others
 
-    def _parts(
+    def _pack(
         self,
         chunk: Chunk,
         columns: Mapping[str, Column],
+        supply: Supply,
         keep: list[frozenset[str]],
+        good: Numbers,
         rows: Mapping[int, Row],
-    ) -> Parts:
-        """Return everything of the parts but what goes onto the wire."""
-        updated: Sequence[int | None] = (
-            columns[self._checker.recency].values
-            if self._checker.recency
-            else [None] * len(chunk.lines)
-        )
-        parts = Parts(
-            lines=chunk.lines,
-            ordinals=chunk.ordinals,
-            keys=list(columns[self._checker.key].values),
-            updated=[NEVER if at is None else at for at in updated],
-            keep=keep,
-        )
-        parts.size = _ROW_BYTES * len(chunk.lines)
+        others: Mapping[int, Row],
+    ) -> Packed:
+        """Pack what there is of good rows; `rows` are those that the checker has read, `others`
+        those of them that do not come to what their pieces do."""
+        keys = columns[self._checker.key].values
+        updated = self._updated(columns, len(keep))
+        looked = [self._looked(name, columns, rows, len(keep)) for name in self._looks_at]
         for place, row in rows.items():
-            parts.keys[place] = row.key
-            parts.updated[place] = NEVER if row.last_updated is None else _plain(row.last_updated)
-            parts.keep[place] = row.blank & self._keepable
-        return parts
+            keys[place] = row.key
+            updated[place] = NEVER if row.last_updated is None else microseconds(row.last_updated)
+            keep[place] = row.blank & self._keepable
+        if len(good) < len(keep):
+            keys, keep, *looked = (
+                [*map(column.__getitem__, good.tolist())] for column in (keys, keep, *looked)
+            )
+        compact = {name: column.compact() for name, column in columns.items()}
+        values = [_packed(column) for column in looked]
+        own, items = self._contents(compact, supply, good, others, keys)
+        return Packed(
+            lines=chunk.line_numbers[good],
+            ordinals=chunk.numbers[good],
+            updated=updated[good],
+            keep=keep,
+            own=own,
+            items=items,
+            packed_keys="\0".join(keys),
+            packed_values=values,
+            size=supply.size
+            + sum(column.size for column in compact.values())
+            + sum(map(len, values)) * 2
+            + _ROW_BYTES * len(good),
+        )
+
+    def _updated(self, columns: Mapping[str, Column], count: int) -> Numbers:
+        if not self._checker.recency:
+            return np.full(count, NEVER)
+        column = columns[self._checker.recency]
+        if column.times is not None:
+            return column.times
+        return np.array([NEVER if at is None else at for at in column.values], np.int64)
+
+    def _looked(
+        self, name: str, columns: Mapping[str, Column], rows: Mapping[int, Row], count: int
+    ) -> list[Any]:
+        """Return the values of a column that is looked at."""
+        if name not in columns:
+            return [None] * count
+        column = columns[name]
+        values = column.values
+        if column.times is not None:
+            values = [None if at == NEVER else at for at in column.times.tolist()]
+        for place, row in rows.items():
+            values[place] = _plain(row.values.get(name))
+        return values
 
     # -- what is not in the cells themselves --------------------------------------------------
 
@@ -347,38 +413,28 @@ class PartMaker:
                     np.full(count, start, np.int32), np.full(count, length, np.int32)
                 )
 
-    def _add_values(
-        self, parts: Parts, columns: Mapping[str, Column], rows: Mapping[int, Row]
-    ) -> None:
-        nothing = [None] * len(parts.lines)
-        looked = [columns[name].values if name in columns else nothing for name in self._looks_at]
-        parts.values = [*zip(*looked, strict=True)]
-        for place, row in rows.items():
-            parts.values[place] = tuple([_plain(row.values.get(name)) for name in self._looks_at])
-
     # -- on the wire --------------------------------------------------------------------------
 
-    def _add_content(
+    def _contents(
         self,
-        parts: Parts,
         columns: Mapping[str, Column],
         supply: Supply,
         good: Numbers,
         others: Mapping[int, Row],
-    ) -> None:
-        """Have everything ready that the contents of documents are put together from."""
+        keys: Sequence[str],
+    ) -> tuple[Strings | Cuts, Strings | None]:
+        """Have everything ready that the contents of documents, and items, are put together of."""
         written = partial(self._written, columns)
         if not self._grouped:
             contents = {place: self._own_of(row) for place, row in others.items()}
-            parts.own = Strings(written, supply, good, contents)
-            return
-        items = {place: (self._item_of(row),) for place, row in others.items()}
-        parts.items = Strings(partial(self._items, columns), supply, good, items)
+            return Strings(written, supply, good, contents), None
+        made = {place: (self._item_of(row),) for place, row in others.items()}
+        items = Strings(partial(self._items, columns), supply, good, made)
         # The document's own fields are those of the last row of its key.
-        last = sorted({key: place for place, key in enumerate(parts.keys)}.values())
+        last = sorted({key: place for place, key in enumerate(keys)}.values())
         rows = good[last]
         own = {place: self._own_of(others[place]) for place in rows.tolist() if place in others}
-        parts.own = Cuts(Strings(written, supply, rows, own), last, len(parts.keys))
+        return Cuts(Strings(written, supply, rows, own), last, len(keys)), items
 
     def _written(self, columns: Mapping[str, Column]) -> list[Pieces]:
         """Return the pieces of the document's own fields, cut where those between them come."""
@@ -422,54 +478,18 @@ class PartMaker:
         return self._item_heads[len(item)] + item
 
 
-class _Tree:
-    """Puts the entries of columns together to those of a map."""
-
-    def __init__(self, leaves: Mapping[Path, str], tag: bytes, pool: Pool) -> None:
-        """`leaves` are path -> name of the column; `tag` begins an entry of the map."""
-        self._fields: list[tuple[str, str | _Tree, HeadTable]] = []
-        for name in sorted({path[0] for path in leaves}):
-            inner = {path[1:]: key for path, key in leaves.items() if path[0] == name}
-            below = inner[()] if () in inner else _Tree(inner, wire.MAP_FIELD, pool)
-            heads = wire.Heads.map(tag, name.encode())
-            self._fields.append((name, below, HeadTable(heads, pool)))
-
-    def fields(self, columns: Mapping[str, Column]) -> Iterator[tuple[str, Pieces]]:
-        """Give each field's name and pieces, in order."""
-        for name, below, heads in self._fields:
-            if isinstance(below, str):
-                yield name, Pieces.of(columns[below])
-            else:
-                inner = Pieces.all(one for _, one in below.fields(columns))
-                yield name, inner.behind(heads)
-
-    def longest(self, columns: Mapping[str, Column]) -> int:
-        """Return what the entries of no row are longer than."""
-        return sum(
-            columns[below].longest()
-            if isinstance(below, str)
-            else below.longest(columns) + heads.longest
-            for _, below, heads in self._fields
-        )
-
-    def mark_too_long(
-        self, rows: Mask, columns: Mapping[str, Column], *, itself: bool = False
-    ) -> None:
-        """Mark the rows in which a map is too long for a head from a table."""
-        for _, below, _ in self._fields:
-            if not isinstance(below, str):
-                below.mark_too_long(rows, columns, itself=True)
-        if itself and self.longest(columns) >= HEADS:
-            pieces = Pieces.all(one for _, one in self.fields(columns))
-            rows |= pieces.sizes() >= HEADS
-
-
 def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-_LISTS = ("lines", "ordinals", "keys", "updated", "keep", "values")
-_ROW_BYTES = 128
-"""What a row takes besides its content, about: a key, two numbers, a few references."""
+def _packed(column: list[Any]) -> str | list[Any]:
+    """Return texts one behind the other, blank ones where there is none; or what is no texts."""
+    if {*map(type, column)} <= {str, type(None)}:
+        return "\0".join([text or "" for text in column])
+    return column
+
+
+_ROW_BYTES = 48
+"""What a row takes besides its content, about: a key, three numbers, a reference."""
 _PATTERNS = 4096
 _BITS = 32

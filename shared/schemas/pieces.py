@@ -9,9 +9,12 @@ from typing import Self
 
 import numpy as np
 
+from shared import wire
 from shared.grid import Places, windows
-from shared.records import Numbers, Octets
-from shared.schemas.cells import HEADS, Column, HeadTable, Supply
+from shared.records import Mask, Numbers, Octets
+from shared.schemas.cells import HEADS, Column, HeadTable, Pool, Supply
+
+Path = tuple[str, ...]
 
 _AT_ONCE = 512 * 1024
 """Bytes put together at a time: as many as stay in the processor's cache with all that it takes."""
@@ -62,6 +65,48 @@ class Pieces:
             sizes = sizes * (sizes < HEADS)
         starts, lengths = table.look_up(sizes)
         return type(self)([starts, *self.starts], [lengths, *self.lengths])
+
+
+class Tree:
+    """Puts the entries of columns together to those of a map."""
+
+    def __init__(self, leaves: Mapping[Path, str], tag: bytes, pool: Pool) -> None:
+        """`leaves` are path -> name of the column; `tag` begins an entry of the map."""
+        self._fields: list[tuple[str, str | Tree, HeadTable]] = []
+        for name in sorted({path[0] for path in leaves}):
+            inner = {path[1:]: key for path, key in leaves.items() if path[0] == name}
+            below = inner[()] if () in inner else Tree(inner, wire.MAP_FIELD, pool)
+            heads = wire.Heads.map(tag, name.encode())
+            self._fields.append((name, below, HeadTable(heads, pool)))
+
+    def fields(self, columns: Mapping[str, Column]) -> Iterator[tuple[str, Pieces]]:
+        """Give each field's name and pieces, in order."""
+        for name, below, heads in self._fields:
+            if isinstance(below, str):
+                yield name, Pieces.of(columns[below])
+            else:
+                inner = Pieces.all(one for _, one in below.fields(columns))
+                yield name, inner.behind(heads)
+
+    def longest(self, columns: Mapping[str, Column]) -> int:
+        """Return what the entries of no row are longer than."""
+        return sum(
+            columns[below].longest()
+            if isinstance(below, str)
+            else below.longest(columns) + heads.longest
+            for _, below, heads in self._fields
+        )
+
+    def mark_too_long(
+        self, rows: Mask, columns: Mapping[str, Column], *, itself: bool = False
+    ) -> None:
+        """Mark the rows in which a map is too long for a head from a table."""
+        for _, below, _ in self._fields:
+            if not isinstance(below, str):
+                below.mark_too_long(rows, columns, itself=True)
+        if itself and self.longest(columns) >= HEADS:
+            pieces = Pieces.all(one for _, one in self.fields(columns))
+            rows |= pieces.sizes() >= HEADS
 
 
 class Strings:
