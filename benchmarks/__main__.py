@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, daily, latency, rows, status_page
+from benchmarks import cold_start, daily, latency, rows, shards, status_page
 from benchmarks.options import Options
 from benchmarks.stage import Stage, ready
 from benchmarks.tables import Table, save
@@ -20,6 +20,7 @@ PARTS: Mapping[str, Callable[[Stage, Options], Sequence[Table]]] = {
     "daily": daily.run,
     "cold_start": cold_start.run,
     "latency": latency.run,
+    "shards": shards.run,
     "status_page": status_page.run,
 }
 """Every part by its name. A new one is a module with such a function, and a line here."""
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ways", nargs="+", default=default.ways)
     parser.add_argument("--repeats", type=int, default=default.repeats)
     parser.add_argument("--export-rows", type=int, default=default.export_rows)
+    parser.add_argument("--sharded-rows", type=int, default=default.sharded_rows)
     parser.add_argument("--imports", type=int, default=default.imports)
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the results are saved")
     given = parser.parse_args(arguments)
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         repeats=given.repeats,
         imports=given.imports,
         export_rows=given.export_rows,
+        sharded_rows=given.sharded_rows,
     )
     with tempfile.TemporaryDirectory() as folder, ready(Path(folder)) as stage:
         for name in given.only:

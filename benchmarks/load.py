@@ -13,25 +13,14 @@ import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import firestore, storage
+from google.cloud import firestore
 
 from benchmarks import usual
-from shared.database import FirestoreDatabase
-from shared.events import read_event
-from shared.intake import take_in
-from shared.ledger_store import LedgerStore
-from shared.loading import work
-from shared.services import Services
-from shared.settings import Deployment
-from shared.tasks import LoadTask
-from shared.transport import Transport
+from benchmarks.pipeline import Pipeline
 
-BUCKET = "uploads"
 OURS = "pipeline"
 """The way that is ours; the others are those of `benchmarks.usual`."""
 
@@ -72,80 +61,12 @@ class Took:
     """Rows that were written, as the pipeline counts them."""
 
 
-class _Queue:
-    def __init__(self) -> None:
-        self.tasks: list[LoadTask] = []
-
-    def create(self, task: LoadTask, *, at: datetime) -> None:
-        self.tasks.append(task)
-
-
-class _Pipeline:
-    """The load function's own code, over real clients."""
-
-    def __init__(self, order: Order) -> None:
-        os.environ["FIRESTORE_EMULATOR_HOST"] = order.ledger
-        ledger = firestore.Client(project=order.project)
-        os.environ["FIRESTORE_EMULATOR_HOST"] = order.sink
-        client = storage.Client(
-            project=order.project,
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-            client_options={"api_endpoint": order.bucket},
-        )
-        self._queue = _Queue()
-        self._now = datetime(2024, 11, 18, 20, tzinfo=UTC)
-        self._bucket = client.bucket(BUCKET)
-        self._services = Services(
-            deployment=Deployment(project=order.project, bucket=BUCKET),
-            ledger=LedgerStore(FirestoreDatabase(ledger)),
-            documents=Transport(firestore.Client(project=order.project)),
-            bucket=self._bucket,
-            queue=self._queue,
-            now=lambda: self._now,
-        )
-
-    def upload(self, name: str, content: Path | str) -> None:
-        """Put a file into the bucket and have it taken in."""
-        blob = self._bucket.blob(name)
-        if isinstance(content, str):
-            blob.upload_from_string(content)
-        else:
-            blob.chunk_size = 1024 * 1024
-            blob.upload_from_filename(str(content))
-        blob.reload()
-        take_in(
-            read_event(
-                {
-                    "bucket": BUCKET,
-                    "name": name,
-                    "generation": str(blob.generation),
-                    "size": str(blob.size),
-                    "crc32c": blob.crc32c,
-                    "timeCreated": self._now.isoformat(),
-                }
-            ),
-            self._services,
-        )
-
-    def run(self) -> None:
-        """Run every task."""
-        self._now += timedelta(hours=1)
-        while self._queue.tasks:
-            ended = work(self._queue.tasks.pop(0), self._services)
-            if ended not in ("loaded", "loaded_with_rejects"):
-                raise RuntimeError(f"the import came to this: {ended}")
-
-    def loaded(self, type_: str) -> int:
-        """Return how many rows of the measured file were written."""
-        import_id = f"{type_}_20241118T191000Z"
-        (import_,) = self._services.ledger.get_many({("measured", import_id)}).values()
-        return import_.rows.loaded
-
-
 def carry_out(order: Order) -> Took:
     """Load the file."""
     if order.way == OURS:
-        pipeline = _Pipeline(order)
+        pipeline = Pipeline(
+            project=order.project, sink=order.sink, ledger=order.ledger, bucket=order.bucket
+        )
         for connection in ("warm", "measured"):
             pipeline.upload(
                 f"{connection}/customers_20241118T190000Z.csv",

@@ -23,5 +23,7 @@ class Options:
     repeats: int = 3
     imports: int = 100_000
     """Imports in the ledger that the status page is asked about."""
+    sharded_rows: int = 200_000
+    """Rows of the file that is loaded in shards."""
     export_rows: int = 50_000
     """Rows of a full export that comes again and again."""

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks import exports, sink
-from benchmarks.load import BUCKET, Order, Took
+from benchmarks.load import Order, Took
+from benchmarks.pipeline import BUCKET
 
 _WARM_ROWS = 200
 
