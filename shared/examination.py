@@ -16,9 +16,8 @@ from shared.kept import Kept, Rows
 from shared.layout import Header
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
-from shared.schemas import FileType, Part, PartMaker, Rules
+from shared.schemas import FileType, PartMaker, Rules
 from shared.schemas.parts import Outcome as Made
-from shared.schemas.types import PERSON_COLUMN
 from shared.settings import ConnectionSettings
 from shared.tally import Tally
 from shared.wording import count
@@ -214,33 +213,16 @@ class Examination:
 
     def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
         """Make a document of all rows of a key, of those keys that belong to one part."""
-        open_parts: dict[str, list[Part]] = {}
+        joiner = self.type.joiner(self._maker)
         for parts, records in chunks:
-            of_part = plan.partition(parts.keys)
-            of_plan = plan.places(parts.ordinals)
-            block = Block()
-            for place, (key, one) in enumerate(
-                zip(parts.keys, self._maker.parts(parts), strict=True)
-            ):
-                if of_part[place] != part:
-                    continue
-                if key in self._broken:
-                    self._repeat(self._cut(records[place]), one.line)
-                open_parts.setdefault(key, []).append(one)
-                if of_plan[place] >= 0:
-                    self._whole(block, key, open_parts.pop(key), of_plan[place])
+            mine = np.array(plan.partition(parts.keys), np.int64) == part
+            if not self._broken.isdisjoint(parts.keys):
+                for place in np.flatnonzero(mine).tolist():
+                    if parts.keys[place] in self._broken:
+                        self._repeat(self._cut(records[place]), parts.lines[place])
+            block, problems = joiner.join(parts, plan.places(parts.ordinals), mine)
+            self.tally.extend(problems)
             yield block
-
-    def _whole(self, block: Block, key: str, parts: list[Part], place: int) -> None:
-        content, problems = self.type.join(parts)
-        self.tally.extend(problems)
-        last = parts[-1]
-        block.keys.append(key)
-        block.wires.append(content)
-        block.keep.append(last.keep)
-        block.lines.append(tuple([part.line for part in parts]))
-        block.places.append(place)
-        block.refers_to.append(last.values.get(PERSON_COLUMN) or "")
 
     def _repeat(self, cells: Sequence[str], line: int) -> None:
         """Put a good line of an order beside its bad ones, so that the order can be sent whole."""

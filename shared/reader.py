@@ -234,9 +234,12 @@ class CsvReader:
 
     def cut(self, record: bytes) -> list[str]:
         """Return the cells of a good row's bytes, as its chunk's `frame` has them."""
-        cut = self._dialect.cut(record)
-        cells = cut.cells if cut else ()
-        texts = [cell.decode() for cell in cells[: len(self.header.names)]]
+        if b'"' in record:
+            cut = self._dialect.cut(record)
+            texts = [cell.decode() for cell in cut.cells] if cut else []
+        else:
+            texts = record.decode().rstrip("\r\n").split(self.delimiter)
+        texts = texts[: len(self.header.names)]
         return [unguard(text) for text in texts] if self._found.reported else texts
 
     def _read(self, wanted: int) -> bytes:

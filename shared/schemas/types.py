@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from shared.errors import Problem, SettingsError
 from shared.layout import Header, Layout
 from shared.schemas.columns import Column, Paths, nest, paths
+from shared.schemas.joining import Joiner, Usual
 from shared.schemas.kinds import CONSENT, DOCUMENT_ID
 from shared.schemas.parts import Part, PartMaker
 from shared.schemas.rows import Checker, Row, Rules, Source, content
@@ -77,6 +78,9 @@ class FileType:
     """Whether in a file with this header several rows make one document."""
     assemble: Assemble | None = None
     """Puts the rows of a grouped document together; None where a document always is one row."""
+    usual: Usual | None = None
+    """What `assemble` comes to most of the time, so that many documents can be made at once; None
+    has each made by `assemble`."""
     looks_at: tuple[str, ...] = ()
     """The columns whose values `assemble` looks at."""
     items: str = ""
@@ -103,6 +107,10 @@ class FileType:
                 raise ValueError(f"two columns of {self.name} share {what}")
         if sum(column.key for column in self.columns) != 1:
             raise ValueError(f"{self.name} needs one key column")
+        if self.usual is not None and not (
+            self.usual.looks_at <= {*self.looks_at} and self.usual.totals == {*self.totals}
+        ):
+            raise ValueError(f"what is usual for {self.name} is not what it looks at and makes")
 
     @property
     def consent(self) -> frozenset[str]:
@@ -190,6 +198,18 @@ class FileType:
             made=(self.items, *self.totals),
             keepable=self.keepable(rules),
             leave_out=leave_out,
+        )
+
+    def joiner(self, maker: PartMaker) -> Joiner:
+        """Return what joins the rows of one file, of which `maker` makes parts, to documents."""
+        return Joiner(
+            self.usual,
+            join=self.join,
+            parts=maker.parts,
+            items=self.items,
+            totals=self.totals,
+            looks_at=self.looks_at,
+            refers_by=PERSON_COLUMN,
         )
 
     def join(self, parts: Sequence[Part]) -> tuple[bytes, list[Problem]]:

@@ -9,6 +9,7 @@ import pytest
 
 from shared import formats, names
 from shared.schemas import Column, FileType, all_types, file_type, kinds, register, types
+from shared.schemas.joining import Usual
 from tests.support.cells import SYDNEY, check, document, found
 
 GIFT_CARDS = FileType(
@@ -114,3 +115,12 @@ def test_broken_tables(columns: tuple[Column, ...], words: str) -> None:
     """A table that contradicts itself is refused when it is made."""
     with pytest.raises(ValueError, match=words):
         replace(GIFT_CARDS, columns=columns)
+
+
+@pytest.mark.parametrize(
+    "usual", [Usual(shared=("PRIVACY",)), Usual(sorted_by="JOIN_DATE"), Usual(count="number")]
+)
+def test_what_is_usual_of_other_columns(usual: Usual) -> None:
+    """What is usual for a type speaks of what it looks at and makes, and of nothing else."""
+    with pytest.raises(ValueError, match="usual for rewards"):
+        replace(file_type("rewards"), usual=usual)

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.errors import Problem
 from shared.schemas.columns import Column
+from shared.schemas.joining import Usual
 from shared.schemas.kinds import (
     CODE,
     CURRENCY,
@@ -444,6 +445,13 @@ ORDERS = register(
         one_of=(("SKU", "PRODUCT_CODE"),),
         grouped_where=lambda header: True,
         assemble=assemble,
+        usual=Usual(
+            shared=("PERIDX", "ORDER_DATE"),
+            known_by=("LINE_ID", "LINE_NUMBER"),
+            sorted_by="LINE_NUMBER",
+            count="lineCount",
+            sums={"quantity": "QUANTITY", "valueCents": "VALUE"},
+        ),
         looks_at=(
             *("PERIDX", "ORDER_DATE", "LINE_ID", "LINE_NUMBER"),
             *("QUANTITY", "PRICE", "VALUE", "DISCOUNT"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.errors import Problem
 from shared.schemas.columns import Column
+from shared.schemas.joining import Usual
 from shared.schemas.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
 from shared.schemas.types import Assembled, FileType, R, register
 
@@ -276,6 +277,7 @@ REWARDS = register(
         "vendor agrees the columns with each retailer: leave out what is not used.",
         grouped_where=lambda header: "REWARD_ID" in header.canonical,
         assemble=assemble,
+        usual=Usual(shared=("REWARD_ACCOUNT_ID",), known_by=("REWARD_ID",)),
         looks_at=("REWARD_ACCOUNT_ID", "REWARD_ID"),
         items="rewards",
         example_rows=(

@@ -1,0 +1,324 @@
+"""How rows that belong together become documents: the usual ones of a chunk, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, repeat
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shared.errors import Problem
+from shared.incoming import Block
+from shared.records import Mask, Numbers
+from shared.schemas.kinds import INT64_MAX
+from shared.schemas.parts import Part, Parts
+from shared.wire import FIELD, Heads, entry, value
+
+Join = Callable[[Sequence[Part]], tuple[bytes, list[Problem]]]
+MakeParts = Callable[[Parts], Iterator[Part]]
+
+_NONE: Final = -1
+_REMEMBERED = 16_384
+"""Different totals of a field that are remembered from one chunk to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What `FileType.assemble` comes to wherever there is nothing to say of a document's rows.
+
+    That is where they agree on what they share, no two have the same item, and only whole numbers
+    are added up. All other documents are left to `assemble`, and what it makes of these must be:
+    all items in order, the fields named here, no problem.
+    """
+
+    shared: tuple[str, ...] = ()
+    """The columns on which all rows of a document agree."""
+    known_by: tuple[str, ...] = ()
+    """The columns an item is known by: by the first that has a value, so that no other item of the
+    document has it there. One without any is an item of its own."""
+    sorted_by: str | None = None
+    """The column with the whole numbers that items are sorted by, where all of a document's have
+    one; they stay in file order where not."""
+    count: str | None = None
+    """The field that says how many items there are."""
+    sums: Mapping[str, str] = field(default_factory=dict)
+    """Field -> the column of whose whole numbers, one an item, it is the sum."""
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """The columns whose values are looked at."""
+        sorted_by = (self.sorted_by,) if self.sorted_by else ()
+        return frozenset((*self.shared, *self.known_by, *sorted_by, *self.sums.values()))
+
+    @property
+    def totals(self) -> frozenset[str]:
+        """The fields that are made of all items."""
+        return frozenset((*self.sums, *((self.count,) if self.count else ())))
+
+
+class Joiner:
+    """Joins the rows of one file, a chunk at a time; keeps those whose documents lack others."""
+
+    def __init__(
+        self,
+        usual: Usual | None,
+        *,
+        join: Join,
+        parts: MakeParts,
+        items: str,
+        totals: Iterable[str],
+        looks_at: Sequence[str],
+        refers_by: str,
+    ) -> None:
+        """Prepare to join.
+
+        Args:
+            usual: what `join` makes of most documents; None where nothing is known of that.
+            join: makes a document of its parts, as `FileType.join`.
+            parts: gives the parts that rows are, as `PartMaker.parts`.
+            items: the field that holds the items.
+            totals: the other fields that all rows make together.
+            looks_at: names of the columns in `Parts.values`.
+            refers_by: the column with the key of the customer to whom a document belongs.
+        """
+        self._usual = usual
+        self._join = join
+        self._parts = parts
+        self._items = items
+        self._totals = {name: _Entries(name) for name in totals}
+        self._made = sorted((items, *self._totals))
+        self._array_heads = Heads.array(FIELD, items.encode())
+        self._looks_at = tuple(looks_at)
+        self._refers_by = refers_by
+        self._open: dict[str, list[Part]] = {}
+
+    def join(self, parts: Parts, places: Sequence[int], mine: Mask) -> tuple[Block, list[Problem]]:
+        """Return the documents that the next rows complete, and what is worth a warning.
+
+        `places` are those of `shared.plan.Plan.places`; rows that are not `mine` are passed over.
+        """
+        own, items = [*parts.own], [*parts.items]
+        lasts = np.flatnonzero((np.array(places, np.int64) >= 0) & mine).tolist()
+        keys = [parts.keys[row] for row in lasts]
+        numbers = dict(zip(keys, range(len(keys)), strict=True))
+        of = np.fromiter(map(numbers.get, parts.keys, repeat(_NONE)), np.int64, len(parts.keys))
+        values = dict(zip(self._looks_at, zip(*parts.values, strict=True), strict=False))
+        rows = _Rows.of(np.flatnonzero(of != _NONE), of, len(keys))
+        block = Block(
+            keys=keys,
+            wires=[b""] * len(keys),
+            keep=[parts.keep[row] for row in lasts],
+            lines=rows.split(parts.lines),
+            places=[places[row] for row in lasts],
+            refers_to=self._refers_to(values, lasts),
+        )
+        alone = np.zeros(len(keys), bool)
+        for key in self._open.keys() & numbers.keys():
+            alone[numbers[key]] = True
+        if self._usual is None:
+            alone[:] = True
+        elif keys:
+            chosen, totals = _look(self._usual, items, values, rows, alone)
+            if not alone.all():
+                usual = np.flatnonzero(~alone)
+                chosen = chosen.some(~alone[chosen.documents])
+                lasts_of = [own[lasts[number]] for number in usual.tolist()]
+                wires = self._wires(usual, lasts_of, items, chosen, totals)
+                for number, wire in zip(usual.tolist(), wires, strict=True):
+                    block.wires[number] = wire
+
+        def some(rows: Sequence[int]) -> Iterator[Part]:
+            return self._parts(
+                Parts(
+                    lines=[parts.lines[row] for row in rows],
+                    keep=[parts.keep[row] for row in rows],
+                    own=[own[row] for row in rows],
+                    items=[items[row] for row in rows],
+                    values=[parts.values[row] for row in rows],
+                )
+            )
+
+        problems: list[Problem] = []
+        for number in np.flatnonzero(alone).tolist():
+            whole = self._open.pop(keys[number], [])
+            whole += some(rows.of_document(number))
+            block.wires[number], found = self._join(whole)
+            block.lines[number] = tuple([part.line for part in whole])
+            problems += found
+        open_rows = np.flatnonzero((of == _NONE) & mine).tolist()
+        for row, part in zip(open_rows, some(open_rows), strict=True):
+            self._open.setdefault(parts.keys[row], []).append(part)
+        return block, problems
+
+    def _refers_to(self, values: Mapping[str, Sequence[Any]], lasts: Sequence[int]) -> list[str]:
+        people = values.get(self._refers_by)
+        return [people[row] or "" for row in lasts] if people else [""] * len(lasts)
+
+    def _wires(
+        self,
+        documents: Numbers,
+        own: Sequence[tuple[bytes, ...]],
+        items: Sequence[bytes],
+        chosen: _Rows,
+        totals: Mapping[str, Numbers],
+    ) -> Iterator[bytes]:
+        """Make documents of their own fields and of the items that are chosen."""
+        of_all = [*map(items.__getitem__, chosen.rows.tolist())]
+        bounds = pairwise([0, *chosen.ends[documents].tolist()])
+        arrays = [b"".join(of_all[start:end]) for start, end in bounds]
+        heads = [self._array_heads[len(array)] if array else b"" for array in arrays]
+        first, *others = zip(*own, strict=True)
+        pieces: list[Sequence[bytes]] = [first]
+        for name, after in zip(self._made, others, strict=True):
+            if name == self._items:
+                pieces += (heads, arrays)
+            else:
+                numbers = totals[name][documents].tolist()
+                pieces.append([*map(self._totals[name].__getitem__, numbers)])
+            pieces.append(after)
+        return map(b"".join, zip(*pieces, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Rows of a chunk, sorted by the documents that they belong to."""
+
+    rows: Numbers
+    documents: Numbers
+    """The number of each row's document."""
+    ends: Numbers
+    """Where in `rows` each document's end."""
+
+    @property
+    def sizes(self) -> Numbers:
+        """How many rows each document has."""
+        return np.diff(self.ends, prepend=0)
+
+    @classmethod
+    def of(cls, rows: Numbers, of: Numbers, count: int) -> _Rows:
+        """Sort rows, given in file order, by the document that each row of the chunk is `of`."""
+        rows = rows[np.argsort(of[rows], kind="stable")]
+        documents = of[rows]
+        return cls(rows, documents, np.searchsorted(documents, np.arange(count), "right"))
+
+    def some(self, which: Mask) -> _Rows:
+        """Return those that are marked."""
+        documents = self.documents[which]
+        ends = np.searchsorted(documents, np.arange(len(self.ends)), "right")
+        return _Rows(self.rows[which], documents, ends)
+
+    def of_document(self, number: int) -> list[int]:
+        """Return the rows of one document."""
+        start = self.ends[number - 1] if number else 0
+        found: list[int] = self.rows[start : self.ends[number]].tolist()
+        return found
+
+    def split(self, column: Sequence[int]) -> list[tuple[int, ...]]:
+        """Return what a column of the chunk has for each document."""
+        sorted_ = tuple(map(column.__getitem__, self.rows.tolist()))
+        return [sorted_[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
+
+    def total(self, numbers: Numbers) -> Numbers:
+        """Return the sums of numbers, one a row, by document."""
+        return np.diff(np.append(0, np.cumsum(numbers))[self.ends], prepend=0)
+
+
+def _look(
+    usual: Usual,
+    items_of: Sequence[bytes],
+    values: Mapping[str, Sequence[Any]],
+    rows: _Rows,
+    alone: Mask,
+) -> tuple[_Rows, dict[str, Numbers]]:
+    """Mark the documents that are not usual; return the items of the others, and their totals."""
+    items = rows
+    if not all(items_of):
+        items = rows.some(np.fromiter(map(bool, items_of), bool)[rows.rows])
+    several = rows.some(rows.sizes[rows.documents] > 1)
+    _mark_differing(alone, [values[name] for name in usual.shared], several)
+    several = items.some(items.sizes[items.documents] > 1)
+    _mark_repeated(alone, [values[name] for name in usual.known_by], several)
+    if usual.sorted_by is not None:
+        items = _sorted(alone, values[usual.sorted_by], items)
+    totals = {name: _sums(alone, values[column], items) for name, column in usual.sums.items()}
+    if usual.count is not None:
+        totals[usual.count] = items.sizes
+    return items, totals
+
+
+def _mark_differing(alone: Mask, columns: Iterable[Sequence[Any]], rows: _Rows) -> None:
+    """Mark the documents whose rows do not agree."""
+    lasts = rows.rows[rows.ends[rows.documents] - 1]
+    for column in columns:
+        cells = _objects(column)
+        differs = cells[rows.rows] != cells[lasts]
+        alone[rows.documents[differs]] = True
+
+
+def _mark_repeated(alone: Mask, columns: Iterable[Sequence[Any]], items: _Rows) -> None:
+    """Mark the documents of which two items are known by the same."""
+    codes = np.full(len(items.rows), _NONE)
+    known = 0
+    for column in columns:
+        without = np.flatnonzero(codes == _NONE)
+        if not len(without):
+            break
+        found, different = pd.factorize(_objects(column)[items.rows[without]])
+        codes[without] = np.where(found == _NONE, _NONE, found + known)
+        known += len(different)
+    named = codes != _NONE
+    pairs = np.sort(items.documents[named] * known + codes[named])
+    alone[pairs[1:][pairs[1:] == pairs[:-1]] // max(1, known)] = True
+
+
+def _sorted(alone: Mask, column: Sequence[Any], items: _Rows) -> _Rows:
+    """Return the items in the order of a column, those of a document that lacks it as they are."""
+    numbers, whole = _whole(column)
+    without = np.fromiter([cell is None for cell in column], bool, len(column))[items.rows]
+    alone[items.documents[~whole[items.rows] & ~without]] = True
+    unsorted = np.zeros(len(alone), bool)
+    unsorted[items.documents[without]] = True
+    by = np.where(unsorted[items.documents], 0, numbers[items.rows])
+    order = np.lexsort((by, items.documents))
+    return _Rows(items.rows[order], items.documents, items.ends)
+
+
+def _sums(alone: Mask, column: Sequence[Any], items: _Rows) -> Numbers:
+    """Return the sums of a column; marks the documents where that is not certain."""
+    numbers, whole = _whole(column)
+    numbers = numbers[items.rows]
+    certain = whole[items.rows] & (np.abs(numbers) <= INT64_MAX // max(1, len(numbers)))
+    alone[items.documents[~certain]] = True
+    return items.total(np.where(certain, numbers, 0))
+
+
+def _whole(column: Sequence[Any]) -> tuple[Numbers, Mask]:
+    """Return the whole numbers of a column, 0 in place of everything else, and which they are."""
+    if {*map(type, column)} == {int}:
+        return np.array(column, np.int64), np.ones(len(column), bool)
+    whole = [type(cell) is int for cell in column]
+    numbers = [cell if is_whole else 0 for cell, is_whole in zip(column, whole, strict=True)]
+    return np.array(numbers, np.int64), np.array(whole)
+
+
+def _objects(column: Sequence[Any]) -> npt.NDArray[np.object_]:
+    cells = np.empty(len(column), object)
+    cells[:] = column
+    return cells
+
+
+class _Entries(dict[int, bytes]):
+    """Entries of one field with a whole number, as they are asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name.encode()
+
+    def __missing__(self, number: int) -> bytes:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        made = self[number] = entry(FIELD, self._name, value(number))
+        return made

@@ -1,0 +1,165 @@
+"""Documents that are joined many at a time are those that are joined one by one."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partialmethod
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Problem
+from shared.examination import Examination
+from shared.incoming import Block
+from shared.layout import Header
+from shared.plan import Planner
+from shared.schemas import FileType, file_type
+from shared.schemas.exports.rewards import assemble as assemble_rewards
+from shared.schemas.joining import Usual
+from shared.schemas.types import Assembled, R
+from shared.settings import ConnectionSettings, Deployment
+
+SETTINGS = ConnectionSettings.from_document(
+    {"rejectLimit": 1}, connection="main", deployment=Deployment(project="demo", bucket="exports")
+)
+
+ODD_CELLS = {
+    "orders": (
+        *(("LINE_ID", "7"), ("LINE_ID", ""), ("LINE_NUMBER", "1"), ("LINE_NUMBER", "")),
+        *(("QUANTITY", "0.1"), ("QUANTITY", "-1"), ("QUANTITY", "9223372036854775807")),
+        *(("VALUE", ""), ("VALUE", "92233720368547758.07"), ("VALUE", "92233720368547.00")),
+        *(("PERIDX", "8"), ("PERIDX", "x"), ("ORDER_DATE", "2023-04-25"), ("PRICE", "$5")),
+        *(("ORDER_DATE", "2023-04-24T20:12:30"), ("ORDER_NUMBER", "D/1"), ("SKU", "")),
+        *(("DISCOUNT", "-1.00"), ("EMAIL", "nobody"), ("CURRENCY", "")),
+    ),
+    "rewards": (
+        *(("REWARD_ID", "7"), ("REWARD_ID", ""), ("REWARD_ACCOUNT_ID", "8")),
+        *(("REWARD_ACCOUNT_ID", ""), ("PERIDX", "x"), ("JOIN_DATE", "24/04/2023")),
+    ),
+}
+"""Cells that are of consequence to the document that their row belongs to."""
+
+
+def _count(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+    assembled = assemble_rewards(rows, items)
+    assembled.totals["rewardCount"] = len(assembled.items)
+    return assembled
+
+
+TYPES = {
+    "orders": file_type("orders"),
+    "rewards": file_type("rewards"),
+    "counted rewards": replace(
+        file_type("rewards"),
+        assemble=_count,
+        totals=("rewardCount",),
+        usual=Usual(shared=("REWARD_ACCOUNT_ID",), known_by=("REWARD_ID",), count="rewardCount"),
+    ),
+}
+
+
+class Watcher:
+    """Keeps what goes into the rejected file."""
+
+    def __init__(self) -> None:
+        self.rejected: list[tuple[list[str], list[Problem]]] = []
+
+    def begun(self, header: Header, delimiter: str) -> None: ...
+
+    def beat(self, bytes_read: int, percent: int) -> None: ...
+
+    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+        self.rejected.append((list(cells), list(problems)))
+
+
+def draw(type_: FileType, chance: random.Random) -> list[dict[str, str]]:
+    """Draw rows of documents that stand together or not, with some odd cells in them."""
+    columns = {column.name: column.example for column in type_.columns}
+    left_out = ("LINE_ID", "LINE_NUMBER", "VALUE", "DISCOUNT", "REWARD_ACCOUNT_ID")
+    for name in left_out:
+        if chance.random() < 0.15:
+            columns.pop(name, None)
+    odd = [(name, cell) for name, cell in ODD_CELLS[type_.name] if name in columns]
+    share = chance.choice((0.0, 0.02, 0.3))
+    rows = []
+    for key in range(chance.choice((1, 20, 80))):
+        for number in range(chance.choice((1, 1, 2, 5))):
+            row = {**columns, type_.key.name: f"{key}", "EMAIL": f"{key}@example.com"}
+            item = f"{chance.randrange(10**6)}"
+            row |= {name: item for name in ("LINE_ID", "REWARD_ID") if name in columns}
+            row |= {name: f"{9 - number}" for name in ("LINE_NUMBER",) if name in columns}
+            if type_.name == "rewards" and chance.random() < 0.2:
+                row |= {c.name: "" for c in type_.columns if c.part == "item"}
+            if chance.random() < share:
+                row |= [chance.choice(odd)]
+            rows.append(row)
+    if chance.random() < 0.4:
+        chance.shuffle(rows)
+    return rows
+
+
+def write(path: Path, rows: Sequence[Mapping[str, str]], chance: random.Random) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]], delimiter=chance.choice(",;"))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def examine(
+    type_: FileType, path: Path
+) -> tuple[list[Block], list[Problem], list[tuple[list[str], list[Problem]]]]:
+    """Examine a file; returns its documents, what is said of it, and the rejected file."""
+    watcher = Watcher()
+    examination = Examination(
+        type_,
+        SETTINGS,
+        open=lambda: path.open("rb"),
+        size=path.stat().st_size,
+        watcher=watcher,
+    )
+    blocks = list(examination.documents(examination.judge()))
+    return blocks, examination.tally.kept, watcher.rejected
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize("seed", range(24))
+def test_agrees(type_name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents, warnings, repeated rows, order and all: a file comes to the same both ways."""
+    chance = random.Random(f"{type_name} {seed}")
+    type_ = TYPES[type_name]
+    path = tmp_path / "export.csv"
+    write(path, draw(type_, chance), chance)
+    monkeypatch.setattr("shared.reader.CHUNK_ROWS", chance.choice((3, 40, 10_000)))
+    plan = partialmethod(Planner.plan, open_rows_limit=chance.choice((7, 1_000)))
+    monkeypatch.setattr(Planner, "plan", plan)
+
+    many = examine(type_, path)
+    one_by_one = examine(replace(type_, usual=None), path)
+
+    assert one_by_one == many
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_usual_documents_are_not_assembled(type_name: str, tmp_path: Path) -> None:
+    """Where nothing is odd, no document is put together by itself."""
+
+    def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+        raise AssertionError("put together by itself")
+
+    type_ = TYPES[type_name]
+    columns = {column.name: column.example for column in type_.columns}
+    rows = [
+        columns
+        | {type_.key.name: str(number // 2)}
+        | {name: str(number) for name in ("LINE_ID", "REWARD_ID") if name in columns}
+        for number in range(20)
+    ]
+    path = tmp_path / "export.csv"
+    write(path, rows, random.Random(0))
+
+    blocks, problems, _ = examine(replace(type_, assemble=assemble), path)
+
+    assert ([10], []) == ([len(block) for block in blocks], problems)
