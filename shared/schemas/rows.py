@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import CoreSchema, SchemaValidator
 
 from shared.errors import Problem
 from shared.layout import Header
@@ -29,6 +30,8 @@ EXTRA = "extra"
 _NAME_LIMIT_BYTES = 1500
 _RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
 _PATTERNS = 4096
+_REMEMBERED = 1024
+"""Different cells of a column that are remembered from one call to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,59 @@ def build_model(name: str, sources: Sequence[Source], zone: ZoneInfo) -> type[Ba
     return model
 
 
+class _Fault(NamedTuple):
+    """What is wrong with a cell."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, error: ValidationError) -> _Fault:
+        """Return the one thing that is wrong with one cell."""
+        (fault,) = error.errors(include_url=False, include_context=False, include_input=False)
+        return cls(fault["type"], fault["msg"])
+
+
+class _Field:
+    """What one field of the model says of the cells of its column, each different one once."""
+
+    def __init__(self, source: Source, schema: CoreSchema, zone: ZoneInfo) -> None:
+        """`schema` is the field's in the schema of the model."""
+        self._is_text = source.kind.annotation(zone) is str and not source.column.needed
+        self._validate = SchemaValidator(schema).validate_python
+        self._blank: dict[str, _Fault] = {}
+        if source.column.needed:
+            self._blank[""] = _Fault(
+                "row.missing_key" if source.kind.identifies else "row.missing_value",
+                "The cell is blank, but the row cannot be loaded without it.",
+            )
+        self._values: dict[str, Any] = {"": None}
+        self._faults = {**self._blank}
+
+    def read(self, cells: Sequence[str]) -> tuple[Sequence[Any], dict[int, _Fault]]:
+        """Return the values of trimmed cells, None where there is none, and which are bad."""
+        if self._is_text:
+            return [cell or None for cell in cells], {}
+        if len(self._values) > _REMEMBERED:
+            self._values = {"": None}
+            self._faults = {**self._blank}
+        known, validate = self._values, self._validate
+        for cell in {*cells}.difference(known):
+            try:
+                known[cell] = validate(cell)
+            except ValidationError as error:
+                known[cell] = None
+                self._faults[cell] = _Fault.of(error)
+        bad: dict[int, _Fault] = {}
+        if not self._faults.keys().isdisjoint(cells):
+            bad = {
+                place: self._faults[cell]
+                for place, cell in enumerate(cells)
+                if cell in self._faults
+            }
+        return [*map(known.__getitem__, cells)], bad
+
+
 class Checker:
     """Checks the rows of one file, some at a time."""
 
@@ -152,15 +208,20 @@ class Checker:
         """
         self.model = build_model(name, sources, rules.time_zone)
         """The pydantic model of a row."""
-        self._validate = self.model.__pydantic_validator__.validate_python
         self.header = header
         self.columns = tuple(columns)
         self.sources = tuple(sources)
         self.rules = rules
         self._names = tuple(source.column.name for source in sources)
         self._own = {source.column.name: header.names[source.place] for source in sources}
-        self._identifies = {s.column.name for s in sources if s.kind.identifies}
         self._needed = {source.column.name for source in sources if source.column.needed}
+        schema: Any = self.model.__pydantic_core_schema__
+        self._read = tuple(
+            _Field(
+                source, schema["schema"]["fields"][source.column.name]["schema"], rules.time_zone
+            )
+            for source in sources
+        )
         self.key = next(source.column.name for source in sources if source.column.key)
         """The column that names the document."""
         self.recency = next((s.column.name for s in sources if s.column.recency), "")
@@ -225,30 +286,43 @@ class Checker:
             if source.limit is not None and length > source.limit
         ]
 
+        read = [field.read(column) for field, column in zip(self._read, cells, strict=True)]
+        faults: dict[int, list[tuple[str, _Fault]]] = {}
+        for name, (_, found) in zip(self._names, read, strict=True):
+            for place, fault in found.items():
+                faults.setdefault(place, []).append((name, fault))
+        cells_of = dict(zip(self._names, cells, strict=True))
+
         checked = Checked(warnings=self._said)
         self._said = []
+        rows: Iterable[tuple[Any, ...]] = zip(*(values for values, _ in read), strict=True)
         extra_rows: Iterable[tuple[str, ...]] = (
             zip(*extra, strict=True) if extra else repeat((), len(lines))
         )
-        for line, ordinal, row, extra_row in zip(
-            lines, ordinals, zip(*cells, strict=True), extra_rows, strict=True
+        for place, (line, ordinal, row, extra_row) in enumerate(
+            zip(lines, ordinals, rows, extra_rows, strict=True)
         ):
-            raw = {name: cell for name, cell in zip(self._names, row, strict=True) if cell}
-            values, problems = self._read(raw, line)
-            fatal = self._missing_of_groups(values, line) if values is not None else []
+            fatal, problems = self._problems(faults.get(place, ()), line)
+            values: dict[str, Any] = {}
+            refused: list[Problem] = []
+            if not fatal:
+                found_in = zip(self._names, row, strict=True)
+                values = {name: value for name, value in found_in if value is not None}
+                refused = self._missing_of_groups(values, line)
             if may_be_large:
-                fatal += _too_large((*row, *extra_row), line)
-            if values is None or fatal:
-                checked.rejected.append(RowProblems(line, ordinal, (*fatal, *problems)))
+                refused += _too_large([column[place] for column in (*cells, *extra)], line)
+            if fatal or refused:
+                checked.rejected.append(RowProblems(line, ordinal, (*refused, *fatal, *problems)))
                 continue
             blank = self._left_open(values)
             for name, limit in limits:
-                problems += self._too_long(name, limit, raw, values, line)
+                if name in values:
+                    problems += self._too_long(name, limit, cells_of[name][place], line)
             for name in self.consents:
-                if name not in raw:
+                if not cells_of[name][place]:
                     problems.append(self.no_consent(name, line))
             checked.warnings += problems
-            self._stand_in(values, raw)
+            self._stand_in(values, cells_of, place)
             if extra_row and (
                 kept := {
                     name: cell
@@ -262,37 +336,17 @@ class Checker:
             )
         return checked
 
-    def _read(
-        self, raw: Mapping[str, str], line: int
-    ) -> tuple[dict[str, Any] | None, list[Problem]]:
-        """Return the values of a row, None where it cannot be used, and what is wrong with it."""
-        try:
-            found = self._validate(raw).__dict__
-        except ValidationError as error:
-            return self._read_rest(raw, error, line)
-        return {name: value for name, value in found.items() if value is not None}, []
-
-    def _read_rest(
-        self, raw: Mapping[str, str], error: ValidationError, line: int
-    ) -> tuple[dict[str, Any] | None, list[Problem]]:
-        """Read what is left of a row when its bad cells are taken out."""
+    def _problems(
+        self, faults: Iterable[tuple[str, _Fault]], line: int
+    ) -> tuple[list[Problem], list[Problem]]:
+        """Return what a row is refused for, and what else is wrong with its cells."""
         fatal: list[Problem] = []
         problems: list[Problem] = []
-        bad: set[str] = set()
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name = str(fault["loc"][0])
-            code, message = fault["type"], fault["msg"]
-            if code == "missing":
-                code = "row.missing_key" if name in self._identifies else "row.missing_value"
-                message = "The cell is blank, but the row cannot be loaded without it."
-            bad.add(name)
+        for name, fault in faults:
             (fatal if name in self._needed else problems).append(
-                Problem(code=code, message=message, line=line, column=self._own[name])
+                Problem(code=fault.code, message=fault.message, line=line, column=self._own[name])
             )
-        if fatal:
-            return None, fatal + problems
-        rest, _ = self._read({name: raw[name] for name in raw if name not in bad}, line)
-        return rest, problems
+        return fatal, problems
 
     def _missing_of_groups(self, values: Mapping[str, Any], line: int) -> list[Problem]:
         return [
@@ -305,12 +359,10 @@ class Checker:
             if all(name not in values for name in group)
         ]
 
-    def _too_long(
-        self, name: str, limit: int, raw: Mapping[str, str], values: Mapping[str, Any], line: int
-    ) -> list[Problem]:
-        if name not in values or len(raw[name]) <= limit:
+    def _too_long(self, name: str, limit: int, cell: str, line: int) -> list[Problem]:
+        if len(cell) <= limit:
             return []
-        message = f"The cell has {len(raw[name])} characters; Apparel21 holds {limit} at most."
+        message = f"The cell has {len(cell)} characters; Apparel21 holds {limit} at most."
         return [
             Problem(code="row.too_long", message=message, line=line, column=self._own[name]),
         ]
@@ -337,12 +389,18 @@ class Checker:
                 self._open[pattern] = known
         return known
 
-    def _stand_in(self, values: dict[str, Any], raw: Mapping[str, str]) -> None:
+    def _stand_in(
+        self, values: dict[str, Any], cells: Mapping[str, Sequence[str]], place: int
+    ) -> None:
         """Fill blanks that something else may stand in for; a bad cell is not a blank one."""
         for name, other in self.others:
-            if name not in raw and other in values:
+            if other in values and not (name in cells and cells[name][place]):
                 values[name] = values[other]
-        values.update({name: value for name, value in self.defaults if name not in raw})
+        values |= {
+            name: value
+            for name, value in self.defaults
+            if not (name in cells and cells[name][place])
+        }
 
 
 def content(row: Row, to: Paths) -> dict[str, Any]:
@@ -355,7 +413,7 @@ def content(row: Row, to: Paths) -> dict[str, Any]:
 
 def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[str]:
     """Take blanks off both ends, no-break spaces among them, and blank what means a blank."""
-    trimmed = [cell.strip() for cell in cells]
+    trimmed = [*map(str.strip, cells)]
     return ["" if cell in blanks else cell for cell in trimmed] if blanks else trimmed
 
 
