@@ -182,7 +182,8 @@ def write_report(
     }
     summary = summary_text(import_, problems=problems, total=sum(counts.values()))
     # A line a problem: easier to look through, and the quick encoder knows no indents.
-    listed = [json.dumps(problem_document(problem), ensure_ascii=False) for problem in problems]
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    listed = [encode(problem_document(problem)) for problem in problems]
     head = json.dumps(report, ensure_ascii=False, indent=2).removesuffix("\n}")
     verdict = f'{head},\n  "problems": [{_lines(listed)}]\n}}\n'
     for place, text, content_type in (
