@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -200,6 +200,40 @@ class Heads(dict[int, bytes]):
 
 
 _REMEMBERED = 4096
+
+
+Entries: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+"""Entries as rows of an array, zeros behind their ends, and how long each is."""
+
+
+def integers(tag: bytes, name: bytes, numbers: npt.NDArray[np.int64]) -> Entries:
+    """Return an entry for each of these integers."""
+    rest = numbers.view(np.uint64)
+    sizes = np.ones(len(numbers), np.int64)
+    for group in range(1, 10):
+        sizes += rest >= np.uint64(1 << 7 * group)
+    heads = [Heads.integer(tag, name)[size] for size in range(1, int(sizes.max(initial=1)) + 1)]
+    entries = np.zeros((len(numbers), len(heads[-1]) + len(heads)), np.uint8)
+    lengths = np.zeros(len(numbers), np.int64)
+    for size, head in enumerate(heads, 1):
+        which = np.flatnonzero(sizes == size)
+        if len(which):
+            groups = rest[which, None] >> np.arange(0, 7 * size, 7, dtype=np.uint64)
+            groups |= np.uint64(0x80)
+            groups[:, -1] &= np.uint64(0x7F)
+            entries[which, : len(head)] = np.frombuffer(head, np.uint8)
+            entries[which, len(head) : len(head) + size] = groups.astype(np.uint8)
+            lengths[which] = len(head) + size
+    return entries, lengths
+
+
+def doubles(tag: bytes, name: bytes, numbers: npt.NDArray[np.float64]) -> Entries:
+    """Return an entry for each of these numbers."""
+    content = numbers.astype("<f8").view(np.uint8).reshape(len(numbers), 8)
+    head = Heads.value(tag, name)[9] + bytes((_DOUBLE_TAG,))
+    heads = np.broadcast_to(np.frombuffer(head, np.uint8), (len(numbers), len(head)))
+    entries = np.hstack((heads, content))
+    return entries, np.full(len(numbers), entries.shape[1])
 
 
 def usual_moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from shared import wire
 from shared.grid import Grid, Places
-from shared.records import PADDING, Mask, Numbers, Octets
-from shared.schemas.certain import MOMENT_BYTES, UNREAD, microseconds
+from shared.records import PADDING, Mask, Numbers, Octets, Words
+from shared.schemas.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
 from shared.schemas.kinds import Kind
 
 HEADS: Final = 4096
 """Bytes of the shortest text or map whose head is not to be had from a table."""
-_PACKED = 16
-"""Bytes of the longest cell that is told from others by number."""
+MANY: Final = 128
+"""Different cells of a column that are quicker to read together than to remember one by one."""
 _REMEMBERED = 8192
 """Different cells of a column that are remembered from one chunk to the next."""
 
@@ -244,11 +245,15 @@ class Cells:
             wanted = np.frombuffer(blank.ljust(8 * words.shape[1], b"\0"), "<u8")
             alone = alone | ((lengths == len(blank)) & (words == wanted).all(axis=1))
         if alone.any():
-            self._read_alone(column, np.flatnonzero(alone & (lengths > 0)), grid, supply)
+            rows = np.flatnonzero(alone & (lengths > 0))
+            self._read_alone(column, rows, rows, grid, supply)
         return column
 
-    def _read_alone(self, column: Column, rows: Numbers, grid: Grid, supply: Supply) -> None:
-        """Read some cells of a column one by one, each different one once."""
+    def _read_alone(
+        self, column: Column, places: Numbers, rows: Numbers, grid: Grid, supply: Supply
+    ) -> None:
+        """Read the cells of some rows one by one, each different one once, for places in a column,
+        of which there is one a row."""
         if not len(rows):
             return
         made: dict[bytes, tuple[int, int, bool, Any]] = {}
@@ -261,34 +266,58 @@ class Cells:
             entries.append(made[cell])
         starts, lengths, odd, values = zip(*entries, strict=True)
         column.starts, column.lengths = column.starts.copy(), column.lengths.copy()
-        column.starts[rows] = starts
-        column.lengths[rows] = lengths
-        column.mark(rows, odd=odd, whole=[length > 0 for length in lengths])
+        column.starts[places] = starts
+        column.lengths[places] = lengths
+        column.mark(places, odd=odd, whole=[length > 0 for length in lengths])
         if column.times is not None:
-            column.times[rows] = [UNREAD if value is None else value for value in values]
+            column.times[places] = [UNREAD if value is None else value for value in values]
         elif self._wants_values:
-            for row, value in zip(rows.tolist(), values, strict=True):
-                column.values[row] = value
+            for place, value in zip(places.tolist(), values, strict=True):
+                column.values[place] = value
 
     def _of_values(self, grid: Grid, supply: Supply) -> Column:
-        """Read each different cell once."""
-        codes, rows = _distinct(grid, self.place)
-        cells = grid.raw(rows, self.place)
-        found = [
-            self._remember(grid, row, cell) for row, cell in zip(rows.tolist(), cells, strict=True)
-        ]
-        entries = [entry or b"" for entry, _ in found]
-        begin = supply.add(b"".join(entries))
-        sizes = np.array([len(entry) for entry in entries], np.int32)
-        starts = (begin + np.cumsum(sizes) - sizes).astype(np.int32)
-        column = Column(starts[codes], sizes[codes])
-        odd = np.array([entry is None for entry, _ in found], bool)
-        if odd.any():
-            column.odd = odd[codes]
+        """Read each different cell once, and many different numbers together."""
+        lengths = grid.lengths[self.place]
+        width = 8 if int(lengths.max(initial=0)) <= 8 else NUMBER_BYTES
+        words = grid.words(self.place, width)
+        codes, rows = _distinct(words, lengths)
+        different = Column(np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32))
+        different.values = [None] * len(rows)
+        if self._kind.numbers is not None and len(rows) >= MANY:
+            whole, doubles = self._kind.numbers(words[rows].view(np.uint8), lengths[rows])
+            certain = lengths[rows] <= self._longest
+            places = np.flatnonzero(certain & (whole != UNREAD))
+            self._put(different, places, wire.integers, whole[places], supply)
+            places = np.flatnonzero(certain & ~np.isnan(doubles))
+            self._put(different, places, wire.doubles, doubles[places], supply)
+        places = np.flatnonzero((different.lengths == 0) & (lengths[rows] > 0))
+        self._read_alone(different, places, rows[places], grid, supply)
+        column = Column(different.starts[codes], different.lengths[codes])
+        if different.odd is not None:
+            column.odd = different.odd[codes]
         if self._wants_values:
-            values = [value for _, value in found]
-            column.values = [values[code] for code in codes.tolist()]
+            values = np.empty(len(rows), object)
+            values[:] = different.values
+            column.values = values[codes].tolist()
         return column
+
+    def _put(
+        self,
+        column: Column,
+        places: Numbers,
+        encode: Callable[[bytes, bytes, npt.NDArray[Any]], wire.Entries],
+        numbers: npt.NDArray[Any],
+        supply: Supply,
+    ) -> None:
+        """Put entries of numbers to places in a column."""
+        if len(places):
+            entries, lengths = encode(self._tag, self._name, numbers)
+            begin = supply.add(entries.tobytes())
+            column.starts[places] = begin + np.arange(len(places)) * entries.shape[1]
+            column.lengths[places] = lengths
+            if self._wants_values:
+                for place, number in zip(places.tolist(), numbers.tolist(), strict=True):
+                    column.values[place] = number
 
     def _remember(self, grid: Grid, row: int, cell: bytes) -> Read:
         known = self._known.get(cell)
@@ -313,8 +342,8 @@ class Cells:
         if self._wants_values:
             column.times = np.where(read, seconds * 1_000_000, UNREAD)
         if not read.all():
-            alone = np.flatnonzero(~read & (grid.lengths[self.place] > 0))
-            self._read_alone(column, alone, grid, supply)
+            rows = np.flatnonzero(~read & (grid.lengths[self.place] > 0))
+            self._read_alone(column, rows, rows, grid, supply)
         return column
 
     def _entry(self, cell: str) -> Read:
@@ -361,17 +390,17 @@ class Cells:
         )
 
 
-def _distinct(grid: Grid, place: int) -> tuple[Numbers, Numbers]:
-    """Number the different cells of a column; returns each cell's number and a row of each."""
-    lengths = grid.lengths[place]
-    most = int(lengths.max(initial=0))
-    words = grid.words(place, 8 if most <= 8 else _PACKED)
+def _distinct(words: Words, lengths: Places) -> tuple[Numbers, Numbers]:
+    """Number the different cells of a column; returns each cell's number and a row of each.
+
+    Those that have more bytes than there are in `words` count as different ones.
+    """
     codes, _ = pd.factorize(words[:, 0])
-    if most > 8:
+    if words.shape[1] > 1:
         others, different = pd.factorize(words[:, 1])
         codes, _ = pd.factorize(codes * len(different) + others)
-    if most > _PACKED:  # each is one of its own
-        long = np.flatnonzero(lengths > _PACKED)
+    long = np.flatnonzero(lengths > 8 * words.shape[1])
+    if len(long):
         codes = codes.copy()
         codes[long] = codes.max() + 1 + np.arange(len(long))
         codes, _ = pd.factorize(codes)

@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.records import Mask, Numbers, Octets, Words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREAD = np.iinfo(np.int64).min
-"""Stands for a time that must be read alone."""
+"""Stands for a time or a whole number that must be read alone."""
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
+"""Numbers with decimals; NaN stands for one that must be read alone, or is a whole number."""
+
+NUMBER_BYTES = 16
+"""Of a number with more bytes nothing is certain; whatever fewer come to is exact as a double."""
+_TENS = np.array([10**power for power in range(NUMBER_BYTES + 1)])
 
 _FORM = b"0000-00-00T00:00:00"
 MOMENT_BYTES = len(_FORM)
@@ -108,6 +117,67 @@ def addresses(signs: Octets, lengths: Numbers) -> Mask:
     first = signs[:, 0] == ord("@")
     good: Mask = (known == lengths) & (ats == 1) & (wrong == _NONE) & (dotted != _NONE) & ~first
     return good
+
+
+def read_whole(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
+    """Read numbers that are whole, whether or not they are written with decimals.
+
+    `signs` has a row a cell and 8 columns or NUMBER_BYTES, zeros behind a cell's end.
+    """
+    good, minus, whole, rest, _ = _parts(signs, lengths)
+    return np.where(good & (rest == 0), minus * whole, UNREAD), np.full(len(signs), np.nan)
+
+
+def read_cents(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
+    """Read amounts of money, as cents; likewise."""
+    good, minus, whole, rest, parts = _parts(signs, lengths)
+    cents, below = np.divmod(rest * 100, parts)
+    cents += whole * 100
+    return np.where(good & (below == 0), minus * cents, UNREAD), np.full(len(signs), np.nan)
+
+
+def read_decimals(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
+    """Read numbers, those that are whole as such and the others as doubles; likewise."""
+    good, minus, whole, rest, parts = _parts(signs, lengths)
+    # Both are below 2**53, so exact as doubles, and their quotient is the double that is nearest.
+    doubles = minus * (whole * parts + rest) / parts
+    return (
+        np.where(good & (rest == 0), minus * whole, UNREAD),
+        np.where(good & (rest != 0), doubles, np.nan),
+    )
+
+
+def _parts(signs: Octets, lengths: Numbers) -> tuple[Mask, Numbers, Numbers, Numbers, Numbers]:
+    """Say which cells are digits, one or more, with or without a sign before and a dot among them.
+
+    Also returns, of each, -1 or 1, the number before the dot, and that behind it as a numerator and
+    a denominator.
+    """
+    negative = signs[:, 0] == ord("-")
+    known = (negative | (signs[:, 0] == ord("+"))).astype(np.uint8)
+    count = len(signs)
+    figures, dots = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
+    number, dot = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for place, word in enumerate(_words(signs)):
+        is_digit, is_dot = _digits(word) & _HIGH, _between(word, 0x2E, 0x2E) & _HIGH
+        figures += np.bitwise_count(is_digit)
+        dots += np.bitwise_count(is_dot)
+        before = np.bitwise_count(is_dot - np.uint64(1)) >> 3  # all eight where there is none
+        dot += before * (dot == 8 * place)
+        number = number * 10**8 + _eight_digits(word & (is_digit >> np.uint64(7)) * np.uint64(15))
+    good: Mask = (known + figures + dots == lengths) & (figures > 0) & (dots <= 1)
+    # The zeros behind a cell's end are digits behind its dot, so all have the same number of them.
+    behind = np.maximum(signs.shape[1] - np.minimum(dot, lengths), 0)
+    whole, rest = np.divmod(number, _TENS[behind])
+    return good, 1 - 2 * negative.astype(np.int64), whole, rest, _TENS[np.maximum(behind - 1, 0)]
+
+
+def _eight_digits(word: Words) -> Numbers:
+    """Return the number that bytes of 0 to 9 are, the first of them being the highest."""
+    for bits, kept in ((8, 0x00FF00FF00FF00FF), (16, 0x0000FFFF0000FFFF), (32, 0xFFFFFFFF)):
+        tens = np.uint64(10 ** (bits // 8))
+        word = word * tens + (word >> np.uint64(bits)) & np.uint64(kept)
+    return word.astype(np.int64)
 
 
 def _all_are(wanted: Callable[[Words], Words], signs: Octets, lengths: Numbers) -> Mask:

@@ -22,13 +22,26 @@ from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
 
 from shared.records import Octets
-from shared.schemas.certain import addresses, days, digits, letters_and_digits, read_moments
+from shared.schemas.certain import (
+    addresses,
+    days,
+    digits,
+    letters_and_digits,
+    read_cents,
+    read_decimals,
+    read_moments,
+    read_whole,
+)
 
 INT64_MAX = 2**63 - 1
 """The largest integer that Firestore holds."""
 
 YEARS = range(1900, 2101)
 """Years that can be meant; what lies outside is a placeholder or a slip."""
+
+ReadNumbers = Callable[
+    [Octets, npt.NDArray[np.int64]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+]
 
 _LONGEST_NUMBER = 40
 _REMEMBERED = 32_768
@@ -57,6 +70,9 @@ class Kind:
     moments: Callable[[Octets, ZoneInfo], npt.NDArray[np.int64]] | None = None
     """Reads many cells of `MOMENT_BYTES` as seconds since 1970, as `read_in_zone` would; UNREAD
     where that is not certain."""
+    numbers: ReadNumbers | None = None
+    """Reads many cells of at most `NUMBER_BYTES` at once, as `read` would: as whole numbers or as
+    doubles; UNREAD and NaN where neither is certain."""
     identifies: bool = False
     """Whether the value names a document, so that nothing can be done without it."""
 
@@ -440,6 +456,7 @@ MONEY = Kind(
     form="decimal point, at most two decimals; stored as whole cents",
     type=int,
     read=_read_money,
+    numbers=read_cents,
     examples=(
         ("12.30", 1230),
         (".5", 50),
@@ -453,6 +470,7 @@ DECIMAL = Kind(
     form="number with a decimal point; negative for a return",
     type=int | float,
     read=_read_decimal,
+    numbers=read_decimals,
     examples=(("2", 2), ("-1.00", -1), ("0.75", 0.75)),
 )
 PERCENT = Kind(
@@ -460,6 +478,7 @@ PERCENT = Kind(
     form="number; 12.5 is 12.5 %",
     type=int | float,
     read=_read_percent,
+    numbers=read_decimals,
     examples=(("10", 10), ("12.5", 12.5), ("10 %", 10)),
 )
 WHOLE = Kind(
@@ -467,6 +486,7 @@ WHOLE = Kind(
     form="number without decimals",
     type=int,
     read=_read_whole,
+    numbers=read_whole,
     examples=(("120", 120), ("1,200.00", 1200)),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from shared import wire
 from shared.encoding import decode_content, encode_content
 from shared.schemas import KINDS, Kind
-from shared.schemas.certain import MOMENT_BYTES, UNREAD, microseconds
+from shared.schemas.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
 
 ZONES = [
     ZoneInfo(name)
@@ -24,6 +25,7 @@ ZONES = [
 ]
 SPAN = [datetime.fromisoformat(day) for day in ("1890-01-01", "2110-01-01")]
 CERTAIN = {kind.name: kind for kind in KINDS if kind.certain is not None}
+NUMBERS = {kind.name: kind for kind in KINDS if kind.numbers is not None}
 
 CELLS = st.one_of(
     st.text(max_size=30),
@@ -35,6 +37,47 @@ CELLS = st.one_of(
     st.sampled_from(
         ["1.2E+12", "__x__", ".", "..", "a/b", "2024-02-29", "1900-01-01", "2099-12-31"]
     ),
+)
+
+PLAIN = (
+    *("0", "7", "12", "-9", "413.10", "-9.95", "45.9", "0.05", "-0.05", "100.00", "0012", "00.50"),
+    *("-0", "-0.00", "+5", "+0.5", ".5", "-.5", "5.", "-5.", "12.3400", "1234567.8", "-12345.67"),
+    *("12345678", "123456789", "1234567890123456", "-123456789012345", "1234567890123.5"),
+    *(".123456789012345", "123456789012345.", "0.1", "0.2", "0.30000000000000", "1.000000000001"),
+)
+"""Numbers that are read with their column, by every kind that takes them."""
+OTHER_NUMBERS = (
+    *("", "-", "+", ".", "-.", "+.", "1e3", "1,000.00", "1,000", "- 5", "--5", "+-5", "-+5", "5-"),
+    *(
+        "(5)",
+        "1.2.3",
+        "1..2",
+        "5 ",
+        " 5",
+        "5 %",
+        "5%",
+        "$5",
+        "1 000",
+        "٣",
+        "3０",
+        "1\0",
+        "1\x002",
+        "/",
+    ),
+    *("0x1", "1_0", "nan", "inf", "12:30", "0.005", "-0.005", "0.0050", "12345678901234567"),
+    *("9223372036854775807", "-9223372036854775807", "9223372036854775808", "92233720368547758.07"),
+    *("-9223372036854775808", "92233720368547758.08", "99999999999999999999", "0" * 16 + "7"),
+    *("0.12345678901234567", "9" * 41, "#####", "1\n", "\x80", "1\xb2"),
+)
+"""Numbers that are strange, long or none."""
+AMOUNTS = st.one_of(
+    st.sampled_from((*PLAIN, *OTHER_NUMBERS)),
+    st.from_regex(r"[+-]?[0-9]{0,12}(\.[0-9]{0,6})?", fullmatch=True),
+    st.text("0123456789.-+", max_size=20),
+    st.text("0123456789.-+, e%\0٣é", max_size=20),
+    st.integers(-(2**64), 2**64).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.floats(-1e9, 1e9).map(repr),
 )
 
 
@@ -69,6 +112,73 @@ def test_usual_cells_are_certain(kind: Kind) -> None:
     certain = kind.certain(signs(cells, width), np.array([len(cell) for cell in cells]))
 
     assert certain.all()
+
+
+def numbers(kind: Kind, texts: list[str], width: int) -> list[int | float | None]:
+    """Read numbers with their column; None for those that must be read alone."""
+    assert kind.numbers is not None
+    cells = [text.encode() for text in texts]
+    lengths = np.array([len(cell) for cell in cells])
+    whole, doubles = kind.numbers(signs(cells, width), lengths)
+    return [
+        one if one != UNREAD else None if math.isnan(double) else double
+        for one, double in zip(whole.tolist(), doubles.tolist(), strict=True)
+    ]
+
+
+def alone(kind: Kind, text: str) -> int | float | None:
+    """Read a number alone; None for those that are refused."""
+    try:
+        return kind.reader(ZONES[0])(text)  # type: ignore[no-any-return]
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("width", [8, NUMBER_BYTES])
+@pytest.mark.parametrize("kind", NUMBERS.values(), ids=NUMBERS)
+@given(texts=st.lists(AMOUNTS, min_size=1, max_size=30))
+def test_numbers(kind: Kind, width: int, texts: list[str]) -> None:
+    """A number that is read with its column is the number, of the type, that is read alone."""
+    read = numbers(kind, texts, width)
+
+    certain = [(text, one) for text, one in zip(texts, read, strict=True) if one is not None]
+    assert [(text, repr(alone(kind, text))) for text, _ in certain] == [
+        (text, repr(one)) for text, one in certain
+    ]
+
+
+@pytest.mark.parametrize("kind", NUMBERS.values(), ids=NUMBERS)
+def test_plain_numbers(kind: Kind) -> None:
+    """All numbers in plain form that a kind takes are read with their column."""
+    assert numbers(kind, [*PLAIN], NUMBER_BYTES) == [alone(kind, text) for text in PLAIN]
+
+
+@pytest.mark.parametrize("kind", NUMBERS.values(), ids=NUMBERS)
+def test_strange_numbers(kind: Kind) -> None:
+    """Whatever is no number in plain form, or too long for one, is read alone."""
+    unread = [text for text in OTHER_NUMBERS if text not in ("0.005", "-0.005", "0.0050")]
+
+    assert numbers(kind, unread, NUMBER_BYTES) == [None] * len(unread)
+
+
+@given(
+    whole=st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-1000, 1000)),
+    doubles=st.lists(st.floats(allow_nan=False)),
+    name=st.text(min_size=1, max_size=150),
+)
+def test_numbers_on_the_wire(whole: list[int], doubles: list[float], name: str) -> None:
+    """Many numbers are written as one of them is."""
+    of = name.encode()
+    made = [
+        wire.integers(wire.FIELD, of, np.array(whole, np.int64)),
+        wire.doubles(wire.FIELD, of, np.array(doubles, np.float64)),
+    ]
+
+    assert [encode_content({name: one}) for one in (*whole, *doubles)] == [
+        entry.tobytes()[:length]
+        for entries, lengths in made
+        for entry, length in zip(entries, lengths.tolist(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)
