@@ -230,10 +230,7 @@ def integers(tag: bytes, name: bytes, numbers: npt.NDArray[np.int64]) -> Entries
 def doubles(tag: bytes, name: bytes, numbers: npt.NDArray[np.float64]) -> Entries:
     """Return an entry for each of these numbers."""
     content = numbers.astype("<f8").view(np.uint8).reshape(len(numbers), 8)
-    head = Heads.value(tag, name)[9] + bytes((_DOUBLE_TAG,))
-    heads = np.broadcast_to(np.frombuffer(head, np.uint8), (len(numbers), len(head)))
-    entries = np.hstack((heads, content))
-    return entries, np.full(len(numbers), entries.shape[1])
+    return _behind(Heads.value(tag, name)[9] + bytes((_DOUBLE_TAG,)), content)
 
 
 def usual_moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -241,14 +238,19 @@ def usual_moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return (seconds >= 1 << 28) & (seconds < 1 << 35)  # five groups of seven bits
 
 
-def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> Entries:
     """Return an entry with a timestamp for each of these times, in whole seconds since 1970.
 
-    The entries are rows of an array; they are right for `usual_moments` only.
+    They are right for `usual_moments` only.
     """
     groups = seconds_groups(seconds)
-    head = np.frombuffer(Heads.time(tag, name)[groups.shape[1]], np.uint8)
-    return np.hstack((np.broadcast_to(head, (len(groups), len(head))), groups))
+    return _behind(Heads.time(tag, name)[groups.shape[1]], groups)
+
+
+def _behind(head: bytes, contents: npt.NDArray[np.uint8]) -> Entries:
+    heads = np.broadcast_to(np.frombuffer(head, np.uint8), (len(contents), len(head)))
+    entries = np.hstack((heads, contents))
+    return entries, np.full(len(entries), entries.shape[1])
 
 
 def seconds_groups(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -15,13 +15,14 @@ import pandas as pd
 from shared import wire
 from shared.grid import Grid, Places
 from shared.records import PADDING, Mask, Numbers, Octets, Words
-from shared.schemas.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
+from shared.schemas.certain import DAY_BYTES, MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
 from shared.schemas.kinds import Kind
 
 HEADS: Final = 4096
 """Bytes of the shortest text or map whose head is not to be had from a table."""
 MANY: Final = 128
 """Different cells of a column that are quicker to read together than to remember one by one."""
+_MIDNIGHT = np.frombuffer(b"T00:00:00", np.uint8)
 _REMEMBERED = 8192
 """Different cells of a column that are remembered from one chunk to the next."""
 
@@ -207,16 +208,17 @@ class Cells:
         self._needed = needed
         self._wants_values = values
         self._heads = wire.Heads.text(tag, self._name)
-        heads = self._heads if kind.moments is None else wire.Heads.time(tag, self._name)
+        are_times = kind.moments is not None and kind.certain is None
+        heads = wire.Heads.time(tag, self._name) if are_times else self._heads
         self._table = HeadTable(heads, pool)
         self._known: dict[bytes, Read] = {}
 
     def column(self, grid: Grid, supply: Supply) -> Column:
         """Return what the column of a grid comes to; entries are put into the supply."""
-        if self._kind.moments is not None:
-            column = self._of_moments(grid, supply)
-        elif self._is_text or self._certain is not None:
+        if self._is_text or self._certain is not None:
             column = self._of_texts(grid, supply)
+        elif self._kind.moments is not None:
+            column = self._of_moments(grid, supply)
         else:
             column = self._of_values(grid, supply)
         if self._needed and not (there := column.there).all():
@@ -244,10 +246,38 @@ class Cells:
             words = grid.words(self.place, len(blank) + 7 & ~7)
             wanted = np.frombuffer(blank.ljust(8 * words.shape[1], b"\0"), "<u8")
             alone = alone | ((lengths == len(blank)) & (words == wanted).all(axis=1))
+        if self._kind.moments is not None:
+            alone = alone & ~self._times_among(column, alone, grid, supply)
         if alone.any():
             rows = np.flatnonzero(alone & (lengths > 0))
             self._read_alone(column, rows, rows, grid, supply)
         return column
+
+    def _times_among(self, column: Column, cells: Mask, grid: Grid, supply: Supply) -> Mask:
+        """Read the times among some cells of a column of texts, those of midnight as their days;
+        returns which cells have been read."""
+        assert self._kind.moments is not None
+        read = np.zeros(len(cells), bool)
+        rows = np.flatnonzero(cells & (grid.lengths[self.place] == MOMENT_BYTES))
+        if not len(rows):
+            return read
+        signs = grid.words(self.place, MOMENT_BYTES + 7 & ~7)[rows].view(np.uint8)
+        seconds = self._kind.moments(signs, self._zone)
+        at_midnight = (signs[:, DAY_BYTES:MOMENT_BYTES] == _MIDNIGHT).all(axis=1)
+        is_day = at_midnight & (seconds != UNREAD)
+        is_time = ~at_midnight & wire.usual_moments(seconds)
+        days = rows[is_day]
+        column.lengths = column.lengths.copy()
+        column.lengths[days] = DAY_BYTES
+        if self._wants_values:
+            for row in days.tolist():
+                column.values[row] = column.values[row][:DAY_BYTES]
+        times = rows[is_time]
+        entries = wire.moments(self._tag, self._name, seconds[is_time])
+        self._put(column, times, entries, seconds[is_time] * 1_000_000, supply)
+        column.mark(times, odd=[], whole=[True] * len(times))
+        read[rows] = is_day | is_time
+        return read
 
     def _read_alone(
         self, column: Column, places: Numbers, rows: Numbers, grid: Grid, supply: Supply
@@ -287,9 +317,11 @@ class Cells:
             whole, doubles = self._kind.numbers(words[rows].view(np.uint8), lengths[rows])
             certain = lengths[rows] <= self._longest
             places = np.flatnonzero(certain & (whole != UNREAD))
-            self._put(different, places, wire.integers, whole[places], supply)
+            entries = wire.integers(self._tag, self._name, whole[places])
+            self._put(different, places, entries, whole[places], supply)
             places = np.flatnonzero(certain & ~np.isnan(doubles))
-            self._put(different, places, wire.doubles, doubles[places], supply)
+            entries = wire.doubles(self._tag, self._name, doubles[places])
+            self._put(different, places, entries, doubles[places], supply)
         places = np.flatnonzero((different.lengths == 0) & (lengths[rows] > 0))
         self._read_alone(different, places, rows[places], grid, supply)
         column = Column(different.starts[codes], different.lengths[codes])
@@ -305,19 +337,19 @@ class Cells:
         self,
         column: Column,
         places: Numbers,
-        encode: Callable[[bytes, bytes, npt.NDArray[Any]], wire.Entries],
-        numbers: npt.NDArray[Any],
+        entries: wire.Entries,
+        values: npt.NDArray[Any],
         supply: Supply,
     ) -> None:
-        """Put entries of numbers to places in a column."""
-        if len(places):
-            entries, lengths = encode(self._tag, self._name, numbers)
-            begin = supply.add(entries.tobytes())
-            column.starts[places] = begin + np.arange(len(places)) * entries.shape[1]
-            column.lengths[places] = lengths
-            if self._wants_values:
-                for place, number in zip(places.tolist(), numbers.tolist(), strict=True):
-                    column.values[place] = number
+        """Put whole entries and their values to places in a column."""
+        octets, lengths = entries
+        begin = supply.add(octets.tobytes())
+        column.starts, column.lengths = column.starts.copy(), column.lengths.copy()
+        column.starts[places] = begin + np.arange(len(places)) * octets.shape[1]
+        column.lengths[places] = lengths
+        if self._wants_values:
+            for place, value in zip(places.tolist(), values.tolist(), strict=True):
+                column.values[place] = value
 
     def _remember(self, grid: Grid, row: int, cell: bytes) -> Read:
         known = self._known.get(cell)

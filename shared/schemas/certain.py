@@ -31,7 +31,7 @@ _TENS = np.array([10**power for power in range(NUMBER_BYTES + 1)])
 
 _FORM = b"0000-00-00T00:00:00"
 MOMENT_BYTES = len(_FORM)
-_DAY_BYTES = 10
+DAY_BYTES = 10
 _DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] * 115])
 
 _CENTURIES = range(19, 21)
@@ -86,10 +86,10 @@ def letters_and_digits(signs: Octets, lengths: Numbers) -> Mask:
 
 def days(signs: Octets, lengths: Numbers) -> Mask:
     """Whether cells are days of the calendar, `YYYY-MM-DD`, from 1900 to 2099; not 29 February."""
-    good, pairs = _of_form(_FORM[:_DAY_BYTES], signs)
+    good, pairs = _of_form(_FORM[:DAY_BYTES], signs)
     century, month, day = _number(pairs[0], 0), _number(pairs[0], 5), _number(pairs[1], 0)
     good &= (century >= _CENTURIES.start) & (century < _CENTURIES.stop)
-    good &= (day > 0) & (day <= _DAYS_OF_MONTH[month & 0x7F]) & (lengths == _DAY_BYTES)
+    good &= (day > 0) & (day <= _DAYS_OF_MONTH[month & 0x7F]) & (lengths == DAY_BYTES)
     return good
 
 

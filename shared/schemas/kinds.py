@@ -69,7 +69,7 @@ class Kind:
     """Says of many cells at once which of them `read` certainly returns as they are."""
     moments: Callable[[Octets, ZoneInfo], npt.NDArray[np.int64]] | None = None
     """Reads many cells of `MOMENT_BYTES` as seconds since 1970, as `read_in_zone` would; UNREAD
-    where that is not certain."""
+    where that is not certain. With `certain` besides, midnight stands for the day alone."""
     numbers: ReadNumbers | None = None
     """Reads many cells of at most `NUMBER_BYTES` at once, as `read` would: as whole numbers or as
     doubles; UNREAD and NaN where neither is certain."""
@@ -445,6 +445,7 @@ DATE_OR_TIME = Kind(
     type=str | datetime,
     read_in_zone=_read_date_or_time,
     certain=days,
+    moments=read_moments,
     examples=(
         ("2023-04-24", "2023-04-24"),
         ("2023-04-24T00:00:00", "2023-04-24"),

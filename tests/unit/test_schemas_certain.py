@@ -15,6 +15,7 @@ from shared import wire
 from shared.encoding import decode_content, encode_content
 from shared.schemas import KINDS, Kind
 from shared.schemas.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
+from shared.schemas.kinds import TIME
 
 ZONES = [
     ZoneInfo(name)
@@ -185,13 +186,12 @@ def test_numbers_on_the_wire(whole: list[int], doubles: list[float], name: str) 
 @given(times=st.lists(st.datetimes(*SPAN), min_size=1))
 def test_times(zone: ZoneInfo, times: list[datetime]) -> None:
     """A time that is read with its column is the time that is read alone, whatever the zone."""
-    (kind,) = (kind for kind in KINDS if kind.moments is not None)
-    assert kind.moments is not None
+    assert TIME.moments is not None
     cells = [time.isoformat(timespec="seconds") for time in times]
 
-    seconds = kind.moments(signs([cell.encode() for cell in cells], MOMENT_BYTES), zone)
+    seconds = TIME.moments(signs([cell.encode() for cell in cells], MOMENT_BYTES), zone)
 
-    read = kind.reader(zone)
+    read = TIME.reader(zone)
     for cell, second in zip(cells, seconds.tolist(), strict=True):
         if second != UNREAD:
             assert second * 1_000_000 == microseconds(read(cell))
@@ -200,8 +200,7 @@ def test_times(zone: ZoneInfo, times: list[datetime]) -> None:
 @pytest.mark.parametrize("zone", ZONES, ids=str)
 def test_days_on_which_clocks_change(zone: ZoneInfo) -> None:
     """On days on which a zone changes its clocks, and those around, no time is read wrongly."""
-    (kind,) = (kind for kind in KINDS if kind.moments is not None)
-    assert kind.moments is not None
+    assert TIME.moments is not None
     days = [datetime.fromisoformat("2011-01-01") + timedelta(days=day) for day in range(366 * 2)]
     changes = [
         day for day in days if zone.utcoffset(day) != zone.utcoffset(day + timedelta(days=1))
@@ -213,9 +212,9 @@ def test_days_on_which_clocks_change(zone: ZoneInfo) -> None:
         for half in range(48)
     ] or ["2011-01-01T00:00:00"]
 
-    seconds = kind.moments(signs([cell.encode() for cell in cells], MOMENT_BYTES), zone)
+    seconds = TIME.moments(signs([cell.encode() for cell in cells], MOMENT_BYTES), zone)
 
-    read = kind.reader(zone)
+    read = TIME.reader(zone)
     certain = [
         (cell, second)
         for cell, second in zip(cells, seconds.tolist(), strict=True)
@@ -230,7 +229,7 @@ def test_days_on_which_clocks_change(zone: ZoneInfo) -> None:
 @given(seconds=st.lists(st.integers(1 << 28, (1 << 35) - 1), min_size=1))
 def test_timestamps_on_the_wire(seconds: list[int]) -> None:
     """Many times are written as one of them is."""
-    made = wire.moments(wire.FIELD, b"at", np.array(seconds))
+    made, _ = wire.moments(wire.FIELD, b"at", np.array(seconds))
 
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     assert [encode_content({"at": epoch + timedelta(seconds=one)}) for one in seconds] == [

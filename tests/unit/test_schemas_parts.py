@@ -197,3 +197,37 @@ def test_agrees_on_files(type_name: str, seed: int, monkeypatch: pytest.MonkeyPa
         chance=chance,
         leave_out=type_.consent if chance.random() < 0.3 else frozenset(),
     )
+
+
+@pytest.mark.parametrize("rules", RULES, ids=lambda rules: str(rules.time_zone))
+def test_agrees_on_days_with_a_time(rules: Rules) -> None:
+    """A day of sale comes to the same both ways: with or without a time, at midnight, strange."""
+    chance = random.Random(0)
+    times = [
+        *("2023-04-24", "2023-04-24T00:00:00", "2023-04-24T20:12:30", "2023-04-24T00:00:01", ""),
+        *("2023-10-01T00:00:00", "2023-10-01T02:30:00", "2023-04-02T02:30:00", "2024-02-29"),
+        *("2024-02-29T00:00:00", "2023-02-29T00:00:00", "2023-02-29T10:00:00", " 2023-04-24"),
+        *("2023-04-24 20:12:30", "2023-04-24 00:00:00", "2023-04-24T20:12:30Z", "1970-01-01"),
+        *("1970-01-01T10:00:00", "1931-05-06T00:00:00", "1931-05-06T07:08:09", "24/04/2023"),
+        *("2100-12-31T00:00:00", "2100-12-31T23:59:59", "1899-12-31T00:00:00", "2023-04-24T24:00"),
+        *(
+            f"20{year:02}-{month:02}-28T{month:02}:{year:02}:00"
+            for year in range(50)
+            for month in (1, 7)
+        ),
+    ]
+    count = len(times)
+
+    agree(
+        "orders",
+        {
+            "ORDER_NUMBER": [f"D{order}" for order in range(count)],
+            "PERIDX": ["65432"] * count,
+            "ORDER_DATE": chance.sample(times, count),
+            "SKU": ["A1"] * count,
+            "QUANTITY": ["1"] * count,
+            "PRICE": ["9.95"] * count,
+        },
+        rules,
+        chance=chance,
+    )
