@@ -235,8 +235,7 @@ class CsvReader:
     def cut(self, record: bytes) -> list[str]:
         """Return the cells of a good row's bytes, as its chunk's `frame` has them."""
         if b'"' in record:
-            cut = self._dialect.cut(record)
-            texts = [cell.decode() for cell in cut.cells] if cut else []
+            (texts,) = csv.reader([record.decode()], delimiter=self.delimiter)
         else:
             texts = record.decode().rstrip("\r\n").split(self.delimiter)
         texts = texts[: len(self.header.names)]

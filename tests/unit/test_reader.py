@@ -62,7 +62,9 @@ class Read:
         for chunk in reader.chunks():
             assert list(chunk.frame.columns) == list(reader.header.canonical)
             self.chunks.append(chunk)
-            self.rows += chunk.frame.to_numpy().tolist()
+            rows = chunk.frame.to_numpy().tolist()
+            assert [*map(reader.cut, chunk.bytes(chunk.numbers))] == rows
+            self.rows += rows
             self.lines += chunk.lines
             self.ordinals += chunk.ordinals
             self.bad += chunk.bad
