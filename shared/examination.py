@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
-import numpy as np
-
 from shared.errors import FileRejected, Problem
 from shared.incoming import Block
 from shared.kept import Kept, Rows
@@ -206,8 +204,8 @@ class Examination:
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
             lines: list[tuple[int, ...]] = [*zip(parts.lines, strict=True)]
-            block = Block(parts.keys, parts.own, parts.keep, lines, places)
-            counts = np.array(places, np.int64) >= 0
+            block = Block(parts.keys, parts.own, parts.keep, lines, places.tolist())
+            counts = places >= 0
             self.outdone += len(counts) - int(counts.sum())
             yield block.some(counts)
 
@@ -215,11 +213,11 @@ class Examination:
         """Make a document of all rows of a key, of those keys that belong to one part."""
         joiner = self.type.joiner(self._maker)
         for parts, records in chunks:
-            mine = np.array(plan.partition(parts.keys), np.int64) == part
-            if not self._broken.isdisjoint(parts.keys):
-                for place in np.flatnonzero(mine).tolist():
-                    if parts.keys[place] in self._broken:
-                        self._repeat(self._cut(records[place]), parts.lines[place])
+            mine = plan.partition(parts.keys) == part
+            broken = [place for place, key in enumerate(parts.keys) if key in self._broken]
+            for place in broken:
+                if mine[place]:
+                    self._repeat(self._cut(records[place]), parts.lines[place])
             block, problems = joiner.join(parts, plan.places(parts.ordinals), mine)
             self.tally.extend(problems)
             yield block

@@ -72,8 +72,9 @@ class Planner:
             if grouped:
                 _count_open(opened, seen["ordinal"], last_of_key)
             rows += len(seen)
+            place = documents + np.cumsum(last_of_key, dtype=np.int32) - last_of_key
+            places[seen["ordinal"]] = np.where(last_of_key, place, ~place)
             seen = seen[last_of_key]
-            places[seen["ordinal"]] = np.arange(documents, documents + len(seen), dtype=np.int32)
             documents += len(seen)
             high.append(seen["high"].copy())
             low.append(seen["low"].copy())
@@ -106,20 +107,20 @@ class Plan:
         """How many documents the file holds."""
         return len(self.keys.high)
 
-    def places(self, ordinals: Sequence[int]) -> list[int]:
-        """Return where in `keys` the keys of rows are that count; -1 for the others.
+    def places(self, ordinals: npt.ArrayLike) -> NDArray[np.int64]:
+        """Return where in `keys` the keys of rows are; of rows that do not count, `~place`, which
+        is less than 0.
 
         A row counts that wins over the others of its key (ungrouped) or completes its document.
+        Only rows that were seen have a place.
         """
-        places: list[int] = self._places[np.asarray(ordinals, dtype=np.int64)].tolist()
-        return places
+        return self._places[np.asarray(ordinals, dtype=np.int64)].astype(np.int64)
 
-    def partition(self, keys: Sequence[str]) -> list[int]:
+    def partition(self, keys: Sequence[str]) -> NDArray[np.int64]:
         """Return the parts that keys belong to, from 0."""
         if self.partitions == 1 or not keys:
-            return [0] * len(keys)
-        parts: list[int] = (_hashes(keys)[:, 1] % np.uint64(self.partitions)).tolist()
-        return parts
+            return np.zeros(len(keys), np.int64)
+        return (_hashes(keys)[:, 1] % np.uint64(self.partitions)).astype(np.int64)
 
 
 def _count_open(

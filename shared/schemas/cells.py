@@ -65,10 +65,14 @@ class Supply:
         """Bytes that there are besides the pool."""
         return len(self.block) + len(self._added)
 
-    def octets(self, spare: int) -> Octets:
-        """Return all of it, and so many bytes behind it; places from the end count without them."""
+    def octets(self, spare: int, more: Octets | None = None) -> Octets:
+        """Return all of it, and so many bytes behind it; places from the end count without them.
+
+        `more` is there this once only, from `size` on.
+        """
         added = np.frombuffer(bytes(self._added), np.uint8)
-        return np.concatenate((self.block, added, self._pool.octets, np.zeros(spare, np.uint8)))
+        parts = [self.block, added, *(() if more is None else (more,)), self._pool.octets]
+        return np.concatenate([*parts, np.zeros(spare, np.uint8)])
 
 
 class HeadTable:
@@ -148,6 +152,11 @@ class Column:
             table=self.table,
             whole=self.whole,
         )
+
+    def at(self, rows: Numbers) -> Column:
+        """Return what the entries of some rows are made of, in their order."""
+        whole = None if self.whole is None else self.whole[rows]
+        return Column(self.starts[rows], self.lengths[rows], table=self.table, whole=whole)
 
     @property
     def size(self) -> int:

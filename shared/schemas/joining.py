@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -16,14 +16,12 @@ from shared.incoming import Block
 from shared.records import Mask, Numbers
 from shared.schemas.kinds import INT64_MAX
 from shared.schemas.parts import Part, Parts
-from shared.wire import FIELD, Heads, entry, value
+from shared.wire import FIELD, Heads, integers
 
 Join = Callable[[Sequence[Part]], tuple[bytes, list[Problem]]]
-MakeParts = Callable[[Parts], Iterator[Part]]
+MakeParts = Callable[[Parts, Sequence[int]], Iterator[Part]]
 
 _NONE: Final = -1
-_REMEMBERED = 16_384
-"""Different totals of a field that are remembered from one chunk to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +69,6 @@ class Joiner:
         parts: MakeParts,
         items: str,
         totals: Iterable[str],
-        looks_at: Sequence[str],
         refers_by: str,
     ) -> None:
         """Prepare to join.
@@ -79,108 +76,91 @@ class Joiner:
         Args:
             usual: what `join` makes of most documents; None where nothing is known of that.
             join: makes a document of its parts, as `FileType.join`.
-            parts: gives the parts that rows are, as `PartMaker.parts`.
+            parts: gives the parts that some rows are, as `PartMaker.parts`.
             items: the field that holds the items.
             totals: the other fields that all rows make together.
-            looks_at: names of the columns in `Parts.values`.
             refers_by: the column with the key of the customer to whom a document belongs.
         """
         self._usual = usual
         self._join = join
         self._parts = parts
         self._items = items
-        self._totals = {name: _Entries(name) for name in totals}
-        self._made = sorted((items, *self._totals))
+        self._made = sorted((items, *totals))
         self._array_heads = Heads.array(FIELD, items.encode())
-        self._looks_at = tuple(looks_at)
         self._refers_by = refers_by
-        self._open: dict[str, list[Part]] = {}
+        self._open: dict[int, list[Part]] = {}
 
-    def join(self, parts: Parts, places: Sequence[int], mine: Mask) -> tuple[Block, list[Problem]]:
+    def join(self, parts: Parts, places: Numbers, mine: Mask) -> tuple[Block, list[Problem]]:
         """Return the documents that the next rows complete, and what is worth a warning.
 
         `places` are those of `shared.plan.Plan.places`; rows that are not `mine` are passed over.
         """
-        own, items = [*parts.own], [*parts.items]
-        lasts = np.flatnonzero((np.array(places, np.int64) >= 0) & mine).tolist()
-        keys = [parts.keys[row] for row in lasts]
-        numbers = dict(zip(keys, range(len(keys)), strict=True))
-        of = np.fromiter(map(numbers.get, parts.keys, repeat(_NONE)), np.int64, len(parts.keys))
-        values = dict(zip(self._looks_at, zip(*parts.values, strict=True), strict=False))
-        rows = _Rows.of(np.flatnonzero(of != _NONE), of, len(keys))
+        documents = np.where(places < 0, ~places, places)
+        lasts = np.flatnonzero((places >= 0) & mine)
+        whole = documents[lasts]
+        of = _numbers(documents, whole)
+        alone = np.zeros(len(whole), bool)
+        if self._open:
+            alone[:] = [document in self._open for document in whole.tolist()]
+        rows = _Rows.of(np.flatnonzero(of != _NONE), of, len(whole))
+        which = lasts.tolist()
         block = Block(
-            keys=keys,
-            wires=[b""] * len(keys),
-            keep=[parts.keep[row] for row in lasts],
+            keys=[parts.keys[row] for row in which],
+            wires=[b""] * len(which),
+            keep=[parts.keep[row] for row in which],
             lines=rows.split(parts.lines),
-            places=[places[row] for row in lasts],
-            refers_to=self._refers_to(values, lasts),
+            places=whole.tolist(),
+            refers_to=self._refers_to(parts.values, which),
         )
-        alone = np.zeros(len(keys), bool)
-        for key in self._open.keys() & numbers.keys():
-            alone[numbers[key]] = True
         if self._usual is None:
             alone[:] = True
-        elif keys:
-            chosen, totals = _look(self._usual, items, values, rows, alone)
-            if not alone.all():
-                usual = np.flatnonzero(~alone)
-                chosen = chosen.some(~alone[chosen.documents])
-                lasts_of = [own[lasts[number]] for number in usual.tolist()]
-                wires = self._wires(usual, lasts_of, items, chosen, totals)
-                for number, wire in zip(usual.tolist(), wires, strict=True):
-                    block.wires[number] = wire
-
-        def some(rows: Sequence[int]) -> Iterator[Part]:
-            return self._parts(
-                Parts(
-                    lines=[parts.lines[row] for row in rows],
-                    keep=[parts.keep[row] for row in rows],
-                    own=[own[row] for row in rows],
-                    items=[items[row] for row in rows],
-                    values=[parts.values[row] for row in rows],
-                )
-            )
+        elif which:
+            self._join_usual(block, parts, lasts, rows, alone)
 
         problems: list[Problem] = []
         for number in np.flatnonzero(alone).tolist():
-            whole = self._open.pop(keys[number], [])
-            whole += some(rows.of_document(number))
-            block.wires[number], found = self._join(whole)
-            block.lines[number] = tuple([part.line for part in whole])
+            together = self._open.pop(block.places[number], [])
+            together += self._parts(parts, rows.of_document(number))
+            block.wires[number], found = self._join(together)
+            block.lines[number] = tuple([part.line for part in together])
             problems += found
-        open_rows = np.flatnonzero((of == _NONE) & mine).tolist()
-        for row, part in zip(open_rows, some(open_rows), strict=True):
-            self._open.setdefault(parts.keys[row], []).append(part)
+        open_rows = np.flatnonzero((of == _NONE) & mine)
+        of_open = documents[open_rows].tolist()
+        for document, part in zip(of_open, self._parts(parts, open_rows.tolist()), strict=True):
+            self._open.setdefault(document, []).append(part)
         return block, problems
 
-    def _refers_to(self, values: Mapping[str, Sequence[Any]], lasts: Sequence[int]) -> list[str]:
-        people = values.get(self._refers_by)
-        return [people[row] or "" for row in lasts] if people else [""] * len(lasts)
+    def _join_usual(
+        self, block: Block, parts: Parts, lasts: Numbers, rows: _Rows, alone: Mask
+    ) -> None:
+        """Make the usual ones of some documents; mark the others."""
+        assert self._usual is not None
+        assert parts.shares is not None
+        elsewhere = parts.shares.elsewhere
+        if len(elsewhere):
+            alone[rows.documents[np.isin(rows.rows, elsewhere)]] = True
+        items = rows.some(parts.shares.has_item[rows.rows])
+        items, totals = _look(self._usual, parts.values, rows, items, alone)
+        usual = np.flatnonzero(~alone)
+        if not len(usual):
+            return
+        items = items.some(~alone[items.documents])
+        between = [
+            self._array_heads
+            if name == self._items
+            else integers(FIELD, name.encode(), totals[name][usual])
+            for name in self._made
+        ]
+        wires = parts.shares.gather(lasts[usual], items.rows, items.sizes[usual], between)
+        if len(usual) == len(alone):
+            block.wires = wires
+        else:
+            for number, wire in zip(usual.tolist(), wires, strict=True):
+                block.wires[number] = wire
 
-    def _wires(
-        self,
-        documents: Numbers,
-        own: Sequence[tuple[bytes, ...]],
-        items: Sequence[bytes],
-        chosen: _Rows,
-        totals: Mapping[str, Numbers],
-    ) -> Iterator[bytes]:
-        """Make documents of their own fields and of the items that are chosen."""
-        of_all = [*map(items.__getitem__, chosen.rows.tolist())]
-        bounds = pairwise([0, *chosen.ends[documents].tolist()])
-        arrays = [b"".join(of_all[start:end]) for start, end in bounds]
-        heads = [self._array_heads[len(array)] if array else b"" for array in arrays]
-        first, *others = zip(*own, strict=True)
-        pieces: list[Sequence[bytes]] = [first]
-        for name, after in zip(self._made, others, strict=True):
-            if name == self._items:
-                pieces += (heads, arrays)
-            else:
-                numbers = totals[name][documents].tolist()
-                pieces.append([*map(self._totals[name].__getitem__, numbers)])
-            pieces.append(after)
-        return map(b"".join, zip(*pieces, strict=True))
+    def _refers_to(self, values: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> list[str]:
+        people = values.get(self._refers_by)
+        return [people[row] or "" for row in rows] if people else [""] * len(rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,6 +187,8 @@ class _Rows:
 
     def some(self, which: Mask) -> _Rows:
         """Return those that are marked."""
+        if which.all():
+            return self
         documents = self.documents[which]
         ends = np.searchsorted(documents, np.arange(len(self.ends)), "right")
         return _Rows(self.rows[which], documents, ends)
@@ -229,15 +211,12 @@ class _Rows:
 
 def _look(
     usual: Usual,
-    items_of: Sequence[bytes],
     values: Mapping[str, Sequence[Any]],
     rows: _Rows,
+    items: _Rows,
     alone: Mask,
 ) -> tuple[_Rows, dict[str, Numbers]]:
     """Mark the documents that are not usual; return the items of the others, and their totals."""
-    items = rows
-    if not all(items_of):
-        items = rows.some(np.fromiter(map(bool, items_of), bool)[rows.rows])
     several = rows.some(rows.sizes[rows.documents] > 1)
     _mark_differing(alone, [values[name] for name in usual.shared], several)
     several = items.some(items.sizes[items.documents] > 1)
@@ -311,14 +290,11 @@ def _objects(column: Sequence[Any]) -> npt.NDArray[np.object_]:
     return cells
 
 
-class _Entries(dict[int, bytes]):
-    """Entries of one field with a whole number, as they are asked for."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name.encode()
-
-    def __missing__(self, number: int) -> bytes:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        made = self[number] = entry(FIELD, self._name, value(number))
-        return made
+def _numbers(documents: Numbers, whole: Numbers) -> Numbers:
+    """Return which of the `whole` ones each row's document is, _NONE where it is none of them."""
+    if not len(whole):
+        return np.full(len(documents), _NONE)
+    order = np.argsort(whole)
+    sorted_ = whole[order]
+    found = np.minimum(np.searchsorted(sorted_, documents), len(whole) - 1)
+    return np.where(sorted_[found] == documents, order[found], _NONE)

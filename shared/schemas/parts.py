@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import compress
@@ -26,8 +26,9 @@ from shared.records import Mask, Numbers
 from shared.schemas.cells import Cells, Column, HeadTable, Pool, Supply
 from shared.schemas.certain import microseconds
 from shared.schemas.columns import nest
+from shared.schemas.gathering import Shares
 from shared.schemas.kinds import TEXT
-from shared.schemas.pieces import Cuts, Path, Pieces, Strings, Tree
+from shared.schemas.pieces import Path, Pieces, Strings, Tree
 from shared.schemas.rows import (
     EXTRA,
     ROW_LIMIT_BYTES,
@@ -62,23 +63,22 @@ class Part:
 
 @dataclass(slots=True)
 class Parts:
-    """What rows come to: lists of one length, in file order."""
+    """What rows come to: columns of one length, in file order."""
 
-    lines: list[int] = field(default_factory=list)
-    ordinals: list[int] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
+    lines: list[int]
+    ordinals: Numbers
+    keys: list[str]
     """The ids of their documents."""
-    updated: list[int] = field(default_factory=list)
+    updated: Numbers
     """When each was last changed in the ERP, in microseconds since 1970, or NEVER."""
-    keep: list[frozenset[str]] = field(default_factory=list)
+    keep: list[frozenset[str]]
     """Paths of the document's fields that each row leaves as they are stored."""
-    own: list[Any] = field(default_factory=list)
-    """The content of each document; of a grouped type, as in `Part`, and empty where a later row of
-    the chunk has the same key, so that this one's is never asked for."""
-    items: list[bytes] = field(default_factory=list)
-    """As in `Part`; empty where the type is not grouped."""
-    values: list[tuple[Any, ...]] = field(default_factory=list)
-    """Of the columns that are looked at, None where there is none; likewise."""
+    own: list[bytes]
+    """The content of each document; empty where the type is grouped."""
+    shares: Shares | None
+    """What each row says of its document, where the type is grouped."""
+    values: dict[str, list[Any]]
+    """Of the columns that are looked at: name -> values, as in `Part`."""
 
 
 @dataclass(slots=True)
@@ -89,11 +89,10 @@ class Packed:
     ordinals: Numbers
     updated: Numbers
     keep: list[frozenset[str]]
-    own: Strings | Cuts
-    items: Strings | None
+    content: Strings | Shares
     packed_keys: str
     """The keys, one behind the other; no row with a zero byte is a good one."""
-    packed_values: list[str | list[Any]]
+    packed_values: dict[str, str | list[Any]]
     """The columns that are looked at, texts as the keys."""
     size: int
     """Bytes that all this takes, about."""
@@ -105,19 +104,18 @@ class Packed:
 
     def unpack(self) -> Parts:
         """Put everything together."""
-        values = [
-            [text or None for text in column.split("\0")] if isinstance(column, str) else column
-            for column in self.packed_values
-        ]
         return Parts(
             lines=self.lines.tolist(),
-            ordinals=self.ordinals.tolist(),
+            ordinals=self.ordinals,
             keys=self.keys,
-            updated=self.updated.tolist(),
+            updated=self.updated,
             keep=self.keep,
-            own=[*self.own],
-            items=[] if self.items is None else [*self.items],
-            values=[*zip(*values, strict=True)] if len(self.lines) else [],
+            own=[] if isinstance(self.content, Shares) else self.content.join(),
+            shares=self.content if isinstance(self.content, Shares) else None,
+            values={
+                name: _unpacked(column) if len(self.lines) else []
+                for name, column in self.packed_values.items()
+            },
         )
 
 
@@ -327,16 +325,14 @@ class PartMaker:
             )
         compact = {name: column.compact() for name, column in columns.items()}
         values = [_packed(column) for column in looked]
-        own, items = self._contents(compact, supply, good, others, keys)
         return Packed(
             lines=chunk.line_numbers[good],
             ordinals=chunk.numbers[good],
             updated=updated[good],
             keep=keep,
-            own=own,
-            items=items,
+            content=self._content(compact, supply, good, others),
             packed_keys="\0".join(keys),
-            packed_values=values,
+            packed_values=dict(zip(self._looks_at, values, strict=True)),
             size=supply.size
             + sum(column.size for column in compact.values())
             + sum(map(len, values)) * 2
@@ -415,50 +411,65 @@ class PartMaker:
 
     # -- on the wire --------------------------------------------------------------------------
 
-    def _contents(
+    def _content(
         self,
         columns: Mapping[str, Column],
         supply: Supply,
         good: Numbers,
         others: Mapping[int, Row],
-        keys: Sequence[str],
-    ) -> tuple[Strings | Cuts, Strings | None]:
-        """Have everything ready that the contents of documents, and items, are put together of."""
-        written = partial(self._written, columns)
+    ) -> Strings | Shares:
+        """Have everything ready that the contents of documents are put together of."""
         if not self._grouped:
-            contents = {place: self._own_of(row) for place, row in others.items()}
-            return Strings(written, supply, good, contents), None
-        made = {place: (self._item_of(row),) for place, row in others.items()}
-        items = Strings(partial(self._items, columns), supply, good, made)
-        # The document's own fields are those of the last row of its key.
-        last = sorted({key: place for place, key in enumerate(keys)}.values())
-        rows = good[last]
-        own = {place: self._own_of(others[place]) for place in rows.tolist() if place in others}
-        return Cuts(Strings(written, supply, rows, own), last, len(keys)), items
+            whole = {place: b"".join(self._own_of(row)) for place, row in others.items()}
+            return Strings(partial(self._whole, columns), supply, good, whole)
+        shares = {place: (self._own_of(row), self._item_of(row)) for place, row in others.items()}
+        return Shares(
+            partial(self._written, columns),
+            partial(self._items, columns),
+            partial(self._has_item, columns),
+            supply,
+            good,
+            shares,
+        )
 
-    def _written(self, columns: Mapping[str, Column]) -> list[Pieces]:
+    def _whole(self, columns: Mapping[str, Column], rows: Numbers) -> Pieces:
+        """Return the pieces of the documents that some rows are."""
+        return Pieces.all(self._written(columns, rows))
+
+    def _written(self, columns: Mapping[str, Column], rows: Numbers) -> list[Pieces]:
         """Return the pieces of the document's own fields, cut where those between them come."""
         cuts: list[list[Pieces]] = [[] for _ in range(len(self._cuts) + 1)]
-        for name, pieces in self._document.fields(columns):
+        for name, pieces in self._document.fields(columns, rows):
             if name not in self._leave_out:
                 cuts[bisect(self._cuts, name)].append(pieces)
         return [*map(Pieces.all, cuts)]
 
-    def _items(self, columns: Mapping[str, Column]) -> list[Pieces]:
+    def _items(self, columns: Mapping[str, Column], rows: Numbers) -> Pieces:
         """Return the pieces of each row's item; none where nothing is said of one."""
-        inner = Pieces.all(one for _, one in self._item.fields(columns))
-        says = np.logical_or.reduce([columns[name].there for name in self._paths["item"]])
+        inner = Pieces.all(one for _, one in self._item.fields(columns, rows))
+        says = self._has_item(columns, rows)
         if not says.all():
             inner.lengths = [lengths * says for lengths in inner.lengths]
-        return [inner.behind(self._item_table)]
+        return inner.behind(self._item_table)
 
-    def parts(self, parts: Parts) -> Iterator[Part]:
-        """Give each row's part of a grouped document."""
-        names = self._looks_at
-        for line, own, item, values, keep in zip(
-            parts.lines, parts.own, parts.items, parts.values, parts.keep, strict=True
-        ):
-            yield Part(line, own, item, dict(zip(names, values, strict=True)), keep)
+    def _has_item(self, columns: Mapping[str, Column], rows: Numbers) -> Mask:
+        """Return which rows say anything of an item."""
+        there = np.logical_or.reduce([columns[name].there for name in self._paths["item"]])
+        has: Mask = there[rows]
+        return has
+
+    def parts(self, parts: Parts, rows: Sequence[int] | None = None) -> Iterator[Part]:
+        """Give the parts of a grouped document that some rows are, or all.
+
+        Those but the last of a key have no entries of the document's own fields: no one asks.
+        """
+        assert parts.shares is not None
+        rows = range(len(parts.lines)) if rows is None else rows
+        last = {parts.keys[row]: row for row in rows}
+        own = dict(zip(last.values(), parts.shares.own([*last.values()]), strict=True))
+        for row, item in zip(rows, parts.shares.items(rows), strict=True):
+            values = {name: column[row] for name, column in parts.values.items()}
+            yield Part(parts.lines[row], own.get(row, ()), item, values, parts.keep[row])
 
     # -- rows that the checker has read -------------------------------------------------------
 
@@ -486,6 +497,12 @@ def _packed(column: list[Any]) -> str | list[Any]:
     """Return texts one behind the other, blank ones where there is none; or what is no texts."""
     if {*map(type, column)} <= {str, type(None)}:
         return "\0".join([text or "" for text in column])
+    return column
+
+
+def _unpacked(column: str | list[Any]) -> list[Any]:
+    if isinstance(column, str):
+        return [text or None for text in column.split("\0")]
     return column
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -20,6 +20,8 @@ _AT_ONCE = 512 * 1024
 """Bytes put together at a time: as many as stay in the processor's cache with all that it takes."""
 _MOVED = 32
 """Bytes moved at once; most pieces are shorter."""
+SPARE: Final = _MOVED - 1
+"""Bytes that there must be behind those that pieces lie in."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +37,7 @@ class Pieces:
         if not column.lengths.any():
             return cls([], [])
         heads = column.heads()
-        if heads is None:
+        if heads is None or not heads[1].any():
             return cls([column.starts], [column.lengths])
         return cls([heads[0], column.starts], [heads[1], column.lengths])
 
@@ -79,13 +81,16 @@ class Tree:
             heads = wire.Heads.map(tag, name.encode())
             self._fields.append((name, below, HeadTable(heads, pool)))
 
-    def fields(self, columns: Mapping[str, Column]) -> Iterator[tuple[str, Pieces]]:
-        """Give each field's name and pieces, in order."""
+    def fields(
+        self, columns: Mapping[str, Column], rows: Numbers | None = None
+    ) -> Iterator[tuple[str, Pieces]]:
+        """Give each field's name and pieces, in order, of some rows or all."""
         for name, below, heads in self._fields:
             if isinstance(below, str):
-                yield name, Pieces.of(columns[below])
+                column = columns[below]
+                yield name, Pieces.of(column if rows is None else column.at(rows))
             else:
-                inner = Pieces.all(one for _, one in below.fields(columns))
+                inner = Pieces.all(one for _, one in below.fields(columns, rows))
                 yield name, inner.behind(heads)
 
     def longest(self, columns: Mapping[str, Column]) -> int:
@@ -110,22 +115,22 @@ class Tree:
 
 
 class Strings:
-    """The strings of some rows, each row's cut into parts, put together when they are asked for."""
+    """The strings of some rows, put together when they are asked for."""
 
     def __init__(
         self,
-        pieces: Callable[[], Sequence[Pieces]],
+        pieces: Callable[[Numbers], Pieces],
         supply: Supply,
         rows: Numbers,
-        instead: Mapping[int, Sequence[bytes]],
+        instead: Mapping[int, bytes],
     ) -> None:
         """Prepare.
 
         Args:
-            pieces: gives, for each part, the pieces of the strings of all rows.
+            pieces: gives the pieces of the strings of some rows.
             supply: the bytes that they are pieces of.
             rows: the rows whose strings are wanted, in order.
-            instead: row -> its parts, where they do not consist of the pieces.
+            instead: row -> its string, where it does not consist of the pieces.
         """
         self._pieces = pieces
         self._supply = supply
@@ -137,68 +142,50 @@ class Strings:
         }
 
     def join(self) -> list[bytes]:
-        """Return the parts of the first row, of the second, and so on."""
-        several = self._pieces()
-        count, rows = len(several), len(self._rows)
-        whole = Pieces.all(several)
-        made: list[bytes] = []
-        if not whole.starts or not rows:
-            made = [b""] * (count * rows)
-        else:
-            starts, lengths = self._chosen(whole.starts), self._chosen(whole.lengths)
-            lengths[:, [*self._instead]] = 0
-            sizes = np.zeros((rows, count), np.int64)
-            first = 0
-            for part, pieces in enumerate(several):
-                stop = first + len(pieces.starts)
-                sizes[:, part] = lengths[first:stop].sum(axis=0)
-                first = stop
-            octets = self._supply.octets(_MOVED - 1)
-            ends = np.cumsum(sizes).reshape(sizes.shape)
-            row = 0
-            while row < rows:
-                base = int(ends[row - 1, -1]) if row else 0
-                stop = max(row + 1, int(np.searchsorted(ends[:, -1], base + _AT_ONCE, "right")))
-                data = _join(octets, starts[:, row:stop].T.ravel(), lengths[:, row:stop].T.ravel())
-                bounds = [0, *(ends[row:stop].ravel() - base).tolist()]
-                made += [data[start:end] for start, end in pairwise(bounds)]
-                row = stop
-        for place, parts in self._instead.items():
-            made[place * count : (place + 1) * count] = parts
+        """Return the string of each row."""
+        pieces = self._pieces(self._rows)
+        made = join(self._supply.octets(SPARE), pieces, len(self._rows))
+        for place, string in self._instead.items():
+            made[place] = string
         return made
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.join())
 
-    def _chosen(self, parts: Sequence[Places]) -> Places:
-        """Return what there is of the rows, a row a piece."""
-        together = np.array(parts, np.int32)
-        return together if together.shape[1] == len(self._rows) else together[:, self._rows]
-
-
-class Cuts:
-    """What `Strings` makes of some places of a list: tuples of their parts; () at all others."""
-
-    def __init__(self, strings: Strings, places: Sequence[int], count: int) -> None:
-        self._strings = strings
-        self._places = places
-        self._count = count
-
-    def __iter__(self) -> Iterator[tuple[bytes, ...]]:
-        made: list[tuple[bytes, ...]] = [()] * self._count
-        if self._places:
-            parts = self._strings.join()
-            each = [iter(parts)] * (len(parts) // len(self._places))
-            for place, own in zip(self._places, zip(*each, strict=True), strict=True):
-                made[place] = own
-        return iter(made)
+def join(octets: Octets, pieces: Pieces, count: int) -> list[bytes]:
+    """Put so many strings together; `octets` are a supply's, SPARE ones behind them."""
+    width = len(pieces.starts)
+    starts, lengths = (rows_of(of).ravel() for of in (pieces.starts, pieces.lengths))
+    return cut(octets, starts, lengths, np.arange(0, count + 1) * width)
 
 
-def _join(octets: Octets, starts: Places, lengths: Places) -> bytes:
-    """Return the pieces one behind the other. As many octets as are moved follow the last piece."""
-    ends = np.cumsum(lengths)
-    places = ends - lengths
-    total = int(ends[-1])
+def rows_of(columns: Sequence[Places]) -> Places:
+    """Return an array with a row for each of what there are columns of."""
+    return np.ascontiguousarray(np.array(columns, np.int32).T)
+
+
+def cut(octets: Octets, starts: Places, lengths: Places, bounds: Numbers) -> list[bytes]:
+    """Put strings together that have their pieces one behind the other.
+
+    `bounds` are the places among the pieces where the strings begin, and where the last one ends.
+    """
+    there = np.flatnonzero(lengths)
+    starts, lengths, bounds = starts[there], lengths[there], np.searchsorted(there, bounds)
+    places = np.append(0, np.cumsum(lengths))
+    ends = places[bounds]
+    made: list[bytes] = []
+    first = 0
+    while first < len(bounds) - 1:
+        base = int(ends[first])
+        stop = max(first + 1, int(np.searchsorted(ends, base + _AT_ONCE, "right")) - 1)
+        some = slice(int(bounds[first]), int(bounds[stop]))
+        edges = (ends[first : stop + 1] - base).tolist()
+        data = _join(octets, starts[some], lengths[some], places[some] - base, edges[-1])
+        made += [data[start:end] for start, end in pairwise(edges)]
+        first = stop
+    return made
+
+
+def _join(octets: Octets, starts: Places, lengths: Places, places: Numbers, total: int) -> bytes:
+    """Return the pieces one behind the other, at the places that come of it."""
     joined = np.empty(total + _MOVED, np.uint8)
     taken, put = windows(octets, _MOVED), windows(joined, _MOVED)
     # One after the other, so that each overwrites what was put down too much of the one before.

@@ -208,7 +208,6 @@ class FileType:
             parts=maker.parts,
             items=self.items,
             totals=self.totals,
-            looks_at=self.looks_at,
             refers_by=PERSON_COLUMN,
         )
 

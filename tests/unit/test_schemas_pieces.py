@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import wire
+from shared.records import Numbers
 from shared.schemas.cells import Pool, Supply
+from shared.schemas.gathering import Made, Shares
 from shared.schemas.pieces import Pieces, Strings
 
 BLOCK = bytes(range(256)) * 2
@@ -26,38 +31,101 @@ PIECES = st.builds(
 )
 
 
+TABLES = st.integers(0, 6).flatmap(
+    lambda width: st.lists(
+        st.lists(PIECES, min_size=width, max_size=width), min_size=1, max_size=12
+    )
+)
+
+
+class Table:
+    """Rows of pieces, and the supply that they lie in."""
+
+    def __init__(self, rows: list[tuple[tuple[int, bytes], ...]]) -> None:
+        pool = Pool()
+        pool.add(ALWAYS)
+        self.supply = Supply(np.frombuffer(BLOCK, np.uint8), pool)
+        self._columns = [*zip(*rows, strict=True)]
+
+    def pieces(self, rows: Numbers) -> Pieces:
+        """Return the pieces of some rows."""
+        starts = [np.array([start for start, _ in column], np.int32) for column in self._columns]
+        sizes = [np.array([len(part) for _, part in column], np.int32) for column in self._columns]
+        return Pieces([of[rows] for of in starts], [of[rows] for of in sizes])
+
+
 @given(
-    table=st.integers(1, 6).flatmap(
-        lambda width: st.lists(
-            st.lists(PIECES, min_size=width, max_size=width), min_size=1, max_size=12
-        )
-    ),
+    table=TABLES,
     chosen=st.sets(st.integers(0, 11)),
-    cut=st.integers(0, 6),
-    instead=st.dictionaries(st.integers(0, 11), st.tuples(st.binary(), st.binary())),
+    instead=st.dictionaries(st.integers(0, 11), st.binary()),
 )
 def test_strings(
-    table: list[list[tuple[int, bytes]]],
-    chosen: set[int],
-    cut: int,
-    instead: dict[int, tuple[bytes, bytes]],
+    table: list[tuple[tuple[int, bytes], ...]], chosen: set[int], instead: dict[int, bytes]
 ) -> None:
-    """The two parts of each wanted row are its pieces before and behind a cut, or what stands in
-    for them."""
-    pool = Pool()
-    pool.add(ALWAYS)
-    supply = Supply(np.frombuffer(BLOCK, np.uint8), pool)
-    columns = [*zip(*table, strict=True)]
-    starts = [np.array([start for start, _ in column], np.int32) for column in columns]
-    lengths = [np.array([len(part) for _, part in column], np.int32) for column in columns]
-    pieces = [Pieces(starts[:cut], lengths[:cut]), Pieces(starts[cut:], lengths[cut:])]
+    """The string of each wanted row is its pieces, or what stands in for them."""
     rows = sorted(row for row in chosen if row < len(table))
+    of = Table(table)
 
-    strings = Strings(lambda: pieces, supply, np.array(rows, np.int64), instead)
+    strings = Strings(of.pieces, of.supply, np.array(rows, np.int64), instead)
 
-    expected: list[bytes] = []
-    for row in rows:
-        octets = [part for _, part in table[row]]
-        own = (b"".join(octets[:cut]), b"".join(octets[cut:]))
-        expected += instead.get(row, own)
+    expected = [instead.get(row, b"".join([part for _, part in table[row]])) for row in rows]
     assert expected == strings.join()
+
+
+@given(
+    own=TABLES,
+    items=TABLES,
+    documents=st.lists(st.tuples(st.integers(0, 11), st.lists(st.integers(0, 11), max_size=4))),
+    cuts=st.lists(st.integers(0, 6), min_size=3, max_size=3).map(sorted),
+    at=st.integers(0, 2),
+    total=st.integers(-(2**63), 2**63 - 1),
+)
+def test_gathered_documents(
+    own: list[tuple[tuple[int, bytes], ...]],
+    items: list[tuple[tuple[int, bytes], ...]],
+    documents: list[tuple[int, list[int]]],
+    cuts: list[int],
+    at: int,
+    total: int,
+) -> None:
+    """A document is what its last row says, and what is made of all its rows in between."""
+    count = min(len(own), len(items))
+    documents = [(row % count, [item % count for item in of]) for row, of in documents]
+    first, second = Table(own), Table(items)
+    edges = [0, *cuts, 6]
+    totals = np.array([total - 1 if total > 0 else total, total] * len(documents), np.int64)
+    totals = totals[: len(documents)]
+    heads = wire.Heads.array(wire.FIELD, b"items")
+    between: list[wire.Heads | Made] = [
+        wire.integers(wire.FIELD, name, totals) for name in (b"a", b"b")
+    ]
+    between.insert(at, heads)
+
+    shares = Shares(
+        lambda rows: [
+            Pieces(pieces.starts[start:end], pieces.lengths[start:end])
+            for pieces in [first.pieces(rows)]
+            for start, end in pairwise(edges)
+        ],
+        second.pieces,
+        lambda rows: second.pieces(rows).sizes() > 0,
+        first.supply,
+        np.arange(count),
+        {},
+    )
+    gathered = shares.gather(
+        np.array([row for row, _ in documents], np.int64),
+        np.array([item for _, of in documents for item in of], np.int64),
+        np.array([len(of) for _, of in documents], np.int64),
+        between,
+    )
+
+    expected = []
+    for (row, of), number in zip(documents, totals.tolist(), strict=True):
+        array = b"".join([part for item in of for _, part in items[item]])
+        made = [wire.entry(wire.FIELD, name, wire.value(number)) for name in (b"a", b"b")]
+        made.insert(at, heads[len(array)] + array if array else b"")
+        octets = [part for _, part in own[row]]
+        said = [b"".join(octets[start:end]) for start, end in pairwise(edges)]
+        expected.append(b"".join([*chain(*zip(said, made, strict=False)), said[-1]]))
+    assert expected == gathered
