@@ -203,7 +203,7 @@ class Examination:
         """Make a document of each row that counts."""
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
-            lines: list[tuple[int, ...]] = [*zip(parts.lines, strict=True)]
+            lines: list[tuple[int, ...]] = [*zip(parts.lines.tolist(), strict=True)]
             block = Block(parts.keys, parts.own, parts.keep, lines, places.tolist())
             counts = places >= 0
             self.outdone += len(counts) - int(counts.sum())
@@ -217,7 +217,7 @@ class Examination:
             broken = [place for place, key in enumerate(parts.keys) if key in self._broken]
             for place in broken:
                 if mine[place]:
-                    self._repeat(self._cut(records[place]), parts.lines[place])
+                    self._repeat(self._cut(records[place]), int(parts.lines[place]))
             block, problems = joiner.join(parts, plan.places(parts.ordinals), mine)
             self.tally.extend(problems)
             yield block

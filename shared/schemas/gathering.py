@@ -61,8 +61,8 @@ class Shares:
         """Return the entries of the documents' own fields, cut by cut, of some rows."""
         rows = self._rows[np.array(places, np.int64)]
         cuts = self._own(rows)
-        octets = self._supply.octets(SPARE)  # as it is with all heads in it
-        made = [*zip(*(join(octets, pieces, len(rows)) for pieces in cuts), strict=True)]
+        parts = iter(join(self._supply.octets(SPARE), cuts, len(rows)))
+        made = [*zip(*[parts] * len(cuts), strict=True)]
         for place, row in enumerate(rows.tolist()):
             if row in self._instead:
                 made[place] = self._instead[row][0]
@@ -72,7 +72,7 @@ class Shares:
         """Return the items of some rows, empty where there is none."""
         rows = self._rows[np.array(places, np.int64)]
         pieces = self._item(rows)
-        made = join(self._supply.octets(SPARE), pieces, len(rows))
+        made = join(self._supply.octets(SPARE), [pieces], len(rows))
         for place, row in enumerate(rows.tolist()):
             if row in self._instead:
                 made[place] = self._instead[row][1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, Final
+from itertools import islice, pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from shared.errors import Problem
 from shared.incoming import Block
 from shared.records import Mask, Numbers
 from shared.schemas.kinds import INT64_MAX
-from shared.schemas.parts import Part, Parts
+from shared.schemas.parts import Part, Parts, Values
 from shared.wire import FIELD, Heads, integers
 
 Join = Callable[[Sequence[Part]], tuple[bytes, list[Problem]]]
@@ -118,9 +118,12 @@ class Joiner:
             self._join_usual(block, parts, lasts, rows, alone)
 
         problems: list[Problem] = []
+        unusual = rows.some(alone[rows.documents])
+        counts = unusual.sizes.tolist()
+        of_unusual = self._parts(parts, unusual.rows.tolist())
         for number in np.flatnonzero(alone).tolist():
             together = self._open.pop(block.places[number], [])
-            together += self._parts(parts, rows.of_document(number))
+            together += islice(of_unusual, counts[number])
             block.wires[number], found = self._join(together)
             block.lines[number] = tuple([part.line for part in together])
             problems += found
@@ -158,9 +161,9 @@ class Joiner:
             for number, wire in zip(usual.tolist(), wires, strict=True):
                 block.wires[number] = wire
 
-    def _refers_to(self, values: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> list[str]:
+    def _refers_to(self, values: Mapping[str, Values], rows: Sequence[int]) -> list[str]:
         people = values.get(self._refers_by)
-        return [people[row] or "" for row in rows] if people else [""] * len(rows)
+        return [""] * len(rows) if people is None else [people[row] or "" for row in rows]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,15 +196,9 @@ class _Rows:
         ends = np.searchsorted(documents, np.arange(len(self.ends)), "right")
         return _Rows(self.rows[which], documents, ends)
 
-    def of_document(self, number: int) -> list[int]:
-        """Return the rows of one document."""
-        start = self.ends[number - 1] if number else 0
-        found: list[int] = self.rows[start : self.ends[number]].tolist()
-        return found
-
-    def split(self, column: Sequence[int]) -> list[tuple[int, ...]]:
+    def split(self, column: Numbers) -> list[tuple[int, ...]]:
         """Return what a column of the chunk has for each document."""
-        sorted_ = tuple(map(column.__getitem__, self.rows.tolist()))
+        sorted_ = tuple(column[self.rows].tolist())
         return [sorted_[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
 
     def total(self, numbers: Numbers) -> Numbers:
@@ -211,7 +208,7 @@ class _Rows:
 
 def _look(
     usual: Usual,
-    values: Mapping[str, Sequence[Any]],
+    values: Mapping[str, Values],
     rows: _Rows,
     items: _Rows,
     alone: Mask,
@@ -229,16 +226,16 @@ def _look(
     return items, totals
 
 
-def _mark_differing(alone: Mask, columns: Iterable[Sequence[Any]], rows: _Rows) -> None:
+def _mark_differing(alone: Mask, columns: Iterable[Values], rows: _Rows) -> None:
     """Mark the documents whose rows do not agree."""
     lasts = rows.rows[rows.ends[rows.documents] - 1]
     for column in columns:
-        cells = _objects(column)
+        cells = _array(column)
         differs = cells[rows.rows] != cells[lasts]
         alone[rows.documents[differs]] = True
 
 
-def _mark_repeated(alone: Mask, columns: Iterable[Sequence[Any]], items: _Rows) -> None:
+def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None:
     """Mark the documents of which two items are known by the same."""
     codes = np.full(len(items.rows), _NONE)
     known = 0
@@ -246,7 +243,7 @@ def _mark_repeated(alone: Mask, columns: Iterable[Sequence[Any]], items: _Rows) 
         without = np.flatnonzero(codes == _NONE)
         if not len(without):
             break
-        found, different = pd.factorize(_objects(column)[items.rows[without]])
+        found, different = pd.factorize(_array(column)[items.rows[without]])
         codes[without] = np.where(found == _NONE, _NONE, found + known)
         known += len(different)
     named = codes != _NONE
@@ -254,19 +251,23 @@ def _mark_repeated(alone: Mask, columns: Iterable[Sequence[Any]], items: _Rows) 
     alone[pairs[1:][pairs[1:] == pairs[:-1]] // max(1, known)] = True
 
 
-def _sorted(alone: Mask, column: Sequence[Any], items: _Rows) -> _Rows:
+def _sorted(alone: Mask, column: Values, items: _Rows) -> _Rows:
     """Return the items in the order of a column, those of a document that lacks it as they are."""
     numbers, whole = _whole(column)
-    without = np.fromiter([cell is None for cell in column], bool, len(column))[items.rows]
-    alone[items.documents[~whole[items.rows] & ~without]] = True
-    unsorted = np.zeros(len(alone), bool)
-    unsorted[items.documents[without]] = True
-    by = np.where(unsorted[items.documents], 0, numbers[items.rows])
+    by = numbers[items.rows]
+    if not whole.all():
+        without = np.array([cell is None for cell in column], bool)[items.rows]
+        alone[items.documents[~whole[items.rows] & ~without]] = True
+        unsorted = np.zeros(len(alone), bool)
+        unsorted[items.documents[without]] = True
+        by = np.where(unsorted[items.documents], 0, by)
+    if ((by[1:] >= by[:-1]) | (items.documents[1:] != items.documents[:-1])).all():
+        return items
     order = np.lexsort((by, items.documents))
     return _Rows(items.rows[order], items.documents, items.ends)
 
 
-def _sums(alone: Mask, column: Sequence[Any], items: _Rows) -> Numbers:
+def _sums(alone: Mask, column: Values, items: _Rows) -> Numbers:
     """Return the sums of a column; marks the documents where that is not certain."""
     numbers, whole = _whole(column)
     numbers = numbers[items.rows]
@@ -275,16 +276,18 @@ def _sums(alone: Mask, column: Sequence[Any], items: _Rows) -> Numbers:
     return items.total(np.where(certain, numbers, 0))
 
 
-def _whole(column: Sequence[Any]) -> tuple[Numbers, Mask]:
+def _whole(column: Values) -> tuple[Numbers, Mask]:
     """Return the whole numbers of a column, 0 in place of everything else, and which they are."""
-    if {*map(type, column)} == {int}:
-        return np.array(column, np.int64), np.ones(len(column), bool)
+    if isinstance(column, np.ndarray):
+        return column, np.ones(len(column), bool)
     whole = [type(cell) is int for cell in column]
     numbers = [cell if is_whole else 0 for cell, is_whole in zip(column, whole, strict=True)]
     return np.array(numbers, np.int64), np.array(whole)
 
 
-def _objects(column: Sequence[Any]) -> npt.NDArray[np.object_]:
+def _array(column: Values) -> Numbers | npt.NDArray[np.object_]:
+    if isinstance(column, np.ndarray):
+        return column
     cells = np.empty(len(column), object)
     cells[:] = column
     return cells

@@ -39,6 +39,8 @@ from shared.schemas.rows import (
     content,
 )
 
+Values = list[Any] | Numbers
+"""Values of a column, None where there is none; an array where all are whole numbers or times."""
 NEVER = -(2**63)
 """Stands for the time of a row that has none."""
 
@@ -65,7 +67,7 @@ class Part:
 class Parts:
     """What rows come to: columns of one length, in file order."""
 
-    lines: list[int]
+    lines: Numbers
     ordinals: Numbers
     keys: list[str]
     """The ids of their documents."""
@@ -77,7 +79,7 @@ class Parts:
     """The content of each document; empty where the type is grouped."""
     shares: Shares | None
     """What each row says of its document, where the type is grouped."""
-    values: dict[str, list[Any]]
+    values: dict[str, Values]
     """Of the columns that are looked at: name -> values, as in `Part`."""
 
 
@@ -92,7 +94,7 @@ class Packed:
     content: Strings | Shares
     packed_keys: str
     """The keys, one behind the other; no row with a zero byte is a good one."""
-    packed_values: dict[str, str | list[Any]]
+    packed_values: dict[str, str | Values]
     """The columns that are looked at, texts as the keys."""
     size: int
     """Bytes that all this takes, about."""
@@ -105,7 +107,7 @@ class Packed:
     def unpack(self) -> Parts:
         """Put everything together."""
         return Parts(
-            lines=self.lines.tolist(),
+            lines=self.lines,
             ordinals=self.ordinals,
             keys=self.keys,
             updated=self.updated,
@@ -320,9 +322,8 @@ class PartMaker:
             updated[place] = NEVER if row.last_updated is None else microseconds(row.last_updated)
             keep[place] = row.blank & self._keepable
         if len(good) < len(keep):
-            keys, keep, *looked = (
-                [*map(column.__getitem__, good.tolist())] for column in (keys, keep, *looked)
-            )
+            keys, keep = ([*map(column.__getitem__, good.tolist())] for column in (keys, keep))
+            looked = [_at(column, good) for column in looked]
         compact = {name: column.compact() for name, column in columns.items()}
         values = [_packed(column) for column in looked]
         return Packed(
@@ -349,17 +350,20 @@ class PartMaker:
 
     def _looked(
         self, name: str, columns: Mapping[str, Column], rows: Mapping[int, Row], count: int
-    ) -> list[Any]:
-        """Return the values of a column that is looked at."""
+    ) -> Values:
+        """Return the values of a column that is looked at; NEVER for a time that is not there."""
         if name not in columns:
             return [None] * count
         column = columns[name]
-        values = column.values
-        if column.times is not None:
-            values = [None if at == NEVER else at for at in column.times.tolist()]
-        for place, row in rows.items():
-            values[place] = _plain(row.values.get(name))
-        return values
+        found = {place: row.values.get(name) for place, row in rows.items()}
+        if column.times is None:
+            for place, value in found.items():
+                column.values[place] = _plain(value)
+            return column.values
+        times = column.times.copy()
+        for place, at in found.items():
+            times[place] = NEVER if at is None else microseconds(at)
+        return times
 
     # -- what is not in the cells themselves --------------------------------------------------
 
@@ -467,9 +471,16 @@ class PartMaker:
         rows = range(len(parts.lines)) if rows is None else rows
         last = {parts.keys[row]: row for row in rows}
         own = dict(zip(last.values(), parts.shares.own([*last.values()]), strict=True))
-        for row, item in zip(rows, parts.shares.items(rows), strict=True):
-            values = {name: column[row] for name, column in parts.values.items()}
-            yield Part(parts.lines[row], own.get(row, ()), item, values, parts.keep[row])
+        at = np.array(rows, np.int64)
+        lines = parts.lines[at].tolist()
+        columns = [_at(column, at) for column in parts.values.values()]
+        lists = [column if isinstance(column, list) else column.tolist() for column in columns]
+        each = zip(*lists, strict=True)
+        for row, line, item, values in zip(
+            rows, lines, parts.shares.items(rows), each, strict=True
+        ):
+            named = dict(zip(parts.values, values, strict=True))
+            yield Part(line, own.get(row, ()), item, named, parts.keep[row])
 
     # -- rows that the checker has read -------------------------------------------------------
 
@@ -493,16 +504,32 @@ def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _packed(column: list[Any]) -> str | list[Any]:
+def _at(column: Values, places: Numbers) -> Values:
+    """Return the values at some places of a column."""
+    if isinstance(column, list):
+        return [*map(column.__getitem__, places.tolist())]
+    return column[places]
+
+
+def _packed(column: Values) -> str | Values:
     """Return texts one behind the other, blank ones where there is none; or what is no texts."""
-    if {*map(type, column)} <= {str, type(None)}:
+    if isinstance(column, np.ndarray):
+        times = column
+        return (
+            times
+            if (times != NEVER).all()
+            else [None if at == NEVER else at for at in times.tolist()]
+        )
+    types = {*map(type, column)}
+    if types <= {str, type(None)}:
         return "\0".join([text or "" for text in column])
-    return column
+    return np.array(column, np.int64) if types == {int} else column
 
 
-def _unpacked(column: str | list[Any]) -> list[Any]:
+def _unpacked(column: str | Values) -> Values:
     if isinstance(column, str):
-        return [text or None for text in column.split("\0")]
+        texts = column.split("\0")
+        return texts if all(texts) else [text or None for text in texts]
     return column
 
 

@@ -144,17 +144,22 @@ class Strings:
     def join(self) -> list[bytes]:
         """Return the string of each row."""
         pieces = self._pieces(self._rows)
-        made = join(self._supply.octets(SPARE), pieces, len(self._rows))
+        made = join(self._supply.octets(SPARE), [pieces], len(self._rows))
         for place, string in self._instead.items():
             made[place] = string
         return made
 
 
-def join(octets: Octets, pieces: Pieces, count: int) -> list[bytes]:
-    """Put so many strings together; `octets` are a supply's, SPARE ones behind them."""
-    width = len(pieces.starts)
-    starts, lengths = (rows_of(of).ravel() for of in (pieces.starts, pieces.lengths))
-    return cut(octets, starts, lengths, np.arange(0, count + 1) * width)
+def join(octets: Octets, parts: Sequence[Pieces], count: int) -> list[bytes]:
+    """Put so many strings together, each in parts: those of the first, of the second, and so on.
+
+    `octets` are a supply's, SPARE ones behind them.
+    """
+    widths = [len(part.starts) for part in parts]
+    whole = Pieces.all(parts)
+    starts, lengths = (rows_of(of).ravel() for of in (whole.starts, whole.lengths))
+    bounds = np.append(0, np.cumsum(np.tile(widths, count)))
+    return cut(octets, starts, lengths, bounds)
 
 
 def rows_of(columns: Sequence[Places]) -> Places:
@@ -167,9 +172,8 @@ def cut(octets: Octets, starts: Places, lengths: Places, bounds: Numbers) -> lis
 
     `bounds` are the places among the pieces where the strings begin, and where the last one ends.
     """
-    there = np.flatnonzero(lengths)
-    starts, lengths, bounds = starts[there], lengths[there], np.searchsorted(there, bounds)
-    places = np.append(0, np.cumsum(lengths))
+    places = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=places[1:])
     ends = places[bounds]
     made: list[bytes] = []
     first = 0
