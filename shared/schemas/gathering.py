@@ -57,26 +57,22 @@ class Shares:
         """Which rows have an item, as far as they consist of pieces."""
         return self._has_item(self._rows)
 
-    def own(self, places: Sequence[int]) -> list[tuple[bytes, ...]]:
-        """Return the entries of the documents' own fields, cut by cut, of some rows."""
-        rows = self._rows[np.array(places, np.int64)]
-        cuts = self._own(rows)
-        parts = iter(join(self._supply.octets(SPARE), cuts, len(rows)))
-        made = [*zip(*[parts] * len(cuts), strict=True)]
-        for place, row in enumerate(rows.tolist()):
+    def some(self, lasts: Numbers, items: Numbers) -> tuple[list[tuple[bytes, ...]], list[bytes]]:
+        """Return what some rows say of their documents' own fields, cut by cut, and the items of
+        some, empty where there is none."""
+        of_own, of_items = self._rows[lasts], self._rows[items]
+        cuts, item = self._own(of_own), self._item(of_items)
+        octets = self._supply.octets(SPARE)  # now that all heads are there
+        parts = iter(join(octets, cuts, len(of_own)))
+        own = [*zip(*[parts] * len(cuts), strict=True)]
+        made = join(octets, [item], len(of_items))
+        for place, row in enumerate(of_own.tolist()):
             if row in self._instead:
-                made[place] = self._instead[row][0]
-        return made
-
-    def items(self, places: Sequence[int]) -> list[bytes]:
-        """Return the items of some rows, empty where there is none."""
-        rows = self._rows[np.array(places, np.int64)]
-        pieces = self._item(rows)
-        made = join(self._supply.octets(SPARE), [pieces], len(rows))
-        for place, row in enumerate(rows.tolist()):
+                own[place] = self._instead[row][0]
+        for place, row in enumerate(of_items.tolist()):
             if row in self._instead:
                 made[place] = self._instead[row][1]
-        return made
+        return own, made
 
     def gather(
         self,

@@ -119,17 +119,16 @@ class Joiner:
 
         problems: list[Problem] = []
         unusual = rows.some(alone[rows.documents])
+        open_rows = np.flatnonzero((of == _NONE) & mine)
         counts = unusual.sizes.tolist()
-        of_unusual = self._parts(parts, unusual.rows.tolist())
+        made = self._parts(parts, [*unusual.rows.tolist(), *open_rows.tolist()])
         for number in np.flatnonzero(alone).tolist():
             together = self._open.pop(block.places[number], [])
-            together += islice(of_unusual, counts[number])
+            together += islice(made, counts[number])
             block.wires[number], found = self._join(together)
             block.lines[number] = tuple([part.line for part in together])
             problems += found
-        open_rows = np.flatnonzero((of == _NONE) & mine)
-        of_open = documents[open_rows].tolist()
-        for document, part in zip(of_open, self._parts(parts, open_rows.tolist()), strict=True):
+        for document, part in zip(documents[open_rows].tolist(), made, strict=True):
             self._open.setdefault(document, []).append(part)
         return block, problems
 

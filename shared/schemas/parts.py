@@ -469,15 +469,16 @@ class PartMaker:
         """
         assert parts.shares is not None
         rows = range(len(parts.lines)) if rows is None else rows
-        last = {parts.keys[row]: row for row in rows}
-        own = dict(zip(last.values(), parts.shares.own([*last.values()]), strict=True))
+        if not rows:
+            return
+        lasts = [*{parts.keys[row]: row for row in rows}.values()]
         at = np.array(rows, np.int64)
-        lines = parts.lines[at].tolist()
+        said, items = parts.shares.some(np.array(lasts, np.int64), at)
+        own = dict(zip(lasts, said, strict=True))
         columns = [_at(column, at) for column in parts.values.values()]
         lists = [column if isinstance(column, list) else column.tolist() for column in columns]
-        each = zip(*lists, strict=True)
-        for row, line, item, values in zip(
-            rows, lines, parts.shares.items(rows), each, strict=True
+        for row, line, item, *values in zip(
+            rows, parts.lines[at].tolist(), items, *lists, strict=True
         ):
             named = dict(zip(parts.values, values, strict=True))
             yield Part(line, own.get(row, ()), item, named, parts.keep[row])
