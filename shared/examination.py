@@ -6,6 +6,7 @@ The loader and the check before an upload both judge files here, so that they ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import BinaryIO, Protocol
 
 from shared.errors import FileRejected, Problem
@@ -214,8 +215,8 @@ class Examination:
         joiner = self.type.joiner(self._maker)
         for parts, records in chunks:
             mine = plan.partition(parts.keys) == part
-            broken = [place for place, key in enumerate(parts.keys) if key in self._broken]
-            for place in broken:
+            broken = map(self._broken.__contains__, parts.keys)
+            for place in compress(range(len(mine)), broken):
                 if mine[place]:
                     self._repeat(self._cut(records[place]), int(parts.lines[place]))
             block, problems = joiner.join(parts, plan.places(parts.ordinals), mine)

@@ -66,11 +66,17 @@ class Grid:
 
         `width` is a multiple of 8 and no more than PADDING.
         """
-        words: Words = windows(self.octets, width)[self.starts[column]].view("<u8")
-        words = words.reshape(-1, width // 8)
-        kept = np.minimum(self.lengths[column], width)
-        words &= _kept_bytes(width)[kept].view("<u8").reshape(words.shape)
-        return words
+        return words_at(self.octets, self.starts[column], self.lengths[column], width)
+
+
+def words_at(
+    octets: Octets, starts: Places | Numbers, lengths: Places | Numbers, width: int
+) -> Words:
+    """Return, likewise, the first bytes of texts of these lengths that begin at these places."""
+    words: Words = windows(octets, width)[starts].view("<u8").reshape(-1, width // 8)
+    kept = np.minimum(lengths, width)
+    words &= _kept_bytes(width)[kept].view("<u8").reshape(words.shape)
+    return words
 
 
 def windows(octets: Octets, width: int) -> npt.NDArray[np.void]:

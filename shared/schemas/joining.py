@@ -15,7 +15,8 @@ from shared.errors import Problem
 from shared.incoming import Block
 from shared.records import Mask, Numbers
 from shared.schemas.kinds import INT64_MAX
-from shared.schemas.parts import Part, Parts, Values
+from shared.schemas.parts import Part, Parts, Values, values_at
+from shared.schemas.texts import Texts
 from shared.wire import FIELD, Heads, integers
 
 Join = Callable[[Sequence[Part]], tuple[bytes, list[Problem]]]
@@ -110,7 +111,7 @@ class Joiner:
             keep=[parts.keep[row] for row in which],
             lines=rows.split(parts.lines),
             places=whole.tolist(),
-            refers_to=self._refers_to(parts.values, which),
+            refers_to=self._refers_to(parts.values, lasts),
         )
         if self._usual is None:
             alone[:] = True
@@ -160,9 +161,11 @@ class Joiner:
             for number, wire in zip(usual.tolist(), wires, strict=True):
                 block.wires[number] = wire
 
-    def _refers_to(self, values: Mapping[str, Values], rows: Sequence[int]) -> list[str]:
+    def _refers_to(self, values: Mapping[str, Values], rows: Numbers) -> list[str]:
         people = values.get(self._refers_by)
-        return [""] * len(rows) if people is None else [people[row] or "" for row in rows]
+        return (
+            [""] * len(rows) if people is None else [key or "" for key in values_at(people, rows)]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,8 +232,8 @@ def _mark_differing(alone: Mask, columns: Iterable[Values], rows: _Rows) -> None
     """Mark the documents whose rows do not agree."""
     lasts = rows.rows[rows.ends[rows.documents] - 1]
     for column in columns:
-        cells = _array(column)
-        differs = cells[rows.rows] != cells[lasts]
+        codes = _codes(column)
+        differs = codes[rows.rows] != codes[lasts]
         alone[rows.documents[differs]] = True
 
 
@@ -242,9 +245,9 @@ def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None
         without = np.flatnonzero(codes == _NONE)
         if not len(without):
             break
-        found, different = pd.factorize(_array(column)[items.rows[without]])
+        found = _codes(column)[items.rows[without]]
         codes[without] = np.where(found == _NONE, _NONE, found + known)
-        known += len(different)
+        known += int(found.max(initial=_NONE)) + 1
     named = codes != _NONE
     pairs = np.sort(items.documents[named] * known + codes[named])
     alone[pairs[1:][pairs[1:] == pairs[:-1]] // max(1, known)] = True
@@ -255,7 +258,7 @@ def _sorted(alone: Mask, column: Values, items: _Rows) -> _Rows:
     numbers, whole = _whole(column)
     by = numbers[items.rows]
     if not whole.all():
-        without = np.array([cell is None for cell in column], bool)[items.rows]
+        without = np.array([cell is None for cell in values_at(column, items.rows)], bool)
         alone[items.documents[~whole[items.rows] & ~without]] = True
         unsorted = np.zeros(len(alone), bool)
         unsorted[items.documents[without]] = True
@@ -279,17 +282,24 @@ def _whole(column: Values) -> tuple[Numbers, Mask]:
     """Return the whole numbers of a column, 0 in place of everything else, and which they are."""
     if isinstance(column, np.ndarray):
         return column, np.ones(len(column), bool)
+    if isinstance(column, Texts):
+        column = column.all()
     whole = [type(cell) is int for cell in column]
     numbers = [cell if is_whole else 0 for cell, is_whole in zip(column, whole, strict=True)]
-    return np.array(numbers, np.int64), np.array(whole)
+    return np.array(numbers, np.int64), np.array(whole, bool)
 
 
-def _array(column: Values) -> Numbers | npt.NDArray[np.object_]:
+def _codes(column: Values) -> Numbers:
+    """Return numbers from 0 that are the same where the values are; _NONE where there is none."""
+    if isinstance(column, Texts):
+        return column.codes()
+    cells: Numbers | npt.NDArray[np.object_]
     if isinstance(column, np.ndarray):
-        return column
-    cells = np.empty(len(column), object)
-    cells[:] = column
-    return cells
+        cells = column
+    else:
+        cells = np.empty(len(column), object)
+        cells[:] = column
+    return np.asarray(pd.factorize(cells)[0], np.int64)
 
 
 def _numbers(documents: Numbers, whole: Numbers) -> Numbers:

@@ -38,8 +38,9 @@ from shared.schemas.rows import (
     RowProblems,
     content,
 )
+from shared.schemas.texts import Texts
 
-Values = list[Any] | Numbers
+Values = Texts | Numbers | list[Any]
 """Values of a column, None where there is none; an array where all are whole numbers or times."""
 NEVER = -(2**63)
 """Stands for the time of a row that has none."""
@@ -94,8 +95,8 @@ class Packed:
     content: Strings | Shares
     packed_keys: str
     """The keys, one behind the other; no row with a zero byte is a good one."""
-    packed_values: dict[str, str | Values]
-    """The columns that are looked at, texts as the keys."""
+    values: dict[str, Values]
+    """As in `Parts`."""
     size: int
     """Bytes that all this takes, about."""
 
@@ -114,10 +115,7 @@ class Packed:
             keep=self.keep,
             own=[] if isinstance(self.content, Shares) else self.content.join(),
             shares=self.content if isinstance(self.content, Shares) else None,
-            values={
-                name: _unpacked(column) if len(self.lines) else []
-                for name, column in self.packed_values.items()
-            },
+            values=self.values,
         )
 
 
@@ -322,8 +320,12 @@ class PartMaker:
             updated[place] = NEVER if row.last_updated is None else microseconds(row.last_updated)
             keep[place] = row.blank & self._keepable
         if len(good) < len(keep):
-            keys, keep = ([*map(column.__getitem__, good.tolist())] for column in (keys, keep))
-            looked = [_at(column, good) for column in looked]
+            places = good.tolist()
+            keys, keep = ([column[at] for at in places] for column in (keys, keep))
+            looked = [
+                column[good] if isinstance(column, np.ndarray) else [column[at] for at in places]
+                for column in looked
+            ]
         compact = {name: column.compact() for name, column in columns.items()}
         values = [_packed(column) for column in looked]
         return Packed(
@@ -333,10 +335,11 @@ class PartMaker:
             keep=keep,
             content=self._content(compact, supply, good, others),
             packed_keys="\0".join(keys),
-            packed_values=dict(zip(self._looks_at, values, strict=True)),
+            values=dict(zip(self._looks_at, values, strict=True)),
             size=supply.size
             + sum(column.size for column in compact.values())
-            + sum(map(len, values)) * 2
+            + sum(column.size if isinstance(column, Texts) else len(column) for column in values)
+            * 2
             + _ROW_BYTES * len(good),
         )
 
@@ -350,7 +353,7 @@ class PartMaker:
 
     def _looked(
         self, name: str, columns: Mapping[str, Column], rows: Mapping[int, Row], count: int
-    ) -> Values:
+    ) -> list[Any] | Numbers:
         """Return the values of a column that is looked at; NEVER for a time that is not there."""
         if name not in columns:
             return [None] * count
@@ -475,8 +478,7 @@ class PartMaker:
         at = np.array(rows, np.int64)
         said, items = parts.shares.some(np.array(lasts, np.int64), at)
         own = dict(zip(lasts, said, strict=True))
-        columns = [_at(column, at) for column in parts.values.values()]
-        lists = [column if isinstance(column, list) else column.tolist() for column in columns]
+        lists = [values_at(column, at) for column in parts.values.values()]
         for row, line, item, *values in zip(
             rows, parts.lines[at].tolist(), items, *lists, strict=True
         ):
@@ -505,33 +507,25 @@ def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _at(column: Values, places: Numbers) -> Values:
+def values_at(column: Values, places: Numbers) -> list[Any]:
     """Return the values at some places of a column."""
+    if isinstance(column, Texts):
+        return column.at(places)
     if isinstance(column, list):
-        return [*map(column.__getitem__, places.tolist())]
-    return column[places]
+        return [column[place] for place in places.tolist()]
+    values: list[Any] = column[places].tolist()
+    return values
 
 
-def _packed(column: Values) -> str | Values:
-    """Return texts one behind the other, blank ones where there is none; or what is no texts."""
+def _packed(column: list[Any] | Numbers) -> Values:
+    """Return values in as little memory as may be; an array holds times, NEVER for none."""
     if isinstance(column, np.ndarray):
-        times = column
-        return (
-            times
-            if (times != NEVER).all()
-            else [None if at == NEVER else at for at in times.tolist()]
-        )
+        blank = column == NEVER
+        return [None if at == NEVER else at for at in column.tolist()] if blank.any() else column
     types = {*map(type, column)}
     if types <= {str, type(None)}:
-        return "\0".join([text or "" for text in column])
+        return Texts(column)
     return np.array(column, np.int64) if types == {int} else column
-
-
-def _unpacked(column: str | Values) -> Values:
-    if isinstance(column, str):
-        texts = column.split("\0")
-        return texts if all(texts) else [text or None for text in texts]
-    return column
 
 
 _ROW_BYTES = 48
