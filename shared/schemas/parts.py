@@ -338,8 +338,7 @@ class PartMaker:
             values=dict(zip(self._looks_at, values, strict=True)),
             size=supply.size
             + sum(column.size for column in compact.values())
-            + sum(column.size if isinstance(column, Texts) else len(column) for column in values)
-            * 2
+            + 2 * sum(of.size if isinstance(of, Texts) else len(of) for of in values)
             + _ROW_BYTES * len(good),
         )
 

@@ -54,6 +54,21 @@ def test_the_row_updated_last_wins(keyed: list[tuple[str, int | None]]) -> None:
     assert len(rows) - len(best) == made.repeated
 
 
+@given(keyed=KEYED, grouped=st.booleans())
+def test_every_row_has_the_place_of_its_key(
+    keyed: list[tuple[str, int | None]], grouped: bool
+) -> None:
+    """Rows have the same place where they have the same key, whether or not they count."""
+    rows = [row(place, key, updated) for place, (key, updated) in enumerate(keyed)]
+
+    made = plan(rows, grouped=grouped)
+
+    places = [~at if at < 0 else at for at in made.places(range(len(rows))).tolist()]
+    keys = [key for key, _ in keyed]
+    assert len({*keys}) == len({*zip(keys, places, strict=True)})
+    assert [*range(made.documents)] == sorted({*places})
+
+
 @given(keys=st.lists(st.sampled_from("abcde"), max_size=40), limit=st.integers(1, 8))
 def test_grouped_rows(keys: list[str], limit: int) -> None:
     """A document is complete with its last row, and no more rows are held than planned."""
