@@ -41,12 +41,13 @@ def begin(task: LoadTask, services: Services) -> Begun | Rests:
         TryAgain: Firestore could not be reached.
     """
     owner = new_owner()
-    return services.ledger.transact(lambda ledger: _begin(ledger, task, services, owner))
+    return services.ledger.transact(lambda ledger: begin_within(ledger, task, services, owner))
 
 
-def _begin(
+def begin_within(
     ledger: LedgerTransaction, task: LoadTask, services: Services, owner: str
 ) -> Begun | Rests:
+    """Take an import in the name of `owner` within a transaction; see `begin`."""
     now = services.now()
     deployment = services.deployment
     current = ledger.import_(task.connection, task.import_id)

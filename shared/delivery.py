@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -61,6 +61,7 @@ class Delivery:
         collection: str,
         keepable: frozenset[str],
         guard: Callable[[], None],
+        share: int = 1,
     ) -> None:
         """Prepare.
 
@@ -72,6 +73,7 @@ class Delivery:
             collection: the name of the documents' collection.
             keepable: field paths that a row may leave open.
             guard: makes sure that the import is still this worker's.
+            share: how many workers write to the collection at once.
         """
         self._services = services
         self._import = import_
@@ -80,6 +82,7 @@ class Delivery:
         self._collection = f"connections/{import_.connection}/{collection}"
         self._keepable = keepable
         self._guard = guard
+        self._share = share
         self._ramp = self._first_ramp(index.pace)
         self._orphans: _Orphans | None = None
         if import_.type == "orders":
@@ -119,16 +122,17 @@ class Delivery:
                     orphans.see(sighting.changed)
         return in_time
 
-    def problems(self) -> Iterator[tuple[Problem, int]]:
-        """Give what is to be said of the documents delivered, and how often it is to be counted."""
-        if self._orphans is not None:
-            yield from self._orphans.problems()
+    @property
+    def orphans(self) -> list[tuple[int, str]]:
+        """Line and key of the first few orders whose customer is not in Firestore."""
+        return self._orphans.sample if self._orphans is not None else []
 
     def pace(self) -> Paced | None:
         """Return how fast documents have been written; None where nobody had to know."""
         if self._ramp is None:
             return None
-        return Paced(writes_per_second=self._ramp.ceiling, at=self._services.now())
+        ceiling = self._ramp.ceiling * self._share
+        return Paced(writes_per_second=ceiling, at=self._services.now())
 
     def _written(self, documents: Block) -> None:
         self._account.written += len(documents)
@@ -167,7 +171,7 @@ class Delivery:
         if before is not None:
             idle = (self._services.now() - before.at).total_seconds()
             rate = first_rate(rate, before=before.writes_per_second, idle=idle)
-        return Ramp(rate, now=time.monotonic())
+        return Ramp(rate / self._share, now=time.monotonic())
 
 
 class _Orphans:
@@ -177,7 +181,7 @@ class _Orphans:
         self._known = customers
         self._index = index
         self._account = account
-        self._sample: list[str] = []
+        self.sample: list[tuple[int, str]] = []
 
     def see(self, orders: Block) -> None:
         for some in orders.lots(LOOKED_UP):
@@ -188,18 +192,21 @@ class _Orphans:
             self._account.orphaned += len(alone)
             # Written and counted again by every file that holds them, until their customers come.
             self._index.doubt(alone.places)
-            self._sample += alone.keys[: SAMPLES - len(self._sample)]
+            for lines, key in zip(alone.lines, alone.keys, strict=True):
+                if len(self.sample) < SAMPLES:
+                    self.sample.append((lines[-1], key))
 
-    def problems(self) -> Iterator[tuple[Problem, int]]:
-        orphaned = self._account.orphaned
-        if orphaned:
-            yield (
-                Problem(
-                    code="order.customer_unknown",
-                    message=(
-                        f"{wording.count(orphaned, 'order')} loaded whose customer is "
-                        f"not in Firestore, among them {', '.join(self._sample)}."
-                    ),
-                ),
-                orphaned,
-            )
+
+def customers_unknown(orphaned: int, sample: Iterable[tuple[int, str]]) -> Problem:
+    """Return what is to be said of so many orders whose customer is not in Firestore.
+
+    `sample` is line and key of some; the first few are named.
+    """
+    named = [key for _, key in sorted(sample)[:SAMPLES]]
+    return Problem(
+        code="order.customer_unknown",
+        message=(
+            f"{wording.count(orphaned, 'order')} loaded whose customer is not in Firestore, "
+            f"among them {', '.join(named)}."
+        ),
+    )

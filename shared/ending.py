@@ -79,6 +79,7 @@ def end(
             reports=reports,
             replay=False,
             force=False,
+            split=None,
         )
 
     def change(ledger: LedgerTransaction, current: Import) -> Import:

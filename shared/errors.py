@@ -2,6 +2,7 @@
 
 IngestError
 ├── TryAgain          a later attempt can succeed: answer 5xx, let the task be retried
+│   └── SplitLost     what the shards of a file go by is gone or has changed: split it anew
 ├── LeaseLost         another worker or a newer upload has taken over: stop, answer 2xx
 ├── FileRejected      the file is unusable: record it, answer 2xx, wait for a corrected upload
 ├── Undecidable       what newer files confirmed is not known: record it, answer 2xx, wait for a
@@ -24,6 +25,10 @@ class IngestError(Exception):
 
 class TryAgain(IngestError):
     """Something outside the file went wrong and may be right a moment later."""
+
+
+class SplitLost(TryAgain):
+    """The shards of a file cannot go on; loaded anew, with another splitting, the file can be."""
 
 
 class LeaseLost(IngestError):
@@ -94,3 +99,8 @@ class SettingsError(IngestError):
         super().__init__(f"{name}: {message}")
         self.name = name
         self.problem = Problem(code="settings.invalid", message=f"Setting {name}: {message}")
+
+
+def fault_of(error: Exception) -> str:
+    """Name a fault; only the texts of our own errors are free of what stands in the file."""
+    return str(error).rstrip(".") if isinstance(error, TryAgain) else type(error).__name__

@@ -15,9 +15,10 @@ from shared.kept import Kept, Rows
 from shared.layout import Header
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
-from shared.schemas import FileType, PartMaker, Rules
+from shared.schemas import FileType, PartMaker, Parts, Rules
 from shared.schemas.parts import Outcome as Made
 from shared.settings import ConnectionSettings
+from shared.spreading import SpreadRows
 from shared.tally import Tally
 from shared.wording import count
 
@@ -44,6 +45,7 @@ class Examination:
         outdone: good rows that do not count, because another row of their key does.
         header, delimiter, encoding: None until they have been read.
         tally: everything that is odd or wrong.
+        broken: keys of documents some of whose rows are bad.
     """
 
     def __init__(
@@ -82,9 +84,9 @@ class Examination:
         self._size = size
         self._watcher = watcher
         self._first_load = first_load
-        self._kept = Kept()
+        self._kept: Kept | SpreadRows
         self._grouped = False
-        self._broken: set[str] = set()
+        self.broken: set[str] = set()
         self._maker: PartMaker
         self._cut: Callable[[bytes], list[str]]
 
@@ -97,7 +99,72 @@ class Examination:
             FileRejected: the file cannot be used, or too many of its rows are bad.
             TryAgain: the file could not be read whole.
         """
-        planner = self._examine()
+        planner, kept = Planner(), Kept()
+        self._kept = kept
+
+        def take(chunk: Chunk, made: Made) -> None:
+            packed = made.packed
+            planner.see(packed.keys, packed.updated, packed.ordinals)
+            kept.add(packed, chunk.bytes(packed.ordinals))
+
+        self._examine(take)
+        self._refuse_bad_rows()
+        plan = planner.plan(grouped=self._grouped)
+        self.note_repeated(plan.repeated)
+        return plan
+
+    def spread(self, take_over: Callable[[Parts, Sequence[bytes]], None]) -> None:
+        """Check every row; hand on what the good ones come to, and their bytes where wanted.
+
+        Raises:
+            FileRejected: the file cannot be used, or too many of its rows are bad.
+            TryAgain: the file could not be read whole.
+        """
+
+        def take(chunk: Chunk, made: Made) -> None:
+            wanted = self._grouped
+            take_over(made.parts, chunk.bytes(made.packed.ordinals) if wanted else ())
+
+        self._examine(take)
+        self._refuse_bad_rows()
+
+    def take_up(self, rows: SpreadRows) -> Plan:
+        """Take up some of the rows that `spread` has handed on; return which of them count.
+
+        Raises:
+            TryAgain: they, or the file's header, could not be read.
+        """
+        self.read_header()
+        planner = Planner()
+        for keys, updated, ordinals in rows.seen():
+            planner.see(keys, updated, ordinals)
+        self._kept, self.broken = rows, rows.broken
+        return planner.plan(grouped=self._grouped)
+
+    def read_header(self) -> None:
+        """Read nothing of the file but its header, for whoever goes on from an earlier reading.
+
+        Raises:
+            TryAgain: the file could not be read.
+        """
+        with self._open() as stream:
+            self._begin(CsvReader(stream, self.layout, size=self._size))
+
+    def note_repeated(self, rows: int) -> None:
+        """Take note of how many rows repeat the key of another one."""
+        if rows and not self._grouped:
+            self.tally.add(
+                Problem(
+                    code="row.duplicate_key",
+                    message=(
+                        f"{count(rows, 'row')} repeat the key of another row; "
+                        "the row updated last was taken, of equals the later one."
+                    ),
+                ),
+                times=rows,
+            )
+
+    def _refuse_bad_rows(self) -> None:
         if self.rejected > self._limit * self.read:
             raise FileRejected(
                 Problem(
@@ -108,26 +175,10 @@ class Examination:
                     ),
                 )
             )
-        plan = planner.plan(grouped=self._grouped)
-        if plan.repeated and not self._grouped:
-            self.tally.add(
-                Problem(
-                    code="row.duplicate_key",
-                    message=(
-                        f"{count(plan.repeated, 'row')} repeat the key of another row; "
-                        "the row updated last was taken, of equals the later one."
-                    ),
-                ),
-                times=plan.repeated,
-            )
-        return plan
 
-    def _examine(self) -> Planner:
-        planner = Planner()
+    def _examine(self, take: Callable[[Chunk, Made], None]) -> None:
         for chunk, made in self._chunks(share=(0, 50), first=True):
-            packed = made.packed
-            planner.see(packed.keys, packed.updated, packed.ordinals)
-            self._kept.add(packed, chunk.bytes(packed.ordinals))
+            take(chunk, made)
             self.read += len(chunk.numbers) + len(chunk.bad)
             self.rejected += len(made.rejected) + len(chunk.bad)
             self.tally.extend(made.warnings)
@@ -139,11 +190,10 @@ class Examination:
             for place, one in enumerate(made.rejected):
                 bad.append((one.line, [column[place] for column in cells.values()], one.problems))
                 if self._grouped and (key := self.type.raw_key(cells, place)):
-                    self._broken.add(key)
+                    self.broken.add(key)
             for _, row, problems in sorted(bad, key=lambda one: one[0]):
                 self.tally.extend(problems)
                 self._watcher.reject(row, problems)
-        return planner
 
     def _chunks(
         self, *, share: tuple[int, int], first: bool = False
@@ -215,7 +265,7 @@ class Examination:
         joiner = self.type.joiner(self._maker)
         for parts, records in chunks:
             mine = plan.partition(parts.keys) == part
-            broken = map(self._broken.__contains__, parts.keys)
+            broken = map(self.broken.__contains__, parts.keys)
             for place in compress(range(len(mine)), broken):
                 if mine[place]:
                     self._repeat(self._cut(records[place]), int(parts.lines[place]))

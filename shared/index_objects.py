@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -21,8 +22,8 @@ from requests.exceptions import RequestException
 
 from shared.errors import TryAgain
 from shared.index import BLOCK, RECORD, Records
-from shared.ledger_store import Part
 from shared.names import STATE
+from shared.state import Part, Span
 
 _T = TypeVar("_T")
 
@@ -31,7 +32,7 @@ _HEAD = b"A21INDEX00000001"
 
 _UPLOAD_BYTES = 8 * 1024 * 1024
 
-_FAULTS = (
+FAULTS = (
     exceptions.GoogleAPICallError,
     exceptions.RetryError,
     RequestException,
@@ -50,40 +51,88 @@ def folder(connection: str, type: str) -> str:
 
 
 def read(
-    bucket: storage.Bucket, part: Part, *, tick: Callable[[], None] = lambda: None
+    bucket: storage.Bucket,
+    part: Part,
+    *,
+    span: Span | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Iterator[Records]:
-    """Give the records of a part, a block at a time, calling `tick` before each.
+    """Give the records of a part, or those of a span of keys, a block at a time.
 
-    What has been given must not be relied on before the end is reached.
+    `tick` is called before each. What has been given must not be relied on before the end is
+    reached.
 
     Raises:
         Unusable: it is not what was written.
         TryAgain: Cloud Storage could not be reached.
     """
-    blob = _try(lambda: bucket.get_blob(part.object, generation=part.generation), "read")
+    blob = reach(lambda: bucket.get_blob(part.object, generation=part.generation), "read")
     if blob is None or blob.size != part.size or blob.crc32c != part.crc32c:
         raise Unusable(part.object)
+    start, end = 0, part.size
+    if span is not None and not part.within(span):
+        start, end = _stretch(blob, part, span, tick)
+    whole = (start, end) == (0, part.size)
     size = crc = 0
     with blob.open("rb", chunk_size=BLOCK * RECORD.itemsize, raw_download=True) as stream:
+        if start:
+            stream.seek(start)
 
         def take(count: int) -> bytes:
             nonlocal size, crc
             tick()
-            block: bytes = _try(lambda: stream.read(count), "read")
+            block: bytes = reach(lambda: stream.read(min(count, end - start - size)), "read")
             size += len(block)
-            crc = google_crc32c.extend(crc, block)
+            if whole:
+                crc = google_crc32c.extend(crc, block)
             return block
 
-        head = take(len(_HEAD))
-        if head != _HEAD or (part.size - len(_HEAD)) % RECORD.itemsize:
-            raise Unusable(part.object)
-        while size < part.size:
+        if whole:
+            head = take(len(_HEAD))
+            if head != _HEAD or (part.size - len(_HEAD)) % RECORD.itemsize:
+                raise Unusable(part.object)
+        while size < end - start:
             block = take(BLOCK * RECORD.itemsize)
             if not block or len(block) % RECORD.itemsize:
                 break
             yield np.frombuffer(block, dtype=RECORD)
-    if size != part.size or _encoded(crc) != part.crc32c:
+    if size != end - start or (whole and encoded(crc) != part.crc32c):
         raise TryAgain("The index could not be read whole.")
+
+
+def usable(bucket: storage.Bucket, part: Part) -> bool:
+    """Whether the object is still what was written, as far as Cloud Storage says.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    blob = reach(lambda: bucket.get_blob(part.object, generation=part.generation), "looked for")
+    return blob is not None and (blob.size, blob.crc32c) == (part.size, part.crc32c)
+
+
+def _stretch(
+    blob: storage.Blob, part: Part, span: Span, tick: Callable[[], None]
+) -> tuple[int, int]:
+    """Return from where to where in an object the records of a span are."""
+    count, rest = divmod(part.size - len(_HEAD), RECORD.itemsize)
+    if rest:
+        raise Unusable(part.object)
+
+    def start_of(number: int) -> int:
+        return len(_HEAD) + number * RECORD.itemsize
+
+    def high(number: int) -> int:
+        tick()
+        start = start_of(number)
+        end = start + RECORD.itemsize - 1
+        record = reach(
+            lambda: blob.download_as_bytes(start=start, end=end, raw_download=True), "read"
+        )
+        return int(np.frombuffer(record, dtype=RECORD)["high"][0])
+
+    first = bisect_left(range(count), span.low, key=high)
+    behind = bisect_left(range(count), span.end, lo=first, key=high)
+    return start_of(first), start_of(behind)
 
 
 def write(
@@ -106,23 +155,23 @@ def write(
         nonlocal size, crc
         size += len(block)
         crc = google_crc32c.extend(crc, block)
-        _try(lambda: stream.write(block), "written")
+        reach(lambda: stream.write(block), "written")
 
     try:
         put(_HEAD)
         for records in blocks:
             tick()
             put(records.tobytes())
-        _try(stream.close, "written")
-        _try(blob.reload, "written")
+        reach(stream.close, "written")
+        reach(blob.reload, "written")
     except BaseException:
         if not stream.closed:
-            with suppress(*_FAULTS):
+            with suppress(*FAULTS):
                 stream.terminate()
         raise
-    if blob.size != size or blob.crc32c != _encoded(crc):
+    if blob.size != size or blob.crc32c != encoded(crc):
         raise TryAgain("The index could not be written whole.")
-    return Part(object=blob.name, generation=int(blob.generation), size=size, crc32c=_encoded(crc))
+    return Part(object=blob.name, generation=int(blob.generation), size=size, crc32c=encoded(crc))
 
 
 def delete(bucket: storage.Bucket, part: Part) -> None:
@@ -130,18 +179,26 @@ def delete(bucket: storage.Bucket, part: Part) -> None:
 
     The sweep removes what is left.
     """
-    with suppress(*_FAULTS):
+    with suppress(*FAULTS):
         bucket.blob(part.object).delete(if_generation_match=part.generation)
 
 
-def _encoded(crc: int) -> str:
+def encoded(crc: int) -> str:
+    """Return a checksum as Cloud Storage writes it."""
     return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
-def _try(call: Callable[[], _T], done: str) -> _T:
+def reach(call: Callable[[], _T], done: str) -> _T:
+    """Return what a call of Cloud Storage returns.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached, or what was to be `done` is gone.
+    """
     try:
         return call()
     except exceptions.NotFound as error:
-        raise TryAgain(f"The index could not be {done}: it is gone.") from error
-    except _FAULTS as error:
-        raise TryAgain(f"The index could not be {done}: {type(error).__name__}") from error
+        raise TryAgain(f"An object in state/ could not be {done}: it is gone.") from error
+    except FAULTS as error:
+        raise TryAgain(
+            f"An object in state/ could not be {done}: {type(error).__name__}"
+        ) from error

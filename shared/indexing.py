@@ -42,6 +42,7 @@ from shared.merge import NEWER, OWN, Age, Origin, decide, fresh_sources, source_
 from shared.names import STATE
 from shared.plan import Keys
 from shared.services import Services
+from shared.state import Part, Span
 from shared.writer import Expectations, Leave, Left, Outcome, Put, Refused, Stored, Written
 
 ORPHANED = timedelta(days=1)
@@ -146,11 +147,11 @@ class Indexing:
         self._stamp = stamp_of(origin.age)
         self._keepable = keepable
         self._create_only = create_only
-        feed = services.ledger.feed(import_.connection, import_.type)
+        feed = self._feed_before(import_.connection, import_.type)
         self.pace = feed.pace
         """How fast the documents were written last."""
         index = feed.index
-        table = _learn(services, hold, keys, index)
+        table = self._learn(keys, index)
         self._table = table or Table(keys)
         lost = index.newest if index is not None and table is None else None
         self._until = _latest(feed.confirmed_until, lost)
@@ -300,6 +301,31 @@ class Indexing:
         """
         return self._write(replace(self._holder, clean=True, continued=True))
 
+    # -- what there is before -----------------------------------------------------------------
+
+    _span: Span | None = None
+    """The keys that it is about; None: all."""
+
+    def _feed_before(self, connection: str, type: str) -> Feed:
+        return self._services.ledger.feed(connection, type)
+
+    def _learn(self, keys: Keys, index: Index | None) -> Table | None:
+        """Return what the index says of these keys; None where it is lost."""
+        table = Table(keys)
+        try:
+            for part in index.parts if index else ():
+                for block in self._read(part):
+                    table.learn(block)
+        except Unusable as error:
+            _say_lost(str(error))
+            return None
+        return table
+
+    def _read(self, part: Part) -> Iterator[Records]:
+        return index_objects.read(
+            self._services.bucket, part, span=self._span, tick=self._hold.check
+        )
+
     # -- small parts --------------------------------------------------------------------------
 
     def _write(self, holder: Holder | None) -> Successor:
@@ -331,31 +357,20 @@ class Indexing:
 
     def _mark(self, import_: Import, read: Index | None, under: str) -> Holder:
         """Mark the feed as being written to; the mark says whether the index is still the truth."""
-        mine = Holder(
-            import_id=import_.import_id, generation=import_.generation, under=under, clean=True
-        )
-        held = mine
+        until = self._until
+        held: Holder | None = None
 
         def mark(ledger: LedgerTransaction, current: Import) -> Import:
             nonlocal held
             feed = ledger.feed(import_.connection, str(import_.type))
-            if feed.index != read:
-                raise TryAgain("The index has been replaced in the meantime.")
-            before = feed.index_held_by
-            continued = before is not None and before.continued
-            mine_too = before == replace(mine, continued=continued)
-            held = replace(mine, clean=before is None or mine_too, continued=mine_too and continued)
-            until = self._until
-            feed = replace(
-                feed,
-                index=self._index,
-                index_held_by=held,
-                confirmed_until=until and Newest(exported_at=until[0], generation=until[1]),
+            feed, held = marked(
+                feed, current, read=read, index=self._index, until=until, under=under
             )
             ledger.put_feed(feed)
             return current
 
         self._hold.change(mark)
+        assert held is not None
         return held
 
     def _newer(self, place: int, stored: Stored | None, updated: int) -> None:
@@ -370,9 +385,61 @@ class Indexing:
     def _blocks(self, index: Index | None) -> Iterator[Records]:
         try:
             for part in index.parts if index else ():
-                yield from index_objects.read(self._services.bucket, part, tick=self._hold.check)
+                yield from self._read(part)
         except Unusable as error:
             raise TryAgain("The index was lost in the meantime.") from error
+
+
+def marked(
+    feed: Feed,
+    import_: Import,
+    *,
+    read: Index | None,
+    index: Index | None,
+    until: Age | None,
+    under: str,
+) -> tuple[Feed, Holder]:
+    """Return the feed as being written to by an import, and the mark that says so.
+
+    Args:
+        feed: the feed, as it is.
+        import_: who is going to write.
+        read: the feed's index, as it was read.
+        index: that, or None where it is lost.
+        until: the age of the latest file that a lost index knew of.
+        under: the `fingerprint` of what the rows are read with.
+
+    Raises:
+        TryAgain: the index is no longer the one that was read.
+    """
+    if feed.index != read:
+        raise TryAgain("The index has been replaced in the meantime.")
+    mine = Holder(
+        import_id=import_.import_id, generation=import_.generation, under=under, clean=True
+    )
+    before = feed.index_held_by
+    continued = before is not None and before.continued
+    mine_too = before == replace(mine, continued=continued)
+    held = replace(mine, clean=before is None or mine_too, continued=mine_too and continued)
+    newest = until and Newest(exported_at=until[0], generation=until[1])
+    return replace(feed, index=index, index_held_by=held, confirmed_until=newest), held
+
+
+def look_at(
+    feed: Feed, services: Services, *, tick: Callable[[], None]
+) -> tuple[Index | None, Age | None]:
+    """Return a feed's index, None where it is lost, and the age that `marked` takes as `until`.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    index = feed.index
+    for part in index.parts if index else ():
+        tick()
+        if not index_objects.usable(services.bucket, part):
+            _say_lost(part.object)
+            return None, _latest(feed.confirmed_until, index.newest if index else None)
+    return index, _latest(feed.confirmed_until)
 
 
 def fingerprint(*parts: object) -> str:
@@ -432,22 +499,27 @@ def remove_orphans(services: Services) -> int:
     """
     oldest = services.now() - ORPHANED
     removed = 0
-    used: dict[tuple[str, str], set[str]] = {}
+    used: dict[tuple[str, str], tuple[set[str], str | None]] = {}
     try:
-        for blob in services.bucket.list_blobs(prefix=f"{STATE}/"):
+        # The verdict of a splitting goes last: it tells of shards in the ledger.
+        found = services.bucket.list_blobs(prefix=f"{STATE}/")
+        for blob in sorted(found, key=lambda one: is_verdict(one.name)):
             _, *where, _ = [*blob.name.split("/"), ""][:4]
             if blob.time_created >= oldest or len(where) != 2:
                 continue
             connection, of_type = where
             if (connection, of_type) not in used:
                 # Looked at after the object was listed: an old one is not pointed at any more.
-                index = services.ledger.feed(connection, of_type).index
-                used[connection, of_type] = (
-                    {part.object for part in index.parts} if index else set()
-                )
-            if blob.name not in used[connection, of_type]:
-                blob.delete(if_generation_match=blob.generation)
-                removed += 1
+                used[connection, of_type] = _used(services, connection, of_type)
+            pointed_at, split = used[connection, of_type]
+            if blob.name in pointed_at or (
+                split and blob.name.rpartition("/")[2].startswith(split)
+            ):
+                continue
+            if is_verdict(blob.name):
+                forget_shards(connection, blob.name, services)
+            blob.delete(if_generation_match=blob.generation)
+            removed += 1
     except (exceptions.NotFound, exceptions.PreconditionFailed):
         return removed  # another sweep is at it
     except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
@@ -455,21 +527,41 @@ def remove_orphans(services: Services) -> int:
     return removed
 
 
-def _learn(services: Services, hold: Hold, keys: Keys, index: Index | None) -> Table | None:
-    """Return what the index says of these keys; None where it is lost."""
-    table = Table(keys)
-    try:
-        for part in index.parts if index else ():
-            for block in index_objects.read(services.bucket, part, tick=hold.check):
-                table.learn(block)
-    except Unusable as error:
-        log(
-            "ERROR",
-            "The index is lost or was changed: every row will be compared and written anew.",
-            object=str(error),
-        )
-        return None
-    return table
+def _used(services: Services, connection: str, type: str) -> tuple[set[str], str | None]:
+    """Return the names of the objects of a feed's index, and the splitting that is being loaded."""
+    feed = services.ledger.feed(connection, type)
+    pointed_at = {part.object for part in feed.index.parts} if feed.index else set()
+    holder = feed.index_held_by
+    if holder is None:
+        return pointed_at, None
+    where = connection, holder.import_id
+    import_ = services.ledger.get_many([where]).get(where)
+    return pointed_at, import_.split.id if import_ is not None and import_.split else None
+
+
+def is_verdict(object: str) -> bool:
+    """Whether an object is the verdict of a splitting."""
+    return object.endswith(".verdict")
+
+
+def forget_shards(connection: str, verdict: str, services: Services) -> None:
+    """Delete the shards of a splitting from the ledger; it is known by its verdict's object.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    split = verdict.rpartition("/")[2].removesuffix(".verdict")
+    import_id = split.rpartition("-")[0]
+    for shard in services.ledger.shards(connection, import_id, split):
+        services.ledger.delete_shard(shard)
+
+
+def _say_lost(object: str) -> None:
+    log(
+        "ERROR",
+        "The index is lost or was changed: every row will be compared and written anew.",
+        object=object,
+    )
 
 
 def _make_sure_of_rest(feed: Feed, services: Services) -> None:

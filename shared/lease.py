@@ -35,21 +35,24 @@ class Hold:
         *,
         now: Callable[[], datetime],
         lease: timedelta,
+        held: Lease | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if import_.lease is None:
+        """`held` is the worker's lease where that is not the import's own."""
+        held_now = held or import_.lease
+        if held_now is None:
             raise ValueError("the import must have been begun")
         self.import_ = import_
         self.rows = Rows()
         self.progress = Progress()
-        self._owner = import_.lease.owner
+        self._owner = held_now.owner
         self._ledger = ledger
         self._now = now
         self._lease = lease
         self._monotonic = monotonic
         # Counted from when the ledger was asked, not from when its answer came.
-        held = now() - (import_.lease.expires_at - lease)
-        self._due = monotonic() + BEAT_SECONDS - max(0.0, held.total_seconds())
+        age = now() - (held_now.expires_at - lease)
+        self._due = monotonic() + BEAT_SECONDS - max(0.0, age.total_seconds())
         self._lock = threading.Lock()
         self._lost: LeaseLost | None = None
 
@@ -106,11 +109,19 @@ class Hold:
 
         changed = self._ledger.transact(owned)
         if changed is None:
-            self._lost = LeaseLost(f"{mine.import_id} has been taken over.")
-            raise self._lost
+            raise self._lose()
         return changed
 
+    def _lose(self) -> LeaseLost:
+        self._lost = LeaseLost(f"{self.import_.import_id} has been taken over.")
+        return self._lost
+
     def _beat(self) -> None:
+        asked = self._monotonic()
+        self.import_ = self._renew()
+        self._due = asked + BEAT_SECONDS
+
+    def _renew(self) -> Import:
         def renew(ledger: LedgerTransaction, current: Import) -> Import:
             expires_at = self._now() + self._lease
             if current.mode != "test" and current.type is not None:
@@ -128,9 +139,7 @@ class Hold:
                 progress=self.progress,
             )
 
-        asked = self._monotonic()
-        self.import_ = self.change(renew)
-        self._due = asked + BEAT_SECONDS
+        return self.change(renew)
 
 
 def release_feed(ledger: LedgerTransaction, current: Import) -> Feed:

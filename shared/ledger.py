@@ -10,6 +10,7 @@ from typing import Any, Literal
 from shared.camel import camel
 from shared.errors import Problem
 from shared.names import Mode
+from shared.split import Split
 
 Status = Literal[
     "received",
@@ -160,6 +161,8 @@ class Import:
     lease: Lease | None = None
     rows: Rows = field(default_factory=Rows)
     progress: Progress = field(default_factory=Progress)
+    split: Split | None = None
+    """How the file was split, while it is being loaded in shards."""
     warnings: tuple[dict[str, Any], ...] = ()
     error: Problem | None = None
     started_at: datetime | None = None
@@ -236,6 +239,8 @@ class Import:
         for name, kind in _PARTS.items():
             if values.get(name) is not None:
                 values[name] = _part(kind, values[name])
+        if values.get("split") is not None:
+            values["split"] = Split.from_document(values["split"])
         values["warnings"] = tuple(values.get("warnings") or ())
         values["history"] = tuple(
             _part(HistoryEntry, entry) for entry in values.get("history") or ()
@@ -276,6 +281,8 @@ def problem_document(problem: Problem) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Problem):
         return problem_document(value)
+    if isinstance(value, Split):
+        return value.to_document()
     if isinstance(value, Lease | Rows | Progress | Reports | HistoryEntry):
         return {key: _plain(getattr(value, name)) for name, key in _KEYS[type(value)]}
     if isinstance(value, tuple):

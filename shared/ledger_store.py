@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.ledger import Import, Status
+from shared.shard import Shard
 from shared.slices import Slice
+from shared.state import PORTIONS, Part
 
 if TYPE_CHECKING:
     from shared.database import Database, Fields, Reads
@@ -23,18 +26,6 @@ class Running:
     import_id: str
     owner: str
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One object of an index; see `shared.index_objects`."""
-
-    object: str
-    """Its full name."""
-    generation: int
-    size: int
-    crc32c: str
-    """Checksum as Cloud Storage writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +99,11 @@ class Feed:
         """Return the import that a live worker is loading, if any."""
         running = self.running
         return running.import_id if running and now < running.expires_at else None
+
+    def base(self) -> str:
+        """Return what tells the index, and the mark on it, from any other."""
+        text = repr((self.index and self.index.parts, self.index_held_by))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as Firestore keeps them."""
@@ -254,6 +250,23 @@ class LedgerTransaction:
         imports = [_import(connection, id, data) for id, data in found.items()]
         return [import_ for import_ in imports if import_.exported_at is not None]
 
+    def shard(self, connection: str, import_id: str, split: str, number: int) -> Shard | None:
+        """Read a shard."""
+        data = self.reads.document(shard_path(connection, import_id, split, number))
+        return None if data is None else _shard(connection, import_id, number, data)
+
+    def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
+        """Read all shards of a splitting, in order."""
+        found = self.reads.documents_between(
+            f"{import_path(connection, import_id)}/shards",
+            _shard_id(split, 0),
+            _shard_id(split, PORTIONS - 1),
+        )
+        return [
+            _shard(connection, import_id, int(id.rpartition("-")[2]), data)
+            for id, data in found.items()
+        ]
+
     def feed(self, connection: str, type: str) -> Feed:
         """Read a feed; one that has never been written is empty."""
         data = self.reads.document(feed_path(connection, type))
@@ -275,6 +288,11 @@ class LedgerTransaction:
         """Write an import."""
         path = import_path(import_.connection, import_.import_id)
         self.writes[path] = import_.to_document()
+
+    def put_shard(self, shard: Shard) -> None:
+        """Write a shard."""
+        path = shard_path(shard.connection, shard.import_id, shard.split, shard.number)
+        self.writes[path] = shard.to_document()
 
     def put_feed(self, feed: Feed) -> None:
         """Write a feed."""
@@ -377,6 +395,16 @@ class LedgerStore:
             for path, data in self.database.documents(paths).items()
         }
 
+    def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
+        """Return all shards of a splitting, in order."""
+        return self.transact(lambda ledger: ledger.shards(connection, import_id, split))
+
+    def delete_shard(self, shard: Shard) -> None:
+        """Delete a shard, if it is there."""
+        self.database.delete(
+            shard_path(shard.connection, shard.import_id, shard.split, shard.number)
+        )
+
     def connection_document(self, connection: str) -> Fields | None:
         """Return the settings document of a connection, None where there is none."""
         path = f"connections/{connection}"
@@ -412,6 +440,14 @@ def _import(connection: str, import_id: str, data: Fields) -> Import:
     return Import.from_document(connection=connection, import_id=import_id, data=data)
 
 
+def _shard(connection: str, import_id: str, number: int, data: Fields) -> Shard:
+    return Shard.from_document(connection=connection, import_id=import_id, number=number, data=data)
+
+
+def _shard_id(split: str, number: int) -> str:
+    return f"{split}-{number:03}"
+
+
 def imports_path(connection: str) -> str:
     """Return the path of the imports of a connection."""
     return f"connections/{connection}/imports"
@@ -420,6 +456,11 @@ def imports_path(connection: str) -> str:
 def import_path(connection: str, import_id: str) -> str:
     """Return the path of one import."""
     return f"{imports_path(connection)}/{import_id}"
+
+
+def shard_path(connection: str, import_id: str, split: str, number: int) -> str:
+    """Return the path of one shard."""
+    return f"{import_path(connection, import_id)}/shards/{_shard_id(split, number)}"
 
 
 def feed_path(connection: str, type: str) -> str:

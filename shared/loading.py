@@ -9,7 +9,16 @@ from typing import Any
 from shared import wording
 from shared.alerts import FAILED_TODO, raise_alert, tell
 from shared.begin import Rests, begin
-from shared.errors import FileRejected, LeaseLost, Problem, SettingsError, TryAgain, Undecidable
+from shared.errors import (
+    FileRejected,
+    LeaseLost,
+    Problem,
+    SettingsError,
+    SplitLost,
+    TryAgain,
+    Undecidable,
+    fault_of,
+)
 from shared.intake import enqueue, plan_task
 from shared.lease import Hold, release_feed
 from shared.ledger import ENDED, ENDED_WELL, Import
@@ -18,7 +27,10 @@ from shared.logs import log, log_failure
 from shared.names import ExportFile, read_name
 from shared.services import Services
 from shared.settings import ConnectionSettings
+from shared.shard_loading import rest_shard, work_on_shard
+from shared.shards import ShardBegun, ShardRests, begin_shard, enqueue_shards, split_anew
 from shared.source import Source
+from shared.split import shards_of
 from shared.tasks import LoadTask
 
 
@@ -31,10 +43,25 @@ def work(task: LoadTask, services: Services) -> str:
     Raises:
         TryAgain: a later attempt may succeed; the task must come back.
     """
-    begun = begin(task, services)
+    begun = begin(task, services) if task.split is None else begin_shard(task, services)
     if isinstance(begun, Rests):
         return _rest(begun, services)
-    import_ = begun.import_
+    if isinstance(begun, ShardRests):
+        return rest_shard(begun, services)
+    if isinstance(begun, ShardBegun):
+        came_to = work_on_shard(begun, services)
+        if isinstance(came_to, str):
+            return came_to
+        if came_to.status in ENDED:
+            _log("INFO", came_to)
+            settle(came_to, services)
+            return came_to.status
+        return _work(came_to, services)
+    return _work(begun.import_, services)
+
+
+def _work(import_: Import, services: Services) -> str:
+    """Carry out an attempt at an import that has been begun."""
     hold = Hold(services.ledger, import_, now=services.now, lease=services.deployment.lease)
     _log("INFO", import_)
     try:
@@ -42,6 +69,8 @@ def work(task: LoadTask, services: Services) -> str:
     except LeaseLost as lost:
         _log("WARNING", import_, why=str(lost))
         return "lease lost"
+    except SplitLost as lost:
+        return _split_anew(import_, hold, services, lost)
     except TryAgain as trouble:
         return _put_back(import_, hold, services, trouble)
     except Exception as error:
@@ -51,6 +80,10 @@ def work(task: LoadTask, services: Services) -> str:
         _log("INFO", ended)
         enqueue(ended, services)
         return "goes on"
+    if ended.status == "loading":
+        _log("INFO", ended)
+        enqueue_shards(ended, services)
+        return "in shards"
     _log("INFO", ended, rows=ended.to_document()["rows"], seconds=ended.seconds)
     settle(ended, services)
     return ended.status
@@ -69,6 +102,10 @@ def settle(import_: Import, services: Services) -> None:
             )
         except FileRejected:
             _log("WARNING", import_, why="the file is no longer there to be put away")
+    if shards_of(import_.size, shard_bytes=services.deployment.shard_bytes) > 1:
+        from shared.closing import remove_remains
+
+        remove_remains(import_, services)
     wake_dependants(import_, services)
     if import_.status in ("failed", "rejected"):
         tell(services)
@@ -123,7 +160,24 @@ def _rest(rests: Rests, services: Services) -> str:
             tell(services)
         else:
             enqueue(import_, services)
+            if import_.split is not None and import_.status == "loading":
+                enqueue_shards(import_, services)
     return rests.why
+
+
+def _split_anew(import_: Import, hold: Hold, services: Services, lost: SplitLost) -> str:
+    """Send an import back whose shards cannot go on."""
+
+    def change(ledger: LedgerTransaction, current: Import) -> Import:
+        return split_anew(ledger, current, now=services.now())
+
+    try:
+        changed = hold.change(change)
+    except LeaseLost:
+        return "lease lost"
+    _log("WARNING", changed, why=str(lost))
+    enqueue(changed, services)
+    return "split anew"
 
 
 def _put_back(import_: Import, hold: Hold, services: Services, error: Exception) -> str:
@@ -146,7 +200,7 @@ def _put_back(import_: Import, hold: Hold, services: Services, error: Exception)
             )
         problem = Problem(
             code="system.retries_used_up",
-            message=f"{wording.failed(attempts)} The last fault: {_fault(error)}.",
+            message=f"{wording.failed(attempts)} The last fault: {fault_of(error)}.",
         )
         failed = current.end(
             "failed",
@@ -162,23 +216,20 @@ def _put_back(import_: Import, hold: Hold, services: Services, error: Exception)
         changed = hold.change(change)
     except LeaseLost:
         return "lease lost"
-    _log("ERROR" if last else "WARNING", changed, fault=_fault(error))
+    _log("ERROR" if last else "WARNING", changed, fault=fault_of(error))
     if not last:
         raise TryAgain(changed.status_text) from error
     settle(changed, services)
     return changed.status
 
 
-def _fault(error: Exception) -> str:
-    """Name a fault; only the texts of our own errors are free of what stands in the file."""
-    return str(error).rstrip(".") if isinstance(error, TryAgain) else type(error).__name__
-
-
 def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
     # pandas and pydantic come with it: the sweep, and a task that has to wait, do without.
+    from shared.closing import Closing
     from shared.ending import end
     from shared.garbage import seldom_collected
     from shared.run import Run
+    from shared.splitting import Splitting, is_split
 
     named = read_name(import_.object)
     if not isinstance(named, ExportFile):
@@ -189,7 +240,12 @@ def _carry_out(import_: Import, hold: Hold, services: Services) -> Import:
             connection=import_.connection,
             deployment=services.deployment,
         )
-        run = Run(import_, named, hold, services, settings)
+        kind = Run
+        if import_.split is not None:
+            kind = Closing
+        elif is_split(import_, shard_bytes=services.deployment.shard_bytes):
+            kind = Splitting
+        run = kind(import_, named, hold, services, settings)
     except SettingsError as error:
         return end(import_, hold, services, "failed", named=named, error=error.problem)
     try:

@@ -43,7 +43,7 @@ class Planner:
         if not keys:
             return
         rows = np.empty(len(keys), _RECORD)
-        rows["high"], rows["low"] = _hashes(keys).T
+        rows["high"], rows["low"] = hashes(keys).T
         rows["updated"] = updated
         rows["ordinal"] = ordinals
         self._size = int(rows["ordinal"][-1]) + 1
@@ -120,7 +120,7 @@ class Plan:
         """Return the parts that keys belong to, from 0."""
         if self.partitions == 1 or not keys:
             return np.zeros(len(keys), np.int64)
-        return (_hashes(keys)[:, 1] % np.uint64(self.partitions)).astype(np.int64)
+        return (hashes(keys)[:, 1] % np.uint64(self.partitions)).astype(np.int64)
 
 
 def _count_open(
@@ -138,12 +138,12 @@ def _count_open(
 
 def halves(key: str) -> tuple[int, int]:
     """Return the 128 bits that a key is told apart by, as two numbers: high and low."""
-    high, low = _hashes([key])[0].tolist()
+    high, low = hashes([key])[0].tolist()
     return high, low
 
 
-def _hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the `halves` of each key."""
+def hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the `halves` of each key, a row a key."""
     digests: list[bytes] = []
     before = None
     for key in keys:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from shared import wording
-from shared.delivery import Account, Delivery
+from shared.delivery import Account, Delivery, customers_unknown
 from shared.ending import end
 from shared.errors import Problem
 from shared.examination import Examination
@@ -25,6 +25,16 @@ from shared.schemas import file_type
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.source import Source
+
+
+def origin_of(import_: Import, named: ExportFile) -> Origin:
+    """Return what the documents of an import say of where they come from."""
+    return Origin(
+        import_id=import_.import_id,
+        exported_at=named.exported_at,
+        generation=import_.generation,
+        replay=import_.replay,
+    )
 
 
 class Run:
@@ -60,12 +70,26 @@ class Run:
     # -- the course of an attempt -------------------------------------------------------------
 
     def carry_out(self) -> Import:
+        """Load the file, or leave the rest of it to a later task; return the import as it is then.
+
+        Raises:
+            FileRejected, Undecidable: see `refuse` and `fail`.
+            TryAgain: a later attempt may succeed.
+            LeaseLost: the import is no longer this worker's.
+        """
         self.source = Source(self.services.bucket, self.import_)
-        self._look_for_same_content()
+        self.look_for_same_content()
         plan = self.found.judge()
         refused = self._write(plan)
         if self.checkpoint is not None:
             return self._go_on_later(self.checkpoint)
+        return self.end_well(refused)
+
+    def end_well(self, refused: Mapping[int, Problem]) -> Import:
+        """End the import of which everything that can be loaded is loaded.
+
+        `refused` is line -> problem of the rows that Firestore refused.
+        """
         if refused:
             for line, cells in self.found.rows_at(refused):
                 self.found.tally.add(refused[line])
@@ -96,13 +120,17 @@ class Run:
 
     def begun(self, header: Header, delimiter: str) -> None:
         """Make the rejected file ready, and hold the header against that of the file before."""
+        self.prepare_rejected_file(header, delimiter)
+        self._compare_header(header)
+
+    def prepare_rejected_file(self, header: Header, delimiter: str) -> None:
+        """Make the rejected file ready to take rows."""
         self.rejected_file = RejectedFile(
             self.services.bucket,
             self.named.rejected_csv,
             header=header.names,
             delimiter=delimiter,
         )
-        self._compare_header(header)
 
     def beat(self, bytes_read: int, percent: int) -> None:
         """Note how far the reading has come, and make sure that the import is still ours."""
@@ -114,6 +142,12 @@ class Run:
         """Put a row into the rejected file."""
         if self.rejected_file is not None:
             self.rejected_file.add(cells, problems)
+
+    def note_orphans(self, sample: Iterable[tuple[int, str]]) -> None:
+        """Take note of the orders whose customer is not in Firestore; see `customers_unknown`."""
+        orphaned = self.account.orphaned
+        if orphaned:
+            self.found.tally.add(customers_unknown(orphaned, sample), times=orphaned)
 
     def _compare_header(self, header: Header) -> None:
         feed = self.services.ledger.transact(
@@ -134,7 +168,8 @@ class Run:
                 )
             )
 
-    def _look_for_same_content(self) -> None:
+    def look_for_same_content(self) -> None:
+        """Take note if the same bytes have been loaded before under another name."""
         import_ = self.import_
         for other in self.services.ledger.find(import_.connection, crc32c=import_.crc32c):
             if (
@@ -167,12 +202,7 @@ class Run:
             self.services,
             self.hold,
             keys=plan.keys,
-            origin=Origin(
-                import_id=import_.import_id,
-                exported_at=self.named.exported_at,
-                generation=import_.generation,
-                replay=import_.replay,
-            ),
+            origin=origin_of(import_, self.named),
             keepable=keepable,
             create_only=import_.mode == "bulk",
             skip=self.settings.skip_unchanged,
@@ -188,8 +218,7 @@ class Run:
             guard=self.hold.check,
         )
         in_time = delivery.deliver(self._counted(self.found.documents(plan)))
-        for problem, times in delivery.problems():
-            self.found.tally.add(problem, times=times)
+        self.note_orphans(delivery.orphans)
         if in_time:
             self.successor = replace(index.successor(), pace=delivery.pace())
         else:

@@ -162,6 +162,12 @@ class Deployment:
     task_deadline: timedelta = timedelta(minutes=25)
     """How long one task may work before the import goes on in a new one, `TASK_DEADLINE`; less
     than the 30 minutes that Cloud Tasks waits for an answer."""
+    shard_bytes: int = 32 * 1024 * 1024
+    """Bytes of the largest file that one task loads, `SHARD_BYTES`. A larger one is split into 2,
+    4, 8 … 256 shards of about so many bytes or fewer, each of which is loaded by a task of its
+    own."""
+    shards_at_once: int = 8
+    """Shards of a file that are loaded at a time, `SHARDS_AT_ONCE`."""
     empty_grace: timedelta = timedelta(minutes=5)
     """How long an empty object may wait for its content, `EMPTY_GRACE`."""
     reject_limit: float = 0.2
@@ -226,7 +232,9 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
         read_duration,
     ),
     "orders_without_customers": _read_choice("hold", "load"),
-    **dict.fromkeys(("max_attempts", "writes_per_second"), _read_count),
+    **dict.fromkeys(
+        ("max_attempts", "writes_per_second", "shard_bytes", "shards_at_once"), _read_count
+    ),
     **dict.fromkeys(("cleanup", "skip_unchanged"), _read_switch),
     "reject_limit": _read_share,
     "blank_means": _read_choice("clear", "keep"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.errors import Problem
@@ -11,6 +11,21 @@ from shared.ledger import problem_document
 
 PROBLEMS_LIMIT = 10_000
 """Problems listed one by one in a report; beyond it they are only counted."""
+
+
+PlainProblem = tuple[str, str, int | None, str | None]
+"""A problem as plain data: code, message, line, column."""
+
+
+def plain_problem(problem: Problem) -> PlainProblem:
+    """Return a problem as plain data."""
+    return problem.code, problem.message, problem.line, problem.column
+
+
+def problem_of(plain: PlainProblem) -> Problem:
+    """Return the problem that is this plain data."""
+    code, message, line, column = plain
+    return Problem(code=code, message=message, line=line, column=column)
 
 
 class Tally:
@@ -37,6 +52,26 @@ class Tally:
         """Take note of several problems."""
         for problem in problems:
             self.add(problem)
+
+    def dump(self) -> dict[str, Any]:
+        """Return all of it as plain data, for `absorb`."""
+        return {
+            "kept": [plain_problem(problem) for problem in self.kept],
+            "counts": dict(self.counts),
+            "first": list(self._first.values()),
+        }
+
+    def absorb(self, dumped: Mapping[str, Any]) -> None:
+        """Take over what another tally has noted."""
+        self.counts.update(dumped["counts"])
+        room = PROBLEMS_LIMIT - len(self.kept)
+        self.kept.extend(map(problem_of, dumped["kept"][:room]))
+        for entry in dumped["first"]:
+            key = (entry["code"], entry.get("column"))
+            if key in self._first:
+                self._first[key]["count"] += entry["count"]
+            elif len(self._first) < PROBLEMS_LIMIT:
+                self._first[key] = dict(entry)
 
     def summary(self) -> tuple[dict[str, Any], ...]:
         """Return one entry a code and column: the first such problem, with its count."""

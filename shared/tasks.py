@@ -17,6 +17,8 @@ from shared.names import is_connection
 if TYPE_CHECKING:
     from google.cloud import tasks_v2
 
+    from shared.shard import Shard
+
 DISPATCH_DEADLINE_SECONDS = 1_800
 """How long Cloud Tasks waits for the worker's answer: the longest it allows."""
 
@@ -32,12 +34,18 @@ class LoadTask:
     import_id: str
     generation: int
     number: int
-    """Which of the import's tasks it is, counted from 1."""
+    """Which of the import's tasks it is, or of the shard's, counted from 1."""
+    split: str | None = None
+    """Id of the splitting that its shard belongs to; None where it is about the whole import."""
+    shard: int = 0
+    """Number of the shard."""
 
     @property
     def task_id(self) -> str:
         """Id of the task: unique for ever, and hashed because names that begin alike are slow."""
         text = f"{self.connection}/{self.import_id}/{self.generation}/{self.number}"
+        if self.split is not None:
+            text += f"/{self.split}/{self.shard}"
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     @classmethod
@@ -48,6 +56,18 @@ class LoadTask:
             import_id=import_.import_id,
             generation=import_.generation,
             number=number,
+        )
+
+    @classmethod
+    def of_shard(cls, import_: Import, shard: Shard) -> LoadTask:
+        """Return the task that will work on a shard of an import."""
+        return cls(
+            connection=import_.connection,
+            import_id=import_.import_id,
+            generation=import_.generation,
+            number=shard.task_number,
+            split=shard.split,
+            shard=shard.number,
         )
 
     @classmethod
@@ -72,7 +92,8 @@ class LoadTask:
         if not isinstance(body, Mapping):
             raise BadRequest("The body is not a JSON object.")
         connection, import_id = body.get("connection"), body.get("import")
-        numbers = [body.get(name) for name in ("generation", "number")]
+        numbers = [body.get("generation"), body.get("number"), body.get("shard", 0)]
+        split = body.get("split")
         if not isinstance(connection, str) or not is_connection(connection):
             raise BadRequest("The body names no connection.")
         if not isinstance(import_id, str) or not _IMPORT_ID.fullmatch(import_id):
@@ -82,23 +103,28 @@ class LoadTask:
             for number in numbers
         ):
             raise BadRequest("The body needs a generation and a number.")
+        if split is not None and not isinstance(split, str):
+            raise BadRequest("The body names no split.")
         return cls(
             connection=connection,
             import_id=import_id,
             generation=int(str(numbers[0])),
             number=int(str(numbers[1])),
+            split=split,
+            shard=int(str(numbers[2])),
         )
 
     def body(self) -> bytes:
         """Return the JSON that `read` reads."""
-        return json.dumps(
-            {
-                "connection": self.connection,
-                "import": self.import_id,
-                "generation": self.generation,
-                "number": self.number,
-            }
-        ).encode()
+        body: dict[str, object] = {
+            "connection": self.connection,
+            "import": self.import_id,
+            "generation": self.generation,
+            "number": self.number,
+        }
+        if self.split is not None:
+            body |= {"split": self.split, "shard": self.shard}
+        return json.dumps(body).encode()
 
 
 class Queue(Protocol):

@@ -110,6 +110,23 @@ def loading(attempt: int) -> str:
     return "Being loaded." if attempt == 1 else f"Being loaded, attempt {attempt}."
 
 
+def in_shards(ended: int, shards: int) -> str:
+    """Sentence for a file of which several parts are worked on."""
+    return f"Being loaded in {shards} shards, {ended or 'none'} of which {_have(ended)} ended."
+
+
+def _have(number: int) -> str:
+    return "has" if number < 2 else "have"
+
+
+def split_anew() -> str:
+    """Sentence for a file whose shards cannot go on."""
+    return (
+        "What its shards went by has changed in the meantime: the file will be split anew by "
+        "itself; nothing is lost."
+    )
+
+
 def checking() -> str:
     """Sentence for a file in `test/` that is being read."""
     return "Being checked."

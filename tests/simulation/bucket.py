@@ -143,9 +143,12 @@ class SimulatedBlob:
         assert mode == "rb"
         return Reading(self)
 
-    def download_as_bytes(self, **_: Any) -> bytes:
+    def download_as_bytes(self, *, start: int = 0, end: int | None = None, **_: Any) -> bytes:
+        """Return the bytes from `start` to `end`, both included."""
+        stop = None if end is None else end + 1
         return self.bucket.call(
-            f"reads {self.name}", lambda: self.bucket.find(self.name, self.generation).data
+            f"reads {self.name}",
+            lambda: self.bucket.find(self.name, self.generation).data[start:stop],
         )
 
     def upload_from_string(
@@ -176,6 +179,11 @@ class Reading(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        assert whence == 0
+        self._at = offset
+        return offset
 
     def read(self, size: int = -1) -> bytes:
         blob = self._blob

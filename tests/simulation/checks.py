@@ -25,27 +25,35 @@ class Checks:
         """(import id, generation) of everything that a worker has ever begun to load."""
         self._lost_at: dict[str, float] = {}
         """Owner -> the second from which it may write no more."""
+        self._shards: dict[tuple[str, int], set[str]] = {}
+        """(import id, generation) -> owners of shards of it."""
         self._changed = False
 
     def watch(self, path: str, before: Fields | None, after: Fields | None) -> None:
         """Look at a change of a document."""
         collection, _, id = path.rpartition("/")
+        if collection.endswith("/shards"):
+            self._watch_shard(collection.split("/")[-2], id, before, after)
+            return
         if not collection.endswith("/imports") or after is None:
             return
         self._changed = True
-        self._follow(before, after)
+        self._follow(id, before, after)
         if before is not None and after["generation"] < before["generation"]:
             self._fail(f"{id}: an older upload took over")
         lease, was = after["lease"], before and before["lease"]
         if lease is not None and (was is None or was["owner"] != lease["owner"]):
-            if (
-                was is not None
-                and before is not None
-                and before["generation"] == after["generation"]
-                and self._world.now() < was["expiresAt"]
-            ):
-                self._fail(f"{id} is taken from a worker whose lease is not over")
-            self._begins(id, _import(id, after))
+            if was is not None and self._given_on(was, after):
+                self._works(_import(id, after))
+            else:
+                if (
+                    was is not None
+                    and before is not None
+                    and before["generation"] == after["generation"]
+                    and self._world.now() < was["expiresAt"]
+                ):
+                    self._fail(f"{id} is taken from a worker whose lease is not over")
+                self._begins(id, _import(id, after))
         if after["status"] != (before and before["status"]):
             self._ends(id, _import(id, after))
 
@@ -79,7 +87,43 @@ class Checks:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _follow(self, before: Fields | None, after: Fields) -> None:
+    def _given_on(self, was: Fields, after: Fields) -> bool:
+        """Whether a lease goes to the shards, or from them to who sees to all of them."""
+        actor, split = self._world.actor, after["split"]
+        if split is None:
+            return False
+        live = self._world.now() < was["expiresAt"]
+        if after["lease"]["owner"] == split["id"]:
+            mine = actor is not None and actor.about.get("owner") == was["owner"]
+            return bool(mine or not live)
+        return bool(live and was["owner"] == split["id"])
+
+    def _watch_shard(
+        self, import_id: str, id: str, before: Fields | None, after: Fields | None
+    ) -> None:
+        """Look at a change of a shard."""
+        now = self._world.now()
+        lease, was = (fields and fields["lease"] for fields in (after, before))
+        if was is not None and (lease is None or lease["owner"] != was["owner"]):
+            self._lost_at.setdefault(was["owner"], self._world.clock)
+        if lease is None or (was is not None and was["owner"] == lease["owner"]):
+            return
+        if was is not None and now < was["expiresAt"]:
+            self._fail(f"{id} is taken from a worker whose lease is not over")
+        found = self.store.get(f"{IMPORTS}/{import_id}")
+        assert found is not None
+        import_ = _import(import_id, found.fields)
+        if (
+            import_.status != "loading"
+            or import_.split is None
+            or not id.startswith(import_.split.id)
+        ):
+            self._fail(f"{id} begins, and its import is {import_.status}")
+        self._shards.setdefault((import_id, import_.generation), set()).add(lease["owner"])
+        if self._world.actor is not None:
+            self._world.actor.about |= {"owner": lease["owner"], "import": import_}
+
+    def _follow(self, id: str, before: Fields | None, after: Fields) -> None:
         """Keep book of who has lost an import, and by when they must have noticed."""
         was, now = (fields and fields["lease"] for fields in (before, after))
         if was is not None and (now is None or now["owner"] != was["owner"]):
@@ -87,13 +131,28 @@ class Checks:
             superseded = before is not None and before["generation"] != after["generation"]
             notice = self._deployment.lease.total_seconds() if superseded else 0.0
             self._lost_at[was["owner"]] = self._world.clock + notice
+        split, other = (
+            fields and fields["split"] and fields["split"]["id"] for fields in (before, after)
+        )
+        over = before is not None and (
+            before["generation"] != after["generation"] or (split is not None and split != other)
+        )
+        if before is not None and over:
+            # Whoever is at one of its shards finds out when they look the next time.
+            notice = self._world.clock + self._deployment.lease.total_seconds()
+            for owner in self._shards.pop((id, before["generation"]), ()):
+                self._lost_at.setdefault(owner, notice)
+
+    def _works(self, import_: Import) -> None:
+        """Note for whom the present actor works."""
+        actor, split = self._world.actor, import_.split
+        assert import_.lease is not None
+        if actor is not None and (split is None or split.id != import_.lease.owner):
+            actor.about |= {"owner": import_.lease.owner, "import": import_}
 
     def _begins(self, id: str, import_: Import) -> None:
         now = self._world.now()
-        actor = self._world.actor
-        assert import_.lease is not None
-        if actor is not None:
-            actor.about |= {"owner": import_.lease.owner, "import": import_}
+        self._works(import_)
         self.begun.add((id, import_.generation))
         if import_.mode == "test":
             return

@@ -87,7 +87,7 @@ def _unconditional(history: History) -> Any:
 
 
 def _any_generation(history: History) -> Any:
-    begin = shared.begin._begin
+    begin = shared.begin.begin_within
 
     def unguarded(ledger: Any, task: Any, *rest: Any) -> Any:
         current = ledger.import_(task.connection, task.import_id)
@@ -95,7 +95,7 @@ def _any_generation(history: History) -> Any:
             task = replace(task, generation=current.generation)
         return begin(ledger, task, *rest)
 
-    return patch("shared.begin._begin", unguarded)
+    return patch("shared.begin.begin_within", unguarded)
 
 
 def _regardless_of_age(history: History) -> Any:

@@ -123,6 +123,7 @@ def plan(seed: int) -> Plan:
         sweeps=tuple(sweeps),
         mishaps=(rng.uniform(HOUR, end + HOUR),) if rng.random() < 0.1 else (),
         settings={
+            **_shards(random.Random(seed * 7919 + 2)),
             "task_deadline": timedelta(seconds=rng.choice((1500, 1500, 100))),
             "orders_deadline": timedelta(hours=3),
             "max_attempts": rng.choice((3, 8, 8)),
@@ -132,6 +133,16 @@ def plan(seed: int) -> Plan:
         batch_size=rng.choice((1, 2, 4)),
         replays_at_rest=rng.random() < 0.3,
     )
+
+
+def _shards(rng: random.Random) -> dict[str, Any]:
+    """Draw whether files are split, and into how many shards."""
+    if rng.random() < 0.5:
+        return {}
+    return {
+        "shard_bytes": rng.choice((60, 150, 400)),
+        "shards_at_once": rng.choice((1, 2, 8)),
+    }
 
 
 def _mixed(rng: random.Random) -> list[Upload]:

@@ -71,7 +71,7 @@ class SimulatedQueue:
                 self._send(task.task_id, wait + rng.choice((0.0, 1.0, 100.0, 5000.0)))
 
         world.call(
-            lambda: f"enqueues {task.import_id}#{task.generation}/{task.number} for {at:%H:%M:%S}",
+            lambda: f"enqueues {_named(task)}/{task.number} for {at:%H:%M:%S}",
             do,
             error=lambda: TryAgain("The task could not be enqueued."),
             writes=True,
@@ -100,10 +100,15 @@ class SimulatedQueue:
             if not known.done:
                 self._dispatch(id)
 
-        name = f"load {self._runs} {task.import_id}#{task.generation}"
+        name = f"load {self._runs} {_named(task)}"
         world.spawn(name, lambda: work(task, self.services), ended)
         if world.chances.pause:
             world.at(begun + TASK_SECONDS, overdue)
+
+
+def _named(task: LoadTask) -> str:
+    shard = "" if task.split is None else f" shard {task.shard}"
+    return f"{task.import_id}#{task.generation}{shard}"
 
 
 class Pipeline:

@@ -67,6 +67,9 @@ def _again(said: Said, *, at: float, hours: int) -> Upload:
 _CHANGED = _again(_correction(_SECOND, 17), at=2 * HOUR, hours=2)
 _TAKEN_BACK = _again(_SECOND, at=2 * HOUR, hours=2)
 
+SHARDS: Mapping[str, Any] = {"shard_bytes": 150, "shards_at_once": 2}
+"""Settings under which the small files of these scenarios are split."""
+
 SCENARIOS: Mapping[str, Plan] = {
     "customers": _plan(Upload(400, _CUSTOMERS, _said(1, "customers"))),
     "rejects": _plan(Upload(400, f"pending/{_CUSTOMERS}", _said(2, "customers", rejects=True))),
@@ -127,6 +130,23 @@ SCENARIOS: Mapping[str, Plan] = {
     "last attempt": _plan(
         Upload(400, _CUSTOMERS, _said(15, "customers", rejects=True)),
         settings={"max_attempts": 1},
+    ),
+    "customers in shards": _plan(
+        Upload(400, _CUSTOMERS, _said(2, "customers", rejects=True)), settings=SHARDS
+    ),
+    "orders in shards": _plan(
+        Upload(400, _ORDERS, _said(3, "orders", rejects=True)),
+        Upload(500, _CUSTOMERS, _said(4, "customers")),
+        settings=SHARDS,
+    ),
+    "changed rows in shards": _plan(Upload(400, _CUSTOMERS, _SECOND), _CHANGED, settings=SHARDS),
+    "replay in shards": _plan(
+        Upload(400, _CUSTOMERS, _said(12, "customers")),
+        asks=(Ask(900, "replay", _CUSTOMERS[:-4]),),
+        settings=SHARDS,
+    ),
+    "correction in shards": _plan(
+        Upload(400, _CUSTOMERS, _FIRST), Upload(900, _CUSTOMERS, _SECOND), settings=SHARDS
     ),
 }
 """Scenarios by name."""
