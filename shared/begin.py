@@ -90,6 +90,8 @@ def begin_within(
     if own and not isinstance(verdict, pairing.Ready):
         # Its worker died or left the rest to this task, and what it depends on has changed since.
         ledger.put_feed(idle)
+    if not isinstance(verdict, pairing.Ready):
+        current = replace(current, split=None)
     if current.status == "loading" and not isinstance(verdict, pairing.Ready):
         text = wording.retrying(current.attempt, deployment.max_attempts)
         current = current.to("scheduled", now=now, text=text, lease=None)

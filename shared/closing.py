@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from shared import index_objects
-from shared.errors import Problem, SplitLost, TryAgain
-from shared.index_objects import Unusable, reach
-from shared.indexing import Successor, fingerprint, forget_shards, is_verdict
+from shared.errors import Problem, SplitLost
+from shared.index_objects import Unusable
+from shared.indexing import Successor, fingerprint
 from shared.layout import Header
 from shared.ledger import Import, Rows
 from shared.ledger_store import Feed, Index, LedgerTransaction, Newest
 from shared.run import Run
-from shared.services import Services
 from shared.shard import Shard
 from shared.shards import hold_on, next_of
 from shared.source import Source
@@ -181,26 +179,3 @@ class Closing(Run):
             newest = max(before.newest, newest, key=lambda one: (one.exported_at, one.generation))
         parts = tuple(shard.index for shard in shards if shard.index is not None)
         return Successor(before, Index(parts=parts, newest=newest), holder=None)
-
-
-def remove_remains(import_: Import, services: Services) -> None:
-    """Remove what splittings of an import have left that nobody needs any more.
-
-    What cannot be removed now, the sweep removes.
-    """
-    if import_.type is None:
-        return
-    folder = index_objects.folder(import_.connection, import_.type)
-    with suppress(TryAgain):
-        index = services.ledger.feed(import_.connection, import_.type).index
-        used = {part.object for part in index.parts} if index else set()
-        prefix = f"{folder}{import_.import_id}-"
-        found = reach(lambda: list(services.bucket.list_blobs(prefix=prefix)), "looked for")
-        # The verdict is the last that goes: it tells that there may be shards in the ledger.
-        for blob in sorted(found, key=lambda one: is_verdict(one.name)):
-            if blob.name in used:
-                continue
-            if is_verdict(blob.name):
-                forget_shards(import_.connection, blob.name, services)
-            with suppress(*index_objects.FAULTS):
-                blob.delete(if_generation_match=blob.generation)

@@ -75,6 +75,12 @@ KINDS: tuple[Kind, ...] = (
         holds="what became of an earlier upload of that file",
     ),
     Kind(
+        path="connections/{connection}/imports/{import}/shards/{shard}",
+        read_by="staff",
+        personal=False,
+        holds="how far a part of a large file is, while that is being loaded",
+    ),
+    Kind(
         path="connections/{connection}/feeds/{type}",
         read_by="staff",
         personal=False,

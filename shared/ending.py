@@ -79,7 +79,6 @@ def end(
             reports=reports,
             replay=False,
             force=False,
-            split=None,
         )
 
     def change(ledger: LedgerTransaction, current: Import) -> Import:

@@ -30,6 +30,7 @@ from shared.object_traces import (
     take_out,
     unnamed,
 )
+from shared.remains import remove_rows
 from shared.replaying import NotPossible
 from shared.schemas import FileType, Rules, all_types
 from shared.schemas.types import PERSON_COLUMN
@@ -144,6 +145,7 @@ def erase(
     total, names = found.counts(), {one.blob.name for one in found.objects.traces}
     record = None
     if not dry_run:
+        remove_rows(services, connection)
         record = begun or secrets.token_hex(10)
         data = records.get(begun or "") or _new_record(connection, person_id, by, services)
         erased: Counter[str] = Counter(data["erased"])

@@ -10,14 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from google.api_core import exceptions
 from numpy.typing import NDArray
-from requests.exceptions import RequestException
 
 from shared import index_objects
 from shared.encoding import nanoseconds
@@ -39,15 +36,10 @@ from shared.ledger import Import
 from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest, Paced
 from shared.logs import log
 from shared.merge import NEWER, OWN, Age, Origin, decide, fresh_sources, source_age
-from shared.names import STATE
 from shared.plan import Keys
 from shared.services import Services
 from shared.state import Part, Span
 from shared.writer import Expectations, Leave, Left, Outcome, Put, Refused, Stored, Written
-
-ORPHANED = timedelta(days=1)
-"""How old an object must be that no feed points at before the sweep removes it: longer than any
-import may take from writing it to pointing at it."""
 
 
 @dataclass(slots=True)
@@ -489,71 +481,6 @@ def forget(services: Services, connection: str, type: str, keys: Sequence[str]) 
     services.ledger.transact(point)
     for old in before.parts:
         index_objects.delete(services.bucket, old)
-
-
-def remove_orphans(services: Services) -> int:
-    """Remove what imports that never ended have left in `state/`; return how many objects.
-
-    Raises:
-        TryAgain: Cloud Storage or Firestore could not be reached.
-    """
-    oldest = services.now() - ORPHANED
-    removed = 0
-    used: dict[tuple[str, str], tuple[set[str], str | None]] = {}
-    try:
-        # The verdict of a splitting goes last: it tells of shards in the ledger.
-        found = services.bucket.list_blobs(prefix=f"{STATE}/")
-        for blob in sorted(found, key=lambda one: is_verdict(one.name)):
-            _, *where, _ = [*blob.name.split("/"), ""][:4]
-            if blob.time_created >= oldest or len(where) != 2:
-                continue
-            connection, of_type = where
-            if (connection, of_type) not in used:
-                # Looked at after the object was listed: an old one is not pointed at any more.
-                used[connection, of_type] = _used(services, connection, of_type)
-            pointed_at, split = used[connection, of_type]
-            if blob.name in pointed_at or (
-                split and blob.name.rpartition("/")[2].startswith(split)
-            ):
-                continue
-            if is_verdict(blob.name):
-                forget_shards(connection, blob.name, services)
-            blob.delete(if_generation_match=blob.generation)
-            removed += 1
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
-        return removed  # another sweep is at it
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
-    return removed
-
-
-def _used(services: Services, connection: str, type: str) -> tuple[set[str], str | None]:
-    """Return the names of the objects of a feed's index, and the splitting that is being loaded."""
-    feed = services.ledger.feed(connection, type)
-    pointed_at = {part.object for part in feed.index.parts} if feed.index else set()
-    holder = feed.index_held_by
-    if holder is None:
-        return pointed_at, None
-    where = connection, holder.import_id
-    import_ = services.ledger.get_many([where]).get(where)
-    return pointed_at, import_.split.id if import_ is not None and import_.split else None
-
-
-def is_verdict(object: str) -> bool:
-    """Whether an object is the verdict of a splitting."""
-    return object.endswith(".verdict")
-
-
-def forget_shards(connection: str, verdict: str, services: Services) -> None:
-    """Delete the shards of a splitting from the ledger; it is known by its verdict's object.
-
-    Raises:
-        TryAgain: Firestore could not be reached.
-    """
-    split = verdict.rpartition("/")[2].removesuffix(".verdict")
-    import_id = split.rpartition("-")[0]
-    for shard in services.ledger.shards(connection, import_id, split):
-        services.ledger.delete_shard(shard)
 
 
 def _say_lost(object: str) -> None:

@@ -162,7 +162,7 @@ class Import:
     rows: Rows = field(default_factory=Rows)
     progress: Progress = field(default_factory=Progress)
     split: Split | None = None
-    """How the file was split, while it is being loaded in shards."""
+    """How the file was split that is, or was, loaded in shards."""
     warnings: tuple[dict[str, Any], ...] = ()
     error: Problem | None = None
     started_at: datetime | None = None

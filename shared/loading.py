@@ -30,7 +30,6 @@ from shared.settings import ConnectionSettings
 from shared.shard_loading import rest_shard, work_on_shard
 from shared.shards import ShardBegun, ShardRests, begin_shard, enqueue_shards, split_anew
 from shared.source import Source
-from shared.split import shards_of
 from shared.tasks import LoadTask
 
 
@@ -102,13 +101,17 @@ def settle(import_: Import, services: Services) -> None:
             )
         except FileRejected:
             _log("WARNING", import_, why="the file is no longer there to be put away")
-    if shards_of(import_.size, shard_bytes=services.deployment.shard_bytes) > 1:
-        from shared.closing import remove_remains
-
-        remove_remains(import_, services)
+    _remove_split(import_, services)
     wake_dependants(import_, services)
     if import_.status in ("failed", "rejected"):
         tell(services)
+
+
+def _remove_split(import_: Import, services: Services) -> None:
+    if import_.split is not None:
+        from shared.remains import remove_split  # with it comes numpy
+
+        remove_split(import_, services)
 
 
 def _present(import_: Import, services: Services) -> bool:
@@ -176,6 +179,7 @@ def _split_anew(import_: Import, hold: Hold, services: Services, lost: SplitLost
     except LeaseLost:
         return "lease lost"
     _log("WARNING", changed, why=str(lost))
+    _remove_split(import_, services)
     enqueue(changed, services)
     return "split anew"
 

@@ -55,7 +55,8 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
                 f"{import_id} is overdue: it waits for its customers file. Release it to load it "
                 "without."
             )
-        return _restart(ledger, replace(current, replay=True, force=force, attempt=0), now=now)
+        again = replace(current, replay=True, force=force, attempt=0, split=None)
+        return _restart(ledger, again, now=now)
 
     return enqueue(services.ledger.transact(change), services)
 

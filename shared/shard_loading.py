@@ -171,6 +171,7 @@ def _put_back(hold: ShardHold, services: Services, error: Exception) -> str | Im
 
 def _split_anew(hold: ShardHold, services: Services, lost: SplitLost) -> str:
     """Send the import back whose shards cannot go on."""
+    from shared.remains import remove_split
 
     def change(ledger: LedgerTransaction, current: Import, shard: Shard) -> tuple[Import, Shard]:
         sent_back = split_anew(ledger, current, now=services.now())
@@ -181,6 +182,7 @@ def _split_anew(hold: ShardHold, services: Services, lost: SplitLost) -> str:
     except LeaseLost:
         return "lease lost"
     _log("WARNING", import_.status_text, import_, shard, why=str(lost))
+    remove_split(hold.import_, services)
     enqueue(import_, services)
     return "split anew"
 

@@ -128,7 +128,6 @@ def fail(
         text=problem.message,
         keep=services.deployment.ledger_retention,
         error=problem,
-        split=None,
     )
     ledger.put(failed)
     raise_alert(ledger, "failed", failed, todo=FAILED_TODO, now=now)

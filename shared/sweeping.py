@@ -67,7 +67,7 @@ def sweep(services: Services) -> dict[str, object]:
 
 
 def _remove_orphans(services: Services) -> int:
-    from shared.indexing import remove_orphans  # with it come numpy and the schemas
+    from shared.remains import remove_orphans  # with it comes numpy
 
     return remove_orphans(services)
 

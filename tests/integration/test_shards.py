@@ -426,6 +426,7 @@ def test_a_correction_while_shards_are_loaded(make: Make) -> None:
     assert "loaded" == pipeline.run_due()[-1]
 
     assert {"Perth"} == set(cities(pipeline).values())
+    assert sweep_a_day_later(pipeline)
     assert not remains(pipeline, "customers", "main")
 
 
@@ -468,21 +469,25 @@ def _delete(pipeline: Pipeline, ending: str) -> None:
             pipeline.services.bucket.blob(name).delete()
 
 
+def sweep_a_day_later(pipeline: Pipeline) -> int:
+    """Sweep when everything is a day old; return how many orphans there were."""
+    before = pipeline.clock.now
+    made = [blob.time_created for blob in pipeline.services.bucket.list_blobs(prefix="state/")]
+    pipeline.clock.now = max(made) + timedelta(hours=25)
+    orphans: int = pipeline.sweep()["orphans"]
+    pipeline.clock.now = before
+    return orphans
+
+
 def test_the_sweep_and_shards(make: Make) -> None:
     """The sweep leaves alone what shards still need, and removes what nobody needs any more."""
     pipeline = make(**SMALL)
     split(pipeline)
-    there = pipeline.remembered()
-    made = max(pipeline.services.bucket.get_blob(name).time_created for name in there)
-    before = pipeline.clock.now
-    pipeline.clock.now = made + timedelta(hours=25)
-    assert 0 == pipeline.sweep()["orphans"]
-    pipeline.clock.now = before
+    assert 0 == sweep_a_day_later(pipeline)
     pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*people(3)))
     pipeline.run_due()
-    pipeline.clock.now = made + timedelta(hours=25)
 
-    assert 5 == pipeline.sweep()["orphans"]
+    assert 5 == sweep_a_day_later(pipeline)
 
     assert not remains(pipeline, "customers", "main")
 

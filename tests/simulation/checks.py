@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.database import Fields
-from shared.ledger import Import
+from shared.ledger import ENDED, Import
 from shared.settings import Deployment
 from tests.simulation.firestore import Store
 from tests.simulation.world import World
@@ -135,7 +135,9 @@ class Checks:
             fields and fields["split"] and fields["split"]["id"] for fields in (before, after)
         )
         over = before is not None and (
-            before["generation"] != after["generation"] or (split is not None and split != other)
+            before["generation"] != after["generation"]
+            or (split is not None and split != other)
+            or after["status"] in ENDED
         )
         if before is not None and over:
             # Whoever is at one of its shards finds out when they look the next time.

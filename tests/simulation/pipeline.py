@@ -13,9 +13,13 @@ from datetime import datetime
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
+import shared.closing
 import shared.delivery
 import shared.logs
+import shared.remains
 import shared.run
+import shared.shard_run
+import shared.splitting
 from shared.customers import KnownCustomers
 from shared.errors import TryAgain
 from shared.events import StorageObject

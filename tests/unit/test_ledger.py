@@ -83,7 +83,7 @@ def test_document_names() -> None:
         "statusText scheduledFor pairedWith blockedBy task attempt lease rows progress warnings "
         "error startedAt finishedAt seconds reports history"
     )
-    ours = {"taskNumber", "released", "replay", "force", "expireAt"}
+    ours = {"taskNumber", "released", "replay", "force", "split", "expireAt"}
     assert {*agreed.split(" "), *ours} == set(document)
     assert {"read", "loaded", "unchanged", "rejected", "orphaned"} == set(document["rows"])
     assert {"bytesRead", "percent"} == set(document["progress"])
