@@ -25,6 +25,8 @@ DISPATCH_DEADLINE_SECONDS = 1_800
 _IMPORT_ID = re.compile(r"(?!__)[A-Za-z0-9_]{1,64}")
 """Wider than the ids of export files, and yet any text that fits it can be a document's id."""
 
+_SPLIT_ID = re.compile(r"[A-Za-z0-9_]{1,64}-[0-9a-f]{32}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTask:
@@ -103,8 +105,8 @@ class LoadTask:
             for number in numbers
         ):
             raise BadRequest("The body needs a generation and a number.")
-        if split is not None and not isinstance(split, str):
-            raise BadRequest("The body names no split.")
+        if split is not None and not (isinstance(split, str) and _SPLIT_ID.fullmatch(split)):
+            raise BadRequest("The body names no splitting of a file.")
         return cls(
             connection=connection,
             import_id=import_id,

@@ -142,8 +142,8 @@ def test_what_expires_is_deleted() -> None:
         if one.get("ttl") and one["fieldPath"] == "expireAt"
     }
 
-    # An import, and the records of superseded uploads below it.
-    assert {"imports": [], "generations": []} == ttl
+    # An import, the records of superseded uploads below it, and shards that were never loaded.
+    assert {"imports": [], "generations": [], "shards": []} == ttl
 
 
 @pytest.mark.parametrize("file", METRICS, ids=lambda file: file.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,21 @@ TASK = LoadTask(
 )
 
 
-def test_round_trip() -> None:
+OF_A_SHARD = replace(TASK, split=f"bulk_orders_20230501T115500Z-{'0a' * 16}", shard=255)
+
+
+@pytest.mark.parametrize("task", [TASK, OF_A_SHARD])
+def test_round_trip(task: LoadTask) -> None:
     """A body is read as the task it was made of."""
-    assert TASK == LoadTask.parse(TASK.body())
+    assert task == LoadTask.parse(task.body())
+
+
+def test_tasks_of_shards_have_names_of_their_own() -> None:
+    """Tasks of the same number have different ids in each shard, and in each splitting."""
+    other = f"{TASK.import_id}-{'0b' * 16}"
+    tasks = [TASK, OF_A_SHARD, replace(OF_A_SHARD, shard=0), replace(OF_A_SHARD, split=other)]
+
+    assert 4 == len({task.task_id for task in tasks})
 
 
 def test_more_than_is_needed() -> None:
@@ -50,6 +63,8 @@ def test_what_is_no_task(body: bytes) -> None:
         *({"import": value} for value in ("\ud800", "a\n", "a b", ["x"], "x~y", "é")),
         *({"generation": value} for value in (None, "1", -1, 2**63, 1.5, True, [1])),
         *({"number": value} for value in (None, "1", -1, 2**63, 1.0, False)),
+        *({"split": value} for value in ("", "x", 5, ["x"], "a/b", f"a-{'0' * 33}", "\ud800")),
+        *({"shard": value} for value in (None, "1", -1, 2**63, 1.0, False)),
     ],
     ids=str,
 )
