@@ -43,7 +43,7 @@ class Checks:
             self._fail(f"{id}: an older upload took over")
         lease, was = after["lease"], before and before["lease"]
         if lease is not None and (was is None or was["owner"] != lease["owner"]):
-            if was is not None and self._given_on(was, after):
+            if was is not None and self._given_on(id, was, after):
                 self._works(_import(id, after))
             else:
                 if (
@@ -87,7 +87,7 @@ class Checks:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _given_on(self, was: Fields, after: Fields) -> bool:
+    def _given_on(self, id: str, was: Fields, after: Fields) -> bool:
         """Whether a lease goes to the shards, or from them to who sees to all of them."""
         actor, split = self._world.actor, after["split"]
         if split is None:
@@ -96,7 +96,9 @@ class Checks:
         if after["lease"]["owner"] == split["id"]:
             mine = actor is not None and actor.about.get("owner") == was["owner"]
             return bool(mine or not live)
-        return bool(live and was["owner"] == split["id"])
+        shards = self._shards.get((id, after["generation"]), set())
+        of_a_shard = actor is not None and actor.about.get("owner") in shards
+        return bool(was["owner"] == split["id"] and (live or of_a_shard))
 
     def _watch_shard(
         self, import_id: str, id: str, before: Fields | None, after: Fields | None

@@ -15,6 +15,7 @@ from shared.indexing import Indexing
 from shared.lease import Hold
 from shared.ledger import LOADED, PENDING
 from shared.merge import decide
+from shared.shards import ShardChange, ShardHold
 from shared.transport import Stored
 from tests.simulation.history import History, plan
 from tests.simulation.scenarios import SCENARIOS, correct, disturbed, stall, take_back, undisturbed
@@ -141,6 +142,28 @@ def _unconfirmed(history: History) -> Any:
     return patch("shared.indexing.decide", unguarded)
 
 
+def _whoever_has_the_shard(history: History) -> Any:
+    def unguarded(self: ShardHold, change: ShardChange, **_: Any) -> Any:
+        mine = self.shard
+
+        def any_(ledger: Any) -> Any:
+            current = ledger.import_(mine.connection, mine.import_id)
+            shard = ledger.shard(mine.connection, mine.import_id, mine.split, mine.number)
+            if current is None or current.split is None or shard is None:
+                return None
+            changed, shard = change(ledger, current, shard)
+            ledger.put(changed)
+            ledger.put_shard(shard)
+            return changed, shard
+
+        found = self._ledger.transact(any_)
+        if found is None:
+            raise self._lose()
+        return found
+
+    return patch.object(ShardHold, "change_shard", unguarded)
+
+
 GUARDS: Mapping[str, Guard] = {
     "lease before a write": Guard(
         "a worker looks whether the import is still its own before it writes",
@@ -154,6 +177,11 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "lease when a worker ends": Guard(
         "only the worker that holds an import changes it", _whoever_it_is, "corrections"
+    ),
+    "lease of a shard": Guard(
+        "only the worker that holds a shard changes it, and while its import is being loaded",
+        _whoever_has_the_shard,
+        "mixed",
     ),
     "generation of a task": Guard(
         "a task of an earlier upload does not begin the present one",
