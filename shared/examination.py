@@ -136,8 +136,8 @@ class Examination:
         """
         self.read_header()
         planner = Planner()
-        for keys, updated, ordinals in rows.seen():
-            planner.see(keys, updated, ordinals)
+        for found, updated, ordinals in rows.seen():
+            planner.see_hashes(found, updated, ordinals)
         self._kept, self.broken = rows, rows.broken
         return planner.plan(grouped=self._grouped)
 

@@ -40,10 +40,18 @@ class Planner:
 
         `updated` are numbers that rise with the time of the rows' last change.
         """
-        if not keys:
-            return
-        rows = np.empty(len(keys), _RECORD)
-        rows["high"], rows["low"] = hashes(keys).T
+        if keys:
+            self.see_hashes(hashes(keys), updated, ordinals)
+
+    def see_hashes(
+        self,
+        found: NDArray[np.uint64],
+        updated: npt.ArrayLike,
+        ordinals: npt.ArrayLike,
+    ) -> None:
+        """Take note of rows, one at least, by the `hashes` of their keys; else like `see`."""
+        rows = np.empty(len(found), _RECORD)
+        rows["high"], rows["low"] = found.T
         rows["updated"] = updated
         rows["ordinal"] = ordinals
         self._size = int(rows["ordinal"][-1]) + 1

@@ -1,15 +1,17 @@
 """How the rows of a shard, and what came of them, are kept in the bucket: sealed boxes in a row.
 
 An object is used only if it is exactly the one that the ledger points at. It is made of boxes, each
-a piece of plain Python data, compressed, with its length before it.
+a piece of plain Python data, compressed, with its lengths before it.
 """
 
 from __future__ import annotations
 
 import marshal
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import google.cloud.storage as storage
@@ -23,6 +25,9 @@ _T = TypeVar("_T")
 
 _HEAD = b"A21SPLIT00000001"
 """How every object begins: what it is, and the version of its boxes."""
+
+_LENGTHS = struct.Struct("<II")
+"""Before each box: how many bytes it has, and how many it has when it is opened."""
 
 READ_BYTES = 1024 * 1024
 LEAST_UPLOAD_BYTES = 256 * 1024
@@ -51,8 +56,9 @@ class Writing:
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        box = zlib.compress(marshal.dumps(data), _LEVEL)
-        self._put(len(box).to_bytes(4, "little") + box)
+        plain = marshal.dumps(data)
+        box = zlib.compress(plain, _LEVEL)
+        self._put(_LENGTHS.pack(len(box), len(plain)) + box)
 
     def close(self, span: Span) -> Part:
         """Finish the object; return which one it is, about the keys of a span.
@@ -119,9 +125,15 @@ def boxes(
             raise Unusable(part.object)
         while size < part.size:
             tick()
-            box = take(int.from_bytes(take(4), "little"))
-            if not box:
+            lengths = take(_LENGTHS.size)
+            if len(lengths) < _LENGTHS.size:
                 break
-            yield lambda box=box: marshal.loads(zlib.decompress(box))  # type: ignore[misc]
+            length, plain = _LENGTHS.unpack(lengths)
+            box = take(length)
+            yield partial(_opened, box, plain)
     if size != part.size or encoded(crc) != part.crc32c:
         raise TryAgain("The rows of a shard could not be read whole.")
+
+
+def _opened(box: bytes, size: int) -> Any:
+    return marshal.loads(zlib.decompress(box, bufsize=max(1, size)))

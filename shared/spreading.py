@@ -13,6 +13,7 @@ from typing import Any
 
 import google.cloud.storage as storage
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.errors import Problem
 from shared.kept import Rows
@@ -34,8 +35,8 @@ _REJECTS = 1_000
 _ROW_BYTES = 128
 """What a row takes besides its contents, about."""
 
-_KEYS = ("keys", "updated")
-_REST = tuple(spec.name for spec in fields(Parts) if spec.name not in (*_KEYS, "ordinals"))
+_COLUMNS = tuple(spec.name for spec in fields(Parts) if spec.name not in ("updated", "ordinals"))
+"""What is kept of `Parts` besides what planning takes."""
 
 RejectedRow = tuple[list[str], list[PlainProblem]]
 """The cells of a row, and what is wrong with it."""
@@ -45,9 +46,9 @@ RejectedRow = tuple[list[str], list[PlainProblem]]
 class _Pending:
     """Rows of one shard that wait for their box."""
 
-    columns: dict[str, list[Any]] = field(
-        default_factory=lambda: {name: [] for name in (*_KEYS, *_REST)}
-    )
+    hashes: list[bytes] = field(default_factory=list)
+    updated: list[bytes] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _COLUMNS})
     records: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -78,7 +79,8 @@ class Spread:
         """
         if not parts.keys:
             return
-        shard = self._shard_of(parts.keys)
+        found, updated = hashes(parts.keys), np.array(parts.updated, np.int64)
+        shard = self._shard_of(found)
         order = np.argsort(shard, kind="stable")
         ends = np.searchsorted(shard[order], np.arange(len(self._spans)), "right")
         for pending, object, places in zip(
@@ -87,6 +89,8 @@ class Spread:
             chosen = places.tolist()
             if not chosen:
                 continue
+            pending.hashes.append(found[places].tobytes())
+            pending.updated.append(updated[places].tobytes())
             for name, column in pending.columns.items():
                 some = getattr(parts, name)
                 if some:
@@ -117,7 +121,7 @@ class Spread:
             TryAgain: Cloud Storage could not be reached.
         """
         keys = sorted(broken)
-        shard = self._shard_of(keys).tolist() if keys else []
+        shard = self._shard_of(hashes(keys)).tolist() if keys else []
         done = []
         for number, (span, pending, object) in enumerate(
             zip(self._spans, self._pending, self._objects, strict=True)
@@ -136,8 +140,8 @@ class Spread:
         for object in (self._verdict, *self._objects):
             object.abandon()
 
-    def _shard_of(self, keys: Sequence[str]) -> np.ndarray[Any, Any]:
-        return (hashes(keys)[:, 0] >> self._shift).astype(np.int64)
+    def _shard_of(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
+        return (found[:, 0] >> self._shift).astype(np.int64)
 
     def _weight(self, pending: _Pending, rows: int) -> int:
         """Return about how many bytes the last so many rows take."""
@@ -147,9 +151,12 @@ class Spread:
         return size + sum(map(len, chain.from_iterable(own) if items else own))
 
     def _flush(self, pending: _Pending, object: Writing) -> None:
-        object.add([pending.columns[name] for name in _KEYS])
-        object.add(([pending.columns[name] for name in _REST], pending.records))
-        for column in (*pending.columns.values(), pending.records):
+        object.add((b"".join(pending.hashes), b"".join(pending.updated)))
+        object.add((list(pending.columns.values()), pending.records))
+        for column in (
+            *(pending.hashes, pending.updated),
+            *(*pending.columns.values(), pending.records),
+        ):
             column.clear()
         pending.size = 0
 
@@ -173,23 +180,25 @@ class SpreadRows:
         self.broken: set[str] = set()
         """Keys of documents some of whose rows were found wrong."""
 
-    def seen(self) -> Iterator[tuple[list[str], list[int], list[int]]]:
-        """Give key, time of the last change and ordinal of the rows, a box at a time.
+    def seen(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Give hashes of the key, time of the last change and ordinal of the rows, box by box.
 
         Raises:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
         count = 0
-        found: Any = None
+        last: Any = None
         for number, box in enumerate(boxes(self._bucket, self._part, tick=self._tick)):
-            if number % 2 == 0:
-                if found is not None:
-                    keys, updated = found
-                    yield keys, updated, list(range(count, count + len(keys)))
-                    count += len(keys)
-                found = box()
-        self.count, self.broken = count, set(found)
+            if number % 2 == 1:
+                continue
+            last = box()
+            if isinstance(last, tuple):
+                found = np.frombuffer(last[0], np.uint64).reshape(-1, 2)
+                updated = np.frombuffer(last[1], np.int64)
+                yield found, updated, np.arange(count, count + len(found))
+                count += len(found)
+        self.count, self.broken = count, set(last)
 
     def chunks(self) -> Iterator[Rows]:
         """Give all rows, in the order of the file; their ordinals are those of `seen`.
@@ -198,14 +207,12 @@ class SpreadRows:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
-        seen = 0
-        keys: Any = None
+        count = 0
         for number, box in enumerate(boxes(self._bucket, self._part, tick=self._tick)):
             if number % 2 == 0:
-                keys = box
                 continue
             columns, records = box()
-            named = dict(zip((*_KEYS, *_REST), (*keys(), *columns), strict=True))
-            count = len(named["keys"])
-            yield Parts(**named, ordinals=list(range(seen, seen + count))), records
-            seen += count
+            parts = Parts(**dict(zip(_COLUMNS, columns, strict=True)))
+            parts.ordinals = list(range(count, count + len(parts.keys)))
+            count += len(parts.keys)
+            yield parts, records
