@@ -1,4 +1,4 @@
-"""What a file costs in the cloud and how long it takes there, reckoned: `python -m benchmarks.cloud`.
+"""What a file costs in the cloud and how long it takes: `python -m benchmarks.cloud` reckons it.
 
 Nothing here is measured in the cloud. What a row costs is measured (`make bench`), what Firestore
 takes and what is charged is what Google says; the rest is assumed, and named.
@@ -35,7 +35,8 @@ class Assumptions:
     """The same for making and sending a document."""
     row_bytes: int = 240
     """Bytes of a row in the file."""
-    writes_per_second: float = Deployment.writes_per_second
+    writes_per_second: float = 500.0
+    """With which writing begins."""
     most_writes_per_second: float = 100_000.0
     """Whatever the ramp allows, no more is reckoned with."""
     dollars_a_write: float = 0.18 / 100_000

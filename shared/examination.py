@@ -15,10 +15,10 @@ from shared.kept import Kept, Rows
 from shared.layout import Header
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
-from shared.schemas import FileType, PartMaker, Parts, Rules
+from shared.schemas import FileType, PartMaker, Rules
 from shared.schemas.parts import Outcome as Made
 from shared.settings import ConnectionSettings
-from shared.spreading import SpreadRows
+from shared.spreading import Spread, SpreadRows
 from shared.tally import Tally
 from shared.wording import count
 
@@ -84,11 +84,12 @@ class Examination:
         self._size = size
         self._watcher = watcher
         self._first_load = first_load
-        self._kept: Kept | SpreadRows
+        self._kept = Kept()
+        self._spread_rows: SpreadRows | None = None
+        self._reader: CsvReader
         self._grouped = False
         self.broken: set[str] = set()
         self._maker: PartMaker
-        self._cut: Callable[[bytes], list[str]]
 
     # -- first reading: is the file good, and which rows count? -------------------------------
 
@@ -99,8 +100,7 @@ class Examination:
             FileRejected: the file cannot be used, or too many of its rows are bad.
             TryAgain: the file could not be read whole.
         """
-        planner, kept = Planner(), Kept()
-        self._kept = kept
+        planner, kept = Planner(), self._kept
 
         def take(chunk: Chunk, made: Made) -> None:
             packed = made.packed
@@ -113,8 +113,8 @@ class Examination:
         self.note_repeated(plan.repeated)
         return plan
 
-    def spread(self, take_over: Callable[[Parts, Sequence[bytes]], None]) -> None:
-        """Check every row; hand on what the good ones come to, and their bytes where wanted.
+    def spread(self, spread: Spread) -> None:
+        """Check every row, and spread the good ones.
 
         Raises:
             FileRejected: the file cannot be used, or too many of its rows are bad.
@@ -122,8 +122,9 @@ class Examination:
         """
 
         def take(chunk: Chunk, made: Made) -> None:
-            wanted = self._grouped
-            take_over(made.parts, chunk.bytes(made.packed.ordinals) if wanted else ())
+            packed = made.packed
+            rows = chunk.bytes(packed.ordinals)
+            spread.add(packed.keys, packed.updated, packed.lines, rows)
 
         self._examine(take)
         self._refuse_bad_rows()
@@ -138,7 +139,7 @@ class Examination:
         planner = Planner()
         for found, updated, ordinals in rows.seen():
             planner.see_hashes(found, updated, ordinals)
-        self._kept, self.broken = rows, rows.broken
+        self._spread_rows, self.broken = rows, rows.broken
         return planner.plan(grouped=self._grouped)
 
     def read_header(self) -> None:
@@ -223,7 +224,7 @@ class Examination:
             self.rules,
             leave_out=self.type.consent if self._first_load else frozenset(),
         )
-        self._cut = reader.cut
+        self._reader = reader
 
     # -- second reading: what does it say of each document? -----------------------------------
 
@@ -268,7 +269,7 @@ class Examination:
             broken = map(self.broken.__contains__, parts.keys)
             for place in compress(range(len(mine)), broken):
                 if mine[place]:
-                    self._repeat(self._cut(records[place]), int(parts.lines[place]))
+                    self._repeat(self._reader.cut(records[place]), int(parts.lines[place]))
             block, problems = joiner.join(parts, plan.places(parts.ordinals), mine)
             self.tally.extend(problems)
             yield block
@@ -287,6 +288,13 @@ class Examination:
 
         They are read a second time only where there are too many to be kept.
         """
+        if self._spread_rows is not None:
+            for rows in self._spread_rows.rows():
+                self._watcher.beat(self._size, share[0])
+                for chunk in self._reader.again(*rows):
+                    packed = self._maker.make(chunk).packed
+                    yield packed.unpack(), chunk.bytes(packed.ordinals)
+            return
         if self._kept.whole:
             for kept in self._kept.chunks():
                 self._watcher.beat(self._size, share[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -231,6 +231,23 @@ class CsvReader:
                     line=self._first_not_utf8,
                 )
             )
+
+    def again(self, data: bytes, lines: Numbers, ordinals: Numbers) -> Iterator[Chunk]:
+        """Make chunks of good rows that have been read before.
+
+        `data` is what `Chunk.bytes` gave of them, one behind the other, each with a line end;
+        `lines` and `ordinals` are theirs.
+        """
+        records = Splitter(self.delimiter, record_bytes=len(data)).split(data, final=True)
+        if len(records) != len(lines):
+            raise RuntimeError(f"{len(lines)} rows were put aside, {len(records)} come back")
+        records = replace(records, lines=lines)
+        for start in range(0, len(records), CHUNK_ROWS):
+            stop = min(start + CHUNK_ROWS, len(records))
+            chunk = self._chunk(records, start, stop)
+            if chunk is None or chunk.bad or len(chunk.numbers) != stop - start:
+                raise RuntimeError("rows that were good are bad when they come back")
+            yield replace(chunk, numbers=ordinals[start:stop])
 
     def cut(self, record: bytes) -> list[str]:
         """Return the cells of a good row's bytes, as its chunk's `frame` has them."""

@@ -50,14 +50,14 @@ class Writing:
         self._size = self._crc = 0
         self._put(_HEAD)
 
-    def add(self, data: Any) -> None:
-        """Write a box.
+    def add(self, data: Any, *, level: int = _LEVEL) -> None:
+        """Write a box, compressed so much; 0 is not at all.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
         plain = marshal.dumps(data)
-        box = zlib.compress(plain, _LEVEL)
+        box = zlib.compress(plain, level)
         self._put(_LENGTHS.pack(len(box), len(plain)) + box)
 
     def close(self, span: Span) -> Part:

@@ -46,7 +46,7 @@ class Splitting(Run):
         self.look_for_same_content()
         self._spread = Spread(services.bucket, f"{folder}{id}", shards)
         try:
-            self.found.spread(self._spread.add)
+            self.found.spread(self._spread)
             verdict, objects = self._spread.close(
                 broken=self.found.broken, findings={"tally": self.found.tally.dump()}
             )

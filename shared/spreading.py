@@ -7,8 +7,7 @@ that were found wrong is in another, the verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Any
 
 import google.cloud.storage as storage
@@ -16,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import Problem
-from shared.kept import Rows
 from shared.plan import hashes
-from shared.schemas import Parts
+from shared.records import Numbers
 from shared.split_objects import LEAST_UPLOAD_BYTES, Writing, boxes
 from shared.state import Part, Span, spans
 from shared.tally import PlainProblem, plain_problem
@@ -27,19 +25,22 @@ BUFFER_BYTES = 16 * 1024 * 1024
 """Bytes of rows that wait for their boxes, of all shards together, about."""
 BOX_BYTES = 1024 * 1024
 """Bytes of rows in a box at most, about."""
+KEPT_BYTES = 48 * 1024 * 1024
+"""Bytes of the largest object whose rows are kept; those of a larger one are fetched again."""
 UPLOAD_BYTES = 8 * 1024 * 1024
 """Bytes that wait to be sent, of all shards together, as far as that is in our hands."""
 
 _REJECTS = 1_000
 """Rejected rows in a box."""
-_ROW_BYTES = 128
-"""What a row takes besides its contents, about."""
-
-_COLUMNS = tuple(spec.name for spec in fields(Parts) if spec.name not in ("updated", "ordinals"))
-"""What is kept of `Parts` besides what planning takes."""
+_ROW_BYTES = 32
+"""What a row takes besides its contents."""
 
 RejectedRow = tuple[list[str], list[PlainProblem]]
 """The cells of a row, and what is wrong with it."""
+
+
+Rows = tuple[bytes, Numbers, Numbers]
+"""The bytes of rows, each with a line end, the lines where they begin, and their ordinals."""
 
 
 @dataclass(slots=True)
@@ -48,8 +49,8 @@ class _Pending:
 
     hashes: list[bytes] = field(default_factory=list)
     updated: list[bytes] = field(default_factory=list)
-    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _COLUMNS})
-    records: list[bytes] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    rows: list[bytes] = field(default_factory=list)
     size: int = 0
 
 
@@ -71,32 +72,35 @@ class Spread:
             for number in range(shards)
         ]
 
-    def add(self, parts: Parts, records: Sequence[bytes]) -> None:
-        """Take the rows of a chunk, and their bytes where they are wanted.
+    def add(
+        self, keys: Sequence[str], updated: Numbers, lines: Numbers, rows: Sequence[bytes]
+    ) -> None:
+        """Take rows: the keys of their documents, when each was last changed, as
+        `shared.plan.Planner.see` takes it, the lines where they begin, and their bytes.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        if not parts.keys:
+        if not keys:
             return
-        found, updated = hashes(parts.keys), np.array(parts.updated, np.int64)
+        found = hashes(keys)
         shard = self._shard_of(found)
         order = np.argsort(shard, kind="stable")
         ends = np.searchsorted(shard[order], np.arange(len(self._spans)), "right")
+        every = [*rows]
+        if not every[-1].endswith((b"\n", b"\r")):
+            every[-1] += b"\n"  # the last row of a file may lack its line end
         for pending, object, places in zip(
             self._pending, self._objects, np.split(order, ends[:-1]), strict=True
         ):
-            chosen = places.tolist()
-            if not chosen:
+            if not len(places):
                 continue
+            data = b"".join(map(every.__getitem__, places.tolist()))
             pending.hashes.append(found[places].tobytes())
             pending.updated.append(updated[places].tobytes())
-            for name, column in pending.columns.items():
-                some = getattr(parts, name)
-                if some:
-                    column.extend(map(some.__getitem__, chosen))
-            pending.records.extend(map(records.__getitem__, chosen) if records else ())
-            pending.size += self._weight(pending, len(chosen))
+            pending.lines.append(lines[places].tobytes())
+            pending.rows.append(data)
+            pending.size += len(data) + _ROW_BYTES * len(places)
             if pending.size >= self._box_bytes:
                 self._flush(pending, object)
 
@@ -126,7 +130,7 @@ class Spread:
         for number, (span, pending, object) in enumerate(
             zip(self._spans, self._pending, self._objects, strict=True)
         ):
-            if pending.columns["keys"]:
+            if pending.rows:
                 self._flush(pending, object)
             object.add([key for key, of in zip(keys, shard, strict=True) if of == number])
             done.append(object.close(span))
@@ -143,20 +147,10 @@ class Spread:
     def _shard_of(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
         return (found[:, 0] >> self._shift).astype(np.int64)
 
-    def _weight(self, pending: _Pending, rows: int) -> int:
-        """Return about how many bytes the last so many rows take."""
-        size = _ROW_BYTES * rows + sum(map(len, pending.records[-rows:]))
-        items, own = pending.columns["items"], pending.columns["own"][-rows:]
-        size += sum(map(len, items[-rows:]))
-        return size + sum(map(len, chain.from_iterable(own) if items else own))
-
     def _flush(self, pending: _Pending, object: Writing) -> None:
-        object.add((b"".join(pending.hashes), b"".join(pending.updated)))
-        object.add((list(pending.columns.values()), pending.records))
-        for column in (
-            *(pending.hashes, pending.updated),
-            *(*pending.columns.values(), pending.records),
-        ):
+        columns = pending.hashes, pending.updated, pending.lines, pending.rows
+        object.add(tuple(map(b"".join, columns)), level=0)  # to compress it would cost more
+        for column in columns:
             column.clear()
         pending.size = 0
 
@@ -166,15 +160,14 @@ class Spread:
 
 
 class SpreadRows:
-    """The rows of one shard, as often as they are wanted; like `shared.kept.Kept`."""
-
-    whole = True
+    """The rows of one shard, as often as they are wanted."""
 
     def __init__(self, bucket: storage.Bucket, part: Part, *, tick: Callable[[], None]) -> None:
         """`tick` is called before each box is read."""
         self._bucket = bucket
         self._part = part
         self._tick = tick
+        self._kept: list[Rows] | None = [] if part.size <= KEPT_BYTES else None
         self.count = 0
         """How many there are; complete after `seen`, like the next."""
         self.broken: set[str] = set()
@@ -187,32 +180,37 @@ class SpreadRows:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
-        count = 0
-        last: Any = None
-        for number, box in enumerate(boxes(self._bucket, self._part, tick=self._tick)):
-            if number % 2 == 1:
-                continue
-            last = box()
-            if isinstance(last, tuple):
-                found = np.frombuffer(last[0], np.uint64).reshape(-1, 2)
-                updated = np.frombuffer(last[1], np.int64)
-                yield found, updated, np.arange(count, count + len(found))
-                count += len(found)
-        self.count, self.broken = count, set(last)
+        for found, updated, rows in self._boxes():
+            _, _, ordinals = rows
+            if self._kept is not None:
+                self._kept.append(rows)
+            self.count += len(ordinals)
+            yield found, updated, ordinals
 
-    def chunks(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[Rows]:
         """Give all rows, in the order of the file; their ordinals are those of `seen`.
 
         Raises:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
+        if self._kept is not None:
+            yield from self._kept
+        else:
+            for _, _, rows in self._boxes():
+                yield rows
+
+    def _boxes(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], Rows]]:
         count = 0
-        for number, box in enumerate(boxes(self._bucket, self._part, tick=self._tick)):
-            if number % 2 == 0:
-                continue
-            columns, records = box()
-            parts = Parts(**dict(zip(_COLUMNS, columns, strict=True)))
-            parts.ordinals = list(range(count, count + len(parts.keys)))
-            count += len(parts.keys)
-            yield parts, records
+        for box in boxes(self._bucket, self._part, tick=self._tick):
+            match box():
+                case (bytes(found), bytes(updated), bytes(lines), bytes(data)):
+                    ordinals = np.arange(count, count + len(updated) // 8)
+                    count += len(ordinals)
+                    yield (
+                        np.frombuffer(found, np.uint64).reshape(-1, 2),
+                        np.frombuffer(updated, np.int64),
+                        (data, np.frombuffer(lines, np.int64), ordinals),
+                    )
+                case broken:
+                    self.broken = set(broken)
