@@ -25,8 +25,6 @@ BUFFER_BYTES = 16 * 1024 * 1024
 """Bytes of rows that wait for their boxes, of all shards together, about."""
 BOX_BYTES = 1024 * 1024
 """Bytes of rows in a box at most, about."""
-KEPT_BYTES = 48 * 1024 * 1024
-"""Bytes of the largest object whose rows are kept; those of a larger one are fetched again."""
 UPLOAD_BYTES = 8 * 1024 * 1024
 """Bytes that wait to be sent, of all shards together, as far as that is in our hands."""
 
@@ -160,14 +158,14 @@ class Spread:
 
 
 class SpreadRows:
-    """The rows of one shard, as often as they are wanted."""
+    """The rows of one shard, fetched as often as they are wanted: kept, they would take as much
+    memory as all that is made of them."""
 
     def __init__(self, bucket: storage.Bucket, part: Part, *, tick: Callable[[], None]) -> None:
         """`tick` is called before each box is read."""
         self._bucket = bucket
         self._part = part
         self._tick = tick
-        self._kept: list[Rows] | None = [] if part.size <= KEPT_BYTES else None
         self.count = 0
         """How many there are; complete after `seen`, like the next."""
         self.broken: set[str] = set()
@@ -182,8 +180,6 @@ class SpreadRows:
         """
         for found, updated, rows in self._boxes():
             _, _, ordinals = rows
-            if self._kept is not None:
-                self._kept.append(rows)
             self.count += len(ordinals)
             yield found, updated, ordinals
 
@@ -194,11 +190,8 @@ class SpreadRows:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
-        if self._kept is not None:
-            yield from self._kept
-        else:
-            for _, _, rows in self._boxes():
-                yield rows
+        for _, _, rows in self._boxes():
+            yield rows
 
     def _boxes(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], Rows]]:
         count = 0
