@@ -178,4 +178,5 @@ class Closing(Run):
         if before is not None:
             newest = max(before.newest, newest, key=lambda one: (one.exported_at, one.generation))
         parts = tuple(shard.index for shard in shards if shard.index is not None)
-        return Successor(before, Index(parts=parts, newest=newest), holder=None)
+        after = Index(parts=parts, newest=newest)
+        return Successor(before, feed.index_held_by, after, holder=None)

@@ -74,6 +74,8 @@ class Successor:
     """The index that an import or a task leaves, written but not pointed at yet."""
 
     before: Index | None
+    mark: Holder | None
+    """The mark under which the documents were written that it tells of."""
     after: Index
     holder: Holder | None
     """Who goes on writing; None at the import's end."""
@@ -84,9 +86,10 @@ class Successor:
         """Return the feed that points at it.
 
         Raises:
-            TryAgain: the index that it was made from is no longer the feed's.
+            TryAgain: the index that it was made from is no longer the feed's, or another import
+                has written since.
         """
-        if feed.index != self.before:
+        if (feed.index, feed.index_held_by) != (self.before, self.mark):
             raise TryAgain("The index has been replaced in the meantime.")
         pace = self.pace or feed.pace
         return replace(feed, index=self.after, index_held_by=self.holder, pace=pace)
@@ -329,7 +332,7 @@ class Indexing:
         exported_at, generation = self._origin.age
         own = Newest(exported_at=exported_at, generation=generation)
         newest = own if before is None or _age(before.newest) < _age(own) else before.newest
-        return Successor(before, Index(parts=(part,), newest=newest), holder)
+        return Successor(before, self._holder, Index(parts=(part,), newest=newest), holder)
 
     def _make_sure(self) -> None:
         """Refuse a file of which newer ones may have confirmed what is no longer known."""

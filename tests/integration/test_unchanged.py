@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from shared import index_objects, indexing
 from shared.batches import Calls
 from shared.errors import TryAgain
+from shared.indexing import Indexing, Successor
 from shared.ledger import Import
 from shared.ledger_store import Feed
 from shared.replaying import replay
@@ -416,6 +418,44 @@ def test_after_a_failed_import_nothing_is_left_out(make: Make) -> None:
     fourth = load(pipeline, "1200", *people(300), {"PERIDX": "7"})
     assert (1, 300) == (fourth.rows.loaded, fourth.rows.unchanged)
     assert {"Hobart"} == set(cities(pipeline).values())
+
+
+def test_a_stalled_import_does_not_answer_for_another(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import that wakes up after another one has written and failed does not have the next one
+    believe that what is stored is what it has written itself.
+    """
+    pipeline = make(max_attempts=3)
+    before, after = people(300, CITY="Perth"), people(300, CITY="Hobart")
+    pipeline.upload(f"{NAME.format('1000')}.csv", customers_csv(*before))
+    (task,) = pipeline.queue.due(pipeline.clock())
+    successor = Indexing.successor
+
+    def stalled(index: Indexing) -> Successor:
+        monkeypatch.undo()
+        left = successor(index)
+        pipeline.clock.advance(pipeline.services.deployment.lease * 2)
+        calls = count(pipeline)
+        calls.break_after = 3  # two that find other documents than expected, one that writes
+        pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*after))
+        (other,) = pipeline.queue.due(pipeline.clock())[-1:]
+        for _ in range(3):
+            with suppress(TryAgain):
+                pipeline.work(other)
+            pipeline.clock.advance(timedelta(minutes=5))
+        assert "failed" == pipeline.import_(NAME.format("1100")).status
+        count(pipeline).break_after = None
+        return left
+
+    monkeypatch.setattr(Indexing, "successor", stalled)
+    with pytest.raises(TryAgain):
+        pipeline.work(task)
+    assert "Hobart" in cities(pipeline).values()
+
+    load(pipeline, "1200", *before)
+
+    assert {"Perth"} == set(cities(pipeline).values())
 
 
 def test_a_later_attempt_leaves_out_what_the_first_did(make: Make) -> None:
