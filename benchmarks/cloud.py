@@ -25,14 +25,16 @@ class Assumptions:
     """How many times more processor time a row takes on a cloud CPU than where it was measured."""
     fixed_seconds: float = 2.0
     """Of an import, however small: the ledger, the index, the reports, moving the file."""
-    read: float = 8 * MICRO
+    read: float = 6 * MICRO
     """Processor seconds in which a row is read and checked."""
-    spread: float = 6 * MICRO
-    """The same for putting a row into its shard and taking it out again."""
-    known: float = 3 * MICRO
-    """The same for finding that a document has not changed."""
-    write: float = 8 * MICRO
-    """The same for making and sending a document."""
+    spread: float = 1 * MICRO
+    """The same for putting a row into its shard."""
+    again: float = 8 * MICRO
+    """The same for fetching it from there and reading it again."""
+    known: float = 2 * MICRO
+    """The same for making a document and finding that it has not changed."""
+    write: float = 6 * MICRO
+    """The same for writing one that has."""
     row_bytes: int = 240
     """Bytes of a row in the file."""
     writes_per_second: float = 500.0
@@ -76,13 +78,13 @@ def reckon(rows: int, changed: float, assumed: Assumptions | None = None) -> Rec
     shards = shards_of(rows * given.row_bytes, shard_bytes=settings.shard_bytes)
     at_once = min(shards, settings.shards_at_once)
     written = round(rows * changed)
-    reading = rows * given.read * given.slower
-    spreading = rows * given.spread * given.slower / 2 if shards > 1 else 0.0
-    loading = spreading + (rows * given.known + written * given.write) * given.slower
+    split = shards > 1
+    reading = rows * (given.read + split * given.spread) * given.slower
+    loading = (rows * (split * given.again + given.known) + written * given.write) * given.slower
     ramp = ramp_seconds(written, first=given.writes_per_second, most=given.most_writes_per_second)
     busy = max(loading / at_once, ramp)
-    seconds = given.fixed_seconds + reading + spreading + busy
-    workers = given.fixed_seconds + reading + spreading + at_once * busy
+    seconds = given.fixed_seconds + reading + busy
+    workers = given.fixed_seconds + reading + at_once * busy
     return Reckoned(
         shards=shards,
         written=written,
