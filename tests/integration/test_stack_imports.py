@@ -100,11 +100,13 @@ def test_orders_of_slow_customers(stack: Hands) -> None:
     assert orders.started_at is not None
     assert customers.finished_at > customers.uploaded_at + timedelta(seconds=1)
     assert orders.started_at >= customers.finished_at
-    assert [entry.status for entry in orders.history] == [
-        *("received", "scheduled", "blocked", "scheduled", "loading", "loaded"),
-    ]
-    assert "must end first" in orders.history[2].text
-    assert CUSTOMERS in orders.history[2].text
+    way = [entry.status for entry in orders.history]
+    if way[1] == "scheduled":  # else its event came only after its time
+        del way[1]
+    assert way == ["received", "blocked", "scheduled", "loading", "loaded"]
+    (blocked,) = (entry.text for entry in orders.history if entry.status == "blocked")
+    assert "must end first" in blocked
+    assert CUSTOMERS in blocked
     assert (customers.rows.loaded, orders.rows.orphaned) == (count, 0)
 
 
