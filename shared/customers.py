@@ -13,6 +13,9 @@ from shared.errors import TryAgain
 from shared.pacing import backoff
 from shared.transport import CallFailed
 
+LOOKED_UP = 500
+"""Customers looked up by one call at most."""
+
 _REMEMBERED = 50_000
 """Customers remembered at most, to keep memory flat."""
 _TRIES = 6
@@ -46,22 +49,27 @@ class KnownCustomers:
         self._sleep = sleep
         self._random = random.Random()
 
-    def missing(self, person_ids: Iterable[str]) -> set[str]:
-        """Return those ids that no customer document has. Ids must be possible document ids.
+    def remembered(self, person_ids: Iterable[str]) -> list[bool | None]:
+        """Return of each id whether there is such a customer; None where that must be looked up."""
+        return [*map(self._known.get, person_ids)]
+
+    def look_up(self, person_ids: Iterable[str]) -> dict[str, bool]:
+        """Return of each id whether a customer document has it, and remember that.
+
+        Ids must be possible document ids.
 
         Raises:
             TryAgain: Firestore could not be reached.
         """
-        wanted = set(person_ids)
-        unknown = sorted(wanted - self._known.keys())
-        if len(self._known) + len(unknown) > _REMEMBERED:
+        names = [self._root + person_id for person_id in sorted(person_ids)]
+        found: dict[str, bool] = {}
+        for first in range(0, len(names), LOOKED_UP):
+            for name, stored in self._get(names[first : first + LOOKED_UP]).items():
+                found[name.removeprefix(self._root)] = stored is not None
+        if len(self._known) + len(found) > _REMEMBERED:
             self._known.clear()
-            unknown = sorted(wanted)
-        if unknown:
-            names = {self._root + person_id: person_id for person_id in unknown}
-            for name, stored in self._get(list(names)).items():
-                self._known[names[name]] = stored is not None
-        return {person_id for person_id in wanted if not self._known[person_id]}
+        self._known |= found
+        return found
 
     def _get(self, names: list[str]) -> dict[str, object]:
         for number in range(1, _TRIES + 1):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
-import numpy as np
-
-from shared import wording
 from shared.customers import KnownCustomers
 from shared.errors import Problem
 from shared.incoming import Block
@@ -18,18 +15,13 @@ from shared.indexing import Indexing, Seen
 from shared.ledger import Import
 from shared.ledger_store import Paced
 from shared.merge import OWN
+from shared.orphans import Order, Orphans
 from shared.pacing import Ramp, first_rate
 from shared.services import Services
 from shared.writer import Left, Outcome, Refused, Writer, Written
 
 LOT = 1_000
 """Documents that are decided on together; before each lot it is seen whether there is time."""
-
-LOOKED_UP = 200
-"""Orders whose customers are looked up together."""
-
-SAMPLES = 10
-"""Orders without a known customer that the ledger names."""
 
 
 @dataclass(slots=True)
@@ -84,10 +76,10 @@ class Delivery:
         self._guard = guard
         self._share = share
         self._ramp = self._first_ramp(index.pace)
-        self._orphans: _Orphans | None = None
+        self._orphans: Orphans | None = None
         if import_.type == "orders":
             customers = KnownCustomers(services.documents, import_.connection)
-            self._orphans = _Orphans(customers, index, account)
+            self._orphans = Orphans(customers, self._orphaned)
         self.refused: dict[int, Problem] = {}
 
     def deliver(self, blocks: Iterator[Block]) -> bool:
@@ -120,6 +112,8 @@ class Delivery:
                     writer.add(seen.incoming.key, seen)
                 if orphans is not None:
                     orphans.see(sighting.changed)
+            if orphans is not None:
+                orphans.settle()
         return in_time
 
     @property
@@ -137,6 +131,11 @@ class Delivery:
     def _written(self, documents: Block) -> None:
         self._account.written += len(documents)
         self._account.loaded += documents.rows
+
+    def _orphaned(self, orders: Sequence[Order]) -> None:
+        self._account.orphaned += len(orders)
+        # Written and counted again by every file that holds them, until their customers come.
+        self._index.doubt([order.place for order in orders])
 
     def _settled(self, seen: Seen, outcome: Outcome) -> None:
         account = self._account
@@ -172,41 +171,3 @@ class Delivery:
             idle = (self._services.now() - before.at).total_seconds()
             rate = first_rate(rate, before=before.writes_per_second, idle=idle)
         return Ramp(rate / self._share, now=time.monotonic())
-
-
-class _Orphans:
-    """Counts the orders whose customer is not in Firestore and names the first few."""
-
-    def __init__(self, customers: KnownCustomers, index: Indexing, account: Account) -> None:
-        self._known = customers
-        self._index = index
-        self._account = account
-        self.sample: list[tuple[int, str]] = []
-
-    def see(self, orders: Block) -> None:
-        for some in orders.lots(LOOKED_UP):
-            missing = self._known.missing(some.refers_to)
-            if not missing:
-                continue
-            alone = some.some(np.array([person in missing for person in some.refers_to]))
-            self._account.orphaned += len(alone)
-            # Written and counted again by every file that holds them, until their customers come.
-            self._index.doubt(alone.places)
-            for lines, key in zip(alone.lines, alone.keys, strict=True):
-                if len(self.sample) < SAMPLES:
-                    self.sample.append((lines[-1], key))
-
-
-def customers_unknown(orphaned: int, sample: Iterable[tuple[int, str]]) -> Problem:
-    """Return what is to be said of so many orders whose customer is not in Firestore.
-
-    `sample` is line and key of some; the first few are named.
-    """
-    named = [key for _, key in sorted(sample)[:SAMPLES]]
-    return Problem(
-        code="order.customer_unknown",
-        message=(
-            f"{wording.count(orphaned, 'order')} loaded whose customer is not in Firestore, "
-            f"among them {', '.join(named)}."
-        ),
-    )

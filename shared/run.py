@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from shared import wording
-from shared.delivery import Account, Delivery, customers_unknown
+from shared.delivery import Account, Delivery
 from shared.ending import end
 from shared.errors import Problem
 from shared.examination import Examination
@@ -19,6 +19,7 @@ from shared.ledger import LOADED, Import, Progress, Rows, Status
 from shared.ledger_store import LedgerTransaction
 from shared.merge import Origin
 from shared.names import ExportFile
+from shared.orphans import customers_unknown
 from shared.plan import Plan
 from shared.reports import RejectedFile
 from shared.schemas import file_type

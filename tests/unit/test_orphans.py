@@ -1,0 +1,140 @@
+"""Orders without a customer are found with few calls, each once, wherever they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+
+from shared.customers import LOOKED_UP, KnownCustomers
+from shared.errors import TryAgain
+from shared.incoming import Block
+from shared.orphans import SAMPLES, WAITING, Order, Orphans, customers_unknown
+from shared.transport import CallFailed, Stored
+
+ROOT = "projects/p/databases/(default)/documents/connections/acme/customers/"
+
+
+class Customers:
+    """Answers reads as Firestore does that has some customers; the first calls may fail."""
+
+    database = "projects/p/databases/(default)"
+
+    def __init__(self, there: Iterable[str], *, failures: Sequence[StatusCode] = ()) -> None:
+        self.there = {ROOT + person for person in there}
+        self.calls: list[Sequence[str]] = []
+        self._failures = list(failures)
+
+    def get(
+        self, names: Sequence[str], mask: Sequence[str] | None, *, timeout: float
+    ) -> dict[str, Stored | None]:
+        self.calls.append(names)
+        if self._failures:
+            raise CallFailed("BatchGetDocuments", self._failures.pop(0), "injected")
+        found = Stored({}, datetime(2024, 1, 1, tzinfo=UTC))
+        return {name: found if name in self.there else None for name in names}
+
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+        raise NotImplementedError
+
+
+def finder(customers: Customers) -> tuple[Orphans, list[Order]]:
+    found: list[Order] = []
+    known = KnownCustomers(customers, "acme", sleep=lambda _: None)
+    return Orphans(known, found.extend), found
+
+
+def orders(persons: Sequence[str], first: int = 0) -> Block:
+    numbers = range(first, first + len(persons))
+    return Block(
+        keys=[f"o{number}" for number in numbers],
+        wires=[b""] * len(persons),
+        keep=[frozenset()] * len(persons),
+        lines=[(number + 1, number + 2) for number in numbers],
+        places=list(numbers),
+        refers_to=list(persons),
+    )
+
+
+def test_orders_of_missing_customers_are_found() -> None:
+    customers = Customers(["a", "c"])
+    orphans, found = finder(customers)
+    orphans.see(orders(["a", "b", "c", "b"]))
+    orphans.settle()
+    assert found == [Order(1, 3, "o1"), Order(3, 5, "o3")]
+    assert orphans.sample == [(3, "o1"), (5, "o3")]
+
+
+def test_every_customer_is_looked_up_once_in_full_calls() -> None:
+    persons = [str(number) for number in range(3 * LOOKED_UP)]
+    customers = Customers(persons[::2])
+    orphans, found = finder(customers)
+    for first in range(0, len(persons), 10):
+        orphans.see(orders([*persons[first : first + 10], *persons[:10]], first))
+    orphans.settle()
+    assert [len(names) for names in customers.calls] == [LOOKED_UP] * 3
+    assert len({name for names in customers.calls for name in names}) == len(persons)
+    assert len(found) == len(persons) // 2 + 5 * (len(persons) // 10)
+
+
+def test_no_call_is_larger_than_it_may_be() -> None:
+    persons = [str(number) for number in range(2 * LOOKED_UP + 1)]
+    customers = Customers(persons)
+    orphans, found = finder(customers)
+    orphans.see(orders(persons))
+    assert [len(names) for names in customers.calls] == [LOOKED_UP, LOOKED_UP, 1]
+    assert not found
+
+
+def test_many_orders_of_one_customer_do_not_wait_for_ever() -> None:
+    customers = Customers([])
+    orphans, found = finder(customers)
+    orphans.see(orders(["walk-in"] * (WAITING - 1)))
+    assert not customers.calls
+    orphans.see(orders(["walk-in"], WAITING))
+    assert len(found) == WAITING
+    orphans.see(orders(["walk-in"], WAITING + 1))
+    orphans.settle()
+    assert len(found) == WAITING + 1
+    assert len(customers.calls) == 1
+
+
+def test_nothing_is_asked_where_nothing_waits() -> None:
+    customers = Customers([])
+    orphans, found = finder(customers)
+    orphans.settle()
+    assert not customers.calls
+    assert not found
+
+
+def test_the_sample_stays_small() -> None:
+    orphans, found = finder(Customers([]))
+    orphans.see(orders(["a"] * 6))
+    orphans.settle()
+    orphans.see(orders(["a"] * (SAMPLES + 5), 6))
+    assert len(found) == SAMPLES + 11
+    assert len(orphans.sample) == SAMPLES
+    assert "o0, o1" in customers_unknown(len(found), orphans.sample).message
+
+
+def test_what_passes_is_tried_again() -> None:
+    customers = Customers(["a"], failures=[StatusCode.UNAVAILABLE, StatusCode.ABORTED])
+    orphans, found = finder(customers)
+    orphans.see(orders(["a", "b"]))
+    orphans.settle()
+    assert [order.key for order in found] == ["o1"]
+    assert len(customers.calls) == 3
+
+
+@pytest.mark.parametrize(
+    "failures", [[StatusCode.PERMISSION_DENIED], [StatusCode.UNAVAILABLE] * 20]
+)
+def test_what_does_not_pass_ends_the_attempt(failures: list[StatusCode]) -> None:
+    orphans, found = finder(Customers(["a"], failures=failures))
+    orphans.see(orders(["a", "b"]))
+    with pytest.raises(TryAgain):
+        orphans.settle()
+    assert not found
