@@ -55,23 +55,17 @@ class RejectedFile:
         if self._csv is None:
             self._open()
         width = len(self._header)
-        row = list(cells)
-        if len(row) > width:
-            row = [*row[: width - 1], self._delimiter.join(row[width - 1 :])]
-        row += [""] * (width - len(row))
-        lines = sorted({str(problem.line) for problem in problems if problem.line is not None})
-        self._csv.writerow(
-            [
-                *map(guard, row),
-                "; ".join(lines),
-                "; ".join(problem.column or "" for problem in problems if problem.column),
-                "; ".join(problem.code for problem in problems),
-                " ".join(problem.message for problem in problems),
-            ]
-        )
+        if len(cells) != width:
+            cells = self._fitted(cells, width)
+        self._csv.writerow([*map(guard, cells), *_said(problems)])
         self.rows += 1
         if self._text.tell() >= _CHUNK_BYTES:
             self._flush()
+
+    def _fitted(self, cells: Sequence[str], width: int) -> Sequence[str]:
+        if len(cells) > width:
+            return [*cells[: width - 1], self._delimiter.join(cells[width - 1 :])]
+        return [*cells, *[""] * (width - len(cells))]
 
     def close(self) -> None:
         """Finish the rows; nothing can be added any more.
@@ -130,6 +124,20 @@ class RejectedFile:
             self._stream.write(self._text.getvalue().encode())
         self._text.seek(0)
         self._text.truncate()
+
+
+def _said(problems: Sequence[Problem]) -> tuple[str, str, str, str]:
+    """Return what REPORT_COLUMNS hold of a row."""
+    if len(problems) == 1:  # as nearly always
+        (problem,) = problems
+        line = "" if problem.line is None else str(problem.line)
+        return line, problem.column or "", problem.code, problem.message
+    return (
+        "; ".join(sorted({str(problem.line) for problem in problems if problem.line is not None})),
+        "; ".join(problem.column for problem in problems if problem.column),
+        "; ".join(problem.code for problem in problems),
+        " ".join(problem.message for problem in problems),
+    )
 
 
 def write_report(

@@ -17,7 +17,7 @@ _FORMULA = re.compile(
 
 def guard(cell: str) -> str:
     """Return the cell as it may stand in a file that people open in a spreadsheet."""
-    if cell[:1].isalnum() or not _FORMULA.match(cell):  # nearly every cell begins so
+    if not cell or cell[0].isalnum() or not _FORMULA.match(cell):  # nearly every cell is so
         return cell
     return f"'{cell}"
 
