@@ -81,6 +81,14 @@ def _batch_get(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             yield types.BatchGetDocumentsResponse.pb()(missing=name)
 
 
+def _count(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    """Answer a count of documents by name: all of them exist."""
+    query = request.structured_aggregation_query
+    named = query.structured_query.where.field_filter.value.array_value.values
+    fields = {one.alias: {"integer_value": len(named)} for one in query.aggregations}
+    yield types.RunAggregationQueryResponse.pb()(result={"aggregate_fields": fields})
+
+
 def _unary(handle: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler[Any, Any]:
     return grpc.unary_unary_rpc_method_handler(
         handle, request.pb().FromString, lambda answer: answer.SerializeToString()
@@ -95,6 +103,11 @@ def serve(limit: Limit) -> tuple[grpc.Server, int]:
         "BatchGetDocuments": grpc.unary_stream_rpc_method_handler(
             _batch_get,
             types.BatchGetDocumentsRequest.pb().FromString,
+            lambda answer: answer.SerializeToString(),
+        ),
+        "RunAggregationQuery": grpc.unary_stream_rpc_method_handler(
+            _count,
+            types.RunAggregationQueryRequest.pb().FromString,
             lambda answer: answer.SerializeToString(),
         ),
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import google.cloud.storage as storage
     from google.cloud import firestore
 
-    from shared.batches import Calls
+    from shared.customers import Lookups
     from shared.ledger_store import LedgerStore
     from shared.tasks import Queue
 
@@ -31,7 +31,7 @@ class Services:
 
     deployment: Deployment
     ledger: LedgerStore
-    documents: Calls
+    documents: Lookups
     """The calls that read and write the retailers' documents."""
     bucket: storage.Bucket
     """The bucket that the uploads land in."""
@@ -70,7 +70,7 @@ def connect(environment: Mapping[str, str]) -> Services:
 
         return LedgerStore(FirestoreDatabase(database()))
 
-    def documents() -> Calls:
+    def documents() -> Lookups:
         from shared.transport import Transport
 
         return Transport(database())

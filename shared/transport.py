@@ -1,4 +1,4 @@
-"""What the two calls that load documents look like on Firestore's wire, and how they can fail.
+"""What the calls that load documents look like on Firestore's wire, and how they can fail.
 
 They go through the client's own channel, so that address, credentials and emulator are the
 client's, but not through its wrappers: those cost more than the rest of a load together and retry
@@ -34,6 +34,11 @@ _BatchWriteRequest: Any = types.BatchWriteRequest.pb()
 _BatchWriteResponse: Any = types.BatchWriteResponse.pb()
 _BatchGetRequest: Any = types.BatchGetDocumentsRequest.pb()
 _BatchGetResponse: Any = types.BatchGetDocumentsResponse.pb()
+_CountRequest: Any = types.RunAggregationQueryRequest.pb()
+_CountResponse: Any = types.RunAggregationQueryResponse.pb()
+
+_FieldFilter: Any = types.StructuredQuery.FieldFilter.pb()
+_IN = types.StructuredQuery.FieldFilter.Operator.IN
 
 
 def _tag(message: Any, field: str) -> int:
@@ -56,6 +61,9 @@ _SECONDS, _NANOS = (
     Timestamp.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seconds", "nanos")
 )
 _GOOD = bytes((_tag(_BatchWriteResponse, "status"), 0))
+
+COUNTED = 30
+"""Documents that may be counted together: the alternatives that a query can have."""
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 # What gRPC servers say (C core, Go; Java) of a message that is too long for them.
@@ -91,7 +99,7 @@ class Stored:
 
 
 class Transport:
-    """The two calls, blocking, once each: whoever calls decides what to do about a failure."""
+    """The calls, blocking, once each: whoever calls decides what to do about a failure."""
 
     def __init__(self, client: firestore.Client) -> None:
         # The client has no public way to its channel, its metadata or the name of its database.
@@ -108,6 +116,11 @@ class Transport:
             f"{_SERVICE}BatchGetDocuments",
             request_serializer=_BatchGetRequest.SerializeToString,
             response_deserializer=_BatchGetResponse.FromString,
+        )
+        self._count = channel.unary_stream(
+            f"{_SERVICE}RunAggregationQuery",
+            request_serializer=_CountRequest.SerializeToString,
+            response_deserializer=_CountResponse.FromString,
         )
         self._metadata = (
             *inside._rpc_metadata,  # the database; for an emulator also "Bearer owner"
@@ -145,6 +158,30 @@ class Transport:
             raise _failed("BatchGetDocuments", error) from error
         return found
 
+    def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
+        """Return of each group of documents how many exist; all groups are asked for at once.
+
+        A group has full resource names, each once, of at most COUNTED documents of one collection.
+        One that is counted costs as much as one document that is read. Raises CallFailed.
+        """
+        calls: list[Any] = []
+        for names in groups:
+            request = _count_request(names)
+            calls.append(self._count(request, timeout=timeout, metadata=self._metadata))
+        counts = []
+        try:
+            for call in calls:
+                count = 0
+                for answer in call:
+                    for value in answer.result.aggregate_fields.values():
+                        count = value.integer_value
+                counts.append(count)
+        except grpc.RpcError as error:
+            for call in calls:
+                call.cancel()
+            raise _failed("RunAggregationQuery", error) from error
+        return counts
+
     def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
         """Send what `encode_write` made, and return the raw BatchWriteResponse.
 
@@ -156,6 +193,23 @@ class Transport:
             return self._batch_write(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _failed("BatchWrite", error) from error
+
+
+def _count_request(names: Sequence[str]) -> Any:
+    parent, collection, _ = names[0].rsplit("/", 2)
+    request = _CountRequest(parent=parent)
+    aggregation = request.structured_aggregation_query
+    aggregation.aggregations.add(alias="count").count.SetInParent()
+    query = aggregation.structured_query
+    query.from_.add(collection_id=collection)
+    query.where.field_filter.MergeFrom(
+        _FieldFilter(
+            field={"field_path": "__name__"},
+            op=_IN,
+            value={"array_value": {"values": [{"reference_value": name} for name in names]}},
+        )
+    )
+    return request
 
 
 def encode_write(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -99,6 +99,9 @@ class Source(Protocol):
     ) -> Iterator[Found]:
         """The documents of a collection by id, those without one of the needles left out."""
 
+    def named(self, collection: Collection, ids: Iterable[str]) -> Iterator[Found]:
+        """Those of some documents of a collection that exist, by id."""
+
     def indexed(self, query: Query) -> Iterator[Found] | None:
         """Documents in the query's order, all of its results among them; None without an index."""
 
@@ -150,6 +153,8 @@ class Query:
     """Fields that are equal to one of these in every result; at most one of them has several."""
     ranges: tuple[tuple[Path, str, Key], ...] = ()
     """Field, operator and operand of inequalities that every result meets."""
+    named: tuple[Key, ...] | None = None
+    """The only documents that can be results, where there is such a condition."""
     plain: bool = False
     """Whether `equals` and `ranges` are all the conditions there are."""
 
@@ -220,8 +225,7 @@ class Query:
     ) -> Iterator[Found]:
         page = _PAGE if stop is None or not self.unfiltered else min(stop, _PAGE)
         for collection in collections:
-            bounds = self._bounds(collection)
-            for row in source.scan(collection, bounds, self.needles, page):
+            for row in self._candidates(source, collection, page):
                 if self.keys(row.document, row.content) is not None:
                     yield row
 
@@ -231,8 +235,7 @@ class Query:
         rows: list[tuple[tuple[Key, ...], Found]] = []
         enough = math.inf if stop is None else 2 * stop + 1000
         for collection in collections:
-            bounds = self._bounds(collection)
-            for row in source.scan(collection, bounds, self.needles, _PAGE):
+            for row in self._candidates(source, collection, _PAGE):
                 keys = self.keys(row.document, row.content)
                 if keys is not None:
                     rows.append((keys, row))
@@ -241,6 +244,14 @@ class Query:
                         del rows[stop:]
         self._sort(rows)
         return (row for _keys, row in rows)
+
+    def _candidates(self, source: Source, collection: Collection, page: int) -> Iterator[Found]:
+        if self.named is None:
+            return source.scan(collection, self._bounds(collection), self.needles, page)
+        prefix = values.reference_key(collection.document(""))[:-1]
+        depth = len(prefix)
+        own = (name for name in self.named if len(name) == depth + 1 and name[:depth] == prefix)
+        return source.named(collection, {name[depth] for name in own})
 
     def _sort(self, rows: list[tuple[tuple[Key, ...], Found]]) -> None:
         if not any(order.descending for order in self.orders):
@@ -316,6 +327,7 @@ def parse(parent: str, message: Any) -> Query:
         mask=mask,
         equals=tuple(filters.equals.items()) if filters else (),
         ranges=tuple(filters.ranges) if filters else (),
+        named=filters.named if filters else None,
         plain=filters is None or filters.plain,
     )
 
@@ -383,6 +395,7 @@ class _Filters:
         self.limits: list[_Limit] = []
         self.equals: dict[Path, tuple[Key, ...]] = {}
         self.ranges: list[tuple[Path, str, Key]] = []
+        self.named: tuple[Key, ...] | None = None
         self._conditions = 0
         self._negations: list[str] = []
         self._alternatives = False
@@ -485,6 +498,8 @@ class _Filters:
                 raise invalid("__key__ filter value must be a Key")
             if required and operator not in ("IN", "NOT_IN", "NOT_EQUAL"):
                 self.limits.append(_Limit(operator, operands[0]))
+            if required and operator == "IN":
+                self.named = tuple(operands)
             fits = test(operator, operands)
             return [contains] * alternatives, lambda _found, name: fits(values.reference_key(name))
         self.only_names = False

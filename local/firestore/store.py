@@ -330,6 +330,12 @@ class Reader:
                 return
             low, included = rows[-1][0], False
 
+    def named(self, collection: Collection, ids: Iterable[str]) -> Iterator[Found]:
+        """Those of some documents of a collection that exist, by id."""
+        documents = [Document(collection, document_id) for document_id in sorted(ids)]
+        found = self.get_all(documents)
+        return (Found(each, found[each]) for each in documents if each in found)
+
     def indexed(self, query: Query) -> Iterator[Found] | None:
         """Documents in the query's order, all of its results among them; None without an index."""
         plan = indexes.plan(query)

@@ -31,9 +31,12 @@ from google.cloud.firestore_v1.field_path import FieldPath
 from google.cloud.firestore_v1.transforms import Maximum, Minimum
 from google.cloud.firestore_v1.vector import Vector
 from google.protobuf import timestamp_pb2
+from grpc import StatusCode
 
 from local.firestore import InUse, commits, names, serve, transactions, writes
 from local.firestore.store import Store
+from shared.customers import KnownCustomers
+from shared.transport import COUNTED, CallFailed, Transport
 from tests.conformance.firestore_servers import EMBEDDED, GOOGLE, connect, connect_async
 
 pytest_plugins = ["tests.conformance.firestore_servers"]
@@ -887,6 +890,24 @@ def test_name_range(people: Any) -> None:
     )
 
 
+def test_one_of_some_names(db: Any) -> None:
+    """Documents can be asked for by their names, in any order and with other conditions."""
+    items = fill(db, "items", {str(n): {"n": n} for n in range(9)})
+    db.document("items/3/items/1").set({"n": 7})
+    wanted = [items.document(name) for name in ("7", "3", "x", "5")]
+    named = items.where(filter=FieldFilter("__name__", "in", [*wanted, db.document("other/2")]))
+
+    assert ["3", "5", "7"] == ids(named.stream())
+    assert ["5", "7"] == ids(named.offset(1).limit(2).stream())
+    assert ["7", "5"] == ids(named.order_by("n", direction="DESCENDING").limit(2).stream())
+    assert ["5"] == ids(named.where(filter=FieldFilter("n", "==", 5)).stream())
+    below = db.document("items/3/items/1")
+    group = db.collection_group("items").where(
+        filter=FieldFilter("__name__", "in", [below, items.document("4"), items.document("x")])
+    )
+    assert ["items/3/items/1", "items/4"] == sorted(one.reference.path for one in group.stream())
+
+
 def test_pages_by_name(db: Any) -> None:
     """Paging by the last name sees every document once."""
     expected = [f"{number:03}" for number in range(25)]
@@ -997,6 +1018,41 @@ def test_count(people: Any) -> None:
     assert {"n": 2} == aggregate(people.offset(5).count(alias="n"))
     assert {"n": 3} == aggregate(where("city", "==", "Perth")(people).count(alias="n"))
     assert {"n": 6} == aggregate(people.order_by("age").count(alias="n"))
+
+
+def test_count_of_named_documents(db: Any) -> None:
+    """The loader counts documents by name, many groups at once, to learn which exist."""
+    there = [str(number) for number in range(40)]
+    fill(db, "connections/acme/customers", {key: {} for key in there})
+    fill(db, "connections/other/customers", {"else": {}})
+    transport = Transport(db)
+    root = f"{transport.database}/documents/connections/acme/customers/"
+
+    def count(*groups: list[str]) -> list[int]:
+        return transport.count([[root + key for key in group] for group in groups], timeout=30)
+
+    assert count(there[:30], there[30:], ["0", "else"], ["else"], ["-1", "39", "Ω", "a b"]) == [
+        30,
+        10,
+        1,
+        0,
+        1,
+    ]
+    assert count() == []
+    with pytest.raises(CallFailed) as failed:
+        count(there[:3], [str(number) for number in range(COUNTED + 1)])
+    assert failed.value.code is StatusCode.INVALID_ARGUMENT
+
+
+def test_known_customers(db: Any) -> None:
+    """Customers are found whether all, some or none of them exist."""
+    there = [str(number) for number in range(0, 700, 7)]
+    fill(db, "connections/acme/customers", {key: {} for key in there})
+    known = KnownCustomers(Transport(db), "acme")
+
+    asked = [*there, *(str(number) for number in range(300)), *(f"x{n}" for n in range(50))]
+
+    assert known.look_up(dict.fromkeys(asked)) == {key: key in there for key in asked}
 
 
 def test_sum_and_average(db: Any) -> None:

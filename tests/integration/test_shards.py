@@ -12,8 +12,8 @@ import pytest
 from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 
-from shared.batches import Calls
 from shared.closing import Closing
+from shared.customers import Lookups
 from shared.delivery import Delivery
 from shared.errors import TryAgain
 from shared.ledger import Import
@@ -133,12 +133,15 @@ def rewards() -> str:
 class Refusing:
     """Calls to a database that takes no document whose id has this ending."""
 
-    calls: Calls
+    calls: Lookups
     ending: str
     database: str = ""
 
     def get(self, *arguments: Any, **options: Any) -> Any:
         return self.calls.get(*arguments, **options)
+
+    def count(self, *arguments: Any, **options: Any) -> Any:
+        return self.calls.count(*arguments, **options)
 
     def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
         whole = b"".join(writes)

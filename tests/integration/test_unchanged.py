@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared import index_objects, indexing
-from shared.batches import Calls
+from shared.customers import Lookups
 from shared.errors import TryAgain
 from shared.indexing import Indexing, Successor
 from shared.ledger import Import
@@ -30,7 +30,7 @@ NAME = "customers_20230501T{}00Z"
 class Counting:
     """The calls to the database, counted by document; the worker dies after so many writes."""
 
-    calls: Calls
+    calls: Lookups
     database: str = ""
     read: int = 0
     written: int = 0
@@ -43,6 +43,9 @@ class Counting:
     ) -> dict[str, Stored | None]:
         self.read += len(names)
         return self.calls.get(names, mask, timeout=timeout)
+
+    def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
+        return self.calls.count(groups, timeout=timeout)
 
     def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
         if self.break_after is not None and next(self.requests) >= self.break_after:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Self, TypeVar
 
 from google.cloud.firestore_v1 import types
@@ -256,7 +257,7 @@ class SimulatedDatabase:
 
 
 class SimulatedCalls:
-    """`shared.batches.Calls` over a store."""
+    """`shared.customers.Lookups` over a store."""
 
     def __init__(self, world: World, store: Store, sent: Callable[[Sequence[str]], None]) -> None:
         self.database = ROOT
@@ -276,6 +277,18 @@ class SimulatedCalls:
             lambda: f"reads {_short(names)}",
             do,
             error=lambda: self._error("BatchGetDocuments"),
+        )
+
+    def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
+        def do() -> list[int]:
+            return [
+                sum(self.store.get(_path(name)) is not None for name in group) for group in groups
+            ]
+
+        return self.world.call(
+            lambda: f"counts {_short([*chain.from_iterable(groups)])}",
+            do,
+            error=lambda: self._error("RunAggregationQuery"),
         )
 
     def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:

@@ -13,7 +13,7 @@ from shared.customers import LOOKED_UP, KnownCustomers
 from shared.errors import TryAgain
 from shared.incoming import Block
 from shared.orphans import SAMPLES, WAITING, Order, Orphans, customers_unknown
-from shared.transport import CallFailed, Stored
+from shared.transport import COUNTED, CallFailed, Stored
 
 ROOT = "projects/p/databases/(default)/documents/connections/acme/customers/"
 
@@ -25,6 +25,7 @@ class Customers:
 
     def __init__(self, there: Iterable[str], *, failures: Sequence[StatusCode] = ()) -> None:
         self.there = {ROOT + person for person in there}
+        self.counted: list[Sequence[str]] = []
         self.calls: list[Sequence[str]] = []
         self._failures = list(failures)
 
@@ -36,6 +37,12 @@ class Customers:
             raise CallFailed("BatchGetDocuments", self._failures.pop(0), "injected")
         found = Stored({}, datetime(2024, 1, 1, tzinfo=UTC))
         return {name: found if name in self.there else None for name in names}
+
+    def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
+        self.counted += groups
+        if self._failures:
+            raise CallFailed("RunAggregationQuery", self._failures.pop(0), "injected")
+        return [len(self.there.intersection(group)) for group in groups]
 
     def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
         raise NotImplementedError
@@ -69,7 +76,7 @@ def test_orders_of_missing_customers_are_found() -> None:
 
 
 def test_every_customer_is_looked_up_once_in_full_calls() -> None:
-    persons = [str(number) for number in range(3 * LOOKED_UP)]
+    persons = sorted(str(number) for number in range(3 * LOOKED_UP))
     customers = Customers(persons[::2])
     orphans, found = finder(customers)
     for first in range(0, len(persons), 10):
@@ -80,33 +87,45 @@ def test_every_customer_is_looked_up_once_in_full_calls() -> None:
     assert len(found) == len(persons) // 2 + 5 * (len(persons) // 10)
 
 
-def test_no_call_is_larger_than_it_may_be() -> None:
-    persons = [str(number) for number in range(2 * LOOKED_UP + 1)]
-    customers = Customers(persons)
+def test_customers_are_counted_rather_than_read() -> None:
+    persons = sorted(str(number) for number in range(LOOKED_UP))
+    there, mixed, away = persons[:COUNTED], persons[COUNTED : 2 * COUNTED], persons[2 * COUNTED :]
+    customers = Customers([*there, *mixed[1:]])
     orphans, found = finder(customers)
     orphans.see(orders(persons))
-    assert [len(names) for names in customers.calls] == [LOOKED_UP, LOOKED_UP, 1]
-    assert not found
+    assert [len(group) for group in customers.counted] == [COUNTED] * (LOOKED_UP // COUNTED)
+    assert customers.calls == [[ROOT + person for person in mixed]]
+    assert len(found) == 1 + len(away)
+
+
+def test_no_call_is_larger_than_it_may_be() -> None:
+    persons = sorted(str(number) for number in range(2 * LOOKED_UP + 1))
+    customers = Customers(persons[::2])
+    orphans, found = finder(customers)
+    orphans.see(orders(persons))
+    assert [len(names) for names in customers.calls] == [LOOKED_UP, LOOKED_UP]
+    assert max(map(len, customers.counted)) == COUNTED
+    assert len(found) == LOOKED_UP
 
 
 def test_many_orders_of_one_customer_do_not_wait_for_ever() -> None:
     customers = Customers([])
     orphans, found = finder(customers)
     orphans.see(orders(["walk-in"] * (WAITING - 1)))
-    assert not customers.calls
+    assert not customers.counted
     orphans.see(orders(["walk-in"], WAITING))
     assert len(found) == WAITING
     orphans.see(orders(["walk-in"], WAITING + 1))
     orphans.settle()
     assert len(found) == WAITING + 1
-    assert len(customers.calls) == 1
+    assert len(customers.counted) == 1
 
 
 def test_nothing_is_asked_where_nothing_waits() -> None:
     customers = Customers([])
     orphans, found = finder(customers)
     orphans.settle()
-    assert not customers.calls
+    assert not customers.counted
     assert not found
 
 
@@ -126,11 +145,20 @@ def test_what_passes_is_tried_again() -> None:
     orphans.see(orders(["a", "b"]))
     orphans.settle()
     assert [order.key for order in found] == ["o1"]
-    assert len(customers.calls) == 3
+    assert len(customers.counted) == 3
+
+
+def test_customers_that_cannot_be_counted_are_read() -> None:
+    customers = Customers(["a"], failures=[StatusCode.INVALID_ARGUMENT])
+    orphans, found = finder(customers)
+    orphans.see(orders(["a", "b"]))
+    orphans.settle()
+    assert [order.key for order in found] == ["o1"]
+    assert len(customers.calls) == 1
 
 
 @pytest.mark.parametrize(
-    "failures", [[StatusCode.PERMISSION_DENIED], [StatusCode.UNAVAILABLE] * 20]
+    "failures", [[StatusCode.PERMISSION_DENIED] * 2, [StatusCode.UNAVAILABLE] * 20]
 )
 def test_what_does_not_pass_ends_the_attempt(failures: list[StatusCode]) -> None:
     orphans, found = finder(Customers(["a"], failures=failures))
