@@ -249,10 +249,13 @@ def _joined(
     for first in range(start, max(stop, start + 1), BLOCK):
         last = min(first + BLOCK, stop)
         upto = len(others) if last == stop else int(np.searchsorted(places, last))
-        records = np.concatenate([others[taken:upto], table.records(first, last)])
-        taken = upto
+        records = table.records(first, last)
+        if upto > taken:
+            records = np.concatenate([others[taken:upto], records])
+            records = records[np.lexsort((records["low"], records["high"]))]
+            taken = upto
         if len(records):
-            yield records[np.lexsort((records["low"], records["high"]))]
+            yield records
 
 
 def _seek(keys: Keys, records: Records) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

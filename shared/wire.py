@@ -46,20 +46,17 @@ def varint(number: int) -> bytes:
     """Return a number of at most 64 bits, not negative, in groups of seven bits."""
     if number < _READY:
         return _VARINTS[number]
-    return _varint(number)
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return bytes((number,))
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
-    return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80)) + _varint(number >> 14)
+    return _LOW[number & _READY - 1] + varint(number >> 14)
 
 
 _READY = 1 << 14
 """Below it numbers are ready: they are of one byte or two, as nearly all lengths are."""
-_VARINTS = [_varint(number) for number in range(_READY)]
+_VARINTS = [
+    bytes((number,) if number < 0x80 else (number & 0x7F | 0x80, number >> 7))
+    for number in range(_READY)
+]
+_LOW = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(_READY)]
+"""The two lowest groups of longer numbers."""
 
 
 def _sized(tag: bytes, content: bytes) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from shared.errors import Problem, TryAgain
-from shared.reports import RejectedFile, delete_report, part_name, reports_now
+from shared.reports import RejectedFile, a_line_each, delete_report, part_name, reports_now
 from tests.support.pipeline import Pipeline
 
 NAME = "rejected/customers_20230501T115500Z.rejected.csv"
@@ -54,3 +56,32 @@ def test_rows_of_a_worker_that_comes_back_to_none(pipeline: Pipeline) -> None:
         late.publish()
 
     assert set() == pipeline.objects()
+
+
+def test_a_line_for_each_problem(pipeline: Pipeline) -> None:
+    """Each problem has a line of its own in the report; a file without problems has none."""
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\n1\n,\n,\n")
+    pipeline.upload("customers_20230501T125500Z.csv", "PERIDX,EMAIL,PRIVACY\n1,,No\n")
+    pipeline.run_due()
+
+    text = pipeline.read(REPORT)
+    problems = json.loads(text)["problems"]
+    lines = [line for line in text.splitlines() if line.startswith('    {"code": ')]
+    assert len(problems) >= 3
+    assert problems == [json.loads(line.removesuffix(",")) for line in lines]
+    assert json.loads(pipeline.read(REPORT.replace("T11", "T12")))["problems"] == []
+
+
+def test_a_line_for_each_of_odd_problems() -> None:
+    """A text that looks like the end of a problem is none."""
+    items = [
+        {"code": "a", "message": '}, {"code": "b"'},
+        {"code": '}, {"', "message": '\\"}, {"\n\\}, {"'},
+        {"code": "c", "message": '"}, {'},
+        {"code": '"}, {', "message": '"}, {"code": '},
+    ]
+
+    text = a_line_each(json.dumps(items))
+
+    assert [json.loads(line.removesuffix(",")) for line in text.splitlines()[1:-1]] == items
+    assert json.loads(text) == items
