@@ -235,10 +235,9 @@ class Settler(Generic[T]):
             return None
         pieces = chain.from_iterable(pieces for pieces, _ in requests)
         try:
-            answer = self._send(pieces, sum(len(places) for _, places in several))
+            answer, times = self._send(pieces, sum(len(places) for _, places in several))
         except CallFailed as failed:
             return self._after_failure(batch, failed, self._entries(several), [])
-        times = times_of_all(answer)
         good = times is not None
         updates = _nanoseconds(answer.write_results) if times is None else times
         others: list[Entry[T]] = []
@@ -348,11 +347,14 @@ class Settler(Generic[T]):
     def _put(self, batch: Batch[T], ready: list[Entry[T]]) -> str | None:
         """Send one request of writes and take each one's status for itself."""
         payloads = [entry.payload for entry in ready if entry.payload is not None]
-        answer = self._send(payloads, len(ready))
+        answer, _ = self._send(payloads, len(ready))
         return self._take(batch, ready, answer.status, answer.write_results)
 
-    def _send(self, writes: Iterable[bytes], count: int) -> Any:
-        """Send writes when their turn has come; the answer has a status for each of them."""
+    def _send(self, writes: Iterable[bytes], count: int) -> tuple[Any, NDArray[np.int64] | None]:
+        """Send writes when their turn has come.
+
+        Returns the answer, which has a status for each of them, and `times_of_all` of it.
+        """
         delay = self._gate.delay(count)
         if delay:
             self._sleep(delay)
@@ -363,10 +365,13 @@ class Settler(Generic[T]):
             except CallFailed as failed:
                 turn.pushed_back = failed.code in _PUSHES_BACK and not failed.too_large
                 raise
-            turn.pushed_back = any(status.code in _PUSHING_BACK for status in answer.status)
+            times = times_of_all(answer)
+            turn.pushed_back = times is None and any(
+                status.code in _PUSHING_BACK for status in answer.status
+            )
         if not len(answer.status) == len(answer.write_results) == count:
             raise CallFailed("BatchWrite", StatusCode.UNKNOWN, "not one status a write")
-        return answer
+        return answer, times
 
     def _take(
         self,
