@@ -6,7 +6,6 @@ it. It holds no text: a key is 128 bits of its hash, a document's content is 64.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from shared.encoding import ENCODING
 from shared.merge import Age
-from shared.plan import Keys, halves
+from shared.plan import Keys, halves, hash64
 
 RECORD = np.dtype(
     [
@@ -58,17 +57,12 @@ def content_hashes(
     makes a row mean something else (a setting, a mended schema) makes another hash of it. What a
     first load creates is never the same as what another file says.
     """
-    salt = ENCODING.to_bytes(4, "little") + bytes((create_only,))
-    fresh = hashlib.blake2b(digest_size=8, salt=salt).copy
-    digests = []
-    for wire, paths in zip(wires, keep, strict=True):
-        hasher = fresh()
-        hasher.update(wire)
-        if paths:
-            for path in sorted(paths):
-                hasher.update(b"\0" + path.encode())
-        digests.append(hasher.digest())
-    hashes = np.frombuffer(b"".join(digests), "<u8")
+    key = f"{ENCODING:06}{'created' if create_only else 'written'}"
+    contents = [
+        wire + b"".join(b"\0" + path.encode() for path in sorted(paths)) if paths else wire
+        for wire, paths in zip(wires, keep, strict=True)
+    ]
+    hashes = hash64(contents, f"doc{key}")
     return np.where(hashes == UNKNOWN, np.uint64(1), hashes)
 
 

@@ -27,7 +27,7 @@ from shared.state import Part, Span
 
 _T = TypeVar("_T")
 
-_HEAD = b"A21INDEX00000001"
+_HEAD = b"A21INDEX00000002"
 """How every index begins: what it is, and the version of its records."""
 
 _UPLOAD_BYTES = 8 * 1024 * 1024
