@@ -57,12 +57,12 @@ def content_hashes(
     makes a row mean something else (a setting, a mended schema) makes another hash of it. What a
     first load creates is never the same as what another file says.
     """
-    key = f"{ENCODING:06}{'created' if create_only else 'written'}"
+    key = f"doc{ENCODING:06}{'created' if create_only else 'written'}"
     contents = [
         wire + b"".join(b"\0" + path.encode() for path in sorted(paths)) if paths else wire
         for wire, paths in zip(wires, keep, strict=True)
     ]
-    hashes = hash64(contents, f"doc{key}")
+    hashes = hash64(contents, key)
     return np.where(hashes == UNKNOWN, np.uint64(1), hashes)
 
 

@@ -171,11 +171,10 @@ class Transport:
         counts = []
         try:
             for call in calls:
-                count = 0
-                for answer in call:
-                    for value in answer.result.aggregate_fields.values():
-                        count = value.integer_value
-                counts.append(count)
+                found = [answer.result.aggregate_fields["count"] for answer in call]
+                if not found:  # not the same as none that exist
+                    raise CallFailed("RunAggregationQuery", grpc.StatusCode.UNKNOWN, "no count")
+                counts.append(found[-1].integer_value)
         except grpc.RpcError as error:
             for call in calls:
                 call.cancel()

@@ -13,7 +13,7 @@ from shared.customers import LOOKED_UP, KnownCustomers
 from shared.errors import TryAgain
 from shared.incoming import Block
 from shared.orphans import SAMPLES, WAITING, Order, Orphans, customers_unknown
-from shared.transport import COUNTED, CallFailed, Stored
+from shared.transport import COUNTED, CallFailed, Stored, Transport
 
 ROOT = "projects/p/databases/(default)/documents/connections/acme/customers/"
 
@@ -166,3 +166,15 @@ def test_what_does_not_pass_ends_the_attempt(failures: list[StatusCode]) -> None
     with pytest.raises(TryAgain):
         orphans.settle()
     assert not found
+
+
+def test_no_answer_is_not_a_count_of_none() -> None:
+    """A call that ends without a count has failed, so that it is made again."""
+    transport: Any = object.__new__(Transport)
+    transport._count = lambda request, *, timeout, metadata: iter(())
+    transport._metadata = ()
+
+    with pytest.raises(CallFailed) as failed:
+        transport.count([[f"{ROOT}1"]], timeout=1)
+
+    assert failed.value.code is StatusCode.UNKNOWN
