@@ -19,6 +19,10 @@ from shared.services import Services
 
 OVERDUE_TODO = "Ask for the customers file, or release the orders to load them without it."
 FAILED_TODO = "Mend what the message names, then replay the import."
+OUTDATED_TODO = (
+    "A clock or a file name is wrong: compare the time in the name with the clock. If an earlier "
+    "file was named in the future, go back before it: python -m shared.ops undo {latest}."
+)
 REJECTED_TODO = "Send the retailer the report, and ask for a corrected file."
 
 FEED_STOPPED = "feed_stopped"
@@ -27,6 +31,10 @@ FEED_STOPPED = "feed_stopped"
 REJECTED = "rejected"
 """The kind of alert that is about a feed whose file cannot be used, whichever file it is; it is
 over when one is loaded."""
+
+OUTDATED = "outdated"
+"""The kind of alert that is about a feed whose newest upload is older than what is stored; it is
+over when a file of the feed is loaded that is not."""
 
 IMPORT_CODES = ("overdue", "failed")
 """The kinds of alert that are about an import; they are over when it ends otherwise."""

@@ -98,6 +98,7 @@ class Closing(Run):
                 read=split.read,
                 loaded=sum(one.loaded for one in rows),
                 unchanged=sum(one.unchanged for one in rows),
+                outdated=sum(one.outdated for one in rows),
                 rejected=split.rejected + sum(one.rejected for one in rows),
                 orphaned=sum(one.orphaned for one in rows),
             ),
@@ -117,6 +118,7 @@ class Closing(Run):
         for shard in shards:
             account.loaded += shard.rows.loaded
             account.unchanged += shard.rows.unchanged
+            account.outdated += shard.rows.outdated
             account.refused += shard.rows.rejected
             account.orphaned += shard.rows.orphaned
             findings = self._findings(shard)

@@ -14,7 +14,7 @@ from shared.incoming import Block
 from shared.indexing import Indexing, Seen
 from shared.ledger import Import
 from shared.ledger_store import Paced
-from shared.merge import OWN
+from shared.merge import NEWER, OWN
 from shared.orphans import Order, Orphans
 from shared.pacing import Ramp, first_rate
 from shared.services import Services
@@ -30,6 +30,7 @@ class Account:
 
     loaded: int = 0
     unchanged: int = 0
+    outdated: int = 0
     refused: int = 0
     orphaned: int = 0
     """Orders, whose customers are not in Firestore."""
@@ -147,6 +148,8 @@ class Delivery:
                 account.loaded += len(lines)
             case Left(reason) if reason == OWN:
                 account.loaded += len(lines)
+            case Left(reason) if reason == NEWER:
+                account.outdated += len(lines)
             case Left():
                 account.unchanged += len(lines)
             case Refused(problem):

@@ -8,6 +8,8 @@ from datetime import datetime
 from shared import wording
 from shared.alerts import (
     FAILED_TODO,
+    OUTDATED,
+    OUTDATED_TODO,
     REJECTED,
     REJECTED_TODO,
     raise_alert,
@@ -18,7 +20,7 @@ from shared.errors import Problem
 from shared.indexing import Successor
 from shared.lease import Hold, release_feed
 from shared.ledger import LOADED, WARNINGS_LIMIT, Import, Progress, Reports, Status
-from shared.ledger_store import LedgerTransaction
+from shared.ledger_store import Feed, LedgerTransaction
 from shared.names import ExportFile
 from shared.reports import RejectedFile, delete_report, part_name, reports_now, write_report
 from shared.services import Services
@@ -84,7 +86,7 @@ def end(
     def change(ledger: LedgerTransaction, current: Import) -> Import:
         ended = finished(current)
         feed = release_feed(ledger, current)
-        _alert(ledger, ended, services, now=now)
+        _alert(ledger, ended, feed, services, repeated=tally.counts["row.duplicate_key"], now=now)
         if successor is not None:
             feed = successor.settle(feed)
             ledger.put_feed(feed)
@@ -105,8 +107,19 @@ def end(
     return changed
 
 
-def _alert(ledger: LedgerTransaction, ended: Import, services: Services, *, now: datetime) -> None:
-    """Open the alert that the end of an import calls for, and close those that are over."""
+def _alert(
+    ledger: LedgerTransaction,
+    ended: Import,
+    feed: Feed,
+    services: Services,
+    *,
+    repeated: int,
+    now: datetime,
+) -> None:
+    """Open the alert that the end of an import calls for, and close those that are over.
+
+    `repeated` rows of the file are unchanged only because another row of their key counts.
+    """
     if ended.status == "failed":
         raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
         return
@@ -116,5 +129,11 @@ def _alert(ledger: LedgerTransaction, ended: Import, services: Services, *, now:
     if ended.status in LOADED:
         about = {"connection": ended.connection, "about": ended.type}
         resolve_alerts(ledger, REJECTED, now=now, **about)
+        rows = ended.rows
+        if rows.loaded or rows.unchanged > repeated:
+            resolve_alerts(ledger, OUTDATED, now=now, **about)
+        elif rows.outdated and feed.uploaded == ended.import_id:
+            todo = OUTDATED_TODO.format(latest=f"{ended.connection}/{feed.latest}")
+            raise_alert(ledger, OUTDATED, ended, todo=todo, now=now, about=ended.type)
     elif services.deployment.alert_rejected:
         raise_alert(ledger, REJECTED, ended, todo=REJECTED_TODO, now=now, about=ended.type)

@@ -170,7 +170,7 @@ def _receive(
         )
         ledger.archive(gone)
     if file.mode == "load":
-        feed = replace(feed, received_at=now)
+        feed = replace(feed, received_at=now, uploaded=fresh.import_id)
         about = {"connection": file.connection, "about": file.type}
         resolve_alerts(ledger, FEED_STOPPED, now=now, **about)
     ledger.put_feed(replace(feed, received=fresh.import_id))

@@ -85,16 +85,24 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """How the rows of a file fared: `read == loaded + unchanged + rejected` when it has ended."""
+    """How the rows of a file fared: `read` is the sum of the next four when it has ended."""
 
     read: int = 0
     loaded: int = 0
     """Rows whose document now holds what this file says."""
     unchanged: int = 0
-    """Rows that were right and changed nothing: newer data was there, or a later row of the key."""
+    """Rows that were right and changed nothing: the document says the same, or a later row of the
+    key counts."""
+    outdated: int = 0
+    """Rows that were right and are older than what is stored."""
     rejected: int = 0
     orphaned: int = 0
     """Loaded orders whose customer is not in Firestore. Counts orders, not rows."""
+
+    @property
+    def settled(self) -> int:
+        """Rows of which it is known how they fared."""
+        return self.loaded + self.unchanged + self.outdated + self.rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,8 @@ class Feed:
     and a customers file that arrive at one moment cannot overlook each other."""
     received_at: datetime | None = None
     """When a file to be loaded came last; checks and first loads say nothing of the feed."""
+    uploaded: str | None = None
+    """Import id of the file to be loaded that came last."""
     latest: str | None = None
     """Import id of the latest-exported file that has been loaded."""
     header: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ class Feed:
             },
             "received": self.received,
             "receivedAt": self.received_at,
+            "uploaded": self.uploaded,
             "latest": self.latest,
             "header": list(self.header),
             "index": self.index
@@ -156,6 +159,7 @@ class Feed:
             ),
             received=data.get("received"),
             received_at=data.get("receivedAt"),
+            uploaded=data.get("uploaded"),
             latest=data.get("latest"),
             header=tuple(data.get("header") or ()),
             index=index

@@ -103,7 +103,7 @@ def settle(import_: Import, services: Services) -> None:
             _log("WARNING", import_, why="the file is no longer there to be put away")
     _remove_split(import_, services)
     wake_dependants(import_, services)
-    if import_.status in ("failed", "rejected"):
+    if import_.status in ("failed", "rejected") or import_.rows.outdated:
         tell(services)
 
 

@@ -179,6 +179,7 @@ def write_report(
             "read": rows.read,
             "loaded": rows.loaded,
             "unchanged": rows.unchanged,
+            "outdated": rows.outdated,
             "rejected": rows.rejected,
             "orphaned": rows.orphaned,
         },

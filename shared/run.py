@@ -280,6 +280,7 @@ class Run:
             read=found.read,
             loaded=account.loaded,
             unchanged=account.unchanged + found.outdone,
+            outdated=account.outdated,
             rejected=found.rejected + account.refused,
             orphaned=account.orphaned,
         )
@@ -288,7 +289,7 @@ class Run:
         self._count_rows()
         if status not in ("rejected", "failed"):
             rows = self.hold.rows
-            if rows.read != rows.loaded + rows.unchanged + rows.rejected:
+            if rows.read != rows.settled:
                 raise RuntimeError(f"rows are unaccounted for: {rows}")
         return end(
             self.import_,

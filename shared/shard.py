@@ -105,13 +105,13 @@ def recounted(import_: Import, shard: Shard, rows: Rows) -> tuple[Import, Shard]
         read=all_.read,
         loaded=all_.loaded + rows.loaded - before.loaded,
         unchanged=all_.unchanged + rows.unchanged - before.unchanged,
+        outdated=all_.outdated + rows.outdated - before.outdated,
         rejected=all_.rejected + rows.rejected - before.rejected,
         orphaned=all_.orphaned + rows.orphaned - before.orphaned,
     )
-    done = counted.loaded + counted.unchanged + counted.rejected
     progress = replace(
         import_.progress,
         bytes_read=import_.size,
-        percent=max(50, min(99, round(50 + 50 * done / max(1, counted.read)))),
+        percent=max(50, min(99, round(50 + 50 * counted.settled / max(1, counted.read)))),
     )
     return replace(import_, rows=counted, progress=progress), replace(shard, rows=rows)

@@ -135,7 +135,7 @@ class ShardRun:
             (part,) = index.checkpoint().after.parts
             return self._go_on_later(part, delivery.pace())
         counted = self._hold.rows
-        if rows.count != counted.loaded + counted.unchanged + counted.rejected:
+        if rows.count != counted.settled:
             raise RuntimeError(f"of {rows.count} rows some are unaccounted for: {counted}")
         (part,) = index.successor().after.parts
         self._flush()
@@ -182,6 +182,7 @@ class ShardRun:
         self._hold.rows = Rows(
             loaded=account.loaded,
             unchanged=account.unchanged + self._found.outdone,
+            outdated=account.outdated,
             rejected=account.refused,
             orphaned=account.orphaned,
         )

@@ -56,7 +56,7 @@ def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) ->
     if rows.read:
         parts.append(
             f"Rows:      {rows.read:,} read, {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
-            f"{rows.rejected:,} rejected"
+            f"{rows.outdated:,} outdated, {rows.rejected:,} rejected"
         )
     if problems:
         parts.append("\n".join(_problems(problems, total)))

@@ -142,7 +142,7 @@ def retrying(attempt: int, attempts: int) -> str:
 
 def goes_on(rows: Rows) -> str:
     """Sentence for a file that takes longer than one task may."""
-    done = rows.loaded + rows.unchanged
+    done = rows.settled - rows.rejected
     return (
         f"{count(done, 'row')} done so far; one task has worked as long as it may, the next one "
         "goes on from here."
@@ -185,6 +185,9 @@ def ended(rows: Rows, *, checked: bool) -> str:
         text = f"{count(rows.loaded, 'row')} of {rows.read:,} loaded."
         if rows.unchanged:
             text += f" {count(rows.unchanged, 'row')} changed nothing."
+        if rows.outdated:
+            verb = "is" if rows.outdated == 1 else "are"
+            text += f" {count(rows.outdated, 'row')} {verb} older than the stored data."
     if rows.rejected:
         verb = "is" if rows.rejected == 1 else "are"
         text += f" {count(rows.rejected, 'row')} {verb} wrong: see the rejected file."

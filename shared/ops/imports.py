@@ -198,11 +198,12 @@ def _facts(
         yield "progress", f"{one.progress.percent} %, {size(one.progress.bytes_read)} read"
     if one.rows.read:
         rows = one.rows
-        orphaned = f", {count(rows.orphaned, 'order')} without a known customer"
+        known = f", {count(rows.orphaned, 'order')} without a known customer"
+        orphaned = known if rows.orphaned else ""
         yield (
             "rows",
             f"{rows.read:,} read: {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
-            f"{rows.rejected:,} rejected{orphaned if rows.orphaned else ''}",
+            f"{rows.outdated:,} outdated, {rows.rejected:,} rejected{orphaned}",
         )
     if one.attempt > 1:
         yield "attempts", str(one.attempt)

@@ -204,6 +204,39 @@ def test_rejected_files_that_are_asked_for(make: Make, receiver: Receiver) -> No
     assert not alert["open"]
 
 
+def test_a_newest_upload_that_is_older_than_what_is_stored(make: Make, receiver: Receiver) -> None:
+    """When the newest upload of a feed has outdated rows only, somebody is told, until a file of
+    the feed has others; a late file among newer ones is none."""
+    pipeline = make(alert_webhook=receiver.url)
+
+    def load(hour: int, city: str) -> None:
+        """Upload a file that holds one person twice."""
+        name = f"customers_20230501T{hour:02}0000Z.csv"
+        pipeline.upload(name, customers_csv({"PERIDX": "1"}, {"PERIDX": "1", "CITY": city}))
+
+    load(11, "Hobart")
+    assert ["loaded"] == pipeline.run_due()
+    load(9, "Perth")
+    (late,) = pipeline.queue.due(pipeline.clock())
+    load(10, "Perth")
+    assert "loaded" == pipeline.work(late)
+    assert {} == alerts(pipeline)
+    pipeline.upload("test/customers_20230501T120000Z.csv", customers_csv({"PERIDX": "1"}))
+
+    assert {"loaded", "checked"} == set(pipeline.run_due())
+
+    ((id, alert),) = alerts(pipeline).items()
+    assert ("main~customers~outdated", True) == (id, alert["open"])
+    assert "1 row is older than the stored data" in alert["what"]
+    assert "undo main/customers_20230501T110000Z" in alert["todo"]
+    assert 1 == len(receiver.got)
+    pipeline.clock.now = at("20230501T120500Z")
+    load(12, "Perth")
+    assert ["loaded"] == pipeline.run_due()
+    (alert,) = alerts(pipeline).values()
+    assert not alert["open"]
+
+
 # -- receivers as they are --------------------------------------------------------------------
 
 TROUBLE: list[dict[str, Any]] = [

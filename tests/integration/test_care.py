@@ -290,7 +290,7 @@ def test_replay_of_an_old_import(pipeline: Pipeline) -> None:
 
     assert ["loaded"] == pipeline.run_due()
     assert before == pipeline.documents("customers")
-    assert 1 == pipeline.import_(NAME).rows.unchanged
+    assert 1 == pipeline.import_(NAME).rows.outdated
 
 
 def test_replay_of_a_rejected_import(pipeline: Pipeline) -> None:

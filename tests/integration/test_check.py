@@ -66,6 +66,7 @@ def compare(loader: Loader, path: Path) -> str:
         "read": rows.read,
         "loaded": 0,
         "unchanged": rows.unchanged,
+        "outdated": 0,
         "rejected": rows.rejected,
         "orphaned": 0,
     }

@@ -176,7 +176,7 @@ def test_nothing_fits(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("id", "says"),
     [
-        (story.TEN_FAULTS, "40 read: 36 loaded, 0 unchanged, 4 rejected"),
+        (story.TEN_FAULTS, "40 read: 36 loaded, 0 unchanged, 0 outdated, 4 rejected"),
         (story.TEN_FAULTS, "row.bad_email EMAIL, line 20"),
         (f"nz/{story.OVERDUE}", "deadline 20 Nov 2024 15:01:00 NZDT (1 hour ago)"),
         (f"nz/{story.OVERDUE}", "Waiting for the customers file: none exported in the 12 hours"),

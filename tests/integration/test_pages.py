@@ -217,7 +217,7 @@ def ten_faults(told: Pipeline) -> pages.Answer:
     "says",
     [
         "36 rows of 40 loaded. 4 rows are wrong: see the rejected file.",
-        "read 40 loaded 36 unchanged 0 rejected 4",
+        "read 40 loaded 36 unchanged 0 outdated 0 rejected 4",
         "Line 7 row.missing_key The cell is blank, but the row cannot be loaded without it.",
         "Line 10 row.bad_key",
         "PERIDX •.••••••+•",

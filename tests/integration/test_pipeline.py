@@ -547,7 +547,11 @@ def test_an_older_file_changes_nothing(pipeline: Pipeline) -> None:
     documents = pipeline.documents("customers")
     assert ("Perth", False) == (documents["1"]["address"]["city"], documents["1"]["subscribed"])
     import_ = pipeline.import_("customers_20230501T100000Z")
-    assert (2, 1, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.unchanged)
+    assert "1 row of 2 loaded. 1 row is older than the stored data." == import_.status_text
+    rows = import_.rows
+    assert (2, 1, 0, 1) == (rows.read, rows.loaded, rows.unchanged, rows.outdated)
+    report = pipeline.report("rejected/customers_20230501T100000Z.report.json")
+    assert 1 == report["rows"]["outdated"]
     assert "Hobart" == documents["2"]["address"]["city"]
 
 

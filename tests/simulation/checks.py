@@ -212,7 +212,7 @@ class Checks:
     def _ends(self, id: str, import_: Import) -> None:
         rows = import_.rows
         if import_.status in (*LOADED, "checked") and (
-            rows.read != rows.loaded + rows.unchanged + rows.rejected
+            rows.read != rows.loaded + rows.unchanged + rows.outdated + rows.rejected
         ):
             self._fail(f"{id} ends with rows unaccounted for: {rows}")
         if import_.status == "rejected" and import_.type and not import_.size:

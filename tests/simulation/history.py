@@ -378,7 +378,7 @@ class History:
         ):
             self._fail(f"{id} has {rows}, not {said.read} read and {said.rejected} rejected")
         if import_.status in ENDED_WELL:
-            if rows.read != rows.loaded + rows.unchanged + rows.rejected:
+            if rows.read != rows.loaded + rows.unchanged + rows.outdated + rows.rejected:
                 self._fail(f"{id} has rows unaccounted for: {rows}")
             self._judge_reports(import_, one)
         self._judge_place(import_, one)
@@ -503,8 +503,32 @@ class History:
         }
         # Trouble that a replay has not ended goes on while the import waits for its customers.
         still = {f"main~{id}~failed" for id in imports if f"main~{id}~overdue" in wanted}
+        feeds = {f"main~{type}~outdated" for type in ("customers", "orders", "rewards")}
+        self._judge_outdated(imports, open_ & feeds)
+        open_ -= feeds
         if not wanted <= open_ <= wanted | still:
             self._fail(f"the open alerts are {sorted(open_)}, not {sorted(wanted)}")
+
+    def _judge_outdated(self, imports: Mapping[str, Import], open_: set[str]) -> None:
+        """Hold the alerts about feeds whose newest upload is older than what is stored to the
+        import that ended last."""
+        feeds = self.pipeline.store.collection("connections/main/feeds")
+        for type in ("customers", "orders", "rewards"):
+            ended = [
+                one
+                for one in imports.values()
+                if (one.type, one.mode) == (type, "load")
+                and one.status in LOADED
+                and one.rows.read > one.rows.rejected
+            ]
+            if not ended:
+                continue
+            last = max(ended, key=lambda one: one.finished_at or BEGINNING)
+            rows, told = last.rows, f"main~{type}~outdated" in open_
+            newest = feeds[type].fields["uploaded"] == last.import_id
+            only = rows.outdated == rows.read - rows.rejected
+            if (rows.loaded and told) or (only and newest and not told):
+                self._fail(f"{last.import_id} has {last.rows}, and the open alerts are {open_}")
 
     def _judge_remains(self) -> None:
         """Look for objects that nobody will ever look at again."""

@@ -85,7 +85,8 @@ def test_document_names() -> None:
     )
     ours = {"taskNumber", "released", "replay", "force", "split", "expireAt"}
     assert {*agreed.split(" "), *ours} == set(document)
-    assert {"read", "loaded", "unchanged", "rejected", "orphaned"} == set(document["rows"])
+    rows = {"read", "loaded", "unchanged", "outdated", "rejected", "orphaned"}
+    assert rows == set(document["rows"])
     assert {"bytesRead", "percent"} == set(document["progress"])
     assert {"rejected", "report"} == set(document["reports"])
 

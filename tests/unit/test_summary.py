@@ -41,7 +41,7 @@ Uploaded:  1 May 2023 11:56:00 UTC
 Finished:  1 May 2023 12:00:00 UTC
 Status:    loaded_with_rejects
 
-Rows:      3 read, 2 loaded, 0 unchanged, 1 rejected
+Rows:      3 read, 2 loaded, 0 unchanged, 0 outdated, 1 rejected
 
 1 finding:
 * line 4: PERIDX: The key is not a number. [row.bad_key]
