@@ -26,7 +26,6 @@ for word in "$@"; do
     esac
 done
 name_everything
-FUNCTIONS_URL=https://$REGION-$PROJECT.cloudfunctions.net
 MADE=$(mktemp -d)
 trap 'rm -rf "$MADE"' EXIT
 
@@ -106,6 +105,7 @@ deploy_function() {
     else
         kind+=(--clear-secrets)
     fi
+    find_number
     variables_file >"$MADE/variables.yaml"
     patiently 3 gcloud functions deploy "$name" --gen2 "--project=$PROJECT" "--region=$REGION" \
         --runtime=python311 --source=. "--entry-point=$name" "${kind[@]}" "${size[@]}" \
@@ -119,6 +119,7 @@ deploy_function() {
 # The settings that are set, for a shell.
 variables() {
     local name value
+    find_number
     while IFS='=' read -r name value; do
         printf 'export %s=%q\n' "$name" "$(place "$value")"
     done < <(sed -e '/^#/d' -e '/^$/d' "$HERE/settings.env")
@@ -129,8 +130,7 @@ variables_file() {
     local name value
     printf 'PYTHONPATH: "/workspace"\n'
     while IFS='=' read -r name value; do
-        value=$(place "$value") value=${value//\\/\\\\}
-        printf '%s: "%s"\n' "$name" "${value//\"/\\\"}"
+        printf '%s: "%s"\n' "$name" "$(place "$value" | sed 's/[\\"]/\\&/g')"
     done < <(sed -e '/^#/d' -e '/^$/d' "$HERE/settings.env")
 }
 
@@ -141,21 +141,22 @@ give_invokers() {
         member=$(member "$who")
         [[ -n $member ]] || continue
         run gcloud run services add-iam-policy-binding "$1" "--project=$PROJECT" \
-            "--region=$REGION" "--member=$member" "--role=$role" --format=none ||
+            "--region=$REGION" "--member=$member" "--role=$role" --condition=None --format=none ||
             fail "No: $why"
     done < <(roles)
 }
 
 schedule() {
     local there word=create
+    find_number
     there=$(ask scheduler jobs list "--location=$REGION" "--project=$PROJECT" \
         '--format=value(name.basename())')
     if among sweep "$there"; then word=update; fi
     run gcloud scheduler jobs "$word" http sweep "--location=$REGION" "--project=$PROJECT" \
         "--schedule=${SWEEP_SCHEDULE:-*/10 * * * *}" "--time-zone=Etc/UTC" \
-        "--uri=$FUNCTIONS_URL/sweep" --http-method=POST \
+        "--uri=$(address_of sweep)" --http-method=POST \
         "--oidc-service-account-email=$(account scheduler)" \
-        "--oidc-token-audience=$FUNCTIONS_URL/sweep" \
+        "--oidc-token-audience=$(address_of sweep)" \
         --attempt-deadline=540s --max-retry-attempts=2 --min-backoff=30s
 }
 
@@ -172,6 +173,7 @@ metrics() {
 # Alert policies are known by their file's name, which each carries as the label `policy`.
 monitoring() {
     local there channels known file name
+    need_components alpha beta
     channels=$(ask beta monitoring channels list "--project=$PROJECT" \
         '--filter=displayName="Imports"' '--format=value(name)')
     there=$(ask alpha monitoring policies list "--project=$PROJECT" \
@@ -207,6 +209,7 @@ dashboard() {
 }
 
 cd "$HERE/.."
+need_gcloud
 case ${PARTS[*]:-} in
     queue | bucket | schedule | metrics | monitoring | variables) "${PARTS[0]}" ;;
     'function '*) deploy_function "${PARTS[1]}" ;;

@@ -42,6 +42,46 @@ among() {
     grep -Fxq -- "$1" <<<"$2"
 }
 
+# Sets the variable of an option: --alert-email sets ALERT_EMAIL. (Not ${name^^}: macOS has bash 3.2.)
+option() {
+    printf -v "$(tr 'a-z-' 'A-Z_' <<<"${1#--}")" %s "$2"
+}
+
+# Stops at once where gcloud is not installed.
+need_gcloud() {
+    [[ -n $DRY_RUN ]] || command -v gcloud >/dev/null ||
+        fail "Install the Google Cloud CLI: https://cloud.google.com/sdk/docs/install"
+}
+
+# Stops at once where a component of gcloud is not installed: a tarball comes without alpha and beta.
+need_components() {
+    local there component
+    need_gcloud
+    [[ -z $DRY_RUN ]] || return 0
+    there=$(gcloud version)
+    for component in "$@"; do
+        grep -q "^$component " <<<"$there" ||
+            fail "The Google Cloud CLI lacks its component $component. Install it:" \
+                "gcloud components install $*"
+    done
+}
+
+# The project's number, which Google's own accounts and the addresses of services carry. A build
+# is told it.
+find_number() {
+    if [[ -n $DRY_RUN ]]; then
+        PROJECT_NUMBER=PROJECT_NUMBER
+    elif [[ -z ${PROJECT_NUMBER:-} ]]; then
+        PROJECT_NUMBER=$(gcloud projects describe "$PROJECT" '--format=value(projectNumber)')
+    fi
+}
+
+# The address of a function. Cloud Run gives this form to every service, so it is known before the
+# service is there; calls from within the project count as internal at this address.
+address_of() {
+    printf 'https://%s-%s.%s.run.app' "$1" "$PROJECT_NUMBER" "$REGION"
+}
+
 # Tries a command up to so many times, a minute apart: what was just made, an account, an API or a
 # metric, may take minutes to be known everywhere.
 patiently() {
@@ -65,15 +105,16 @@ roles() {
 
 # The accounts that roles.txt speaks of.
 accounts() {
-    roles | cut -d'|' -f1 | grep -vx -e '.*-agent' -e operators | sort -u
+    roles | cut -d'|' -f1 | grep -vx -e '.*-agent' -e operators -e deployers | sort -u
 }
 
 # Who is meant by a name of roles.txt, as IAM writes it; nothing if nobody is.
 member() {
     case $1 in
-        storage-agent) printf 'serviceAccount:service-%s@gs-project-accounts.iam.gserviceaccount.com' "$NUMBER" ;;
-        eventarc-agent) printf 'serviceAccount:service-%s@gcp-sa-eventarc.iam.gserviceaccount.com' "$NUMBER" ;;
+        storage-agent) printf 'serviceAccount:service-%s@gs-project-accounts.iam.gserviceaccount.com' "$PROJECT_NUMBER" ;;
+        eventarc-agent) printf 'serviceAccount:service-%s@gcp-sa-eventarc.iam.gserviceaccount.com' "$PROJECT_NUMBER" ;;
         operators) printf '%s' "${OPERATORS:-}" ;;
+        deployers) printf '%s' "${DEPLOYERS:-}" ;;
         *) printf 'serviceAccount:%s' "$(account "$1")" ;;
     esac
 }
@@ -85,10 +126,12 @@ setting() {
     place "$value"
 }
 
-# Puts the names in for $PROJECT, $REGION, $BUCKET and $QUEUE.
+# Puts the names in for $PROJECT, $PROJECT_NUMBER, $REGION, $BUCKET and $QUEUE.
 place() {
     local text=$1
     # shellcheck disable=SC2016 # the dollars are those of settings.env
+    text=${text//'$PROJECT_NUMBER'/${PROJECT_NUMBER:-}}
+    # shellcheck disable=SC2016
     text=${text//'$PROJECT'/$PROJECT} text=${text//'$REGION'/$REGION}
     # shellcheck disable=SC2016
     text=${text//'$BUCKET'/$BUCKET} text=${text//'$QUEUE'/$QUEUE}

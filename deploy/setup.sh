@@ -14,6 +14,7 @@ Usage: deploy/setup.sh --project PROJECT [options]
   --bucket BUCKET       the bucket for the uploads (default: PROJECT-uploads)
   --queue QUEUE         the queue of the tasks (default: imports)
   --operators MEMBER    who operates it, e.g. group:imports@example.com or user:ann@example.com
+  --deployers MEMBER    who may deploy without owning the project, written likewise
   --alert-email EMAIL   who is told of alerts
   --budget AMOUNT       tell the billing account's administrators at 50, 90 and 100 % of this amount
                         a month, e.g. 50AUD, in the currency of the billing account
@@ -22,15 +23,14 @@ Usage: deploy/setup.sh --project PROJECT [options]
 TEXT
 }
 
-PROJECT='' REGION=${REGION:-} OPERATORS='' ALERT_EMAIL='' BUDGET=''
+PROJECT='' REGION=${REGION:-} OPERATORS='' DEPLOYERS='' ALERT_EMAIL='' BUDGET=''
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
-        --project | --region | --bucket | --queue | --operators | --alert-email | --budget)
+        --project | --region | --bucket | --queue | --operators | --deployers | --alert-email | --budget)
             (($# > 1)) || fail "$1 needs a value."
-            name=${1#--} name=${name//-/_}
-            printf -v "${name^^}" %s "$2"
+            option "$1" "$2"
             shift
             ;;
         *) usage >&2 && exit 2 ;;
@@ -49,11 +49,7 @@ enable_apis() {
         monitoring.googleapis.com pubsub.googleapis.com run.googleapis.com \
         secretmanager.googleapis.com storage.googleapis.com \
         "--project=$PROJECT"
-    if [[ -n $DRY_RUN ]]; then
-        NUMBER=PROJECT_NUMBER
-    else
-        NUMBER=$(gcloud projects describe "$PROJECT" '--format=value(projectNumber)')
-    fi
+    find_number
     # Google's own accounts of these services come into being when they are first asked for.
     local service
     for service in eventarc pubsub; do
@@ -135,14 +131,17 @@ give_roles() {
 give() {
     local binding=(add-iam-policy-binding) whose=("--member=$1" "--role=$2") bucket=gs://$BUCKET
     local objects="projects/_/buckets/$BUCKET/objects/${3#bucket/}/"
+    # Where one role has a condition, gcloud wants the others to say that they have none. Queues know
+    # no conditions.
     case $3 in
-        project) whose+=(--condition=None) ;;
+        queue) ;;
         functions-source)
             whose+=("--condition=$(only 'projects/_/buckets/gcf-v2-' "$3")")
             ;;
-        staging) bucket=gs://$STAGING ;;
         bucket/*) whose+=("--condition=$(only "$objects" "${3#*/}")") ;;
+        *) whose+=(--condition=None) ;;
     esac
+    [[ $3 != staging ]] || bucket=gs://$STAGING
     case $3 in
         project | functions-source) binding=(projects "${binding[0]}" "$PROJECT") ;;
         bucket | bucket/* | staging) binding=(storage buckets "${binding[0]}" "$bucket") ;;
@@ -187,6 +186,7 @@ make_budget() {
 }
 
 export PROJECT REGION QUEUE BUCKET DRY_RUN
+need_components beta
 enable_apis
 make_accounts
 make_own_role

@@ -10,7 +10,8 @@ usage() {
 Usage: deploy/teardown.sh --project PROJECT [options]
 
   --project PROJECT   the project
-  --region REGION     as for setup.sh; likewise --bucket, --queue and --operators
+  --region REGION     as for setup.sh; likewise --bucket, --queue, --operators
+                      and --deployers
   --delete-data       delete the buckets with every file, the database with every document and its
                       backups' schedule as well: nothing brings them back, but the backups that are
                       left for up to a week
@@ -22,16 +23,15 @@ role importBucketSettings, the channel of the alerts, the budget.
 TEXT
 }
 
-PROJECT='' REGION=${REGION:-} OPERATORS='' DELETE_DATA=''
+PROJECT='' REGION=${REGION:-} OPERATORS='' DEPLOYERS='' DELETE_DATA=''
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
         --delete-data) DELETE_DATA=yes ;;
-        --project | --region | --bucket | --queue | --operators)
+        --project | --region | --bucket | --queue | --operators | --deployers)
             (($# > 1)) || fail "$1 needs a value."
-            name=${1#--}
-            printf -v "${name^^}" %s "$2"
+            option "$1" "$2"
             shift
             ;;
         *) usage >&2 && exit 2 ;;
@@ -55,8 +55,8 @@ there() {
 }
 
 confirm
-NUMBER=PROJECT_NUMBER
-[[ -n $DRY_RUN ]] || NUMBER=$(gcloud projects describe "$PROJECT" '--format=value(projectNumber)')
+need_components alpha
+find_number
 where=("--project=$PROJECT")
 here=("--location=$REGION" "${where[@]}")
 

@@ -33,8 +33,7 @@ while (($#)); do
         --dry-run) DRY_RUN=yes ;;
         --project | --region | --bucket | --allow | --connection | --key)
             (($# > 1)) || fail "$1 needs a value."
-            name=${1#--}
-            printf -v "${name^^}" %s "$2"
+            option "$1" "$2"
             shift
             ;;
         -*) usage >&2 && exit 2 ;;
@@ -128,13 +127,14 @@ give_roles() {
     build="--member=serviceAccount:$(account build)"
     for secret in "$USERS" "$HOST_KEY"; do
         patiently 5 gcloud secrets add-iam-policy-binding "$secret" "$gateway" \
-            --role=roles/secretmanager.secretAccessor "--project=$PROJECT" --format=none
+            --role=roles/secretmanager.secretAccessor --condition=None "--project=$PROJECT" \
+            --format=none
     done
     patiently 5 gcloud artifacts repositories add-iam-policy-binding "$NAME" "$gateway" \
-        --role=roles/artifactregistry.reader "--location=$REGION" "--project=$PROJECT" \
-        --format=none
+        --role=roles/artifactregistry.reader --condition=None "--location=$REGION" \
+        "--project=$PROJECT" --format=none
     patiently 5 gcloud storage buckets add-iam-policy-binding "gs://$STAGING" "$build" \
-        --role=roles/storage.objectViewer "--project=$PROJECT" --format=none
+        --role=roles/storage.objectViewer --condition=None "--project=$PROJECT" --format=none
 }
 
 # A machine that runs is stopped, which lets uploads come to their end, and starts with the new image.
@@ -204,8 +204,8 @@ change_users() {
 add_retailer() {
     local how=()
     [[ -n ${WORDS[1]:-} && -n $CONNECTION ]] || fail "Give NAME and --connection."
-    [[ -z $KEY ]] || how=(--key "$(realpath "$KEY")")
-    change_users add-user --name "${WORDS[1]}" --connection "$CONNECTION" "${how[@]}"
+    [[ -z $KEY ]] || how=(--key "$(cd "$(dirname "$KEY")" && pwd)/$(basename "$KEY")")
+    change_users add-user --name "${WORDS[1]}" --connection "$CONNECTION" ${how[@]+"${how[@]}"}
 }
 
 remove_retailer() {
@@ -249,6 +249,7 @@ remove() {
     fi
 }
 
+need_gcloud
 case ${WORDS[0]:-} in
     setup | deploy | show | teardown) "${WORDS[0]}" ;;
     add-retailer) add_retailer ;;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from shared.settings import ENVIRONMENT, Deployment
-from tests.support.cloud import OPERATORS, PROJECT, ROOT, SETUP, TEARDOWN, Cloud, steps
+from tests.support.cloud import DEPLOYERS, OPERATORS, PROJECT, ROOT, SETUP, TEARDOWN, Cloud, steps
 from tests.support.gcloud_lines import Line, in_document, lint, read
 
 FUNCTIONS = ("classify", "load", "status", "sweep")
@@ -78,6 +79,8 @@ def member(who: str) -> str:
             return "serviceAccount:service-123456@gcp-sa-eventarc.iam.gserviceaccount.com"
         case "operators":
             return OPERATORS
+        case "deployers":
+            return DEPLOYERS
         case _:
             return f"serviceAccount:import-{who}@{PROJECT}.iam.gserviceaccount.com"
 
@@ -127,9 +130,37 @@ def test_roles(life: Life) -> None:
     assert wanted == life.roles
 
 
+def test_every_condition_is_said(life: Life) -> None:
+    """A binding says that it has no condition, without which gcloud refuses it beside one that has.
+
+    Queues know no conditions.
+    """
+    bindings = [call for call in life.cloud.calls() if " add-iam-policy-binding " in call]
+
+    assert bindings
+    assert [] == [
+        call for call in bindings if "--condition=" not in call and " tasks queues " not in call
+    ]
+
+
+@pytest.mark.parametrize("command", [SETUP, TEARDOWN, ("deploy.sh", "monitoring")])
+def test_a_missing_component_is_named(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A gcloud without alpha and beta is noticed before anything is done."""
+    cloud = Cloud(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gcloud").write_text("#!/bin/sh\necho Google Cloud SDK 528.0.0\n")
+    (tmp_path / "bin" / "gcloud").chmod(0o755)
+
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = cloud.run(command, answer=f"{PROJECT}\n", PATH=path)
+
+    assert 1 == done.returncode
+    assert "gcloud components install " in done.stderr
+
+
 def test_names_of_accounts() -> None:
     """Google Cloud takes the names of the accounts: 6 to 30 characters."""
-    names = {f"import-{who}" for who, *_ in role_lines()} - {"import-operators"}
+    names = {f"import-{who}" for who, *_ in role_lines()} - {"import-operators", "import-deployers"}
 
     assert set() == {name for name in names if not re.fullmatch(r"[a-z][a-z0-9-]{5,29}", name)}
 
@@ -156,7 +187,7 @@ def test_variables(life: Life, name: str) -> None:
     assert "/workspace" == variables.pop("PYTHONPATH")
     assert set() == set(variables) - set(ENVIRONMENT.values())
     deployment = Deployment.from_environment(variables)
-    assert f"https://australia-southeast1-{PROJECT}.cloudfunctions.net/load" == deployment.load_url
+    assert "https://load-123456.australia-southeast1.run.app" == deployment.load_url
     assert f"import-tasks@{PROJECT}.iam.gserviceaccount.com" == deployment.tasks_service_account
     assert (PROJECT, f"{PROJECT}-uploads") == (deployment.project, deployment.bucket)
 
@@ -246,7 +277,7 @@ def test_dry_run(tmp_path: Path, life: Life) -> None:
         shown += done.stdout.splitlines()
 
     assert [] == cloud.calls()
-    asked = re.compile(r" (list|describe|get-iam-policy)\b")
+    asked = re.compile(r" (version|list|describe|get-iam-policy)\b")
     did = [call for call in (*life.setup, *life.deployed) if not asked.search(call)]
     files = re.compile(rf"{re.escape(str(life.cloud.folder))}|{re.escape(str(tmp_path))}|tmp\.\w+")
     # What a first run has to ask for is a placeholder in a dry run.
@@ -305,7 +336,7 @@ def test_no_command_is_left_out(life: Life) -> None:
     ran = {" ".join(shlex.split(call)) for call in life.cloud.calls()}
     left_out = set()
     for script in sorted((ROOT / "deploy").glob("*.sh")):
-        text = re.sub(r"(^\s*(#|echo)| # ).*", "", script.read_text(), flags=re.MULTILINE)
+        text = re.sub(r"(^\s*(#|echo|fail|\")| # ).*", "", script.read_text(), flags=re.MULTILINE)
         for command in re.findall(r"\b(?:gcloud|ask) ((?:[a-z][a-z-]+ )+)", text):
             if not any(call.startswith(f"gcloud {command.strip()}") for call in ran):
                 left_out.add(f"{script.name}: {command}")

@@ -111,6 +111,11 @@ def test_gcloud_agrees() -> None:
     assert uploaded() == set(listed.stdout.split())
 
 
+def test_gcloud_takes_the_folder() -> None:
+    """gcloud deploys a Python folder only if it has these two files, uploaded or not."""
+    assert {"main.py", "requirements.txt"} <= {file.name for file in ROOT.iterdir()}
+
+
 def test_the_build_has_what_it_needs() -> None:
     """What gcloud builds submit uploads leaves out nothing that the project keeps.
 

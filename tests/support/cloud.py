@@ -15,12 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "tests" / "support" / "bin"
 PROJECT = "shop"
 OPERATORS = "group:imports@example.com"
+DEPLOYERS = "user:ann@example.com"
 
 SETUP = (
     *("setup.sh", "--project", PROJECT, "--operators", OPERATORS),
-    *("--alert-email", "imports@example.com", "--budget", "50AUD"),
+    *("--alert-email", "imports@example.com", "--budget", "50AUD", "--deployers", DEPLOYERS),
 )
-TEARDOWN = ("teardown.sh", "--project", PROJECT, "--operators", OPERATORS, "--delete-data")
+TEARDOWN = (
+    *("teardown.sh", "--project", PROJECT, "--operators", OPERATORS),
+    *("--deployers", DEPLOYERS, "--delete-data"),
+)
 
 
 def steps() -> list[tuple[str, ...]]:

@@ -245,6 +245,25 @@ def test_substitutions() -> None:
     assert asked_for <= handed_on
 
 
+NEWER = re.compile(
+    r"\$\{\w+(\^|,,?\}|@[A-Z]|\[-)|\b(declare|local) -[An]|\b(mapfile|readarray|coproc)\b|\|&|&>>"
+)
+"""What bash 3.2, which macOS has, does not know."""
+
+
+def test_old_bash() -> None:
+    """The scripts use nothing that is newer than bash 3.2."""
+    scripts = sorted((ROOT / "deploy").rglob("*.sh"))
+    newer = {
+        f"{script.name}: {line.strip()}"
+        for script in scripts
+        for line in script.read_text().splitlines()
+        if NEWER.search(line.partition(" #")[0]) and not line.startswith("#")
+    }
+
+    assert set() == newer
+
+
 def test_shell_scripts() -> None:
     """shellcheck has nothing to say of any script."""
     scripts = sorted((ROOT / "deploy").rglob("*.sh"))

@@ -44,4 +44,4 @@ def test_no_placeholder_is_left() -> None:
     """A value speaks of nothing but what deploy/lib.sh puts in."""
     places = {place for _, _, value in lines() for place in re.findall(r"\$\w+", value)}
 
-    assert places <= {"$PROJECT", "$REGION", "$BUCKET", "$QUEUE"}
+    assert places <= {"$PROJECT", "$PROJECT_NUMBER", "$REGION", "$BUCKET", "$QUEUE"}
