@@ -9,7 +9,7 @@ import functions_framework
 
 from shared import pages
 from shared.answers import answer
-from shared.callers import guarded, people
+from shared.callers import caller, guarded, people
 from shared.logs import follow, take_over
 from shared.services import services
 
@@ -30,7 +30,7 @@ def status(request: flask.Request) -> flask.Response:
             method=request.method,
             path=request.path,
             query=request.args,
-            headers=dict(request.headers),
+            person=caller(),
         ),
         services,
     )

@@ -1,13 +1,20 @@
-"""Who calls a function, and whether that is somebody it works for.
+"""Admission: finds out who calls a function, and lets in only the callers it works for.
 
 In the cloud, IAM lets nobody else through in the first place; this looks again, so that a function
 that was opened by mistake still works for its own callers only. A caller proves who it is with an
-OpenID Connect token in the `Authorization` header.
+OpenID Connect token. Identity-Aware Proxy, `gcloud run services proxy` and others that keep
+`Authorization` free for the service send it in `X-Serverless-Authorization`. Cloud Run checks that
+header first, so it is read first here, too.
 
 Cloud Run takes the signature off a token that it has checked itself, and writes
 `SIGNATURE_REMOVED_BY_GOOGLE` in its place. Such a token can only be believed behind Cloud Run,
 which sets `K_SERVICE`; anywhere else it is refused like any other without a signature. What a
 token says is checked in either case.
+
+Behind Identity-Aware Proxy that token names the proxy. The person is named by the assertion in
+`X-Goog-IAP-JWT-Assertion`, which the proxy signs. It is read where `IAP_AUDIENCE` says which one is
+meant for this page. No header without a signature, such as `X-Goog-Authenticated-User-Email`, says
+who somebody is.
 """
 
 from __future__ import annotations
@@ -22,7 +29,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import flask
 import requests
@@ -33,8 +41,15 @@ from shared.logs import log
 from shared.services import services
 from shared.settings import ENVIRONMENT, Deployment
 
-ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
-"""What Google calls itself in its tokens."""
+TOKEN_HEADERS = ("X-Serverless-Authorization", "Authorization")
+"""Headers that carry a caller's token, the one that counts first."""
+
+ASSERTION_HEADER = "X-Goog-IAP-JWT-Assertion"
+"""Header in which Identity-Aware Proxy names the person."""
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Names by which a browser on the same machine may ask. Any other name may be a website's that
+points here, so that its scripts could read the answer."""
 
 REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
 """What Cloud Run leaves of a signature that it has checked."""
@@ -54,6 +69,24 @@ _MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
 _LONGEST_AGE = 86_400.0
 
 
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """A service that signs tokens."""
+
+    names: tuple[str, ...]
+    """What it calls itself in `iss`."""
+    algorithm: str
+    verifier: type[Any]
+    says_verified: bool
+    """Whether `email_verified` says if the address is the account's own; else it always is."""
+
+
+GOOGLE = Issuer(
+    ("https://accounts.google.com", "accounts.google.com"), "RS256", crypt.RSAVerifier, True
+)
+IAP = Issuer(("https://cloud.google.com/iap",), "ES256", crypt.EsVerifier, False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """Whom a function works for."""
@@ -62,6 +95,8 @@ class Expected:
     """What its callers' tokens are meant for: its own URL. None: anything; IAM has judged it."""
     accounts: frozenset[str] | None
     """E-mails of the accounts that may call; None: every one that IAM lets through."""
+    assertions: str | None = None
+    """What the assertions of Identity-Aware Proxy are meant for; None: it is not in front."""
 
 
 class Certificates:
@@ -104,53 +139,71 @@ def _fetch(url: str) -> tuple[Mapping[str, str], float]:
 
 
 def admit(
-    header: str | None,
+    token: str,
     expected: Expected,
     certificates: Certificates,
     *,
     now: datetime,
-    behind_cloud_run: bool,
+    issuer: Issuer = GOOGLE,
+    behind_cloud_run: bool = False,
 ) -> str:
-    """Return the e-mail of the account that a request's `Authorization` header proves.
+    """Return the e-mail of the account that a token proves.
 
     Raises:
         NotAdmitted: it proves nothing (401), or somebody else (403). The text never quotes it.
         TryAgain: the certificates cannot be had.
     """
-    token = _bearer(header)
+    if len(token) > LONGEST_TOKEN or not token.isascii():
+        raise NotAdmitted("The token is not one that can be read.", status=401)
     try:
         head = jwt.decode_header(token)  # type: ignore[no-untyped-call]
         claims = jwt.decode(token, verify=False)  # type: ignore[no-untyped-call]
-    except (ValueError, exceptions.GoogleAuthError):
+    except (ValueError, RecursionError, exceptions.GoogleAuthError):
         raise NotAdmitted("The token is not one that can be read.", status=401) from None
     if not (behind_cloud_run and token.endswith(f".{REMOVED}")):
-        _check_signature(token, head, certificates)
-    return _judge(claims, expected, now=now.timestamp())
+        _check_signature(token, head, certificates, issuer)
+    return _judge(claims, expected, issuer, now=now.timestamp())
 
 
-def _bearer(header: str | None) -> str:
-    kind, _, token = (header or "").partition(" ")
+class Headers(Protocol):
+    """Headers of a request, by names in any case."""
+
+    def get(self, key: str, /) -> str | None:
+        """Return a header; None where it is missing."""
+
+
+def bearer(headers: Headers) -> str:
+    """Return the token that a request carries; see `TOKEN_HEADERS`.
+
+    Raises:
+        NotAdmitted: it carries none.
+    """
+    header = next((value for name in TOKEN_HEADERS if (value := headers.get(name))), "")
+    kind, _, token = header.partition(" ")
     token = token.strip()
     if kind.lower() != "bearer" or not token:
         raise NotAdmitted("The request carries no token.", status=401)
-    if len(token) > LONGEST_TOKEN or not token.isascii():
-        raise NotAdmitted("The token is not one that can be read.", status=401)
     return token
 
 
-def _check_signature(token: str, head: Mapping[str, Any], certificates: Certificates) -> None:
+def _check_signature(
+    token: str, head: Mapping[str, Any], certificates: Certificates, issuer: Issuer
+) -> None:
     key_id = head.get("kid")
-    if head.get("alg") != "RS256" or not isinstance(key_id, str):
+    if head.get("alg") != issuer.algorithm or not isinstance(key_id, str):
         raise NotAdmitted("The token is not signed as Google signs.", status=401)
     certificate = certificates.for_key(key_id).get(key_id)
     message, _, signature = token.rpartition(".")
     if certificate is None or not crypt.verify_signature(  # type: ignore[no-untyped-call]
-        message.encode(), base64.urlsafe_b64decode(f"{signature}==="), certificate
+        message.encode(),
+        base64.urlsafe_b64decode(f"{signature}==="),
+        certificate,
+        issuer.verifier,
     ):
         raise NotAdmitted("The token's signature is not right.", status=401)
 
 
-def _judge(claims: Mapping[str, Any], expected: Expected, *, now: float) -> str:
+def _judge(claims: Mapping[str, Any], expected: Expected, issuer: Issuer, *, now: float) -> str:
     """Return the e-mail that a token names, if what it says is right."""
     issued, expires = _time(claims.get("iat")), _time(claims.get("exp"))
     email = claims.get("email")
@@ -158,11 +211,12 @@ def _judge(claims: Mapping[str, Any], expected: Expected, *, now: float) -> str:
         raise NotAdmitted("The token does not say when it is good.", status=401)
     if not issued - SKEW_SECONDS <= now <= expires + SKEW_SECONDS:
         raise NotAdmitted("The token has expired, or is not good yet.", status=401)
-    if claims.get("iss") not in ISSUERS:
+    if claims.get("iss") not in issuer.names:
         raise NotAdmitted("The token is not Google's.", status=401)
     if expected.audience is not None and claims.get("aud") != expected.audience:
         raise NotAdmitted("The token is meant for another service.", status=401)
-    if not isinstance(email, str) or claims.get("email_verified") is not True:
+    verified = not issuer.says_verified or claims.get("email_verified") is True
+    if not isinstance(email, str) or not email or not verified:
         raise NotAdmitted("The token names no account that was verified.", status=403)
     if expected.accounts is not None and email not in expected.accounts:
         raise NotAdmitted("The account may not call this function.", status=403)
@@ -192,7 +246,7 @@ def people(deployment: Deployment) -> Expected:
     People's tokens are meant for the tool they were made with, such as gcloud, so there is no one
     audience to expect, and their accounts are listed in one place: in IAM.
     """
-    return Expected(audience=None, accounts=None)
+    return Expected(audience=None, accounts=None, assertions=deployment.iap_audience or None)
 
 
 def _only(deployment: Deployment, audience: str, account: str) -> Expected:
@@ -211,7 +265,7 @@ Handler = Callable[[flask.Request], Any]
 
 
 def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handler]:
-    """Let a function work for those only whom the door expects.
+    """Let a function work for those only whom the door expects; `caller` says who it is.
 
     Anybody else is answered 401 or 403 with the reason in JSON. What keeps a caller from being
     judged is raised: SettingsError while a setting is missing, TryAgain while the certificates
@@ -226,10 +280,11 @@ def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handl
         @functools.wraps(handler)
         def guarded_handler(request: flask.Request) -> Any:
             in_cloud = bool(os.environ.get("K_SERVICE"))
-            if open_here and not in_cloud and _from_this_machine(request):
-                return handler(request)
             try:
-                check(request, door, in_cloud=in_cloud)
+                if open_here and not in_cloud and _from_this_machine(request):
+                    flask.g.caller = ""
+                else:
+                    flask.g.caller = check(request, door, in_cloud=in_cloud)
             except NotAdmitted as error:
                 return _refused(request, error)
             return handler(request)
@@ -239,21 +294,37 @@ def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handl
     return guard
 
 
-def check(request: flask.Request, door: Door, *, in_cloud: bool) -> None:
-    """Make sure that a request comes from somebody whom a door expects.
+def caller() -> str:
+    """Return the e-mail that the present request's caller has proved; empty on this machine."""
+    return flask.g.get("caller") or ""
+
+
+def check(request: flask.Request, door: Door, *, in_cloud: bool) -> str:
+    """Return the e-mail of a request's caller, who is somebody that a door expects.
 
     Raises:
-        NotAdmitted: it does not.
+        NotAdmitted: the caller is not.
         SettingsError: a setting that says who is expected is missing.
         TryAgain: the certificates cannot be had.
     """
     deployment = services().deployment
-    admit(
-        request.headers.get("Authorization"),
-        door(deployment),
+    expected = door(deployment)
+    account = admit(
+        bearer(request.headers),
+        expected,
         _certificates(deployment.oidc_certs_url),
         now=services().now(),
         behind_cloud_run=in_cloud,
+    )
+    assertion = request.headers.get(ASSERTION_HEADER)
+    if expected.assertions is None or assertion is None:
+        return account
+    return admit(
+        assertion,
+        Expected(audience=expected.assertions, accounts=None),
+        _certificates(deployment.iap_keys_url),
+        now=services().now(),
+        issuer=IAP,
     )
 
 
@@ -272,10 +343,20 @@ def _refused(
 
 
 def _from_this_machine(request: flask.Request) -> bool:
+    """Whether a request comes from this machine.
+
+    Raises:
+        NotAdmitted: it does, but asks for a name that is not this machine's own.
+    """
     try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+        if not ipaddress.ip_address(request.remote_addr or "").is_loopback:
+            return False
+        host = urlsplit(f"//{request.host}").hostname
     except ValueError:
         return False
+    if host not in LOCAL_HOSTS:
+        raise NotAdmitted(f"Open this page as {LOCAL_HOSTS[0]} or {LOCAL_HOSTS[1]}.", status=403)
+    return True
 
 
 @functools.cache

@@ -147,6 +147,11 @@ class Deployment:
     `SCHEDULER_SERVICE_ACCOUNT`; sweep works for no other."""
     oidc_certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
     """Where the certificates are that callers' tokens are checked with, `OIDC_CERTS_URL`."""
+    iap_audience: str = ""
+    """What the assertions of Identity-Aware Proxy in front of the status page are meant for,
+    `IAP_AUDIENCE`; empty: the proxy is not in front."""
+    iap_keys_url: str = "https://www.gstatic.com/iap/verify/public_key"
+    """Where the public keys are that such assertions are checked with, `IAP_KEYS_URL`."""
     orders_delay: timedelta = timedelta(minutes=30)
     """How long after its customers file was uploaded an orders file may start, `ORDERS_DELAY`."""
     orders_deadline: timedelta = timedelta(hours=6)
@@ -220,7 +225,7 @@ ENVIRONMENT: dict[str, str] = {
 _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("project", "location", "database", "bucket", "queue", "load_url"), _read_text),
     **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
-    **dict.fromkeys(("sweep_url", "oidc_certs_url"), _read_text),
+    **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,
     **dict.fromkeys(

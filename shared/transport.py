@@ -122,11 +122,11 @@ class Transport:
             request_serializer=_CountRequest.SerializeToString,
             response_deserializer=_CountResponse.FromString,
         )
+        # BatchWrite takes no other routing to a named database: it refuses `database=…`.
+        routing = (("project_id", client.project), ("database_id", inside._database))
         self._metadata = (
             *inside._rpc_metadata,  # the database; for an emulator also "Bearer owner"
-            routing_header.to_grpc_metadata(  # type: ignore[no-untyped-call]
-                (("database", self.database),)
-            ),
+            routing_header.to_grpc_metadata(routing),  # type: ignore[no-untyped-call]
             inside._client_info.to_grpc_metadata(),
         )
         self._head = _BatchWriteRequest(database=self.database).SerializeToString()

@@ -14,11 +14,14 @@ from typing import Any
 import functions_framework
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 from flask.testing import FlaskClient
 
 from local.identity import CertsServer, Key, load_key, mint
+from shared import pages
 from shared.callers import LONGEST_TOKEN, REFETCH_SECONDS, REMOVED, Certificates
 from shared.errors import TryAgain
 from shared.services import services
@@ -155,6 +158,9 @@ def test_its_own_callers(client: Client, keys: tuple[Key, Key]) -> None:
         (lambda keys: f"Bearer {forged(keys[0], exp=None)}", 401, "when it is good"),
         (lambda keys: f"Bearer {forged(keys[0], exp='never')}", 401, "when it is good"),
         (lambda keys: f"Bearer {forged(keys[0], iss='https://evil.example')}", 401, "Google's"),
+        (lambda keys: f"Bearer {forged(keys[0], iss=['accounts.google.com'])}", 401, "Google's"),
+        (lambda keys: f"Bearer {forged(keys[0], iss={'a': 1})}", 401, "Google's"),
+        (lambda keys: f"Bearer e30.{segment(b'[' * 5_000).decode()}.", 401, "can be read"),
         (lambda keys: f"Bearer {token(keys[0], audience=SWEEP)}", 401, "another service"),
         (lambda keys: f"Bearer {forged(keys[0], aud=[LOAD])}", 401, "another service"),
         (lambda keys: f"Bearer {forged(keys[0], email_verified=False)}", 403, "verified"),
@@ -202,6 +208,21 @@ def test_behind_cloud_run(client: Client, keys: tuple[Key, Key]) -> None:
     assert 200 == post(load, f"Bearer {token(keys[0])}")[0]
 
 
+def test_the_header_that_cloud_run_reads_first(client: Client, keys: tuple[Key, Key]) -> None:
+    """A token in X-Serverless-Authorization counts, and then nothing in Authorization does."""
+    load = client("load")
+    good, bad = f"Bearer {token(keys[0])}", f"Bearer {token(keys[1])}"
+
+    def status(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return load.post("/", json=TASK, headers=named).status_code
+
+    assert 200 == status(X_Serverless_Authorization=good)
+    assert 200 == status(X_Serverless_Authorization=good, Authorization=bad)
+    assert 401 == status(X_Serverless_Authorization=bad, Authorization=good)
+    assert 200 == status(X_Serverless_Authorization="", Authorization=good)
+
+
 def test_no_certificates(client: Client, keys: tuple[Key, Key]) -> None:
     """While the certificates cannot be had, nobody is let in and the queue tries again."""
     load = client("load", OIDC_CERTS_URL="http://127.0.0.1:9/certs")
@@ -233,13 +254,120 @@ def test_status_in_the_cloud(client: Client, keys: tuple[Key, Key]) -> None:
     assert 200 == status.get("/", headers={"Authorization": f"Bearer {person}"}).status_code
 
 
+AUDIENCE = "/projects/123456789012/locations/australia-southeast1/services/status"
+
+
+class Proxy:
+    """Identity-Aware Proxy, as far as its assertions go: it signs with a key of its own."""
+
+    def __init__(self) -> None:
+        self.private = ec.generate_private_key(ec.SECP256R1())
+        public = self.private.public_key()
+        pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        self.keys = json.dumps({"proxy": pem}).encode()
+
+    def assertion(self, head: dict[str, Any] | None = None, **claims: Any) -> str:
+        """Sign an assertion that names a person."""
+        now = int(datetime.now(UTC).timestamp())
+        usual = {"iss": "https://cloud.google.com/iap", "aud": AUDIENCE, "iat": now, "exp": now + 9}
+        said = {**usual, "email": "ann@example.com", **claims}
+        parts = [{"alg": "ES256", "kid": "proxy", **(head or {})}, said]
+        message = b".".join(segment(json.dumps(part).encode()) for part in parts)
+        numbers = decode_dss_signature(self.private.sign(message, ec.ECDSA(hashes.SHA256())))
+        signature = b"".join(number.to_bytes(32, "big") for number in numbers)
+        return b".".join((message, segment(signature))).decode()
+
+
+PROXY = Proxy()
+AGENT = "service-123456789012@gcp-sa-iap.iam.gserviceaccount.com"
+
+Shown = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def shown(
+    client: Client,
+    keys: tuple[Key, Key],
+    counting: Counting,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shown:
+    """Open the page in the cloud; gives the status and to whom it was shown."""
+    counting.body = PROXY.keys
+
+    def ask(headers: dict[str, str], *, account: str = AGENT, audience: str = AUDIENCE) -> Any:
+        people: list[str] = []
+
+        def answer(request: pages.Request, services: object) -> pages.Answer:
+            people.append(request.person)
+            return pages.Answer(status=200, body="")
+
+        monkeypatch.setattr(pages, "answer", answer)
+        status = client(
+            "status", K_SERVICE="status", IAP_AUDIENCE=audience, IAP_KEYS_URL=counting.url
+        )
+        bearer = {"X-Serverless-Authorization": f"Bearer {token(keys[0], email=account)}"}
+        return status.get("/", headers={**bearer, **headers}).status_code, people
+
+    return ask
+
+
+def test_who_looks_through_iam(shown: Shown) -> None:
+    """The page is shown to whom the verified token names, whatever other headers say."""
+    made_up = {"X-Goog-Authenticated-User-Email": "accounts.google.com:eve@example.com"}
+
+    assert (200, ["kim@example.com"]) == shown(made_up, account="kim@example.com")
+    claims = segment(b'{"email": "eve@example.com"}').decode()
+    assert (200, [AGENT]) == shown({"Authorization": f"Bearer x.{claims}.y"})
+
+
+def test_who_looks_through_the_proxy(shown: Shown) -> None:
+    """The signed assertion of Identity-Aware Proxy names the person, where its audience is set."""
+    header = {"X-Goog-IAP-JWT-Assertion": PROXY.assertion()}
+
+    assert (200, ["ann@example.com"]) == shown(header)
+    assert (200, [AGENT]) == shown(header, audience=""), "nothing says that it is for this page"
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        "",
+        "x.y.z",
+        Proxy().assertion(),
+        PROXY.assertion({"kid": "other"}),
+        PROXY.assertion({"alg": "RS256"}),
+        PROXY.assertion(aud="/projects/123456789012/locations/australia-southeast1/services/other"),
+        PROXY.assertion(aud=[AUDIENCE]),
+        PROXY.assertion(iss="https://accounts.google.com"),
+        PROXY.assertion(iss=["https://cloud.google.com/iap"]),
+        PROXY.assertion(exp=1),
+        f"{PROXY.assertion().rpartition('.')[0]}.{REMOVED}",
+    ],
+)
+def test_an_assertion_that_proves_nothing(shown: Shown, assertion: str) -> None:
+    """An assertion that is not the proxy's for this page is refused; nobody is shown anything."""
+    assert (401, []) == shown({"X-Goog-IAP-JWT-Assertion": assertion})
+
+
 def test_status_on_one_machine(client: Client) -> None:
     """Outside the cloud a browser on the same machine needs no token, and any other one does."""
     status = client("status")
 
-    assert 200 == status.get("/").status_code
+    for host in ("localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"):
+        assert 200 == status.get("/", headers={"Host": host}).status_code, host
     elsewhere = status.get("/", environ_base={"REMOTE_ADDR": "192.0.2.7"})
     assert (401, "Bearer") == (elsewhere.status_code, elsewhere.headers["WWW-Authenticate"])
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example"])
+def test_a_website_that_points_to_this_machine(client: Client, host: str) -> None:
+    """The page on one machine answers under the machine's own names only, against rebinding."""
+    answer = client("status").get("/", headers={"Host": host})
+
+    assert (403, "Open this page as localhost or 127.0.0.1.") == (
+        answer.status_code,
+        answer.get_json()["error"],
+    )
 
 
 class Counting:

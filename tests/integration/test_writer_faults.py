@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from grpc import StatusCode
 
 from local import google_emulator
 from local.firestore import serve
-from shared.transport import Transport
+from shared.transport import Transport, encode_write
 from shared.writer import Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
 from tests.support.grpc_proxy import (
     BreakOff,
@@ -348,8 +348,8 @@ def test_running_again_changes_nothing(database: Database) -> None:
     assert database.proxy.calls["BatchWrite"] == writes
 
 
-def test_metadata_is_the_clients_own(database: Database) -> None:
-    """Calls carry the same credentials, routing and version headers as the client's own."""
+def test_metadata(database: Database) -> None:
+    """Calls carry the client's own headers, but for the routing, which any database takes."""
     name = database.client.document("customers/1")._document_path
     list(database.client.get_all([database.client.document("customers/1")]))
     expected = dict(database.proxy.metadata["BatchGetDocuments"])
@@ -360,7 +360,31 @@ def test_metadata_is_the_clients_own(database: Database) -> None:
     assert found == {name: None}
     assert actual["authorization"] == "Bearer owner"
     assert actual.keys() == expected.keys()
-    version = "x-goog-api-client"
-    assert {k: v for k, v in actual.items() if k != version} == {
-        k: v for k, v in expected.items() if k != version
+    others = {"x-goog-api-client", "x-goog-request-params"}
+    assert {k: v for k, v in actual.items() if k not in others} == {
+        k: v for k, v in expected.items() if k not in others
     }
+
+
+def test_a_named_database(upstream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call names project and database in its routing, and works on that database alone."""
+    project = f"writer-{random.randrange(2**40):x}"
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", upstream)
+    with FaultProxy(upstream) as proxy:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", proxy.address)
+        with closing(firestore.Client(project=project, database="shop")) as client:
+            transport = Transport(client)
+            name = client.document("customers/1")._document_path
+
+            transport.write([encode_write(name, {"a": 1}, base=None)], timeout=10)
+            found = transport.get([name], ("a",), timeout=10)[name]
+            counts = transport.count([[name]], timeout=10)
+            sent = dict(proxy.metadata)
+        with closing(firestore.Client(project=project)) as default:
+            elsewhere = default.document("customers/1").get().exists
+
+    calls = ("BatchWrite", "BatchGetDocuments", "RunAggregationQuery")
+    routing = f"project_id={project}&database_id=shop"
+    assert [routing] * 3 == [dict(sent[call])["x-goog-request-params"] for call in calls]
+    assert found is not None
+    assert ({"a": 1}, [1], False) == (found.data, counts, elsewhere)

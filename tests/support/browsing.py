@@ -40,7 +40,6 @@ def serving(services: Services) -> Iterator[str]:
                 method=request.method,
                 path=request.path,
                 query=request.args,
-                headers=dict(request.headers),
             ),
             lambda: services,
         )

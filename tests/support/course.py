@@ -157,7 +157,7 @@ def look(course: Course, query: Mapping[str, str]) -> None:
     """Let status show a page to the end."""
 
     def show() -> None:
-        request = pages.Request(method="GET", path="/", query=query, headers={})
+        request = pages.Request(method="GET", path="/", query=query)
         page = pages.answer(request, lambda: course.pipeline.services)
         assert page.status == 200, page.body
         for _ in page.body:

@@ -72,6 +72,8 @@ def test_every_variable() -> None:
         "LEDGER_RETENTION": "30d",
         "ALERT_WEBHOOK": "https://hooks.example/alerts",
         "ALERT_REJECTED": "on",
+        "IAP_AUDIENCE": "/projects/1/locations/x/services/status",
+        "IAP_KEYS_URL": "https://example.com/keys",
         "TIME_ZONE": "Pacific/Auckland",
     }
 
@@ -110,6 +112,8 @@ def test_every_variable() -> None:
             ledger_retention=timedelta(days=30),
             alert_webhook="https://hooks.example/alerts",
             alert_rejected=True,
+            iap_audience="/projects/1/locations/x/services/status",
+            iap_keys_url="https://example.com/keys",
             time_zone=ZoneInfo("Pacific/Auckland"),
         )
         == deployment
