@@ -36,6 +36,10 @@ OUTDATED = "outdated"
 """The kind of alert that is about a feed whose newest upload is older than what is stored; it is
 over when a file of the feed is loaded that is not."""
 
+LATE = "late"
+"""The kind of alert that is about `load`: imports are due and no worker begins them; it is over
+when a worker has begun the import that it names."""
+
 IMPORT_CODES = ("overdue", "failed")
 """The kinds of alert that are about an import; they are over when it ends otherwise."""
 

@@ -13,6 +13,7 @@ from shared.cadence import watch_feeds
 from shared.errors import TryAgain
 from shared.intake import enqueue, plan_task
 from shared.inventory import take_stock
+from shared.lateness import watch_load
 from shared.ledger import PENDING, Import, Status
 from shared.ledger_store import LedgerTransaction
 from shared.logs import log, log_failure
@@ -36,13 +37,15 @@ def sweep(services: Services) -> dict[str, object]:
     Safe to run at any time, several times at once, and to break off.
 
     Returns:
-        What was done: `revived` imports by status, objects `found` and `settled`, feeds `stopped`,
-        objects `deleted` and `orphans` of lost indexes removed, alerts `told`.
+        What was done: imports that are `late`, `revived` imports by status, objects `found` and
+        `settled`, feeds `stopped`, objects `deleted` and `orphans` of lost indexes removed, alerts
+        `told`.
 
     Raises:
         TryAgain: a part could not be done; the next sweep makes up for it.
     """
     parts: dict[str, Callable[[Services], object]] = {
+        "late": _watch_load,  # before the late ones get new tasks, which change their times
         "revived": revive,
         "stock": take_stock,
         "stopped": watch_feeds,
@@ -64,6 +67,11 @@ def sweep(services: Services) -> dict[str, object]:
     if failure is not None:
         raise failure
     return done
+
+
+def _watch_load(services: Services) -> int:
+    now, deployment = services.now(), services.deployment
+    return watch_load(services, partial(neglected, now=now, deployment=deployment))
 
 
 def _remove_orphans(services: Services) -> int:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.begin import Begun, begin
 from shared.loading import settle
 from shared.replaying import NotPossible, release, replay
 from tests.integration.conftest import Make
@@ -371,3 +372,60 @@ def test_replay_of_a_file_that_is_gone(pipeline: Pipeline) -> None:
         replay("main", NAME, pipeline.services)
 
     assert "loaded" == pipeline.import_(NAME).status
+
+
+# -- load that cannot be reached --------------------------------------------------------------
+
+
+def test_load_that_takes_no_tasks(pipeline: Pipeline) -> None:
+    """Imports that nobody begins are one alert, 10 minutes after their time, which names the
+    oldest; it stays until a worker begins that import."""
+    pipeline.upload(f"au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("12:01")
+    pipeline.upload(f"nz/{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance("12:09")
+    assert (0, {}) == (pipeline.sweep()["late"], alerts(pipeline))
+
+    pipeline.clock.advance("12:19")
+    assert (2, 1) == tuple(map(pipeline.sweep().get, ("late", "told")))
+    ((id, alert),) = alerts(pipeline).items()
+    assert ("*~load~late", "late", "au", NAME, True) == (
+        *(id, alert["code"], alert["connection"], alert["importId"]),
+        alert["open"],
+    )
+    assert "due since 1 May 2023 12:00:00 UTC" in alert["what"]
+
+    pipeline.clock.advance("12:20")  # both have been given a new task
+    assert 0 == pipeline.sweep()["late"]
+    assert [True] == [one["open"] for one in alerts(pipeline).values()]
+    pipeline.clock.advance("12:40")
+    assert (2, 0) == tuple(map(pipeline.sweep().get, ("late", "told")))
+
+    assert {"loaded"} <= set(pipeline.run_due())
+    pipeline.sweep()
+    ((_, alert),) = alerts(pipeline).items()
+    assert (False, 1) == (alert["open"], alert["count"])
+
+
+def test_a_worker_that_never_came_back(pipeline: Pipeline) -> None:
+    """An import whose worker has died and that no other takes up is late as well."""
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    (task,) = pipeline.queue.due(pipeline.clock())
+    begun = begin(task, pipeline.services)
+    assert isinstance(begun, Begun)
+    pipeline.clock.advance("12:10")
+    assert 0 == pipeline.sweep()["late"]
+
+    pipeline.clock.advance("12:12")
+
+    assert 1 == pipeline.sweep()["late"]
+    assert {"*~load~late"} == set(alerts(pipeline))
+
+
+def test_orders_that_wait_are_not_late(pipeline: Pipeline) -> None:
+    """Orders that wait for their customers or their time say nothing about load."""
+    pipeline.upload("orders_20230501T110000Z.csv", orders_csv({}))
+    pipeline.clock.advance("13:00")
+
+    assert 0 == pipeline.sweep()["late"]
+    assert {} == alerts(pipeline)

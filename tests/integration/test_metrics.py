@@ -73,7 +73,7 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(METRICS) - {"gateway_failures"}))
+@pytest.mark.parametrize("name", sorted(set(METRICS) - {"gateway_failures", "schedule_failures"}))
 def test_metric_counts(course: Course, name: str) -> None:
     """A metric finds lines that the code writes, and in each the labels and the value it takes."""
     metric = METRICS[name]
@@ -104,7 +104,7 @@ def test_alerts(course: Course) -> None:
         entry for entry in entries(course) if matches(METRICS["import_alerts"]["filter"], entry)
     ]
 
-    assert {"overdue", "failed"} <= {entry["jsonPayload"]["code"] for entry in found}
+    assert {"overdue", "failed", "late"} <= {entry["jsonPayload"]["code"] for entry in found}
 
 
 def test_a_failure_can_be_grouped(course: Course) -> None:
@@ -120,6 +120,21 @@ def test_a_failure_can_be_grouped(course: Course) -> None:
     assert re.search(r'File ".*/shared/loading\.py", line \d+, in _carry_out\n', trace)
     assert trace.splitlines()[-1].startswith("KeyError: ")
     assert SECRET_OF_A_ROW not in json.dumps(course.lines)
+
+
+@pytest.mark.parametrize(
+    ("job", "severity", "counted"),
+    [("sweep", "ERROR", True), ("sweep", "INFO", False), ("other", "ERROR", False)],
+)
+def test_schedule_failures(job: str, severity: str, counted: bool) -> None:
+    """schedule_failures counts calls of sweep that have failed, as Cloud Scheduler logs them."""
+    entry = {
+        "resource": {"type": "cloud_scheduler_job", "labels": {"job_id": job}},
+        "severity": severity,
+        "jsonPayload": {"jobName": f"projects/shop/locations/here/jobs/{job}"},
+    }
+
+    assert counted == matches(METRICS["schedule_failures"]["filter"], entry)
 
 
 def test_gateway_events() -> None:

@@ -506,6 +506,8 @@ class History:
         feeds = {f"main~{type}~outdated" for type in ("customers", "orders", "rewards")}
         self._judge_outdated(imports, open_ & feeds)
         open_ -= feeds
+        if "*~load~late" in open_:
+            self._fail("every import has ended, and one is said to be late")
         if not wanted <= open_ <= wanted | still:
             self._fail(f"the open alerts are {sorted(open_)}, not {sorted(wanted)}")
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from shared.alerts import FEED_STOPPED, IMPORT_CODES, OUTDATED, REJECTED, Alert
+from shared.alerts import FEED_STOPPED, IMPORT_CODES, LATE, OUTDATED, REJECTED, Alert
 from shared.camel import camel
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/alerts.md").read_text()
@@ -14,10 +14,10 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/alerts.md").read_text()
 
 def test_every_kind() -> None:
     """Each kind of alert has a row that says what to do, and no other has one."""
-    about = "an orders file|an import|a type of file of a connection"
+    about = "an orders file|an import|all imports|a type of file of a connection"
     documented = set(re.findall(rf"^\| `(\w+)` \| (?:{about}) \|", PAGE, re.MULTILINE))
 
-    assert {*IMPORT_CODES, FEED_STOPPED, OUTDATED, REJECTED} == documented
+    assert {*IMPORT_CODES, FEED_STOPPED, LATE, OUTDATED, REJECTED} == documented
 
 
 def test_every_field() -> None:

@@ -169,6 +169,34 @@ def test_policy(file: Path) -> None:
     assert {"policy": file.stem} == policy["userLabels"]
 
 
+@pytest.mark.parametrize("file", POLICIES, ids=lambda file: file.stem)
+def test_trouble_that_comes_again_is_mailed_again(file: Path) -> None:
+    """An incident about something counted closes as soon as nothing is counted any more."""
+    policy = json.loads(file.read_text())
+
+    assert "1800s" == policy["alertStrategy"]["autoClose"]
+    for condition in policy["conditions"]:
+        threshold = condition.get("conditionThreshold", {})
+        if "/user/" in threshold.get("filter", ""):
+            assert "EVALUATION_MISSING_DATA_INACTIVE" == threshold["evaluationMissingData"]
+            # The least with which Cloud Monitoring takes that.
+            assert "60s" == threshold["duration"]
+
+
+def test_a_sweep_that_has_never_succeeded() -> None:
+    """An alert policy needs no earlier success of the sweep to miss one.
+
+    Cloud Monitoring's own condition for absence fires for a metric that was once there only.
+    """
+    policy = json.loads((MONITORING / "policies" / "sweep-silent.json").read_text())
+
+    query = policy["conditions"][0]["conditionPrometheusQueryLanguage"]
+    assert query["query"].startswith("absent(sum(increase(run_googleapis_com:request_count{")
+    assert 'service_name="sweep"' in query["query"]
+    assert query["disableMetricValidation"]  # at the first deployment there is none yet
+    assert "conditionAbsent" not in json.dumps([json.loads(file.read_text()) for file in POLICIES])
+
+
 def test_dashboard() -> None:
     """The dashboard is one that Cloud Monitoring takes, and begins as deploy.sh expects it."""
     text = (MONITORING / "dashboard.json").read_text()
