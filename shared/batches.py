@@ -138,6 +138,7 @@ class Settler(Generic[T]):
         collection: str,
         decide: Decide[T],
         mask: Sequence[str] | None,
+        needs: Callable[[T], Iterable[str]] | None,
         guard: Callable[[], None],
         gate: Gate,
         stopped: Callable[[], bool],
@@ -155,6 +156,7 @@ class Settler(Generic[T]):
         self._collection = collection
         self._decide = decide
         self._mask = ("source",) if create_only else mask
+        self._needs = None if create_only or mask is None else needs
         self._guard = guard
         self._gate = gate
         self._stopped = stopped
@@ -278,7 +280,7 @@ class Settler(Generic[T]):
         unread = [entry for entry in group if entry.read]
         if unread:
             try:
-                found = self._get([entry.name for entry in unread])
+                found = self._get(unread)
             except CallFailed as failed:
                 rest = [entry for entry in group if not entry.read]
                 return self._after_failure(batch, failed, unread, rest)
@@ -408,10 +410,15 @@ class Settler(Generic[T]):
             batch.todo.append(again)
         return trouble
 
-    def _get(self, names: Sequence[str]) -> dict[str, Stored | None]:
+    def _get(self, entries: Sequence[Entry[T]]) -> dict[str, Stored | None]:
+        names = [entry.name for entry in entries]
+        mask = self._mask
+        if self._needs is not None and mask is not None:
+            needed = {*chain.from_iterable(self._needs(entry.document) for entry in entries)}
+            mask = (*mask, *sorted(needed.difference(mask)))
         with self._gate.turn() as turn:
             try:
-                return self._calls.get(names, self._mask, timeout=self._timeout())
+                return self._calls.get(names, mask, timeout=self._timeout())
             except CallFailed as failed:
                 turn.pushed_back = failed.code in _PUSHES_BACK
                 raise

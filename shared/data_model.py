@@ -81,7 +81,7 @@ _GUARANTEES = """\
   PRIVACY never subscribes anyone and leaves what is stored alone. A person of whom no file has
   said anything has no `subscribed`: ask for `== true`, never for `!= false`.
 * A field whose cell is blank is absent, never `null` or `""` (unless the connection is set to
-  `keep`).
+  `keep`). A cell that cannot be read never changes a stored value.
 * Ids, codes, phones and postcodes are strings with their leading zeros. Money is integer cents,
   in fields that end in `Cents`. A date is a string `YYYY-MM-DD`; a time is a Firestore timestamp,
   whatever zone the file was written in.
@@ -174,7 +174,7 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
             exported_at=exported_at,
             generation=GENERATION,
         ),
-        keepable=frozenset(),
+        consent=type_.consent,
         create_only=False,
     )
     assert isinstance(decision, Put)
@@ -215,13 +215,19 @@ def _common() -> str:
         (
             "`source.kept`",
             "map of timestamps",
-            "Path of a field that a later file has left open -> when the file that gave its value "
-            "was exported. Absent where there is none.",
+            "Path of a field that a later file has left open -> when the file whose word stands "
+            "there was exported. Absent where there is none.",
         ),
         (
             "`source.keptGenerations`",
             "map of integers",
             "The same paths -> which upload of that file it was.",
+        ),
+        (
+            "`source.open`",
+            "array of strings",
+            "Paths of fields that no file has said anything of: their cells could not be read, or "
+            "are blank and blank cells keep what is stored. Absent where there is none.",
         ),
     )
     return "## In every document\n\n" + _table(("field", "type", "what"), rows)

@@ -52,7 +52,6 @@ class Delivery:
         *,
         account: Account,
         collection: str,
-        keepable: frozenset[str],
         guard: Callable[[], None],
         share: int = 1,
     ) -> None:
@@ -64,7 +63,6 @@ class Delivery:
             index: what is known of the documents.
             account: where the rows are counted.
             collection: the name of the documents' collection.
-            keepable: field paths that a row may leave open.
             guard: makes sure that the import is still this worker's.
             share: how many workers write to the collection at once.
         """
@@ -73,7 +71,6 @@ class Delivery:
         self._index = index
         self._account = account
         self._collection = f"connections/{import_.connection}/{collection}"
-        self._keepable = keepable
         self._guard = guard
         self._share = share
         self._ramp = self._first_ramp(index.pace)
@@ -94,7 +91,8 @@ class Delivery:
             self._services.documents,
             self._collection,
             decide=index.decide,
-            mask=("source", *sorted(self._keepable)),
+            mask=("source",),
+            needs=index.needs,
             on_result=self._settled,
             guard=self._guard,
             create_only=self._import.mode == "bulk",

@@ -54,7 +54,12 @@ name. |
 off is not loaded at all. |
 
 **Blank cells.** A blank cell clears the field in the document. Where the connection's setting \
-`blankMeans` is `keep`, the stored value stays instead. Consent is never cleared.
+`blankMeans` is `keep`, the stored value stays instead. Consent is never cleared. What a file has \
+cleared stays cleared until a newer file gives a value.
+
+**Unreadable cells.** A cell that holds something else than a value of its kind changes nothing: \
+the stored value stays, whatever `blankMeans` says, and there is a warning. In a new document, and \
+in a line of an order or a reward, the field is absent.
 
 **Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be written \
 to. A blank cell, or anything but yes or no, subscribes nobody and leaves the stored consent as it \
@@ -68,9 +73,9 @@ e-mail column, names it in its settings (`keyColumn`, `emailColumn`); that colum
 place of `PERIDX` or `EMAIL`, as text. Names of other columns are mapped in `aliases`.
 
 **What is wrong with a row.** A row without a usable value in a column that is *needed* is not \
-loaded. Any other value that cannot be read is left out, the rest of the row is loaded, and there \
-is a warning. A text that is longer than the table says is loaded as it is, with a warning. When \
-more than {limit:.0%} of the rows cannot be loaded, nothing of the file is.
+loaded. Any other value that cannot be read is left out and the rest of the row is loaded. A text \
+that is longer than the table says is loaded as it is, with a warning. When more than {limit:.0%} \
+of the rows cannot be loaded, nothing of the file is.
 
 **Spreadsheets.** Do not open an export in a spreadsheet and save it: long numbers are shortened \
 (`1.2E+12`), leading zeros are lost and dates are turned round. Rows of which that can be seen are \

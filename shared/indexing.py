@@ -35,7 +35,7 @@ from shared.lease import Hold
 from shared.ledger import Import
 from shared.ledger_store import Feed, Holder, Index, LedgerTransaction, Newest, Paced
 from shared.logs import log
-from shared.merge import NEWER, OWN, Age, Origin, decide, fresh_sources, source_age
+from shared.merge import NEWER, OWN, Age, Origin, decide, fresh_sources, needs, source_age
 from shared.plan import Keys
 from shared.services import Services
 from shared.state import Part, Span
@@ -110,7 +110,7 @@ class Indexing:
         *,
         keys: Keys,
         origin: Origin,
-        keepable: frozenset[str],
+        consent: frozenset[str],
         create_only: bool,
         skip: bool,
         under: str,
@@ -122,7 +122,7 @@ class Indexing:
             hold: the hold on the import.
             keys: the keys of the documents that the file holds.
             origin: the file.
-            keepable: field paths that a row may leave open.
+            consent: paths of the fields that hold consent.
             create_only: the file creates documents and never changes one.
             skip: whether what has not changed may be left out.
             under: the `fingerprint` of what the rows are read with.
@@ -140,7 +140,7 @@ class Indexing:
         self._folder = index_objects.folder(import_.connection, import_.type)
         self._origin = origin
         self._stamp = stamp_of(origin.age)
-        self._keepable = keepable
+        self._consent = consent
         self._create_only = create_only
         feed = self._feed_before(import_.connection, import_.type)
         self.pace = feed.pace
@@ -218,7 +218,9 @@ class Indexing:
         return Expectations(
             keys=block.keys,
             wires=block.wires,
-            sources=fresh_sources([lines[-1] for lines in block.lines], self._origin),
+            sources=fresh_sources(
+                [lines[-1] for lines in block.lines], block.keep, self._origin, self._consent
+            ),
             updates=updates.tolist(),
             document=lambda at: self._seen(block[at], int(contents[at])),
             written=settled,
@@ -239,10 +241,14 @@ class Indexing:
             seen.incoming,
             stored,
             origin=self._origin,
-            keepable=self._keepable,
+            consent=self._consent,
             create_only=self._create_only,
             confirmed=seen.confirmed,
         )
+
+    def needs(self, seen: Seen) -> frozenset[str]:
+        """Return the paths of the stored fields that `decide` looks at, besides `source`."""
+        return needs(seen.incoming, self._consent)
 
     def settled(self, seen: Seen, outcome: Outcome) -> None:
         """Record what has become of a document."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from shared import wire as on_wire
+from shared.folding import Version, get, put
 from shared.incoming import Incoming
 from shared.writer import Leave, Put, Stored
 
@@ -41,24 +42,25 @@ def decide(
     stored: Stored | None,
     *,
     origin: Origin,
-    keepable: frozenset[str],
+    consent: frozenset[str],
     create_only: bool,
     confirmed: Age | None = None,
 ) -> Put | Leave:
     """Say what to do about one document.
 
-    The content of a document is that of its last row in the latest-exported file that holds it.
-    A field that this row leaves open keeps the value of the latest file that gave one; `source`
-    remembers when such a value was exported (`kept`) and of which upload it is
-    (`keptGenerations`), so that the outcome does not depend on the order in which the files are
-    loaded.
+    The content of a document is that of the latest-exported file that holds it. A field that this
+    file leaves open has the value of the latest file that says something about it. `source`
+    remembers how old such a value is (`kept`, `keptGenerations`), and which fields no file has said
+    anything about (`open`), so that the outcome does not depend on the order in which the files are
+    loaded, and what was cleared stays cleared.
 
     Args:
         incoming: what the file says.
-        stored: what is stored now; None when there is no such document. Of its data, `source`
-            and the `keepable` fields are looked at.
+        stored: what is stored now; None when there is no such document. Of its data, `needs` are
+            looked at.
         origin: the file.
-        keepable: field paths that a row may leave open.
+        consent: paths of the fields that hold consent. No file clears them: where there is none, no
+            file has said anything.
         create_only: the file creates documents and never changes one.
         confirmed: the age of the latest file that is known to have held the document. It may have
             found nothing to change, so that `source` names an older one.
@@ -66,29 +68,47 @@ def decide(
     if stored is None:
         if confirmed is not None and confirmed > origin.age and not create_only:
             return Leave(NEWER)  # somebody has removed it; what an older file says is outdated
-        return fresh(incoming, origin)
+        return fresh(incoming, origin, consent)
     age = source_age(stored)
     if create_only:
         return Leave(OWN if age == origin.age else EXISTS)
     if confirmed is not None and (age is None or age < confirmed):
         age = confirmed
     if age is None or age < origin.age or (age == origin.age and origin.replay):
-        return _take_over(incoming, stored.data, age, origin)
+        return _take_over(incoming, stored.data, age, origin, consent)
     if age == origin.age:
         return Leave(OWN)
-    return _fill_in(incoming, stored.data, origin, keepable)
+    return _fill_in(incoming, stored.data, age, origin, consent)
 
 
-def fresh(incoming: Incoming, origin: Origin) -> Put:
+def needs(incoming: Incoming, consent: frozenset[str]) -> frozenset[str]:
+    """Return the paths of the stored fields that `decide` looks at, besides `source`."""
+    return incoming.keep | consent
+
+
+def fresh(incoming: Incoming, origin: Origin, consent: frozenset[str]) -> Put:
     """Return the document as the file has it, with nothing taken over of what may be stored."""
-    return Put(data={}, wire=incoming.wire + fresh_sources((incoming.line,), origin)[0])
+    (source,) = fresh_sources((incoming.line,), (incoming.keep,), origin, consent)
+    return Put(data={}, wire=incoming.wire + source)
 
 
-def fresh_sources(lines: Iterable[int], origin: Origin) -> list[bytes]:
+def fresh_sources(
+    lines: Iterable[int],
+    keep: Sequence[frozenset[str]],
+    origin: Origin,
+    consent: frozenset[str],
+) -> list[bytes]:
     """Return what `fresh` puts behind the content of each of some documents: `source`, by the line
-    of the row that counts."""
-    before = _sources(origin)
-    return [before[len(number)] + number for number in map(on_wire.varint, lines)]
+    of the row that counts and by what the document leaves open."""
+    numbers = map(on_wire.varint, lines)
+    marks = {paths: tuple(sorted(paths - consent)) for paths in {*keep}}
+    if not any(marks.values()):
+        before = _sources(origin, ())
+        return [before[len(number)] + number for number in numbers]
+    return [
+        _sources(origin, marks[paths])[len(number)] + number
+        for number, paths in zip(numbers, keep, strict=True)
+    ]
 
 
 def source_age(stored: Stored) -> Age | None:
@@ -103,69 +123,86 @@ def source_age(stored: Stored) -> Age | None:
 
 
 def _take_over(
-    incoming: Incoming, stored: Mapping[str, Any], age: Age | None, origin: Origin
+    incoming: Incoming,
+    stored: Mapping[str, Any],
+    age: Age | None,
+    origin: Origin,
+    consent: frozenset[str],
 ) -> Put:
-    """Replace the content but for what the row leaves open, remembering the age of that."""
-    kept: dict[str, Age] = {}
-    known = _kept(stored)
-    content: dict[str, Any] | None = None
-    for path in sorted(incoming.keep):
-        value = _get(stored, path)
-        if value is None:
-            continue
-        content = incoming.content if content is None else content
-        if _get(content, path) is None:
-            _set(content, path, value)
-            if path in known:
-                kept[path] = known[path]
-            elif age is not None:
-                kept[path] = age
-    if content is None:
-        return fresh(incoming, origin)
-    return Put(data={**content, "source": _source(incoming, origin, kept=kept)})
+    """Replace the content but for what the file leaves open, remembering the age of that."""
+    if not incoming.keep:
+        return fresh(incoming, origin, consent)
+    mine = Version.of(incoming.content, origin.age, incoming.keep)
+    mine.take(_version(stored, _LONG_AGO if age is None else age, consent))
+    if mine.keep == incoming.keep:
+        return fresh(incoming, origin, consent)
+    source = _source(incoming, origin) | _open_fields(mine.open, consent)
+    return Put(data={**mine.content, "source": source})
 
 
 def _fill_in(
-    incoming: Incoming, stored: Mapping[str, Any], origin: Origin, keepable: frozenset[str]
+    incoming: Incoming,
+    stored: Mapping[str, Any],
+    age: Age,
+    origin: Origin,
+    consent: frozenset[str],
 ) -> Put | Leave:
     """Let an older file fill what all newer ones have left open, and nothing else."""
     if not isinstance(stored.get("source"), Mapping):
         return Leave(NEWER)
-    known = _kept(stored)
+    theirs = _version(stored, age, consent)
+    if not theirs.open:
+        return Leave(NEWER)
     content = incoming.content
-    patch: dict[str, Any] = {}
-    paths: list[str] = []
-    kept = dict(known)
-    for path in sorted(keepable - incoming.keep):
-        value = _get(content, path)
-        if value is None:
-            continue
-        there = _get(stored, path)
-        if there is None or (path in known and known[path] < origin.age):
-            _set(patch, path, value)
-            paths.append(path)
-            kept[path] = origin.age
+    unsaid = {path for path in consent if get(content, path) is None}
+    paths = theirs.take(Version.of(content, origin.age, incoming.keep | unsaid))
     if not paths:
         return Leave(NEWER)
-    source = {**stored["source"], **_kept_fields(kept)}
-    return Put(data={**patch, "source": source}, only=(*paths, "source"))
+    known = {name: value for name, value in stored["source"].items() if name not in _OPEN_FIELDS}
+    patch: dict[str, Any] = {"source": known | _open_fields(theirs.open, consent)}
+    for path in paths:
+        put(patch, path, get(theirs.content, path))
+    return Put(data=patch, only=(*sorted(paths), "source"))
 
 
-@lru_cache(8)
-def _sources(origin: Origin) -> tuple[bytes, ...]:
+def _version(stored: Mapping[str, Any], age: Age, consent: frozenset[str]) -> Version[Age]:
+    """Return what is stored, with the age of each field that is not as old as the document."""
+    source = stored.get("source")
+    source = source if isinstance(source, Mapping) else {}
+    open_: dict[str, Age | None] = {path: None for path in consent if get(stored, path) is None}
+    listed = source.get("open")
+    if isinstance(listed, list):
+        open_ |= {path: None for path in listed if isinstance(path, str)}
+    open_.update(_kept(source))
+    return Version(dict(stored), age, open_)
+
+
+def _open_fields(open_: Mapping[str, Age | None], consent: frozenset[str]) -> dict[str, Any]:
+    """Return the fields of `source` that say how old is what the latest file has left open."""
+    kept = {path: age for path, age in open_.items() if age is not None}
+    never = sorted(path for path, age in open_.items() if age is None and path not in consent)
+    fields: dict[str, Any] = {"open": never} if never else {}
+    if kept:
+        fields["kept"] = {path: exported_at for path, (exported_at, _) in kept.items()}
+        fields["keptGenerations"] = {path: generation for path, (_, generation) in kept.items()}
+    return fields
+
+
+@lru_cache(4096)
+def _sources(origin: Origin, open_: tuple[str, ...]) -> tuple[bytes, ...]:
     """Return what comes before the row's number in `source`, by the bytes that the number has.
 
     It is what `_source` makes of a row when nothing is kept, as an entry on the wire: nearly every
-    document that is written has one, and all of a file differ in the row alone.
+    document that is written has one, and most of a file differ in the row alone.
     """
-    same = on_wire.fields(
-        {
-            "exportedAt": origin.exported_at,
-            "generation": origin.generation,
-            "import": origin.import_id,
-        },
-        on_wire.MAP_FIELD,
-    )
+    fields: dict[str, Any] = {
+        "exportedAt": origin.exported_at,
+        "generation": origin.generation,
+        "import": origin.import_id,
+    }
+    if open_:
+        fields["open"] = [*open_]
+    same = on_wire.fields(fields, on_wire.MAP_FIELD)
     heads = on_wire.Heads.map(on_wire.FIELD, b"source")
     rows = [same + _ROW[size] for size in range(_LONGEST + 1)]
     return tuple(heads[len(row) + size] + row for size, row in enumerate(rows))
@@ -176,29 +213,16 @@ _LONGEST = 10
 """Bytes of the longest number."""
 
 
-def _source(incoming: Incoming, origin: Origin, *, kept: Mapping[str, Age]) -> dict[str, Any]:
-    source: dict[str, Any] = {
+def _source(incoming: Incoming, origin: Origin) -> dict[str, Any]:
+    return {
         "import": origin.import_id,
         "row": incoming.line,
         "exportedAt": origin.exported_at,
         "generation": origin.generation,
     }
-    if kept:
-        source |= _kept_fields(kept)
-    return source
 
 
-def _kept_fields(kept: Mapping[str, Age]) -> dict[str, Any]:
-    return {
-        "kept": {path: exported_at for path, (exported_at, _) in kept.items()},
-        "keptGenerations": {path: generation for path, (_, generation) in kept.items()},
-    }
-
-
-def _kept(stored: Mapping[str, Any]) -> dict[str, Age]:
-    source = stored.get("source")
-    if not isinstance(source, Mapping):
-        return {}
+def _kept(source: Mapping[str, Any]) -> dict[str, Age]:
     kept, generations = source.get("kept"), source.get("keptGenerations")
     if not isinstance(kept, Mapping):
         return {}
@@ -210,17 +234,6 @@ def _kept(stored: Mapping[str, Any]) -> dict[str, Age]:
     }
 
 
-def _get(data: Mapping[str, Any], path: str) -> Any:
-    value: Any = data
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(name)
-    return value
-
-
-def _set(data: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for name in parents:
-        data = data.setdefault(name, {})
-    data[last] = value
+_OPEN_FIELDS = ("open", "kept", "keptGenerations")
+_LONG_AGO: Age = (datetime(1970, 1, 1, tzinfo=UTC), 0)
+"""The age of what no import has written: older than any file."""

@@ -198,13 +198,12 @@ class Run:
             return {}
         if not plan.documents:
             return {}
-        keepable = self.found.type.keepable(self.found.rules)
         index = Indexing(
             self.services,
             self.hold,
             keys=plan.keys,
             origin=origin_of(import_, self.named),
-            keepable=keepable,
+            consent=self.found.type.consent,
             create_only=import_.mode == "bulk",
             skip=self.settings.skip_unchanged,
             under=fingerprint(self.found.rules),
@@ -215,7 +214,6 @@ class Run:
             index,
             account=self.account,
             collection=self.found.type.collection,
-            keepable=keepable,
             guard=self.hold.check,
         )
         in_time = delivery.deliver(self._counted(self.found.documents(plan)))

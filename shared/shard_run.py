@@ -106,7 +106,6 @@ class ShardRun:
         import_, services, found = self._import, self._services, self._found
         rows = SpreadRows(services.bucket, self._shard.rows_object, tick=self._hold.check)
         plan = found.take_up(rows)
-        keepable = found.type.keepable(found.rules)
         index = ShardIndexing(
             services,
             self._hold,
@@ -114,7 +113,7 @@ class ShardRun:
             prefix=f"{self._prefix}-",
             keys=plan.keys,
             origin=origin_of(import_, self._named),
-            keepable=keepable,
+            consent=found.type.consent,
             create_only=import_.mode == "bulk",
             skip=self._settings.skip_unchanged,
             under=fingerprint(found.rules),
@@ -125,7 +124,6 @@ class ShardRun:
             index,
             account=self._account,
             collection=found.type.collection,
-            keepable=keepable,
             guard=self._hold.check,
             share=min(self._split.shards, self._split.at_once),
         )

@@ -11,7 +11,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -68,6 +68,7 @@ class Writer(Generic[T]):
     mask: the field paths that `decide` wants to see of a stored document, as Firestore writes them
         (a name that is not a plain identifier in backticks). None: the whole document. Empty: only
         whether there is one.
+    needs: gives further field paths that `decide` wants to see, by the document that is added.
     on_result: called with every document added and its outcome, exactly once, in no set order, and
         always on the thread that calls `add` and `close`: it needs no lock.
     guard: called before every call that writes, on any of the writer's threads, several at a time;
@@ -95,6 +96,7 @@ class Writer(Generic[T]):
         *,
         decide: Decide[T],
         mask: Sequence[str] | None,
+        needs: Callable[[T], Iterable[str]] | None = None,
         on_result: Callable[[T, Outcome], None],
         guard: Callable[[], None],
         batch_size: int = BATCH_SIZE,
@@ -119,6 +121,7 @@ class Writer(Generic[T]):
             collection=collection,
             decide=decide,
             mask=mask,
+            needs=needs,
             guard=guard,
             gate=Gate(Pace(in_flight), ramp, clock=clock),
             stopped=self._stop.is_set,

@@ -241,9 +241,9 @@ class PartMaker:
         grid = chunk.grid
         supply = Supply(grid.octets, self._pool)
         columns = {name: cells.column(grid, supply) for name, cells in self._cells.items()}
-        keep = self._kept(columns, len(grid.regular))
         unsaid = [(name, ~columns[name].there) for name in self._checker.consents]
         self._stand_in(columns)
+        keep = self._kept(columns, len(grid.regular))
 
         odd = ~grid.regular
         for column in columns.values():
@@ -318,7 +318,7 @@ class PartMaker:
         for place, row in rows.items():
             keys[place] = row.key
             updated[place] = NEVER if row.last_updated is None else microseconds(row.last_updated)
-            keep[place] = row.blank & self._keepable
+            keep[place] = row.keep(self._keepable)
         if len(good) < len(keep):
             places = good.tolist()
             keys, keep = ([column[at] for at in places] for column in (keys, keep))

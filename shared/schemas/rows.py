@@ -77,6 +77,13 @@ class Row:
     Only of columns that the file has, but for consent: where its column is missing, it is open.
     Fields of items are never in it.
     """
+    unreadable: frozenset[str] = frozenset()
+    """Those of these paths whose cell holds something that is not a value of its kind."""
+
+    def keep(self, keepable: frozenset[str]) -> frozenset[str]:
+        """Return the paths of the fields that stay as they are stored, where blank cells leave
+        `keepable` ones as they are: what cannot be read never changes anything."""
+        return self.blank & keepable | self.unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +321,6 @@ class Checker:
             if fatal or refused:
                 checked.rejected.append(RowProblems(line, ordinal, (*refused, *fatal, *problems)))
                 continue
-            blank = self._left_open(values)
             for name, limit in limits:
                 if name in values:
                     problems += self._too_long(name, limit, cells_of[name][place], line)
@@ -323,6 +329,10 @@ class Checker:
                     problems.append(self.no_consent(name, line))
             checked.warnings += problems
             self._stand_in(values, cells_of, place)
+            blank = self._left_open(values)
+            unreadable = frozenset(
+                self._fields[name] for name, _ in faults.get(place, ()) if name in self._fields
+            )
             if extra_row and (
                 kept := {
                     name: cell
@@ -332,7 +342,15 @@ class Checker:
             ):
                 values[EXTRA] = kept
             checked.rows.append(
-                Row(line, ordinal, values[self.key], values, values.get(self.recency), blank)
+                Row(
+                    line=line,
+                    ordinal=ordinal,
+                    key=values[self.key],
+                    values=values,
+                    last_updated=values.get(self.recency),
+                    blank=blank,
+                    unreadable=unreadable,
+                )
             )
         return checked
 

@@ -131,7 +131,7 @@ def agree(
     assert [row.ordinal for row in rows] == [n for one in outcomes for n in one.parts.ordinals]
     assert [row.line for row in rows] == [n for one in outcomes for n in one.parts.lines]
     assert [row.key for row in rows] == [key for one in outcomes for key in one.parts.keys]
-    assert [row.blank & keepable for row in rows] == [k for one in outcomes for k in one.parts.keep]
+    assert [row.keep(keepable) for row in rows] == [k for one in outcomes for k in one.parts.keep]
     assert [
         NEVER if row.last_updated is None else microseconds(row.last_updated) for row in rows
     ] == [at for one in outcomes for at in one.parts.updated]
