@@ -339,10 +339,10 @@ CODES: dict[str, Code] = {
     ),
     "file.too_many_bad_rows": Code(
         "file",
-        "More rows are wrong than the reject limit lets pass (20 % unless set otherwise), which "
-        "points to a fault of the whole export. Nothing was loaded.",
-        "Look at the rejected file for what the rows have in common, mend the export and upload "
-        "it again under the same name or a new time.",
+        "More than 5 rows and more than 20 % of all rows have errors (unless set otherwise), or no "
+        "row is good. That points to a fault of the whole export. Nothing was loaded.",
+        "Fix the file itself and upload it again under the same name; the report lists every bad "
+        "row. If the rows have a fault in common, fix the export and run it again.",
     ),
     "file.same_content": Code(
         "warning",

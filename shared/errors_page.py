@@ -17,8 +17,8 @@ HEADINGS: dict[Severity, tuple[str, str]] = {
         "A row, or a value of it, is not loaded",
         "On a value that the row cannot do without, the row is rejected and stands in "
         "`rejected/….rejected.csv`; on any other value, the row is loaded without it and the code "
-        "is a warning. The other rows are loaded either way, unless more than the reject limit "
-        "(20 %) are rejected.",
+        "is a warning. The other rows are loaded either way, unless more than 5 rows and more than "
+        "20 % of them are rejected (`REJECT_FLOOR`, `REJECT_LIMIT`), or all are.",
     ),
     "warning": (
         "Loaded, but worth a look",

@@ -20,7 +20,10 @@ from shared.schemas.parts import Outcome as Made
 from shared.settings import ConnectionSettings
 from shared.spreading import Spread, SpreadRows
 from shared.tally import Tally
-from shared.wording import count
+from shared.wording import count, percent
+
+JUDGED = frozenset({"file.too_many_bad_rows"})
+"""Codes of files that are rejected whole after every row was checked: the counts hold."""
 
 
 class Watcher(Protocol):
@@ -80,6 +83,7 @@ class Examination:
         self.delimiter: str | None = None
         self.encoding: str | None = None
         self._limit = settings.reject_limit
+        self._floor = settings.reject_floor
         self._open = open
         self._size = size
         self._watcher = watcher
@@ -166,16 +170,17 @@ class Examination:
             )
 
     def _refuse_bad_rows(self) -> None:
-        if self.rejected > self._limit * self.read:
-            raise FileRejected(
-                Problem(
-                    code="file.too_many_bad_rows",
-                    message=(
-                        f"{self.rejected:,} of {count(self.read, 'row')} are wrong, "
-                        f"more than the {self._limit:.0%} that are let pass."
-                    ),
-                )
+        bad, read = self.rejected, self.read
+        if bad and bad == read:
+            message = f"No row can be loaded: {count(read, 'row has', 'rows have')} errors."
+        elif bad > self._floor and bad > self._limit * read:
+            message = (
+                f"{bad:,} of {count(read, 'row')} ({percent(bad / read)}) have errors. The limit "
+                f"is {percent(self._limit)}, so nothing was loaded."
             )
+        else:
+            return
+        raise FileRejected(Problem(code="file.too_many_bad_rows", message=message))
 
     def _examine(self, take: Callable[[Chunk, Made], None]) -> None:
         for chunk, made in self._chunks(share=(0, 50), first=True):

@@ -74,19 +74,24 @@ place of `PERIDX` or `EMAIL`, as text. Names of other columns are mapped in `ali
 
 **What is wrong with a row.** A row without a usable value in a column that is *needed* is not \
 loaded. Any other value that cannot be read is left out and the rest of the row is loaded. A text \
-that is longer than the table says is loaded as it is, with a warning. When more than {limit:.0%} \
-of the rows cannot be loaded, nothing of the file is.
+that is longer than the table says is loaded as it is, with a warning. When more than {floor} \
+rows and more than {limit:.0%} of them cannot be loaded, or none can, nothing of the file is.
 
 **Spreadsheets.** Do not open an export in a spreadsheet and save it: long numbers are shortened \
 (`1.2E+12`), leading zeros are lost and dates are turned round. Rows of which that can be seen are \
 not loaded."""
 
 
+_LIMITS = Deployment()
+
+
 def page() -> str:
     """Return the whole page, as Markdown."""
     sections = [
         _INTRODUCTION,
-        _GENERAL.format(stamp=EXAMPLE_STAMP, limit=Deployment().reject_limit),
+        _GENERAL.format(
+            stamp=EXAMPLE_STAMP, limit=_LIMITS.reject_limit, floor=_LIMITS.reject_floor
+        ),
         *(_type_section(type_) for type_ in all_types()),
         _kinds_section(),
         _sources_section(),

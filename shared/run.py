@@ -9,7 +9,7 @@ from shared import wording
 from shared.delivery import Account, Delivery
 from shared.ending import end
 from shared.errors import Problem
-from shared.examination import Examination
+from shared.examination import JUDGED, Examination
 from shared.incoming import Block
 from shared.indexing import Indexing, Successor, fingerprint
 from shared.intake import plan_task
@@ -104,7 +104,7 @@ class Run:
 
     def refuse(self, problem: Problem) -> Import:
         """End the import as one whose file cannot be used."""
-        self._disregard(rows=problem.code != "file.too_many_bad_rows")
+        self._disregard(rows=problem.code not in JUDGED)
         return self._end("rejected", error=problem)
 
     def fail(self, problem: Problem) -> Import:
@@ -263,14 +263,15 @@ class Run:
     def _disregard(self, *, rows: bool) -> None:
         """Take it that nothing has been loaded, and with `rows` that none has been seen either.
 
-        What has been seen up to a fault says nothing about the file.
+        What has been seen up to a fault says nothing about the file. There is no rejected file:
+        whoever corrected its rows and sent them would leave all other rows of the file out.
         """
         self.account = Account()
         self.found.outdone = 0
         if rows:
             self.found.read = self.found.rejected = 0
-            self.abandon()
-            self.rejected_file = None
+        self.abandon()
+        self.rejected_file = None
 
     def _count_rows(self) -> None:
         found, account = self.found, self.account

@@ -14,8 +14,12 @@ from shared.errors import SettingsError
 
 _T = TypeVar("_T")
 
-_DURATION = re.compile(r"([0-9]+)(s|m|h|d)?")
+_DURATION = re.compile(r"([0-9]{1,12})(s|m|h|d)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+LONGEST = timedelta(days=36_500)
+"""Longest time a setting may have: every sum of it and a time of this century is a time."""
 
 
 def read_duration(name: str, text: object) -> timedelta:
@@ -23,7 +27,10 @@ def read_duration(name: str, text: object) -> timedelta:
     match = _DURATION.fullmatch(str(text).strip()) if isinstance(text, str | int) else None
     if match is None or isinstance(text, bool):
         raise SettingsError(name, "expected a length of time such as 30m, 12h or 90s")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise SettingsError(name, f"expected a length of time of at most {LONGEST.days} days")
+    return timedelta(seconds=seconds)
 
 
 def _read_text(name: str, value: object) -> str:
@@ -46,10 +53,14 @@ def _read_share(name: str, value: object) -> float:
     return share
 
 
-def _read_count(name: str, value: object) -> int:
+def _read_whole(name: str, value: object) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip()):
         raise SettingsError(name, "expected a whole number")
-    count = int(str(value))
+    return int(str(value))
+
+
+def _read_count(name: str, value: object) -> int:
+    count = _read_whole(name, value)
     if count < 1:
         raise SettingsError(name, "expected a whole number of 1 or more")
     return count
@@ -177,6 +188,8 @@ class Deployment:
     """How long an empty object may wait for its content, `EMPTY_GRACE`."""
     reject_limit: float = 0.2
     """Share of bad rows above which a file is rejected whole, `REJECT_LIMIT`."""
+    reject_floor: int = 5
+    """Bad rows that never reject a file as long as others are good, `REJECT_FLOOR`."""
     blank_means: BlankMeans = "clear"
     """What a blank cell does to its field, `BLANK_MEANS`: `clear` or `keep`."""
     skip_unchanged: bool = True
@@ -242,6 +255,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     ),
     **dict.fromkeys(("cleanup", "skip_unchanged"), _read_switch),
     "reject_limit": _read_share,
+    "reject_floor": _read_whole,
     "blank_means": _read_choice("clear", "keep"),
     "time_zone": _read_time_zone,
 }
@@ -257,6 +271,8 @@ class ConnectionSettings:
     """What a blank cell does to its field, `blankMeans`."""
     reject_limit: float
     """Share of bad rows above which a file is rejected whole, `rejectLimit`."""
+    reject_floor: int = 5
+    """Bad rows that never reject a file as long as others are good, `rejectFloor`."""
     skip_unchanged: bool = True
     """Whether rows that have not changed since the last load are left out, `skipUnchanged`."""
     key_column: str | None = None
@@ -285,6 +301,7 @@ class ConnectionSettings:
             "time_zone": deployment.time_zone,
             "blank_means": deployment.blank_means,
             "reject_limit": deployment.reject_limit,
+            "reject_floor": deployment.reject_floor,
             "skip_unchanged": deployment.skip_unchanged,
         }
         for name, (key, read) in _CONNECTION_READERS.items():
@@ -298,6 +315,7 @@ _CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "time_zone": ("timeZone", _read_time_zone),
     "blank_means": ("blankMeans", _read_choice("clear", "keep")),
     "reject_limit": ("rejectLimit", _read_share),
+    "reject_floor": ("rejectFloor", _read_whole),
     "skip_unchanged": ("skipUnchanged", _read_switch),
     "key_column": ("keyColumn", _read_text),
     "email_column": ("emailColumn", _read_text),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from shared import index_objects, wording
 from shared.errors import LeaseLost, Problem
 from shared.indexing import fingerprint, look_at, marked
+from shared.layout import Header
 from shared.ledger import Import, Progress, Rows
 from shared.ledger_store import LedgerTransaction
 from shared.run import Run
@@ -62,9 +63,11 @@ class Splitting(Run):
                 raise
             return current
 
+    def prepare_rejected_file(self, header: Header, delimiter: str) -> None:
+        """Make none: whoever closes the import does."""
+
     def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
-        """Put a row into the rejected file, should that be all there is, and into the verdict."""
-        super().reject(cells, problems)
+        """Put a row into the verdict."""
         self._spread.reject(cells, problems)
 
     def _open(self, id: str, verdict: Part, objects: Sequence[Part]) -> Import:

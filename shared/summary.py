@@ -60,7 +60,9 @@ def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) ->
         )
     if problems:
         parts.append("\n".join(_problems(problems, total)))
-    if import_.reports.rejected:
+    if import_.status == "checked" and rows.rejected:
+        parts.append("\n".join(_wrapped(_after_a_check(import_))))
+    elif import_.reports.rejected:
         name = import_.reports.rejected.rpartition("/")[2]
         parts.append(
             "\n".join(
@@ -71,8 +73,21 @@ def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) ->
             )
         )
     elif import_.status == "rejected":
-        parts.append("\n".join(_wrapped("Nothing of the file is in the database.")))
+        text = "None of this file was loaded."
+        if import_.exported_at is not None:
+            text += f" Fix the file and upload it again under the same name: {import_.object}."
+        parts.append("\n".join(_wrapped(text)))
     return "\n\n".join(parts) + "\n"
+
+
+def _after_a_check(import_: Import) -> str:
+    """Return what to do about the bad rows of a file in `test/`, of which nothing was loaded."""
+    text = "This was a check: nothing was loaded. Fix these rows in the file itself"
+    if import_.reports.rejected:
+        name = import_.reports.rejected.rpartition("/")[2]
+        text += f"; {name} beside this file only lists them, so do not send it"
+    load = f"pending/{import_.object.partition('/')[2]}"
+    return f"{text}. Then upload the whole file: {load}."
 
 
 def _problems(problems: Sequence[Problem], total: int) -> Iterable[str]:

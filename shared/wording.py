@@ -46,6 +46,11 @@ def about(span: timedelta) -> str:
     return count(seconds, "second")
 
 
+def percent(share: float) -> str:
+    """Return a share of a whole, e.g. `35%`, `20.01%`."""
+    return f"{100 * share:.4g}%"
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun, e.g. `1 row`, `12,000 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

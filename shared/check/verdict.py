@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import FileRejected, Problem
-from shared.examination import Examination
+from shared.examination import JUDGED, Examination
 from shared.layout import Header
 from shared.ledger import problem_document
 from shared.names import TYPES, ExportFile, Ignored, Misnamed, read_name
@@ -79,7 +79,7 @@ class Verdict:
     def text(self) -> str:
         """The verdict in a sentence."""
         if self.error:
-            return f"Nothing of this file would be loaded. {self.error.message}"
+            return f"This file would be rejected. {self.error.message}"
         if self.name_problem:
             return "The file would not be taken under this name."
         if not self.read:
@@ -201,7 +201,7 @@ def _content(
         documents = sum(map(len, found.documents(plan)))
     except FileRejected as refused:
         error = refused.problem
-    judged = error is None or error.code == "file.too_many_bad_rows"
+    judged = error is None or error.code in JUDGED
     return replace(
         verdict,
         columns=found.header.names if found.header else (),

@@ -224,7 +224,7 @@ def _next_step(desk: Desk, one: Import) -> str:
         case "failed":
             return f"{desk.command(f'replay {id}')}   # once what is named above is mended"
         case "rejected":
-            return "Send the corrected file: under the same name, or with a new time in it."
+            return "Send the corrected file under the same name, or run the export again."
         case "loaded_with_rejects":
             return "Mend the rows of the rejected file and send them under a new time."
         case _:

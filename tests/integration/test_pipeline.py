@@ -103,6 +103,32 @@ def test_bad_rows_do_not_stop_good_ones(pipeline: Pipeline) -> None:
     assert "processed/au/customers_20230501T115500Z.csv" in pipeline.objects()
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "settings", "status"),
+    [
+        (1, 5, {}, "loaded_with_rejects"),
+        (1, 6, {}, "rejected"),
+        (24, 6, {}, "loaded_with_rejects"),
+        (0, 1, {}, "rejected"),
+        (1, 1, {"reject_floor": 0}, "rejected"),
+        (8, 2, {"reject_floor": 0}, "loaded_with_rejects"),
+        (0, 0, {}, "loaded"),
+    ],
+)
+def test_the_limit_counts_above_a_floor(
+    make: Make, good: int, bad: int, settings: dict[str, int], status: str
+) -> None:
+    """A few bad rows reject no file; more than the share does, and so does a file of bad rows."""
+    pipeline = make(**settings)
+    rows = [{"PERIDX": str(number)} for number in range(1, good + 1)]
+    text = customers_csv(*rows, *[{"PERIDX": "x"}] * bad)
+    pipeline.upload("customers_20230501T115500Z.csv", text)
+    pipeline.upload("test/customers_20230501T115500Z.csv", text)
+
+    checked = "rejected" if status == "rejected" else "checked"
+    assert sorted([status, checked]) == sorted(pipeline.run_due())
+
+
 def test_a_mended_rejected_file_loads(pipeline: Pipeline) -> None:
     """The rejected file, mended and sent under a new time, loads and adds no columns."""
     rows = [{"PERIDX": str(number), "NOTE": "=1+1, é"} for number in range(1, 9)]
@@ -123,14 +149,14 @@ def test_a_mended_rejected_file_loads(pipeline: Pipeline) -> None:
 
 def test_too_many_bad_rows(pipeline: Pipeline) -> None:
     """A file with more bad rows than the limit is refused before anything of it is written."""
-    rows = [{"PERIDX": "1"}, {"PERIDX": "2"}, {"PERIDX": "x"}]
+    rows = [{"PERIDX": "1"}, {"PERIDX": "2"}, *[{"PERIDX": "x"}] * 6]
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv(*rows))
 
     assert ["rejected"] == pipeline.run_due()
 
     import_ = pipeline.import_("customers_20230501T115500Z")
     assert import_.error is not None
-    assert ("file.too_many_bad_rows", 3, 0, 1) == (
+    assert ("file.too_many_bad_rows", 8, 0, 6) == (
         import_.error.code,
         import_.rows.read,
         import_.rows.loaded,
@@ -139,7 +165,6 @@ def test_too_many_bad_rows(pipeline: Pipeline) -> None:
     assert {} == pipeline.documents("customers")
     assert {
         "customers_20230501T115500Z.csv",
-        "rejected/customers_20230501T115500Z.rejected.csv",
         "rejected/customers_20230501T115500Z.report.json",
         "rejected/customers_20230501T115500Z.summary.txt",
     } == pipeline.objects()

@@ -21,7 +21,7 @@ Verdict = Literal["good", "rejected", "empty", "misnamed"]
 PEOPLE = ("101", "102", "103", "104", "105")
 STRANGERS = ("998", "999")
 ORDERS = ("D1", "D2", "D3", "D4")
-REJECT_LIMIT = 0.2
+REJECT_FLOOR = 5
 
 _ZONE = ZoneInfo("Australia/Sydney")
 _CUSTOMERS = ("PERIDX", "FIRSTNAME", "CITY", "PRIVACY", "LAST_UPDATED")
@@ -87,8 +87,9 @@ def bad_file(rng: random.Random, type: str, mode: Mode, exported_at: datetime) -
             data = good.data.replace(b"PERIDX", b"NOBODY", 1)
         case _:  # more bad rows than are let pass
             empty = b"," * lines[0].count(b",") + b"x\n"
-            data = good.data + empty * len(lines)
-            read, rejected = good.read + len(lines), good.rejected + len(lines)
+            more = len(lines) + REJECT_FLOOR
+            data = good.data + empty * more
+            read, rejected = good.read + more, good.rejected + more
     return Said(
         type=type,
         mode=mode,

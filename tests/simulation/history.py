@@ -443,7 +443,7 @@ class History:
             self._fail(f"{one.import_id}: the report is of another upload or attempt: {told}")
         rejected = objects.get(named.rejected_csv)
         lines = len(rejected.data.splitlines()) - 1 if rejected else 0
-        if lines != one.said.rejected:
+        if lines != (one.said.rejected if import_.status in ENDED_WELL else 0):
             self._fail(f"{one.import_id}: the rejected file holds {lines} rows")
 
     def _judge_place(self, import_: Import, one: Uploaded) -> None:

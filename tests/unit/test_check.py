@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ([NAME], 0, "✓ Everything would be loaded: 2 rows."),
         (["customers_20230425T201230Z.csv"], 1, "! 12 of 13 rows would be loaded, 1 would not."),
-        (["customers_20230426T201230Z.csv"], 2, "✗ Nothing of this file would be loaded."),
+        (["customers_20230426T201230Z.csv"], 2, "✗ This file would be rejected. "),
         (["Customers_20230424.csv"], 2, "→ rename it to customers_20230424T000000Z.csv"),
         (["my export.csv"], 2, "not looked at: the name does not tell what it is"),
         (["my export.csv", "--type", "customers"], 2, "2 read, 2 good, 0 wrong"),

@@ -24,7 +24,7 @@ from tests.support.cells import see
 
 ALL = {sample.path: sample for sample in make_samples()}
 RULES = Rules(time_zone=ZoneInfo("Australia/Sydney"), blank_means="clear")
-REJECT_LIMIT = 0.2
+REJECT_LIMIT, REJECT_FLOOR = 0.2, 5
 
 
 @dataclass
@@ -72,7 +72,8 @@ def judge_content(type_name: str, content: bytes) -> Verdict:
     plan = planner.plan(grouped=grouped)
     if plan.repeated and not grouped:
         verdict.codes.add("row.duplicate_key")
-    if verdict.rejected > REJECT_LIMIT * verdict.rows:
+    few = verdict.rejected <= max(REJECT_FLOOR, REJECT_LIMIT * verdict.rows)
+    if not few or verdict.rejected == verdict.rows > 0:
         return Verdict(
             "rejected",
             verdict.codes | {"file.too_many_bad_rows"},

@@ -35,7 +35,7 @@ def test_defaults() -> None:
     assert timedelta(hours=6) == deployment.orders_deadline
     assert timedelta(hours=12) == deployment.pairing_window
     assert "hold" == deployment.orders_without_customers
-    assert 0.2 == deployment.reject_limit
+    assert (0.2, 5) == (deployment.reject_limit, deployment.reject_floor)
     assert "clear" == deployment.blank_means
 
 
@@ -61,6 +61,7 @@ def test_every_variable() -> None:
         "TASK_DEADLINE": "8m",
         "EMPTY_GRACE": "1m",
         "REJECT_LIMIT": "10 %",
+        "REJECT_FLOOR": "0",
         "BLANK_MEANS": "keep",
         "SKIP_UNCHANGED": "off",
         "WRITES_PER_SECOND": "900",
@@ -101,6 +102,7 @@ def test_every_variable() -> None:
             task_deadline=timedelta(minutes=8),
             empty_grace=timedelta(minutes=1),
             reject_limit=0.1,
+            reject_floor=0,
             blank_means="keep",
             skip_unchanged=False,
             writes_per_second=900,
@@ -129,6 +131,10 @@ def test_every_variable() -> None:
         ("REJECT_LIMIT", "-1"),
         ("REJECT_LIMIT", "nan"),
         ("REJECT_LIMIT", "101 %"),
+        ("REJECT_FLOOR", "-1"),
+        ("REJECT_FLOOR", "5 %"),
+        ("ORDERS_DEADLINE", "99999999999999999999d"),
+        ("PAIRING_WINDOW", "36501d"),
         ("ALERT_WEBHOOK", "hooks.example/alerts"),
         ("ALERT_WEBHOOK", "ftp://hooks.example/alerts"),
         ("ALERT_WEBHOOK", "https:///alerts"),
@@ -159,6 +165,7 @@ def test_connection() -> None:
         {
             "timeZone": "Pacific/Auckland",
             "rejectLimit": 0.5,
+            "rejectFloor": 20,
             "blankMeans": None,
             "aliases": {" Cust No ": "PERIDX"},
             "cadence": {"customers": "1d"},
@@ -175,6 +182,7 @@ def test_connection() -> None:
             time_zone=ZoneInfo("Pacific/Auckland"),
             blank_means="keep",
             reject_limit=0.5,
+            reject_floor=20,
             aliases={"Cust No": "PERIDX"},
             cadence={"customers": timedelta(days=1)},
             currency="NZD",
@@ -191,12 +199,15 @@ def test_connection() -> None:
         ("blankMeans", "ignore"),
         ("rejectLimit", "a lot"),
         ("rejectLimit", True),
+        ("rejectFloor", True),
+        ("rejectFloor", 1.5),
         ("skipUnchanged", "no"),
         ("keyColumn", " "),
         ("aliases", ["PERIDX"]),
         ("aliases", {"A": 1}),
         ("cadence", "daily"),
         ("cadence", {"customers": "daily"}),
+        ("cadence", {"customers": "999999999d"}),
         ("currency", "aud"),
     ],
 )

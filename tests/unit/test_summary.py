@@ -61,7 +61,30 @@ def test_a_rejected_file_leaves_nothing_behind_and_says_so() -> None:
 
     text = summary_text(import_, problems=[problem], total=1)
 
-    assert "Nothing of the file is in the database.\n" in text
+    assert (
+        "None of this file was loaded. Fix the file and upload it again under the same\n"
+        "name: customers_20230501T115500Z.csv.\n"
+    ) in text
+    assert "rejected.csv" not in text
+
+
+def test_a_check_loads_nothing_and_says_so() -> None:
+    """Bad rows of a file in test/ are to be fixed in the file, which is then uploaded whole."""
+    rows = Rows(read=3, rejected=1)
+    import_ = make_import(
+        f"test_{NAME}",
+        file=f"{NAME}.csv",
+        object=f"test/au/{NAME}.csv",
+        status="checked",
+        status_text=ended(rows, checked=True),
+        rows=rows,
+        reports=Reports(rejected=f"rejected/au/test/{NAME}.rejected.csv"),
+    )
+
+    text = summary_text(import_, problems=[], total=0)
+
+    assert "Fix these rows in the file itself" in " ".join(text.split())
+    assert text.endswith(f"Then upload the whole file: pending/au/{NAME}.csv.\n")
 
 
 def test_a_long_list_is_cut_and_counted() -> None:
