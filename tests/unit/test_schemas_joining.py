@@ -84,7 +84,8 @@ def draw(type_: FileType, chance: random.Random) -> list[dict[str, str]]:
             columns.pop(name, None)
     odd = [(name, cell) for name, cell in ODD_CELLS[type_.name] if name in columns]
     share = chance.choice((0.0, 0.02, 0.3))
-    rows = []
+    # A file without a good row would be refused.
+    rows = [{**columns, type_.key.name: "999", "EMAIL": "999@example.com"}]
     for key in range(chance.choice((1, 20, 80))):
         for number in range(chance.choice((1, 1, 2, 5))):
             row = {**columns, type_.key.name: f"{key}", "EMAIL": f"{key}@example.com"}
