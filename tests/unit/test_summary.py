@@ -84,7 +84,7 @@ def test_a_check_loads_nothing_and_says_so() -> None:
     text = summary_text(import_, problems=[], total=0)
 
     assert "Fix these rows in the file itself" in " ".join(text.split())
-    assert text.endswith(f"Then upload the whole file: pending/au/{NAME}.csv.\n")
+    assert text.endswith(f"Then upload the whole file:\npending/au/{NAME}.csv.\n")
 
 
 def test_a_long_list_is_cut_and_counted() -> None:
