@@ -128,34 +128,37 @@ give_roles() {
     done < <(roles)
 }
 
+# Gives a role, if it is not given already: WHO, ROLE, ON of roles.txt.
 give() {
-    local binding=(add-iam-policy-binding) whose=("--member=$1" "--role=$2") bucket=gs://$BUCKET
-    local objects="projects/_/buckets/$BUCKET/objects/${3#bucket/}/"
+    local kind on where=("--project=$PROJECT") only='' title='' condition=(--condition=None) known
+    case $3 in
+        project | functions-source) kind=(projects) on=$PROJECT where=() ;;
+        bucket | bucket/*) kind=(storage buckets) on=gs://$BUCKET ;;
+        staging) kind=(storage buckets) on=gs://$STAGING ;;
+        queue) kind=(tasks queues) on=$QUEUE where+=("--location=$REGION") ;;
+        secret/*) kind=(secrets) on=${3#secret/} ;;
+        account/*) kind=(iam service-accounts) on=$(account "${3#account/}") ;;
+        *) fail "roles.txt: nobody knows what $3 is." ;;
+    esac
     # Where one role has a condition, gcloud wants the others to say that they have none. Queues know
     # no conditions.
     case $3 in
-        queue) ;;
-        functions-source)
-            whose+=("--condition=$(only 'projects/_/buckets/gcf-v2-' "$3")")
+        queue) condition=() ;;
+        functions-source) only=projects/_/buckets/gcf-v2- title=only-$3 ;;
+        bucket/*)
+            only=projects/_/buckets/$BUCKET/objects/${3#bucket/}/ title=only-${3#*/}
             ;;
-        bucket/*) whose+=("--condition=$(only "$objects" "${3#*/}")") ;;
-        *) whose+=(--condition=None) ;;
     esac
-    [[ $3 != staging ]] || bucket=gs://$STAGING
-    case $3 in
-        project | functions-source) binding=(projects "${binding[0]}" "$PROJECT") ;;
-        bucket | bucket/* | staging) binding=(storage buckets "${binding[0]}" "$bucket") ;;
-        queue) binding=(tasks queues "${binding[0]}" "$QUEUE" "--location=$REGION") ;;
-        secret/*) binding=(secrets "${binding[0]}" "${3#secret/}") ;;
-        account/*) binding=(iam service-accounts "${binding[0]}" "$(account "${3#account/}")") ;;
-        *) fail "roles.txt: nobody knows what $3 is." ;;
-    esac
-    [[ ${binding[0]} == projects ]] || whose+=("--project=$PROJECT")
-    patiently 5 gcloud "${binding[@]}" "${whose[@]}" --format=none
-}
-
-only() {
-    printf 'title=only-%s,expression=resource.name.startsWith("%s")' "$2" "$1"
+    [[ -z $only ]] ||
+        condition=("--condition=title=$title,expression=resource.name.startsWith(\"$only\")")
+    known="$MADE/${kind[*]} ${on//\//-}"
+    [[ -e $known ]] || ask "${kind[@]}" get-iam-policy "$on" ${where[@]+"${where[@]}"} \
+        '--flatten=bindings[].members' \
+        '--format=csv[no-heading,separator=" "](bindings.members,bindings.role,bindings.condition.title)' \
+        >"$known" || true
+    ! among "$1 $2 $title" "$(<"$known")" || return 0
+    patiently 5 gcloud "${kind[@]}" add-iam-policy-binding "$on" "--member=$1" "--role=$2" \
+        ${condition[@]+"${condition[@]}"} ${where[@]+"${where[@]}"} --format=none
 }
 
 make_channel() {
@@ -185,6 +188,8 @@ make_budget() {
             --threshold-rule=percent=0.9 --threshold-rule=percent=1.0
 }
 
+MADE=$(mktemp -d)
+trap 'rm -rf "$MADE"' EXIT
 export PROJECT REGION QUEUE BUCKET DRY_RUN
 need_components beta
 enable_apis

@@ -116,6 +116,17 @@ def test_gcloud_takes_the_folder() -> None:
     assert {"main.py", "requirements.txt"} <= {file.name for file in ROOT.iterdir()}
 
 
+def test_no_rule_is_about_folders_alone() -> None:
+    """No rule of .gcloudignore ends in a slash.
+
+    gcloud functions deploy asks the rules about a folder as if it were a file, unlike all else in
+    gcloud. A rule for folders alone does not let that folder in, so its files would be missing.
+    """
+    rules = (ROOT / ".gcloudignore").read_text().splitlines()
+
+    assert [] == [rule for rule in rules if rule.endswith("/")]
+
+
 def test_the_build_has_what_it_needs() -> None:
     """What gcloud builds submit uploads leaves out nothing that the project keeps.
 
