@@ -7,10 +7,12 @@ import asyncio
 import getpass
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -33,6 +35,8 @@ from gateway.users import (
 )
 from shared.logs import log
 
+_OWN_DESCRIPTORS = 150
+"""Descriptors that the gateway needs for itself: connections to the bucket, the log, the users."""
 _SUBCOMMANDS = ("hash-password", "add-user", "remove-user", "check")
 
 
@@ -87,6 +91,11 @@ def _server_parser() -> argparse.ArgumentParser:
         default=Capacity().connections,
         metavar="N",
         help="at once: %(default)s",
+    )
+    parser.add_argument(
+        "--old-clients",
+        action="store_true",
+        help="also offer diffie-hellman-group-exchange-sha256, for clients from before 2014",
     )
     parser.add_argument(
         "--idle-timeout",
@@ -179,17 +188,30 @@ async def _serve(options: argparse.Namespace) -> int:
         return _give_up(str(error))
     if not await _bucket_exists(bucket, stop):
         return _give_up(f"there is no bucket {options.bucket}")
+    capacity = Capacity(connections=options.max_connections, idle_seconds=options.idle_timeout)
+    handles = _handles(capacity)
+    if handles < Limits().handles:
+        return _give_up("the system allows this process too few open files (see `ulimit -n`)")
     gateway = Gateway(
         users=users,
         bucket=bucket,
-        capacity=Capacity(
-            connections=options.max_connections,
-            idle_seconds=options.idle_timeout,
-            session=Limits(file_size=options.max_size, spool_directory=options.spool),
+        capacity=replace(
+            capacity,
+            session=Limits(
+                file_size=options.max_size,
+                spool_directory=options.spool,
+                handles_in_all=handles,
+                handles_per_user=handles // 2,
+            ),
         ),
     )
     try:
-        port = await gateway.listen(host=options.host, port=options.port, host_keys=keys)
+        port = await gateway.listen(
+            host=options.host,
+            port=options.port,
+            host_keys=keys,
+            old_clients=options.old_clients,
+        )
     except OSError as error:
         return _give_up(f"cannot listen on {options.host} port {options.port}: {error.strerror}")
     log(
@@ -205,6 +227,20 @@ async def _serve(options: argparse.Namespace) -> int:
     await gateway.drain(options.drain)
     log("NOTICE", "The gateway has ended.", event="ended")
     return 0
+
+
+def _handles(capacity: Capacity) -> int:
+    """Return how many files can be open at once beside all connections.
+
+    A process may use up to a soft limit of descriptors, which it may raise to the hard one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = capacity.connections + capacity.strangers + _OWN_DESCRIPTORS + Limits().handles_in_all
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return Limits().handles_in_all - max(0, wanted - most)
 
 
 def _users(place: str) -> Source:
@@ -284,7 +320,14 @@ def _check(options: argparse.Namespace) -> int:
     try:
         with socket.create_connection(("127.0.0.1", options.port), timeout=5) as connection:
             connection.settimeout(5)
-            if connection.recv(8).startswith(b"SSH-2.0"):
+            try:
+                answer = connection.recv(8)
+            except ConnectionResetError:
+                answer = b""
+            if not answer:
+                print("It answers, and takes no connection from here at the moment.")
+                return 0
+            if answer.startswith(b"SSH-2.0"):
                 return 0
             print("What listens there is no SSH server.", file=sys.stderr)
     except OSError as error:

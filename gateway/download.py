@@ -7,20 +7,24 @@ from collections import OrderedDict
 from gateway.bucket import Bucket, Entry
 from gateway.workers import Workers
 
-BLOCK = 1024 * 1024
+BLOCK = 256 * 1024
 """Bytes fetched at a time."""
 _KEPT_BLOCKS = 3
-"""Clients ask for many pieces at once, not always in order."""
+"""Blocks kept per session: clients ask for many pieces at once, not always in order."""
+
+Blocks = OrderedDict[tuple[str, int, int], bytes]
+"""The blocks that a session has just read, by object, generation and number."""
 
 
 class Download:
     """An open handle for reading: always the generation it was opened with, however long."""
 
-    def __init__(self, *, entry: Entry, bucket: Bucket, workers: Workers) -> None:
+    def __init__(self, *, entry: Entry, bucket: Bucket, workers: Workers, blocks: Blocks) -> None:
+        """`blocks` is shared by all handles of a session, so that many need no more memory."""
         self.entry = entry
         self._bucket = bucket
         self._workers = workers
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._blocks = blocks
 
     async def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from an offset, b"" at the end. Raises BucketError."""
@@ -37,7 +41,9 @@ class Download:
         return b"".join(parts)
 
     async def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
+        key = (self.entry.name, self.entry.generation, number)
+        data = self._blocks.get(key)
+        if data is None:
             start = number * BLOCK
             end = min(start + BLOCK, self.entry.size)
             data = await self._workers.bucket(
@@ -45,6 +51,6 @@ class Download:
             )
             while len(self._blocks) >= _KEPT_BLOCKS:
                 self._blocks.popitem(last=False)
-            self._blocks[number] = data
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
+            self._blocks[key] = data
+        self._blocks.move_to_end(key)
+        return data

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import stat
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ import asyncssh
 from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
 
 from gateway.bucket import Bucket, BucketError, Changed, Entry, Missing, Page
-from gateway.download import Download
+from gateway.download import Blocks, Download
 from gateway.paths import BadPath, Place, View
 from gateway.upload import Refused, Upload
 from gateway.workers import Workers
@@ -41,6 +41,14 @@ _INTERRUPTED = (
     "The upload seems to have been interrupted: it ends with a full block in the middle of a line. "
     "Nothing of it was kept. Upload it again; if it is whole, end its last line with a line break."
 )
+_DOUBTFUL = (
+    "The upload may have been interrupted: it ends with a full block, exactly where a line ends. "
+    "Nothing of it was kept. Upload it again; the same file is taken the second time."
+)
+_MOST_READ = 255 * 1024
+"""Bytes of one answer to a read, as OpenSSH's server gives; a client asks again for the rest."""
+_MOST_DOUBTED = 1_000
+"""Uploads remembered that may have been interrupted."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,18 +61,35 @@ class Limits:
     file_size: int = 5 * 1024**3
     """Bytes of the largest file."""
     handles: int = 32
-    """Files open at once."""
+    """Files open at once in a session."""
+    handles_per_user: int = 512
+    """Files open at once by one user, so that no login uses up everybody's descriptors."""
+    handles_in_all: int = 1_024
     spool_directory: Path | None = None
     """Where uploads under way lie; None for the system's own place."""
 
 
 class Traffic:
-    """The uploads under way in the whole gateway, so that it can end without cutting them."""
+    """What all sessions of the gateway share: the files that are open, and whether it ends."""
 
     def __init__(self) -> None:
         self.draining = False
         """Whether no more uploads are begun."""
         self.uploads: set[Upload] = set()
+        """The uploads under way, so that the gateway can end without cutting them."""
+        self.handles: Counter[str] = Counter()
+        """Files open, by user."""
+        self._doubted: OrderedDict[str, bytes] = OrderedDict()
+
+    async def confirmed(self, upload: Upload) -> bool:
+        """Whether this very content was sent under this name before, and was doubted then."""
+        digest = await upload.digest()
+        if self._doubted.pop(upload.name, None) == digest:
+            return True
+        self._doubted[upload.name] = digest
+        if len(self._doubted) > _MOST_DOUBTED:
+            self._doubted.popitem(last=False)
+        return False
 
 
 def _explained(
@@ -107,14 +132,17 @@ class Files(asyncssh.SFTPServer):
         *,
         user: str,
         address: str,
+        stops_quietly: bool,
         view: View,
         bucket: Bucket,
         workers: Workers,
         limits: Limits,
         traffic: Traffic,
     ) -> None:
+        """`stops_quietly`: the client closes a file as if it were whole when it is interrupted."""
         super().__init__(chan)
         self._user = user
+        self._stops_quietly = stops_quietly
         self._who = {"user": user, "connection": view.connection or "*", "address": address}
         self._view = view
         self._bucket = bucket
@@ -123,6 +151,7 @@ class Files(asyncssh.SFTPServer):
         self._traffic = traffic
         self._open: dict[Upload | Download, tuple[Place, float]] = {}
         self._appending: set[Upload] = set()
+        self._blocks: Blocks = OrderedDict()
         self._uploaded: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
         self._complaints = 0
         self.closing = False
@@ -139,8 +168,7 @@ class Files(asyncssh.SFTPServer):
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> object:
         """Open a file for reading, or for writing where its name is as agreed."""
         place = self._view.place(path)
-        if len(self._open) >= self._limits.handles:
-            raise Refused(f"This session has {self._limits.handles} files open; close some first.")
+        self._check_handles()
         if not pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
             return self._opened(await self._reading(place), place)
         if self._traffic.draining:
@@ -157,21 +185,21 @@ class Files(asyncssh.SFTPServer):
     @_explained
     async def close(self, file_obj: object) -> None:
         """Close a file. Only where the client asked for it does an upload become an object."""
-        if not isinstance(file_obj, Upload):
-            self._open.pop(file_obj, None)  # type: ignore[call-overload]
+        if file_obj not in self._open:
             return
-        place, began = self._open.pop(file_obj, (None, 0.0))
-        if place is None:
+        place, began = self._open.pop(file_obj)
+        self._traffic.handles[self._user] -= 1
+        if not isinstance(file_obj, Upload):
             return
         try:
             if not self.closing:
                 await self._lose(file_obj, place)
             elif file_obj.untouched:
                 await file_obj.abort()
-            elif not _is_temporary(place) and await file_obj.looks_interrupted():
+            elif doubt := await self._doubt(file_obj, place):
                 await file_obj.abort()
-                self._log("WARNING", "upload_interrupted", _INTERRUPTED, path=place.shown)
-                raise Refused(_INTERRUPTED)
+                self._log("WARNING", "upload_interrupted", doubt, path=place.shown)
+                raise Refused(doubt)
             else:
                 await self._keep(file_obj, place, began)
         finally:
@@ -182,7 +210,7 @@ class Files(asyncssh.SFTPServer):
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
         """Read from an open file."""
         assert isinstance(file_obj, Upload | Download)
-        return await file_obj.read(offset, size)
+        return await file_obj.read(offset, min(size, _MOST_READ))
 
     @_explained
     async def write(self, file_obj: object, offset: int, data: bytes) -> int:
@@ -374,9 +402,32 @@ class Files(asyncssh.SFTPServer):
 
     # -- reading and writing ---------------------------------------------------------------------
 
+    def _check_handles(self) -> None:
+        """Refuse one more open file where there are too many."""
+        limits, handles = self._limits, self._traffic.handles
+        if len(self._open) >= limits.handles:
+            raise Refused(f"This session has {limits.handles} files open; close some first.")
+        if handles[self._user] >= limits.handles_per_user:
+            raise Refused(
+                f"The user {self._user} has {limits.handles_per_user} files open; close some first."
+            )
+        if handles.total() >= limits.handles_in_all:
+            raise asyncssh.SFTPFailure("Too many files are open here. Try again in a minute.")
+
     def _opened(self, handle: Upload | Download, place: Place) -> Upload | Download:
         self._open[handle] = (place, time.monotonic())
+        self._traffic.handles[self._user] += 1
         return handle
+
+    async def _doubt(self, upload: Upload, place: Place) -> str | None:
+        """Say why an upload that its client has closed may not be whole; None where it is."""
+        if _is_temporary(place) or not upload.full_blocks_only:
+            return None
+        if not await upload.ends_a_line():
+            return _INTERRUPTED
+        if self._stops_quietly and not await self._traffic.confirmed(upload):
+            return _DOUBTFUL
+        return None
 
     async def _reading(self, place: Place) -> Download:
         entry = await self._find(place)
@@ -384,7 +435,9 @@ class Files(asyncssh.SFTPServer):
             if await self._is_folder(place):
                 raise asyncssh.SFTPFailure(f"{place.shown} is a folder.")
             raise asyncssh.SFTPNoSuchFile("There is no such file.")
-        return Download(entry=entry, bucket=self._bucket, workers=self._workers)
+        return Download(
+            entry=entry, bucket=self._bucket, workers=self._workers, blocks=self._blocks
+        )
 
     async def _writing(self, place: Place, pflags: int) -> Upload:
         entry, generation = None, None

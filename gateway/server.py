@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import os
+import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
 from asyncssh.channel import SSHChannel
-from asyncssh.constants import FXP_CLOSE, FXP_LINK, FXP_WRITE
-from asyncssh.packet import SSHPacket
-from asyncssh.sftp import SFTPServerHandler
+from asyncssh.constants import FXP_CLOSE, FXP_LINK, FXP_WRITE, MSG_CHANNEL_WINDOW_ADJUST
+from asyncssh.packet import SSHPacket, UInt32
+from asyncssh.sftp import SFTPLimits, SFTPServerHandler
 from asyncssh.stream import SSHServerStreamSession
 
+from gateway.admission import Strangers, network
 from gateway.brake import Brake
 from gateway.bucket import Bucket
 from gateway.files import Files, Limits, Traffic
 from gateway.paths import View
+from gateway.repeats import Repeats
 from gateway.users import User, Users, verify_password
-from gateway.workers import Workers
-from shared.logs import log
+from gateway.workers import Turns, Workers
+from shared.logs import Severity, log, log_failure
 
 # What OpenSSH has offered since 2016 and clients in use understand: no SHA-1, no CBC, no group of
 # under 4096 bits, no curve of NIST's for the exchange of keys.
@@ -34,6 +38,8 @@ _KEX = (
     "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,"
     "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512"
 )
+_OLD_KEX = "diffie-hellman-group-exchange-sha256"
+"""For clients from before 2014; offered only where it is asked for."""
 _CIPHERS = (
     "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
     "aes256-ctr,aes192-ctr,aes128-ctr"
@@ -57,8 +63,19 @@ _MOST_FOLDERS = 64
 _LONGEST_PACKET = 64 * 1024
 """Bytes; the usual 32 KiB cuts off the end of a client's 32 KiB write, and a client that waits for
 each answer then also waits 40 ms for the network to send that end."""
+_LONGEST_REQUEST = 256 * 1024
+"""Bytes of one SFTP request; OpenSSH's own limit."""
+_LONGEST_DATA = 255 * 1024
+"""Bytes that a client is told to read or write at once; what OpenSSH's server says."""
+_WINDOW = _LONGEST_REQUEST + 64 * 1024
+"""Bytes that a session may send before its earlier requests have been carried out. With
+`Capacity.sessions`, this bounds the memory of the gateway."""
+_FIRST_LINE_SECONDS = 10
+"""Seconds that a client has for its first line, which every one sends at once."""
 _LOGIN_SECONDS = 30
 """Seconds that somebody has to log in."""
+_RETRY_SECONDS = 1.0
+"""Seconds for which no connection is accepted when the system has run out of something."""
 _ALIVE_SECONDS = 30
 """Seconds of silence after which a client is asked whether it is still there; four times."""
 _GRACE_SECONDS = 1.0
@@ -76,9 +93,13 @@ class Capacity:
     """What the gateway takes at once."""
 
     connections: int = 200
+    """Connections that have logged in."""
     connections_per_address: int = 100
-    strangers: int = 100
-    """Connections that have not logged in, so that nobody can take every place without a login."""
+    strangers: int = 300
+    """Connections that have not logged in. They take no place of those that have."""
+    strangers_per_address: int = 100
+    sessions: int = 300
+    """SFTP sessions in all connections."""
     idle_seconds: float = 900.0
     """Seconds without a request after which a connection is ended, and its open uploads lost."""
     session: Limits = field(default_factory=Limits)
@@ -95,27 +116,42 @@ class Gateway:
         self.capacity = capacity
         self.brake = brake or Brake()
         self.workers = Workers()
+        self.guesses = Turns()
         self.traffic = Traffic()
+        self.repeats = Repeats()
         self.doors: set[Door] = set()
-        self.strangers: set[Door] = set()
-        self.by_address: Counter[str] = Counter()
-        self._acceptor: asyncssh.SSHAcceptor | None = None
-        self._warden: asyncio.Task[None] | None = None
+        self.strangers = Strangers[Door](
+            limit=capacity.strangers, limit_per_network=capacity.strangers_per_address
+        )
+        self.members: Counter[str] = Counter()
+        """Connections that have logged in, by network."""
+        self.sessions = 0
+        self._listener: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def listen(self, *, host: str, port: int, host_keys: list[asyncssh.SSHKey]) -> int:
-        """Begin to accept connections; returns the port. Raises OSError if it is taken."""
-        self._acceptor = await asyncssh.listen(
-            host,
-            port,
+    async def listen(
+        self,
+        *,
+        host: str,
+        port: int,
+        host_keys: list[asyncssh.SSHKey],
+        old_clients: bool = False,
+    ) -> int:
+        """Begin to accept connections; returns the port. Raises OSError if it is taken.
+
+        `old_clients` also offers the exchange of keys of clients from before 2014.
+        """
+        options = asyncssh.SSHServerConnectionOptions(
             server_factory=functools.partial(Door, self),
             server_host_keys=host_keys,
             server_version=_VERSION,
-            kex_algs=_KEX,
+            kex_algs=f"{_KEX},{_OLD_KEX}" if old_clients else _KEX,
             encryption_algs=_CIPHERS,
             mac_algs=_MACS,
             signature_algs=_SIGNATURES,
             compression_algs="none",
             encoding=None,
+            window=_WINDOW,
             max_pktsize=_LONGEST_PACKET,
             line_editor=False,
             allow_pty=False,
@@ -126,18 +162,60 @@ class Gateway:
             login_timeout=_LOGIN_SECONDS,
             keepalive_interval=_ALIVE_SECONDS,
             keepalive_count_max=4,
-            reuse_address=True,
-            backlog=256,
         )
-        self._warden = asyncio.create_task(self._watch())
-        return self._acceptor.get_port()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=256)
+        self._listener.setblocking(False)
+        self._start(self._accept(self._listener, options))
+        self._start(self._watch())
+        return int(self._listener.getsockname()[1])
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _accept(
+        self, listener: socket.socket, options: asyncssh.SSHServerConnectionOptions
+    ) -> None:
+        """Accept connections; wait a little where the system has no descriptor left for one."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                self.tell(
+                    "ERROR", "No connection can be accepted.", event="no_resources",
+                    error=errno.errorcode.get(error.errno or 0, type(error).__name__),
+                )  # fmt: skip
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._start(self._welcome(connection, options))
+
+    async def _welcome(
+        self, connection: socket.socket, options: asyncssh.SSHServerConnectionOptions
+    ) -> None:
+        """Begin one connection; its `Door` hears how it goes on."""
+        try:
+            await asyncssh.run_server(connection, options=options)
+        except (asyncssh.Error, OSError):
+            pass  # the client has left, or was turned away
+        except Exception as error:
+            log_failure("A connection failed.", error, event="failure")
+
+    def tell(self, severity: Severity, message: str, *, event: str, **fields: Any) -> None:
+        """Log what strangers can bring about as often as they like: a few lines a minute."""
+        left_out = self.repeats.count(event, time.monotonic())
+        if left_out is not None:
+            log(severity, message, event=event, left_out=left_out, **fields)
 
     async def drain(self, seconds: float) -> None:
         """End: take nothing new, let the uploads under way come to their end for so long."""
         log("NOTICE", "The gateway ends.", event="draining", uploads=len(self.traffic.uploads))
         self.traffic.draining = True
-        if self._acceptor:
-            self._acceptor.close()
+        if self._listener:
+            self._listener.close()
         deadline = time.monotonic() + seconds
         while self.doors and time.monotonic() < deadline:
             for door in list(self.doors):
@@ -149,8 +227,8 @@ class Gateway:
             door.abort()
         if sessions:
             await asyncio.wait(sessions, timeout=5.0)
-        if self._warden:
-            self._warden.cancel()
+        for task in list(self._tasks):
+            task.cancel()
         self.workers.close()
 
     async def _watch(self) -> None:
@@ -172,15 +250,25 @@ class Door(asyncssh.SSHServer):
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._address = ""
+        self.network = ""
+        """What the address is counted by, see `gateway.admission.network`."""
         self._conn: asyncssh.SSHServerConnection | None = None
+        self._first_line: asyncio.TimerHandle | None = None
         self._user = ""
         self._method = ""
         self._view: View | None = None
         self.account: User | None = None
         """Who has logged in, as known then."""
+        self._stranger = False
+        """Whether the connection was let in as far as to log in."""
+        self._member = False
+        self._turned_away = False
         self._wrong = 0
         self._asked = time.monotonic()
         self._asking = 0
+        self.writable = asyncio.Event()
+        """Whether the client takes what it is sent; set, too, when it is gone."""
+        self.writable.set()
         self.sessions: set[asyncio.Task[None]] = set()
         self.files: set[Files] = set()
 
@@ -189,30 +277,47 @@ class Door(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Count the connection, or turn it away."""
         self._conn = conn
+        # asyncssh does nothing with these two calls of the transport.
+        conn.pause_writing = self.writable.clear  # type: ignore[method-assign]
+        conn.resume_writing = self.writable.set  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
         self._address = str(peer[0]) if peer else "?"
+        self.network = network(self._address)
         gateway = self._gateway
         gateway.doors.add(self)
-        gateway.strangers.add(self)
-        gateway.by_address[self._address] += 1
-        if gateway.brake.closed(self._address, time.monotonic()):
-            self._turn_away("too many wrong passwords from this address")
-        elif len(gateway.doors) > gateway.capacity.connections:
-            self._turn_away("too many connections")
-        elif gateway.by_address[self._address] > gateway.capacity.connections_per_address:
-            self._turn_away("too many connections from this address")
-        elif len(gateway.strangers) > gateway.capacity.strangers:
-            self._turn_away("too many connections that have not logged in")
+        if gateway.brake.closed(self.network, time.monotonic()):
+            self._turn_away("too many connections without a login from this address")
         elif gateway.traffic.draining:
             self._turn_away("the gateway is restarting")
+        else:
+            self._stranger = True
+            self._first_line = asyncio.get_running_loop().call_later(
+                _FIRST_LINE_SECONDS, self._expect_first_line
+            )
+            if leaves := gateway.strangers.add(self):
+                leaves._turn_away("too many connections that have not logged in")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; its sessions end by themselves."""
-        self._gateway.doors.discard(self)
-        self._gateway.strangers.discard(self)
-        self._gateway.by_address[self._address] -= 1
-        if not self._gateway.by_address[self._address]:
-            del self._gateway.by_address[self._address]
+        gateway = self._gateway
+        self.writable.set()
+        if self._first_line:
+            self._first_line.cancel()
+        gateway.doors.discard(self)
+        if self._member:
+            gateway.members[self.network] -= 1
+        elif self._stranger:
+            gateway.strangers.remove(self)
+            gateway.brake.left(self.network, time.monotonic())
+
+    @property
+    def silent(self) -> bool:
+        """Whether the client has not sent its first line."""
+        return not (self._conn and self._conn.get_extra_info("client_version"))
+
+    def _expect_first_line(self) -> None:
+        if self.silent:
+            self._turn_away("no first line")
 
     @property
     def idle_seconds(self) -> float:
@@ -223,6 +328,11 @@ class Door(asyncssh.SSHServer):
     def busy(self) -> bool:
         """Whether an upload is under way."""
         return any(files.uploading for files in self.files)
+
+    @property
+    def most_handles(self) -> int:
+        """How many files a session may have open."""
+        return self._gateway.capacity.session.handles
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
@@ -239,13 +349,26 @@ class Door(asyncssh.SSHServer):
         if self._conn:
             self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
+    def _refuse(self, reason: str) -> None:
+        """End a connection that has logged in and finds no place."""
+        self._gateway.tell(
+            "WARNING", "A connection was turned away.", event="turned_away",
+            address=self._address, user=self._user, reason=reason,
+        )  # fmt: skip
+        self.end(f"Not now: {reason}. Try again in a minute.")
+
     def abort(self) -> None:
         """End the connection at once."""
         if self._conn:
             self._conn.abort()
 
     def _turn_away(self, reason: str) -> None:
-        log("WARNING", "Turned away.", event="turned_away", address=self._address, reason=reason)
+        if not self._turned_away:
+            self._gateway.tell(
+                "WARNING", "A connection was turned away.", event="turned_away",
+                address=self._address, reason=reason,
+            )  # fmt: skip
+        self._turned_away = True
         self.abort()
 
     # -- logging in ------------------------------------------------------------------------------
@@ -266,14 +389,15 @@ class Door(asyncssh.SSHServer):
     async def validate_password(self, username: str, password: str) -> bool:
         """Check a password; after a few wrong ones each takes longer than the last."""
         gateway = self._gateway
-        await asyncio.sleep(gateway.brake.wait(self._address, username, time.monotonic()))
+        await asyncio.sleep(gateway.brake.wait(self.network, username, time.monotonic()))
         workers = gateway.workers
         user = await workers.disk(gateway.users.find, username)
-        if await workers.hash(verify_password, user, password):
-            gateway.brake.succeeded(self._address, username)
+        async with gateway.guesses.turn(self.network):
+            right = await workers.hash(verify_password, user, password)
+        if right:
             await self._let_in(user, "password")
             return True
-        gateway.brake.failed(self._address, username, time.monotonic())
+        gateway.brake.failed(self.network, username, time.monotonic())
         self._wrong += 1
         log(
             "WARNING",
@@ -305,9 +429,18 @@ class Door(asyncssh.SSHServer):
         self.account = user
 
     def auth_completed(self) -> None:
-        """Note who has come in."""
+        """Give a place to who has come in, if there is one."""
         assert self._conn
-        self._gateway.strangers.discard(self)
+        gateway = self._gateway
+        if not gateway.strangers.remove(self):
+            return  # turned away meanwhile
+        gateway.brake.succeeded(self.network, self._user)
+        gateway.members[self.network] += 1
+        self._member = True
+        if gateway.members.total() > gateway.capacity.connections:
+            self._refuse("too many connections")
+        elif gateway.members[self.network] > gateway.capacity.connections_per_address:
+            self._refuse("too many connections from this address")
         log(
             "INFO",
             f"{self._user} has logged in.",
@@ -323,14 +456,20 @@ class Door(asyncssh.SSHServer):
     def session_requested(self) -> SSHServerStreamSession[bytes] | bool:
         """Open a session in the connection."""
         gateway, view = self._gateway, self._view
-        if view is None or len(self.sessions) >= _MOST_SESSIONS:
+        if (
+            view is None
+            or len(self.sessions) >= _MOST_SESSIONS
+            or gateway.sessions >= gateway.capacity.sessions
+        ):
             return False
+        client = str(self._conn.get_extra_info("client_version", "")) if self._conn else ""
 
         def files(chan: asyncssh.SSHServerChannel[bytes]) -> Files:
             return Files(
                 chan,
                 user=self._user,
                 address=self._address,
+                stops_quietly=client.startswith("SSH-2.0-OpenSSH"),
                 view=view,
                 bucket=gateway.bucket,
                 workers=gateway.workers,
@@ -346,9 +485,11 @@ class Door(asyncssh.SSHServer):
         assert task
         self.sessions.add(task)
         self.files.add(files)
+        self._gateway.sessions += 1
         try:
             await handler.run()
         finally:
+            self._gateway.sessions -= 1
             await files.abandon()
             self.files.discard(files)
             self.sessions.discard(task)
@@ -364,11 +505,24 @@ class _Session(SSHServerStreamSession[bytes]):
         self._door = door
         self._files = files
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._taken = 0
+        """Bytes of requests carried out for which no new window has been granted."""
 
     def connection_made(self, chan: SSHChannel[bytes]) -> None:
         assert isinstance(chan, asyncssh.SSHServerChannel)
         self._channel = chan
+        # asyncssh grants new window for each piece that it hands on, whether or not anything was
+        # done with those before. With a window of 0 it grants none, and `taken` does.
+        chan._init_recv_window = 0
         super().connection_made(chan)
+
+    def taken(self, size: int) -> None:
+        """Let the client send as many bytes more as requests carried out have taken."""
+        self._taken += size
+        if self._channel and self._taken >= _WINDOW // 16:
+            self._channel.send_packet(MSG_CHANNEL_WINDOW_ADJUST, UInt32(self._taken))
+            self._channel._recv_window += self._taken
+            self._taken = 0
 
     def subsystem_requested(self, subsystem: str) -> bool:
         return True
@@ -381,6 +535,7 @@ class _Session(SSHServerStreamSession[bytes]):
             return
         files = self._files(chan)
         handler = _Handler(
+            self,
             self._door,
             files,
             asyncssh.SSHReader[bytes](self, chan),
@@ -401,21 +556,38 @@ class _Session(SSHServerStreamSession[bytes]):
 
 
 class _Handler(SFTPServerHandler):
-    """asyncssh's reader of SFTP requests, which knows whether it is the client that closes a file.
+    """asyncssh's reader of SFTP requests, with what it lacks.
 
-    Left to itself it closes the files of a lost connection just like any others.
+    It knows whether it is the client that closes a file; left to itself it closes the files of a
+    lost connection just like any others. And it carries out one request at a time, when its client
+    has taken the answers to the earlier ones.
     """
 
     def __init__(
         self,
+        session: _Session,
         door: Door,
         files: Files,
         reader: asyncssh.SSHReader[bytes],
         writer: asyncssh.SSHWriter[bytes],
     ) -> None:
         super().__init__(files, reader, writer, 3)
+        self._session = session
         self._door = door
         self._files = files
+
+    async def recv_packet(self) -> SSHPacket:
+        if self._reader is None or self._writer is None:
+            raise EOFError
+        head = await self._reader.readexactly(4)
+        size = int.from_bytes(head, "big")
+        if size > _LONGEST_REQUEST:
+            raise asyncssh.SFTPBadMessage(f"A request has more than {_LONGEST_REQUEST:,} bytes.")
+        packet = SSHPacket(await self._reader.readexactly(size))
+        await self._writer.drain()
+        await self._door.writable.wait()
+        self._session.taken(len(head) + size)
+        return packet
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         with self._door.asking():
@@ -434,6 +606,11 @@ class _Handler(SFTPServerHandler):
             raise asyncssh.SFTPInvalidHandle("Invalid file handle")
         return await self._files.write(upload, offset, data)
 
+    async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:
+        packet.check_end()
+        handles = self._door.most_handles
+        return SFTPLimits(_LONGEST_REQUEST, _LONGEST_DATA, _LONGEST_DATA, handles)
+
     def _get_next_handle(self) -> bytes:
         if len(self._dir_handles) >= _MOST_FOLDERS:
             raise asyncssh.SFTPFailure("Too many folders are open in this session.")
@@ -449,6 +626,7 @@ class _Handler(SFTPServerHandler):
             if kind not in (*_UNWANTED, FXP_LINK)
         },
         FXP_WRITE: cast(Any, _process_write),
+        b"limits@openssh.com": cast(Any, _process_limits),
     }
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,12 +19,14 @@ from gateway.bucket import Bucket, Entry, Sending, SessionLost
 from gateway.spool import Spool, TooScattered
 from gateway.workers import Workers
 
-CHUNK = 2 * 1024 * 1024
+CHUNK = 512 * 1024
 """Bytes sent to the bucket in one request; a multiple of 256 KiB."""
-_BACKLOG = 8 * CHUNK
+_BACKLOG = 32 * CHUNK
 """Bytes by which a client may be ahead of the bucket before its writes have to wait."""
+_OPENSSH_BLOCKS = (32 * 1024, 255 * 1024)
+"""Bytes of OpenSSH's writes: its default, and the most that a server may announce to it."""
 _SMALLEST_BLOCK = 16 * 1024
-"""Bytes; clients that go on after Ctrl-C write in blocks of 32 KiB or more."""
+"""Bytes of the smallest block that an option of its `sftp` is likely to ask for."""
 
 
 class Refused(Exception):
@@ -59,6 +63,8 @@ class Upload:
         self._over = False
         self._block: int | None = None
         """The size of every write so far; 0 once they differ."""
+        self._several = False
+        """Whether there was more than one write."""
         self.untouched = False
         """Whether this is an existing object that nothing has been written to."""
 
@@ -69,12 +75,14 @@ class Upload:
 
     async def load(self, entry: Entry) -> None:
         """Begin with the content of an existing object, to be changed or continued."""
-        for start in range(0, entry.size, CHUNK):
+
+        def fetch(start: int) -> None:
             end = min(start + CHUNK, entry.size)
-            data = await self._workers.bucket(
-                self._bucket.read, entry.name, entry.generation, start, end
-            )
-            await self._store(start, data)
+            self._spool.write(start, self._bucket.read(entry.name, entry.generation, start, end))
+
+        for start in range(0, entry.size, CHUNK):
+            with self._taking():
+                await self._workers.bucket(fetch, start)
         self.untouched = True
 
     async def read(self, offset: int, size: int) -> bytes:
@@ -86,6 +94,7 @@ class Upload:
         self._raise_failure()
         self._check_size(offset + len(data))
         self.untouched = False
+        self._several = self._block is not None
         self._block = len(data) if self._block in (None, len(data)) else 0
         again = offset < self._spool.prefix
         await self._store(offset, data)
@@ -108,16 +117,31 @@ class Upload:
         if size < self._handed:
             self._rewritten = True
 
-    async def looks_interrupted(self) -> bool:
-        """Whether the file ends as OpenSSH's `sftp` leaves it after Ctrl-C.
+    @property
+    def full_blocks_only(self) -> bool:
+        """Whether the file may end as OpenSSH's `sftp` leaves it after Ctrl-C.
 
-        It stops reading, and then closes the remote file as if that had been all of it. What shows
-        is that the last block is as full as all the others, yet does not end a line.
+        It stops reading, and then closes the remote file as if that had been all of it. So the
+        last block is as full as all the others; of whole files one in 32,768 looks like that.
         """
         block = self._block or 0
-        if block < _SMALLEST_BLOCK or block % 1024:
-            return False
-        return await self.read(self.size - 1, 1) != b"\n"
+        usual = block >= _SMALLEST_BLOCK and not block % 1024
+        return usual if self._several else block in _OPENSSH_BLOCKS
+
+    async def ends_a_line(self) -> bool:
+        """Whether the last byte so far is a line end."""
+        return await self.read(self.size - 1, 1) == b"\n"
+
+    async def digest(self) -> bytes:
+        """Return the SHA-256 of what has been written."""
+
+        def reckon() -> bytes:
+            sha = hashlib.sha256()
+            for start in range(0, self._spool.size, CHUNK):
+                sha.update(self._spool.read(start, CHUNK))
+            return sha.digest()
+
+        return await self._workers.disk(reckon)
 
     async def commit(self) -> Entry:
         """Make it an object, whole. Raises Refused and BucketError; then nothing is left."""
@@ -166,11 +190,18 @@ class Upload:
 
     async def _send_chunk(self) -> None:
         start, self._handed = self._handed, self._handed + CHUNK
-        data = await self.read(start, CHUNK)
-        if len(data) < CHUNK:  # the client has just cut the file back
+        sending = await self._begun()
+
+        def send() -> bool:
+            # Read only now that a thread is free: many waiting uploads hold no chunk each.
+            data = self._spool.read(start, CHUNK)
+            if len(data) < CHUNK:  # the client has just cut the file back
+                return False
+            sending.send(data)
+            return True
+
+        if not await self._workers.bucket(send):
             self._rewritten = True
-            return
-        await self._workers.bucket((await self._begun()).send, data)
 
     async def _begun(self) -> Sending:
         if self._sending is None:
@@ -190,8 +221,10 @@ class Upload:
     async def _send_rest(self) -> Entry:
         while self._spool.size - self._handed > CHUNK:
             await self._send_chunk()
-        rest = await self.read(self._handed, CHUNK)
-        entry = await self._workers.bucket((await self._begun()).finish, rest)
+        sending = await self._begun()
+        entry = await self._workers.bucket(
+            lambda: sending.finish(self._spool.read(self._handed, CHUNK))
+        )
         self._sending = None
         return entry
 
@@ -203,8 +236,14 @@ class Upload:
     # -- small parts ---------------------------------------------------------------------------
 
     async def _store(self, offset: int, data: bytes) -> None:
-        try:
+        with self._taking():
             await self._workers.disk(self._spool.write, offset, data)
+
+    @contextlib.contextmanager
+    def _taking(self) -> Iterator[None]:
+        """Tell the client, now and at every later call, what the disk did not take."""
+        try:
+            yield
         except TooScattered:
             self._fail(Refused("The file arrives in too many pieces. Upload it in one stream."))
         except OSError as error:

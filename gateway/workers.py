@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Turns:
+    """Lets one at a time of each kind in, so that the many of one kind delay no other kind."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._waiting: Counter[str] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, kind: str) -> AsyncIterator[None]:
+        """Stand for one's turn; waits until it has come."""
+        lock = self._locks.setdefault(kind, asyncio.Lock())
+        self._waiting[kind] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._waiting[kind] -= 1
+            if not self._waiting[kind]:
+                del self._waiting[kind], self._locks[kind]
 
 
 class Workers:

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -762,23 +761,6 @@ def test_audited(house: House) -> None:
     assert [] == found["cves"]
 
 
-def test_strangers(cloud: Any, tmp_path: Path) -> None:
-    """Connections that never log in cannot take the places of those that do."""
-    with small(tmp_path, Capacity(strangers=2)) as here:
-        first = here.paramiko()
-        held = [socket.create_connection(("127.0.0.1", here.port), 10) for _ in range(2)]
-        assert all(one.recv(7) == b"SSH-2.0" for one in held)
-        with pytest.raises((paramiko.SSHException, EOFError, OSError)):
-            here.paramiko()
-
-        held.pop().close()
-        until(lambda: len(here.strangers) < 2)
-        second = here.paramiko()
-        assert "pending" in first.listdir("/")
-        assert "pending" in second.listdir("/")
-        held.pop().close()
-
-
 @pytest.mark.parametrize("capacity", [Capacity(connections=2), Capacity(connections_per_address=2)])
 def test_too_many(cloud: Any, tmp_path: Path, capacity: Capacity) -> None:
     """Connections above the limit are turned away, and let in when others have gone."""
@@ -954,12 +936,6 @@ class small(House):
     def users(self) -> Path:
         """The file of users."""
         return self.folder / "users.json"
-
-    @property
-    def strangers(self) -> set[Any]:
-        """Who has not logged in."""
-        assert self.running
-        return set(self.running.gateway.strangers)
 
     def __enter__(self) -> small:
         self.clear()
