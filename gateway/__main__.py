@@ -95,7 +95,7 @@ def _server_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--old-clients",
         action="store_true",
-        help="also offer diffie-hellman-group-exchange-sha256, for clients from before 2014",
+        help="also offer diffie-hellman-group-exchange-sha256, for clients without Curve25519",
     )
     parser.add_argument(
         "--idle-timeout",

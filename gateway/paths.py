@@ -9,11 +9,21 @@ prefixes.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.names import FOLDERS, STATE, ExportFile, Ignored, Misnamed, is_connection, read_name
+from shared.names import (
+    FOLDERS,
+    STATE,
+    TEMPORARY_ENDINGS,
+    UPLOAD_FOLDERS,
+    ExportFile,
+    Ignored,
+    Misnamed,
+    is_connection,
+    read_name,
+)
 
-_UPLOAD_FOLDERS = ("pending", "test", "bulk")
 _KEPT_FOLDERS = ("processed", "rejected")
 _LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
@@ -116,6 +126,8 @@ class View:
 
     def why_not_upload(self, place: Place) -> str | None:
         """Say why no file may be written at this place."""
+        if "\\" in place.shown:
+            return f"The path holds a backslash. Folders are separated by /, as in test/{_SAMPLE}."
         if place.folder in _KEPT_FOLDERS or _is_state(place):
             return f"{place.folder}/ is kept by the pipeline. Upload into pending/, test/ or bulk/."
         if place.object is None or self.always_there(place):
@@ -149,11 +161,15 @@ class View:
     def why_not_make(self, place: Place) -> str | None:
         """Say why no directory may be made at this place."""
         if self.connection:
-            return "This account has the folders it needs: " + _listed(FOLDERS) + "."
+            return (
+                "This account has the folders it needs: "
+                + _listed(f"{folder}/" for folder in FOLDERS)
+                + "."
+            )
         if place.folder in _KEPT_FOLDERS or _is_state(place):
             return f"{place.folder}/ is kept by the pipeline, which makes what it needs itself."
         top = place.parts[:-1]
-        if is_connection(place.name) and (not top or (len(top) == 1 and top[0] in _UPLOAD_FOLDERS)):
+        if is_connection(place.name) and (not top or (len(top) == 1 and top[0] in UPLOAD_FOLDERS)):
             return None
         return (
             "Only a connection's folder can be made, in pending/, test/, bulk/ or at the root. Its "
@@ -185,7 +201,11 @@ class View:
             if misnamed.suggestion
             else problem.hint
         )
-        return f"{problem.message} {advice} [{problem.code}]"
+        text = f"{problem.message} {advice} [{problem.code}]"
+        if ".csv." in misnamed.file.lower():
+            # Perhaps the client's temporary name, which it would have renamed.
+            text += f" Temporary names end in {_listed(TEMPORARY_ENDINGS)}, or begin with . or ~."
+        return text
 
 
 def _is_state(place: Place) -> bool:
@@ -193,5 +213,5 @@ def _is_state(place: Place) -> bool:
     return place.object is not None and f"{place.object}/".startswith(f"{STATE}/")
 
 
-def _listed(folders: tuple[str, ...]) -> str:
-    return ", ".join(f"{folder}/" for folder in folders)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

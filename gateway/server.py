@@ -39,7 +39,7 @@ _KEX = (
     "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512"
 )
 _OLD_KEX = "diffie-hellman-group-exchange-sha256"
-"""For clients from before 2014; offered only where it is asked for."""
+"""For clients that know neither Curve25519 nor group 16; offered only where it is asked for."""
 _CIPHERS = (
     "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
     "aes256-ctr,aes192-ctr,aes128-ctr"
@@ -139,7 +139,7 @@ class Gateway:
     ) -> int:
         """Begin to accept connections; returns the port. Raises OSError if it is taken.
 
-        `old_clients` also offers the exchange of keys of clients from before 2014.
+        `old_clients` also offers the key exchange of clients that know no newer one.
         """
         options = asyncssh.SSHServerConnectionOptions(
             server_factory=functools.partial(Door, self),

@@ -32,8 +32,12 @@ DEFAULT_CONNECTION = "main"
 """The connection of a file that lies in no connection's folder."""
 
 _MODES: dict[str, Mode] = {"pending": "load", "test": "test", "bulk": "bulk"}
+UPLOAD_FOLDERS: tuple[str, ...] = tuple(_MODES)
+"""The folders that files are uploaded into."""
+TEMPORARY_ENDINGS = (".filepart", ".part", ".tmp", ".partial", ".incomplete", ".writing")
+"""Endings of the names under which clients upload before they rename."""
 _TEMPORARY = re.compile(
-    r"[.~].*|.*\.(filepart|part|tmp|partial|incomplete)|.*\.sftpgo-partial\..*",
+    rf"[.~].*|.*(?:{'|'.join(map(re.escape, TEMPORARY_ENDINGS))})|.*\.sftpgo-partial\..*",
     re.IGNORECASE | re.DOTALL,
 )
 # [0-9] and fullmatch throughout: \d knows the digits of every script, and $ looks past a newline.

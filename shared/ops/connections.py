@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.names import DEFAULT_CONNECTION, TYPES
+from shared.names import DEFAULT_CONNECTION, TYPES, UPLOAD_FOLDERS
 from shared.ops.command import DONE, Command, Desk, WrongUse, connection
 from shared.settings import CONNECTION_FIELDS, CONNECTION_MAPS, ConnectionSettings
 from shared.wording import about, every, moment
 
 if TYPE_CHECKING:
+    import google.cloud.storage as storage
+
     from shared.standing import FeedState
 
 
@@ -125,6 +127,8 @@ def _put(desk: Desk, *, new: bool) -> int:
         return changed
 
     document = desk.services.ledger.transact(change)
+    if new:
+        _make_folders(name, desk.services.bucket)
     if desk.json:
         desk.answer({"connection": name, "settings": document})
         return DONE
@@ -140,6 +144,15 @@ def _put(desk: Desk, *, new: bool) -> int:
             "it: python -m gateway add-user --help"
         )
     return DONE
+
+
+def _make_folders(name: str, bucket: storage.Bucket) -> None:
+    """Make the connection's upload folders, so that an SFTP client finds them before any file."""
+    if name == DEFAULT_CONNECTION:
+        return
+    for folder in UPLOAD_FOLDERS:
+        marker = bucket.blob(f"{folder}/{name}/")
+        marker.upload_from_string(b"", content_type="application/x-directory")
 
 
 Assignment = tuple[tuple[str, ...], str]

@@ -198,7 +198,7 @@ def _door(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     running = Running(
         bucket=CloudBucket(storage.Client(), BUCKET, patience=1.0), users=folder / "users.json"
     )
-    yield house(folder, running), running
+    yield house_of(folder, running), running
     running.stop()
 
 
@@ -221,7 +221,7 @@ def write_users(folder: Path, key: asyncssh.SSHKey) -> None:
     (folder / "users.json").write_text(json.dumps({"users": rows}))
 
 
-def house(folder: Path, running: Running) -> House:
+def house_of(folder: Path, running: Running) -> House:
     """Describe a gateway in this process to clients."""
     public = running.host_key.export_public_key().decode().strip()
     return House(folder, port=running.port, host_key=public)
@@ -421,6 +421,56 @@ def test_interrupted(house: House, door: tuple[House, Running], tmp_path: Path) 
 
     assert "seems to have been interrupted" in output
     assert house.objects == {}
+
+
+def test_interrupted_where_a_line_ends(house: House, tmp_path: Path) -> None:
+    """What may be the part before a Ctrl-C is refused once; the same file again is taken."""
+    need("sftp")
+    local, name = tmp_path / "even.csv", f"pending/{CUSTOMERS}"
+    local.write_bytes(content(2 * 255 * 1024 + 1024)[: 2 * 255 * 1024 - 1] + b"\n")
+    put = f"put {local} {name}\n"
+    first = house.sftp(put)
+    local.write_bytes(content(255 * 1024 - 1, seed=2) + b"\n")
+    other = house.sftp(put)
+    again = house.sftp(put)
+
+    assert "may have been interrupted" in first.output
+    assert (first.code, other.code, again.code) == (1, 1, 0)
+    assert house.objects == {name: 255 * 1024}
+
+
+def test_full_blocks_of_others(house: House) -> None:
+    """Clients that end a connection when they are interrupted may bring full blocks only."""
+    with house.paramiko() as sftp:
+        sftp.putfo(io.BytesIO(content(2 * 32 * 1024)), f"pending/{CUSTOMERS}")
+
+    assert house.objects == {f"pending/{CUSTOMERS}": 2 * 32 * 1024}
+
+
+def test_old_clients(cloud: Any, tmp_path: Path) -> None:
+    """A client that knows only the older exchange of keys gets in where that is offered."""
+    need("sftp")
+    for offered in (False, True):
+        folder = tmp_path / str(offered)
+        folder.mkdir()
+        write_users(folder, asyncssh.generate_private_key("ssh-ed25519"))
+        running = Running(
+            bucket=CloudBucket(storage.Client(), BUCKET, patience=1.0),
+            users=folder / "users.json",
+            old_clients=offered,
+        )
+        here = house_of(folder, running)
+        transport = paramiko.Transport(("127.0.0.1", here.port))
+        transport.get_security_options().kex = ("diffie-hellman-group-exchange-sha256",)
+        try:
+            transport.connect(username="erp", password=PASSWORD)
+        except (paramiko.SSHException, EOFError, OSError):
+            assert not offered
+        else:
+            assert offered
+        finally:
+            transport.close()
+            running.stop()
 
 
 def test_overwritten(house: House) -> None:

@@ -72,6 +72,15 @@ def test_release_as_json(pipeline: Pipeline, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("environment")
+def test_folders_of_a_new_connection(pipeline: Pipeline) -> None:
+    """connections add makes the folders that its files are uploaded into; they are no files."""
+    assert 0 == ops.main(["connections", "add", "nz"])
+
+    names = {blob.name for blob in pipeline.services.bucket.list_blobs()}
+    assert names >= {"pending/nz/", "test/nz/", "bulk/nz/"}
+
+
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("json_too", [False, True])
 def test_what_makes_no_sense(json_too: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be done ends with exit code 1 and the reason."""

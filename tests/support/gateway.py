@@ -182,6 +182,7 @@ class Running:
         users: Path,
         capacity: Capacity | None = None,
         brake: Brake | None = None,
+        old_clients: bool = False,
     ) -> None:
         self.port = 0
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -194,7 +195,9 @@ class Running:
             self.gateway = Gateway(
                 users=self.users, bucket=bucket, capacity=capacity or Capacity(), brake=brake
             )
-            return await self.gateway.listen(host="127.0.0.1", port=0, host_keys=[self.host_key])
+            return await self.gateway.listen(
+                host="127.0.0.1", port=0, host_keys=[self.host_key], old_clients=old_clients
+            )
 
         self.port = self._call(start()).result(20)
 

@@ -221,3 +221,26 @@ def test_make(view: View, path: str, expected: bool) -> None:
 def test_always_there(view: View, path: str, expected: bool) -> None:
     """The five folders exist when they are empty, as do those of the connections of other users."""
     assert expected == view.always_there(view.place(path.encode()))
+
+
+@pytest.mark.parametrize("path", [f"pending\\{NAME}", f"\\pending\\au\\{NAME}"])
+def test_backslash(path: str) -> None:
+    """A path written with backslashes is answered with a word about slashes."""
+    for view in (ALL, AU):
+        reason = view.why_not_upload(view.place(path.encode())) or ""
+        assert "Folders are separated by /" in reason
+
+
+@pytest.mark.parametrize("name", [f"{NAME}.uploading", f"{NAME}.filepart2", f"{NAME}.upload"])
+def test_unknown_temporary_name(name: str) -> None:
+    """The refusal of what may be a temporary name lists the endings that are taken."""
+    reason = ALL.why_not_upload(ALL.place(f"pending/{name}".encode())) or ""
+
+    assert (
+        "Temporary names end in .filepart, .part, .tmp, .partial, .incomplete, .writing" in reason
+    )
+
+
+def test_writing() -> None:
+    """A name that ends in .writing is a temporary one."""
+    assert ALL.why_not_upload(ALL.place(f"pending/{NAME}.writing".encode())) is None
