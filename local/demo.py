@@ -21,7 +21,7 @@ from local.timeline import Screen, Timeline, Upload
 from shared.ledger import ENDED
 from shared.names import ExportFile, read_name
 
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 300.0
 """How long a step may take, beyond the delay of the orders."""
 
 CUSTOMERS = "good/customers_20241118T190000Z.csv"

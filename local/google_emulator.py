@@ -21,7 +21,7 @@ from typing import IO
 _JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 _MIN_JAVA = 11
-_READY_SECONDS = 60.0
+_READY_SECONDS = 300.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 

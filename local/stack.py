@@ -77,8 +77,8 @@ functions or the functions framework do."""
 _LEASE = "20s"
 """How long a worker that was killed keeps its import: shorter than in production, as somebody
 may be waiting for a stack that was killed to go on."""
-_READY_SECONDS = 120.0
-_TAKEOVER_SECONDS = 15.0
+_READY_SECONDS = 300.0
+_TAKEOVER_SECONDS = 120.0
 """How long the parts of a stack that was killed may take to notice and to end."""
 
 

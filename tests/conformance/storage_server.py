@@ -19,6 +19,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from local.storage import serve
+from tests.support.waiting import PATIENCE
 
 _numbers = itertools.count(1)
 
@@ -63,7 +64,7 @@ class Raw:
     ) -> Answer:
         """Send one request; a body of several pieces goes chunked."""
         target = path + ("?" + urlencode(query) if query else "")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             chunked = body is not None and not isinstance(body, bytes)
             connection.request(method, target, body, dict(headers or {}), encode_chunked=chunked)

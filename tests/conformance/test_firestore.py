@@ -38,12 +38,13 @@ from local.firestore.store import Store
 from shared.customers import KnownCustomers
 from shared.transport import COUNTED, CallFailed, Transport
 from tests.conformance.firestore_servers import EMBEDDED, GOOGLE, connect, connect_async
+from tests.support.waiting import PATIENCE
 
 pytest_plugins = ["tests.conformance.firestore_servers"]
 
 only_embedded = pytest.mark.parametrize("server", [EMBEDDED], indirect=True)
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = PATIENCE
 
 
 def ids(found: Any) -> list[str]:
@@ -370,7 +371,7 @@ def test_transform(db: Any, stored: Any, transform: Any, expected: Any) -> None:
 
 
 def test_server_timestamp(db: Any) -> None:
-    """Server timestamps of one write are one moment, to the millisecond, that of the write."""
+    """Server timestamps of one write are one moment, to the millisecond, before the write's end."""
     document = db.document("shops/one")
 
     document.set({"at": firestore.SERVER_TIMESTAMP, "m": {"at": firestore.SERVER_TIMESTAMP}})
@@ -378,7 +379,7 @@ def test_server_timestamp(db: Any) -> None:
 
     assert snapshot.get("at") == snapshot.get("m.at")
     assert snapshot.get("at").microsecond % 1000 == 0
-    assert abs(snapshot.get("at") - snapshot.update_time) < timedelta(seconds=1)
+    assert snapshot.get("at") <= snapshot.update_time
 
 
 def test_transform_results(db: Any) -> None:
@@ -1029,7 +1030,9 @@ def test_count_of_named_documents(db: Any) -> None:
     root = f"{transport.database}/documents/connections/acme/customers/"
 
     def count(*groups: list[str]) -> list[int]:
-        return transport.count([[root + key for key in group] for group in groups], timeout=30)
+        return transport.count(
+            [[root + key for key in group] for group in groups], timeout=PATIENCE
+        )
 
     assert count(there[:30], there[30:], ["0", "else"], ["else"], ["-1", "39", "Ω", "a b"]) == [
         30,
@@ -1686,7 +1689,7 @@ def test_kill_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def write() -> None:
         for number in range(100_000):
             try:
-                db.document(f"items/{number}").set({"n": number}, retry=None, timeout=5)
+                db.document(f"items/{number}").set({"n": number}, retry=None, timeout=PATIENCE)
             except exceptions.GoogleAPICallError:
                 return
             acknowledged.append(number)

@@ -11,6 +11,7 @@ import requests
 
 from local import google_emulator
 from local.google_emulator import Found, Missing
+from tests.support.waiting import PATIENCE
 
 NOWHERE = "/nonexistent"
 
@@ -105,7 +106,7 @@ def test_rules_are_enforced_and_the_process_ends(tmp_path: Path) -> None:
 
     with google_emulator.start(found, rules=rules) as emulator:
         document = "v1/projects/p/databases/(default)/documents/a/b"
-        refused = requests.get(f"http://{emulator.address}/{document}", timeout=10)
+        refused = requests.get(f"http://{emulator.address}/{document}", timeout=PATIENCE)
     emulator.stop()
 
     assert refused.status_code == 403

@@ -18,6 +18,7 @@ from google.api_core import exceptions
 from google.cloud.storage.exceptions import InvalidResponse
 
 from tests.conformance.storage_server import Answer, Raw, object_path
+from tests.support.waiting import PATIENCE
 
 pytest_plugins = ["tests.conformance.storage_server"]
 
@@ -143,7 +144,7 @@ def test_a_reader_keeps_what_it_began(bucket: Bucket, raw: Raw) -> None:
     """A download under way ends with the bytes it began with, whatever becomes of the object."""
     content = data(8_000_000)
     bucket.blob("x").upload_from_string(content)
-    with socket.create_connection(("127.0.0.1", raw.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", raw.port), timeout=PATIENCE) as sock:
         path = object_path(bucket.name, "x")
         sock.sendall(
             f"GET {path}?alt=media HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
@@ -299,7 +300,7 @@ def test_broken_off(bucket: Bucket, raw: Raw, kind: str) -> None:
         body = b'--B\r\n\r\n{"name": "x"}\r\n--B\r\n\r\n' + body
     elif kind == "chunked":
         body = b"%x\r\n%b\r\n" % (len(body), body)
-    with socket.create_connection(("127.0.0.1", raw.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", raw.port), timeout=PATIENCE) as sock:
         sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         sock.shutdown(socket.SHUT_WR)
         rest = b"".join(iter(lambda: sock.recv(1000), b""))
@@ -413,7 +414,7 @@ def ask(raw: Raw, place: str, total: int | str = "*") -> Answer:
 
 def break_off(raw: Raw, place: str, content: bytes, promised: int) -> None:
     """Send the beginning of an upload and hang up."""
-    with socket.create_connection(("127.0.0.1", raw.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", raw.port), timeout=PATIENCE) as sock:
         head = f"PUT {place} HTTP/1.1\r\nHost: x\r\nContent-Length: {promised}\r\n\r\n"
         sock.sendall(head.encode() + content)
         sock.shutdown(socket.SHUT_WR)

@@ -23,6 +23,7 @@ from google.api_core import exceptions
 from local.storage import InUse, serve
 from tests.conformance.storage_server import Raw, connect
 from tests.support.receiver import SOON, Call, Handler, Receiver
+from tests.support.waiting import PATIENCE
 
 Bucket = Any
 """The client has no types of its own."""
@@ -291,7 +292,7 @@ def test_one_server_a_folder(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
         with pytest.raises(InUse):
             serve(data=tmp_path, buckets=[BUCKET])

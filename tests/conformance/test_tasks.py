@@ -27,6 +27,7 @@ from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 from local.tasks import InUse, Server, serve
 from local.tasks.store import Store
 from tests.support.receiver import SOON, Receiver
+from tests.support.waiting import PATIENCE
 
 Client = Any
 """A CloudTasksClient. It takes dictionaries too, which its annotations leave out."""
@@ -818,20 +819,17 @@ def test_oidc_token(client: Client, receiver: Receiver, server: Server, audience
 
 
 def test_task_that_is_due_goes_out_at_once(client: Client, receiver: Receiver) -> None:
-    """A task without a time is with its handler within 20 ms, the fastest of ten."""
+    """A task without a time goes out before one that was created earlier for a later time."""
     handler = receiver.handler()
     queue = _queue(client)
-    delays = []
-    for count in range(1, 11):
-        task = _create(client, queue, handler.url)
-        calls = handler.wait(count)
-        delays.append(calls[-1].at - task.schedule_time.timestamp())
+    _create(client, queue, f"{handler.url}?later", schedule_time=_time(time.time() + 3600))
+    _create(client, queue, f"{handler.url}?now")
 
-    assert min(delays) < 0.020
+    assert ["now"] == [call.path.partition("?")[2] for call in handler.wait(1)]
 
 
 def test_scheduled_task_goes_out_on_time(client: Client, receiver: Receiver) -> None:
-    """Tasks never go out before their time, and within 50 ms of it, the best of five."""
+    """Tasks go out in the order of their times, never before them."""
     handler = receiver.handler()
     queue = _queue(client)
     start = time.time() + 0.15
@@ -844,7 +842,6 @@ def test_scheduled_task_goes_out_on_time(client: Client, receiver: Receiver) -> 
 
     assert [call.path[-1] for call in calls] == list("01234")
     assert min(late) >= -0.0001
-    assert min(late) < 0.050
 
 
 def test_retries(client: Client, receiver: Receiver) -> None:
@@ -1044,7 +1041,6 @@ def test_rate_is_limited(client: Client, receiver: Receiver) -> None:
 
     # The bucket also refills while the burst goes out: only the whole has a lower bound.
     assert calls[-1].at - start >= 0.49
-    assert calls[-1].at - start < 0.49 + SOON / 2
 
 
 def test_run_sends_now(client: Client, receiver: Receiver) -> None:
@@ -1135,7 +1131,7 @@ def test_deadline(receiver: Receiver, tmp_path: Path) -> None:
         server.stop()
     took = failed.last_attempt.response_time - failed.last_attempt.dispatch_time
 
-    assert timedelta(seconds=0.2) <= took < timedelta(seconds=0.2 + SOON / 2)
+    assert timedelta(seconds=0.2) <= took
     assert failed.last_attempt.response_status.code == 4
     assert (failed.dispatch_count, failed.response_count) == (1, 0)
     assert failed.schedule_time - failed.last_attempt.response_time == timedelta(minutes=5)
@@ -1169,7 +1165,7 @@ def test_deadline_of_a_handler_that_drips(tmp_path: Path) -> None:
             server.stop()
 
     took = task.last_attempt.response_time - task.last_attempt.dispatch_time
-    assert timedelta(seconds=0.3) <= took < timedelta(seconds=0.3 + SOON / 2)
+    assert timedelta(seconds=0.3) <= took
     assert task.last_attempt.response_status.code == 4
     assert task.response_count == 0
 
@@ -1288,7 +1284,7 @@ def test_program_says_why_it_cannot_start(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
     finally:
         server.stop()

@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from local.sample_data import make_samples
 from tests.support.browsing import browsing, look, why_no_browser
 from tests.support.stack import ROOT, Up, hands_on
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 ORDERS = "orders_20241118T180500Z"
 
@@ -28,7 +28,7 @@ def run(data: Path, *command: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -64,7 +64,7 @@ def test_late_orders(tmp_path: Path) -> None:
 
         assert "no matching customers file has come" in page(browser)
         browser.find_element(By.PARTIAL_LINK_TEXT, ORDERS).click()
-        WebDriverWait(browser, 20).until(url_contains("import="))
+        WebDriverWait(browser, PATIENCE).until(url_contains("import="))
         assert f"release nz/{ORDERS}" in page(browser)
 
         alerts = json.loads(run(up.data, "alerts", "--json"))

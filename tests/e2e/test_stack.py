@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from local.sample_data import Sample, make_samples
 from local.stack import PORTS, Endpoints
 from tests.support.pipeline import customers_csv, orders_csv
 from tests.support.stack import ROOT, Up, hands_on
-from tests.support.waiting import alive, descendants, eventually
+from tests.support.waiting import PATIENCE, alive, descendants, eventually
 
 CUSTOMERS = "customers_20241118T180000Z"
 ORDERS = "orders_20241118T180500Z"
@@ -57,10 +58,11 @@ def ports_of(endpoints: Endpoints) -> list[int]:
 
 
 def free_base() -> int:
-    """Find as many consecutive free ports as a stack has."""
+    """Find as many consecutive free ports as a stack has, elsewhere in every run."""
+    bases = range(21000, 30000, len(PORTS))
     return next(
         base
-        for base in range(21000, 30000, len(PORTS))
+        for base in random.sample(bases, len(bases))
         if all(is_free(base + place) for place in range(len(PORTS)))
     )
 
@@ -108,7 +110,7 @@ def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customer
             orders = hands.wait_for("nz", ORDERS, "scheduled")
             loaded = hands.documents("connections/nz/customers")
         # The customers' own task is in the queue until its answer has been taken.
-        eventually(lambda: set(tasks_of(endpoints)) == {orders.task})
+        assert eventually(lambda: set(tasks_of(endpoints)) == {orders.task})
         tasks = tasks_of(endpoints)
         code = first.end()
 
@@ -173,7 +175,7 @@ def test_one_stack_a_folder(up: Up) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
     assert second.returncode == 2
@@ -246,7 +248,7 @@ def test_a_taken_port_is_named(data: Path) -> None:
         socket.create_server(("127.0.0.1", base)),
         Up(data, "--port-base", str(base)) as up,
     ):
-        code = up.process.wait(60)
+        code = up.process.wait(PATIENCE)
 
     assert code == 1
     assert f"firestore cannot have port {base}: something else listens there." in up.output

@@ -26,6 +26,7 @@ from local.identity import Key, load_key, mint
 from shared.callers import REMOVED
 from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(600)
@@ -203,7 +204,7 @@ def running(name: str, workspace: Path, servers: Servers, python: Path) -> Itera
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             assert process.poll() is None, process.communicate()[0]
             try:
@@ -215,7 +216,7 @@ def running(name: str, workspace: Path, servers: Servers, python: Path) -> Itera
         yield f"http://127.0.0.1:{port}/"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 def caller(email: str, audience: str, key: Key) -> dict[str, str]:
@@ -232,7 +233,7 @@ def post(url: str, body: object, **headers: str) -> tuple[int, str]:
         headers={"Content-Type": "application/json", **headers},
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -282,7 +283,7 @@ def test_status(workspace: Path, servers: Servers, python: Path, key: Key) -> No
     person = caller("ana@example.com", "32555940559.apps.googleusercontent.com", key)
     with running("status", workspace, servers, python) as url:
         request = urllib.request.Request(f"{url}?connection=au", headers=person)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             text = answer.read().decode()
         refused, _ = post(url, {}, **person)
 

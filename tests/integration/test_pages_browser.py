@@ -14,6 +14,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from tests.support import story
 from tests.support.browsing import browsing, look, serving, why_no_browser
 from tests.support.pipeline import Pipeline
+from tests.support.waiting import PATIENCE
 
 pytest_plugins = ["tests.support.told"]
 
@@ -136,9 +137,9 @@ def test_a_search(browser: webdriver.Chrome, url: str, script: bool) -> None:
     for name, value in (("connection", "nz"), ("status", "overdue")):
         Select(form.find_element(By.NAME, name)).select_by_visible_text(value)
     form.find_element(By.CSS_SELECTOR, "button").click()
-    WebDriverWait(browser, 20).until(url_contains("status=overdue"))
+    WebDriverWait(browser, PATIENCE).until(url_contains("status=overdue"))
     browser.find_element(By.LINK_TEXT, f"{story.OVERDUE}.csv").click()
-    WebDriverWait(browser, 20).until(url_contains("import="))
+    WebDriverWait(browser, PATIENCE).until(url_contains("import="))
 
     assert f"{story.OVERDUE}.csv" == browser.find_element(By.TAG_NAME, "h1").text
 

@@ -18,6 +18,7 @@ from google.cloud import firestore
 from local import google_emulator
 from shared.data_model import DOCS, PAGE, example_document, page
 from shared.schemas import file_type
+from tests.support.waiting import PATIENCE
 
 ROOT = DOCS.parent
 EXAMPLES = DOCS / "examples"
@@ -125,7 +126,9 @@ def node() -> str:
         shutil.rmtree(MODULES / "node_modules", ignore_errors=True)
         shutil.copy(wanted, kept)
         command = [npm, "install", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=MODULES, capture_output=True, text=True, timeout=110)
+        done = subprocess.run(
+            command, cwd=MODULES, capture_output=True, text=True, timeout=PATIENCE
+        )
         if done.returncode:
             kept.unlink()
             pytest.skip(f"npm cannot install the packages: {done.stderr.strip()[-200:]}")
@@ -144,7 +147,11 @@ def test_javascript_queries(
     arguments = [emulator.host, str(emulator.port), "reading-google"]
 
     done = subprocess.run(
-        [node, "run.mjs", *arguments], cwd=MODULES, capture_output=True, text=True, timeout=60
+        [node, "run.mjs", *arguments],
+        cwd=MODULES,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
 
     assert 0 == done.returncode, done.stderr[-2000:]

@@ -15,6 +15,7 @@ import requests
 
 from local import google_emulator
 from shared.documents import KINDS, Kind
+from tests.support.waiting import PATIENCE
 
 RULES = Path(__file__).resolve().parents[2] / "firestore.rules"
 PROJECT = "rules"
@@ -72,7 +73,7 @@ def emulator() -> Iterator[str]:
                 f"{root}{DATABASE}/{kind.at(connection)}",
                 json={"fields": {"connection": {"stringValue": connection}}},
                 headers={"Authorization": "Bearer owner"},
-                timeout=30,
+                timeout=PATIENCE,
             )
             assert answer.ok, answer.text
         yield root
@@ -93,24 +94,24 @@ def parts(path: str) -> tuple[str, str, str]:
 
 
 def get(caller: Caller, path: str, root: str) -> requests.Response:
-    return caller.session.get(f"{root}{name(path)}", timeout=30)
+    return caller.session.get(f"{root}{name(path)}", timeout=PATIENCE)
 
 
 def batch_get(caller: Caller, path: str, root: str) -> requests.Response:
     body = {"documents": [name(path)]}
-    return caller.session.post(f"{root}{DATABASE}:batchGet", json=body, timeout=30)
+    return caller.session.post(f"{root}{DATABASE}:batchGet", json=body, timeout=PATIENCE)
 
 
 def list_(caller: Caller, path: str, root: str) -> requests.Response:
     parent, collection, _ = parts(path)
-    return caller.session.get(f"{root}{parent}/{collection}", timeout=30)
+    return caller.session.get(f"{root}{parent}/{collection}", timeout=PATIENCE)
 
 
 def query(caller: Caller, path: str, root: str, *, group: bool = False) -> requests.Response:
     parent, collection, _ = parts(path)
     body = {"structuredQuery": {"from": [{"collectionId": collection, "allDescendants": group}]}}
     where = DATABASE if group else parent
-    return caller.session.post(f"{root}{where}:runQuery", json=body, timeout=30)
+    return caller.session.post(f"{root}{where}:runQuery", json=body, timeout=PATIENCE)
 
 
 def group(caller: Caller, path: str, root: str) -> requests.Response:
@@ -127,7 +128,7 @@ def narrowed_group(caller: Caller, path: str, root: str) -> requests.Response:
             "where": {"fieldFilter": own},
         }
     }
-    return caller.session.post(f"{root}{DATABASE}:runQuery", json=body, timeout=30)
+    return caller.session.post(f"{root}{DATABASE}:runQuery", json=body, timeout=PATIENCE)
 
 
 def count(caller: Caller, path: str, root: str) -> requests.Response:
@@ -138,7 +139,7 @@ def count(caller: Caller, path: str, root: str) -> requests.Response:
             "aggregations": [{"alias": "n", "count": {}}],
         }
     }
-    return caller.session.post(f"{root}{parent}:runAggregationQuery", json=body, timeout=30)
+    return caller.session.post(f"{root}{parent}:runAggregationQuery", json=body, timeout=PATIENCE)
 
 
 READS: tuple[Ask, ...] = (get, batch_get, list_, query, count)
@@ -174,32 +175,34 @@ WRITES: dict[str, Write] = {
 
 
 def commit(caller: Caller, write: dict[str, Any], root: str) -> requests.Response:
-    return caller.session.post(f"{root}{DATABASE}:commit", json={"writes": [write]}, timeout=30)
+    return caller.session.post(
+        f"{root}{DATABASE}:commit", json={"writes": [write]}, timeout=PATIENCE
+    )
 
 
 def batch(caller: Caller, path: str, root: str) -> requests.Response:
     body = {"writes": [WRITES["set"](path)]}
-    return caller.session.post(f"{root}{DATABASE}:batchWrite", json=body, timeout=30)
+    return caller.session.post(f"{root}{DATABASE}:batchWrite", json=body, timeout=PATIENCE)
 
 
 def in_a_transaction(caller: Caller, path: str, root: str) -> requests.Response:
-    begun = caller.session.post(f"{root}{DATABASE}:beginTransaction", json={}, timeout=30)
+    begun = caller.session.post(f"{root}{DATABASE}:beginTransaction", json={}, timeout=PATIENCE)
     body = {"writes": [WRITES["delete"](path)], **begun.json()}
-    return caller.session.post(f"{root}{DATABASE}:commit", json=body, timeout=30)
+    return caller.session.post(f"{root}{DATABASE}:commit", json=body, timeout=PATIENCE)
 
 
 def create(caller: Caller, path: str, root: str) -> requests.Response:
     parent, collection, id = parts(path)
     url = f"{root}{parent}/{collection}?documentId={id}-new"
-    return caller.session.post(url, json={"fields": _CONTENT}, timeout=30)
+    return caller.session.post(url, json={"fields": _CONTENT}, timeout=PATIENCE)
 
 
 def patch(caller: Caller, path: str, root: str) -> requests.Response:
-    return caller.session.patch(f"{root}{name(path)}", json={"fields": _CONTENT}, timeout=30)
+    return caller.session.patch(f"{root}{name(path)}", json={"fields": _CONTENT}, timeout=PATIENCE)
 
 
 def delete(caller: Caller, path: str, root: str) -> requests.Response:
-    return caller.session.delete(f"{root}{name(path)}", timeout=30)
+    return caller.session.delete(f"{root}{name(path)}", timeout=PATIENCE)
 
 
 WAYS: tuple[Ask, ...] = (batch, in_a_transaction, create, patch, delete)
@@ -296,7 +299,7 @@ def test_nothing_was_written(emulator: str) -> None:
     """After all these tries every document is as it was, and there is none besides."""
     for path in everything(OWN):
         parent, collection, _ = parts(path)
-        answer = STAFF.session.get(f"{emulator}{parent}/{collection}", timeout=30).json()
+        answer = STAFF.session.get(f"{emulator}{parent}/{collection}", timeout=PATIENCE).json()
         assert all(
             set(document.get("fields", {})) <= {"connection"}
             and not document["name"].endswith("-new")

@@ -7,6 +7,7 @@ import requests
 
 from tests.support.pipeline import customers_csv
 from tests.support.stack import Hands
+from tests.support.waiting import PATIENCE
 
 STAMP = "20241119T190000Z"
 
@@ -17,7 +18,7 @@ def test_a_stranger(stack: Hands, name: str) -> None:
 
     That these can is in every other test of the stack: nothing is loaded otherwise.
     """
-    answer = requests.post(stack.endpoints.functions[name], json={}, timeout=30)
+    answer = requests.post(stack.endpoints.functions[name], json={}, timeout=PATIENCE)
 
     assert 401 == answer.status_code
     assert {"error": "The request carries no token."} == answer.json()
@@ -29,7 +30,9 @@ def test_a_browser(stack: Hands) -> None:
     stack.wait_for("browser", f"customers_{STAMP}", "loaded")
 
     answer = requests.get(
-        stack.endpoints.functions["status"], params={"connection": "browser"}, timeout=30
+        stack.endpoints.functions["status"],
+        params={"connection": "browser"},
+        timeout=PATIENCE,
     )
 
     assert 200 == answer.status_code

@@ -20,7 +20,7 @@ from local import retailer
 from local.retailer import AUSTRALIA, CUSTOMER_COLUMNS, Person
 from tests.support.expected import csv_file, customer_document, differences
 from tests.support.stack import Hands
-from tests.support.waiting import descendants, eventually
+from tests.support.waiting import PATIENCE, descendants, eventually
 
 STAMP = "20241118T190000Z"
 CUSTOMERS = f"customers_{STAMP}"
@@ -142,7 +142,7 @@ class Sender:
     def _ssh_options(self) -> tuple[str, ...]:
         sftp = self.stack.endpoints.sftp
         with paramiko.Transport((sftp.host, sftp.port)) as transport:
-            transport.start_client(timeout=20)
+            transport.start_client(timeout=PATIENCE)
             key = transport.get_remote_server_key()
         known = self.folder / "known_hosts"
         known.write_text(f"[{sftp.host}]:{sftp.port} {key.get_name()} {key.get_base64()}\n")
@@ -178,7 +178,7 @@ def upload(sender: Sender, client: Client, local: Path, remote: str) -> tuple[in
     command = client(sender, local, remote, slow=False)
     need(command.program)
     running = command.start(sender.folder)
-    output, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=PATIENCE)
     return running.returncode, output
 
 
@@ -306,7 +306,7 @@ def test_killed(stack: Hands, sender: Sender, tmp_path: Path, client: Client) ->
         for pid in (*reversed(descendants(running.pid)), running.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
-        running.communicate(timeout=20)
+        running.communicate(timeout=PATIENCE)
 
     assert objects(stack, connection) == set()
     assert stack.documents(f"connections/{connection}/imports") == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.pipeline import customers_csv, orders_csv
 from tests.support.stack import Hands
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = "20241121T190000Z"
@@ -36,7 +36,7 @@ def test_erased(stack: Hands) -> None:
         env={**os.environ, **stack.endpoints.environment()},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
     assert 0 == erased.returncode, erased.stderr

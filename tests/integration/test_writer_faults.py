@@ -31,6 +31,7 @@ from tests.support.grpc_proxy import (
     SpoilWrites,
     Storm,
 )
+from tests.support.waiting import PATIENCE
 
 OLDER, OURS, NEWER = 4, 5, 6
 
@@ -162,7 +163,7 @@ def test_storm(database: Database) -> None:
     database.put(before)
     database.proxy.faults = storm = Storm(seed=1, rate=0.3, no_answer=0.01)
 
-    outcomes = Import().write(database.client, KEYS, rpc_timeout=0.5)
+    outcomes = Import().write(database.client, KEYS, rpc_timeout=2)
 
     newer = {key for key in before if before[key]["source"]["age"] == NEWER}
     expected = {key: before[key] if key in newer else Import().document(key) for key in KEYS}
@@ -201,7 +202,7 @@ def test_two_imports_at_once(database: Database) -> None:
     other = threading.Thread(target=write_older)
     other.start()
     newer.write(database.client, keys[::-1])
-    other.join(60)
+    other.join(PATIENCE)
 
     assert failed == []
     assert database.all() == {key: newer.document(key) for key in keys}
@@ -226,12 +227,12 @@ def test_a_write_that_arrives_late(database: Database) -> None:
     """A write that the client had given up changes nothing when it arrives after all."""
     late = Late()
     database.proxy.faults = Script(BatchWrite=[late])
-    assert isinstance(Import(OLDER).write(database.client, ["1"], rpc_timeout=0.5)["1"], Written)
+    assert isinstance(Import(OLDER).write(database.client, ["1"], rpc_timeout=2)["1"], Written)
     assert isinstance(Import(NEWER).write(database.client, ["1"])["1"], Written)
 
     late.release.set()
 
-    assert late.arrived.wait(10)
+    assert late.arrived.wait(PATIENCE)
     assert database.all() == {"1": Import(NEWER).document("1")}
 
 
@@ -262,7 +263,7 @@ def test_single_fault(database: Database, method: str, faults: list[Fault]) -> N
     database.put(before)
     database.proxy.faults = script = Script(**{method: faults})
 
-    outcomes = Import().write(database.client, ["1", "2", "3"], rpc_timeout=0.5)
+    outcomes = Import().write(database.client, ["1", "2", "3"], rpc_timeout=2)
 
     assert database.all() == {
         "1": Import().document("1"),
@@ -354,7 +355,7 @@ def test_metadata(database: Database) -> None:
     list(database.client.get_all([database.client.document("customers/1")]))
     expected = dict(database.proxy.metadata["BatchGetDocuments"])
 
-    found = Transport(database.client).get([name], (), timeout=10)
+    found = Transport(database.client).get([name], (), timeout=PATIENCE)
 
     actual = dict(database.proxy.metadata["BatchGetDocuments"])
     assert found == {name: None}
@@ -376,9 +377,9 @@ def test_a_named_database(upstream: str, monkeypatch: pytest.MonkeyPatch) -> Non
             transport = Transport(client)
             name = client.document("customers/1")._document_path
 
-            transport.write([encode_write(name, {"a": 1}, base=None)], timeout=10)
-            found = transport.get([name], ("a",), timeout=10)[name]
-            counts = transport.count([[name]], timeout=10)
+            transport.write([encode_write(name, {"a": 1}, base=None)], timeout=PATIENCE)
+            found = transport.get([name], ("a",), timeout=PATIENCE)[name]
+            counts = transport.count([[name]], timeout=PATIENCE)
             sent = dict(proxy.metadata)
         with closing(firestore.Client(project=project)) as default:
             elsewhere = default.document("customers/1").get().exists

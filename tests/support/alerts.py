@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.support.pipeline import Pipeline, orders_csv
+from tests.support.waiting import PATIENCE
 
 ORDERS = "orders_20230501T115500Z"
 
@@ -53,7 +54,7 @@ class Receiver:
 
             def do_GET(self) -> None:
                 receiver.paths.append(f"{self.command} {self.path}")
-                receiver.hold.wait(30)
+                receiver.hold.wait(PATIENCE)
                 with suppress(OSError):  # nobody waits for it any more
                     self._answer()
 

@@ -22,7 +22,9 @@ from shared.services import Services
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--hide-scrollbars", "--force-color-profile=srgb", "--no-proxy-server"),
+    # The shared memory of a container is too small for it.
+    *("--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb"),
+    "--no-proxy-server",
 )
 
 

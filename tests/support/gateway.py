@@ -18,6 +18,7 @@ from gateway.brake import Brake
 from gateway.bucket import Bucket, Changed, Entry, Missing, Page, SessionLost, Unreachable
 from gateway.server import Capacity, Gateway
 from gateway.users import Users, UsersFile, hash_password
+from tests.support.waiting import PATIENCE
 
 PASSWORD = "correct horse"
 CHEAP = (1024, 8, 1)
@@ -209,7 +210,7 @@ class Running:
         """End the gateway and its thread."""
         self._call(self.gateway.drain(0)).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def _call(self, work: Any) -> Future[Any]:

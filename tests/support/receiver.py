@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SOON = 10.0
+from tests.support.waiting import PATIENCE
+
+SOON = PATIENCE
 """Seconds within which anything expected must have happened, on however busy a machine."""
 
 _numbers = itertools.count(1)

@@ -19,11 +19,9 @@ from google.cloud import firestore
 
 from local.stack import Endpoints
 from shared.ledger import Import
-from tests.support.waiting import PATIENCE_SECONDS, eventually
+from tests.support.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-
-START_SECONDS = 90.0
 
 
 class Up:
@@ -50,7 +48,7 @@ class Up:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(60)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -70,15 +68,15 @@ class Up:
                 return read_endpoints(file).pid == self.process.pid
             return self.process.poll() is not None
 
-        in_time = eventually(ready, seconds=START_SECONDS)
-        assert in_time, f"not up in {START_SECONDS:g} s: {self.output}"
+        in_time = eventually(ready, seconds=PATIENCE)
+        assert in_time, f"not up in {PATIENCE:g} s: {self.output}"
         assert self.process.poll() is None, self.output
         return read_endpoints(file)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE)
 
 
 def read_endpoints(file: Path) -> Endpoints:
@@ -119,7 +117,7 @@ class Hands:
         return Import.from_document(connection=connection, import_id=import_id, data=data)
 
     def wait_for(
-        self, connection: str, import_id: str, *statuses: str, seconds: float = PATIENCE_SECONDS
+        self, connection: str, import_id: str, *statuses: str, seconds: float = PATIENCE
     ) -> Import:
         """Wait until an import has one of these statuses."""
         found: list[Import | None] = [None]

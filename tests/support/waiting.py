@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE_SECONDS = 60.0
+PATIENCE = 300.0
+"""Seconds. Bounds a hang, however busy the machine is; nothing that works comes near it."""
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> bool:
+def eventually(condition: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:
     """Wait until a condition holds; False when the time is up."""
     deadline = time.monotonic() + seconds
     while not condition():

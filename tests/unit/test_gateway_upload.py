@@ -18,6 +18,7 @@ from gateway.spool import Spool
 from gateway.upload import CHUNK, Refused, Upload
 from gateway.workers import Workers
 from tests.support.gateway import MemoryBucket
+from tests.support.waiting import PATIENCE
 
 NAME = "pending/customers_20230424T201230Z.csv"
 BLOCK = 32 * 1024
@@ -38,7 +39,7 @@ def _bucket() -> MemoryBucket:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, in a few seconds at most."""
-    return asyncio.run(asyncio.wait_for(work, 30))
+    return asyncio.run(asyncio.wait_for(work, PATIENCE))
 
 
 def upload(

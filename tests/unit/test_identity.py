@@ -168,8 +168,8 @@ def test_certificate_is_that_of_the_key(key: Key) -> None:
 
 def test_certificates_are_served(key: Key, server: CertsServer) -> None:
     """`/certs` answers with the certificates as cacheable JSON, any other path with 404."""
-    found = requests.get(server.url, timeout=5)
-    missing = requests.get(f"http://127.0.0.1:{server.port}/", timeout=5)
+    found = requests.get(server.url, timeout=60)
+    missing = requests.get(f"http://127.0.0.1:{server.port}/", timeout=60)
 
     assert found.json() == certs(key)
     assert found.headers["Content-Type"].startswith("application/json")
@@ -181,7 +181,7 @@ def test_stopped_server_lets_its_port_go(key: Key) -> None:
     """A stopped server leaves its port to the next, even with a client still connected."""
     first = CertsServer(key, host="127.0.0.1", port=0)
     with requests.Session() as session:
-        session.get(first.url, timeout=5)
+        session.get(first.url, timeout=60)
         first.stop()
         second = CertsServer(key, host="127.0.0.1", port=first.port)
         second.stop()

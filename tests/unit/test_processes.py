@@ -22,7 +22,7 @@ from local.processes import (
     is_free,
     restart_delay,
 )
-from tests.support.waiting import alive, eventually
+from tests.support.waiting import PATIENCE, alive, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +80,7 @@ def test_start_waits_until_the_port_answers(supervisor: Supervisor) -> None:
     """A started program accepts connections when start returns."""
     [port] = free_ports([0])
 
-    supervisor.start([[program("web", LISTEN, port)]], timeout=20)
+    supervisor.start([[program("web", LISTEN, port)]], timeout=PATIENCE)
 
     assert answers(port)
 
@@ -88,7 +88,7 @@ def test_start_waits_until_the_port_answers(supervisor: Supervisor) -> None:
 def test_stop_ends_everything(supervisor: Supervisor, tmp_path: Path) -> None:
     """A program that ignores SIGTERM is killed, and so is the worker it has started."""
     [port] = free_ports([0])
-    supervisor.start([[program("stubborn", STUBBORN, port)]], timeout=20)
+    supervisor.start([[program("stubborn", STUBBORN, port)]], timeout=PATIENCE)
     log = tmp_path / "logs" / "stubborn.log"
     assert eventually(lambda: bool(numbers(log, "program")))
 
@@ -102,7 +102,7 @@ def test_stop_ends_everything(supervisor: Supervisor, tmp_path: Path) -> None:
 def test_a_dead_program_comes_back(supervisor: Supervisor, tmp_path: Path, said: list[str]) -> None:
     """A program that is killed is started again on its port, and a message says so."""
     [port] = free_ports([0])
-    supervisor.start([[program("web", LISTEN, port)]], timeout=20)
+    supervisor.start([[program("web", LISTEN, port)]], timeout=PATIENCE)
     log = tmp_path / "logs" / "web.log"
     [first] = numbers(log, "listening")
 
@@ -116,7 +116,7 @@ def test_a_dead_program_comes_back(supervisor: Supervisor, tmp_path: Path, said:
 def test_a_dead_guard_takes_its_program_along(supervisor: Supervisor, tmp_path: Path) -> None:
     """Killing the guard alone leaves no second copy of the program behind."""
     [port] = free_ports([0])
-    supervisor.start([[program("web", LISTEN, port)]], timeout=20)
+    supervisor.start([[program("web", LISTEN, port)]], timeout=PATIENCE)
     log = tmp_path / "logs" / "web.log"
     [first] = numbers(log, "listening")
 
@@ -145,7 +145,7 @@ def test_a_program_that_never_comes_up(
     )
 
     with pytest.raises(StartFailed, match=f"^broken {why}\\.\n    The end of .*\n    .*No such"):
-        supervisor.start([[broken]], timeout=20)
+        supervisor.start([[broken]], timeout=PATIENCE)
 
 
 def test_a_program_that_does_not_answer(supervisor: Supervisor) -> None:
@@ -162,7 +162,7 @@ def test_a_taken_port_is_named(supervisor: Supervisor) -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(StartFailed, match=f"web cannot have port {port}"):
-            supervisor.start([[program("web", LISTEN, port)]], timeout=20)
+            supervisor.start([[program("web", LISTEN, port)]], timeout=PATIENCE)
 
     assert supervisor.pids == {}
 
@@ -186,7 +186,7 @@ while True:
             ("database", "queue", "functions"), free_ports([0, 0, 0]), strict=True
         )
     ]
-    supervisor.start(layers, timeout=20)
+    supervisor.start(layers, timeout=PATIENCE)
 
     supervisor.stop()
 
@@ -202,7 +202,7 @@ from pathlib import Path
 from local.processes import Program, Supervisor
 supervisor = Supervisor(logs=Path({str(tmp_path)!r}), folder=Path("."), say=print)
 command = (sys.executable, "-I", "-S", "-c", {STUBBORN!r}, "{port}")
-supervisor.start([[Program(name="stubborn", command=command, ports=({port},))]], timeout=20)
+supervisor.start([[Program(name="stubborn", command=command, ports=({port},))]], timeout={PATIENCE})
 print(supervisor.pids["stubborn"], flush=True)
 time.sleep(60)
 """

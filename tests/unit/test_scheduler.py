@@ -13,6 +13,7 @@ from google.oauth2 import id_token
 
 from local import identity
 from local.scheduler import Scheduler, make_request
+from tests.support.waiting import PATIENCE
 
 EMAIL = "pipeline@local-project.iam.gserviceaccount.com"
 NOW = datetime(2024, 11, 18, 19, 0, tzinfo=UTC)
@@ -51,7 +52,7 @@ class Target:
 
     def wait_for_calls(self, number: int) -> bool:
         with self.called:
-            return self.called.wait_for(lambda: len(self.calls) >= number, timeout=10)
+            return self.called.wait_for(lambda: len(self.calls) >= number, timeout=PATIENCE)
 
     def stop(self) -> None:
         self.server.shutdown()

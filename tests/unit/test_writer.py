@@ -22,6 +22,7 @@ from shared.errors import LeaseLost, TryAgain
 from shared.pacing import FIRST_WAIT, LONGEST_WAIT, Gate, Pace, Ramp, backoff
 from shared.transport import CallFailed, encode_write
 from shared.writer import Expected, Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
+from tests.support.waiting import PATIENCE
 
 RawRequest: Any = types.BatchWriteRequest.pb()
 RawResponse: Any = types.BatchWriteResponse.pb()
@@ -437,7 +438,7 @@ def test_bounded(bench: Bench) -> None:
 
     def slow_write(writes: Iterable[bytes], *, timeout: float) -> Any:
         both_in.release()
-        assert go_on.acquire(timeout=10)
+        assert go_on.acquire(timeout=PATIENCE)
         return write(writes, timeout=timeout)
 
     bench.fake.write = slow_write  # type: ignore[method-assign]
@@ -450,8 +451,8 @@ def test_bounded(bench: Bench) -> None:
 
     adding = threading.Thread(target=add_all)
     adding.start()
-    assert both_in.acquire(timeout=10)
-    assert both_in.acquire(timeout=10)
+    assert both_in.acquire(timeout=PATIENCE)
+    assert both_in.acquire(timeout=PATIENCE)
     added_while_full = all_added.wait(0.1)
     for _ in range(4):
         go_on.release()
@@ -1125,7 +1126,7 @@ def test_gate_follows_the_pace() -> None:
     gate = Gate(pace)
     inside: list[int] = []
     seen: list[int] = []
-    met = threading.Barrier(2, timeout=10)
+    met = threading.Barrier(2, timeout=PATIENCE)
 
     def call() -> None:
         with gate.turn() as turn:
