@@ -6,26 +6,41 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
     cat <<'TEXT'
-Usage: deploy/deploy.sh PART [--dry-run]
+Usage: deploy/deploy.sh PART [options]
 
   PART       queue, bucket, function NAME, schedule, metrics or monitoring;
-             or variables, which deploys nothing: it prints what the functions are told, for a shell
+             release: send all calls to the functions that were deployed last, and back again unless
+             they pass the smoke test;
+             smoke: the smoke test alone; rollback: send all calls to the functions before;
+             variables: deploy nothing, print what the functions are told, for a shell
+  --environment NAME  where deploy/environments/NAME.env says
   --dry-run  show what would be run where there is nothing yet; needs no account, changes nothing
 
-The environment says where: PROJECT, and REGION, BUCKET, QUEUE, SWEEP_SCHEDULE, OPERATORS,
-ALERT_WEBHOOK_SECRET where they are not the defaults of cloudbuild.yaml.
+Else the shell's variables say where: ENVIRONMENT, likewise; or PROJECT, and REGION, BUCKET, QUEUE,
+SWEEP_SCHEDULE, OPERATORS, ALERT_WEBHOOK_SECRET where they are not the defaults. VERSION is what the
+functions are labelled with: letters, digits, - and _.
 TEXT
 }
 
 PARTS=()
-for word in "$@"; do
-    case $word in
+while (($#)); do
+    case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
-        *) PARTS+=("$word") ;;
+        --environment)
+            (($# > 1)) || fail "$1 needs a value."
+            PROJECT='' # that is the environment's, whatever the shell says
+            option "$1" "$2"
+            shift
+            ;;
+        *) PARTS+=("$1") ;;
     esac
+    shift
 done
 name_everything
+FUNCTIONS=(load sweep status classify) # who works for others comes first
+SMOKE=smoke-test                       # the connection of the smoke test
+VERSION=$(tr '[:upper:].' '[:lower:]-' <<<"${VERSION:-${COMMIT:-${BUILD:-}}}")
 MADE=$(mktemp -d)
 trap 'rm -rf "$MADE"' EXIT
 
@@ -36,7 +51,7 @@ queue() {
         '--format=value(name.basename())')
     if among "$QUEUE" "$there"; then word=update; fi
     run gcloud tasks queues "$word" "$QUEUE" "--location=$REGION" "--project=$PROJECT" \
-        --max-dispatches-per-second=10 --max-concurrent-dispatches=20 \
+        --max-dispatches-per-second=10 --max-concurrent-dispatches=10 \
         --max-attempts=-1 --min-backoff=10s --max-backoff=300s --max-doublings=5
 }
 
@@ -80,13 +95,13 @@ deploy_function() {
     local name=$1 ingress=internal-only kind size
     case $name in
         classify)
-            size=(--memory=256Mi --cpu=1 --timeout=120s --concurrency=1 --max-instances=20)
+            size=(--memory=256Mi --cpu=1 --timeout=120s --concurrency=1 --max-instances=4)
             kind=("--trigger-event-filters=type=google.cloud.storage.object.v1.finalized"
                 "--trigger-event-filters=bucket=$BUCKET" "--trigger-location=$REGION"
                 "--trigger-service-account=$(account trigger)" --retry)
             ;;
         load)
-            size=(--memory=1Gi --cpu=1 --timeout=1800s --concurrency=1 --max-instances=20)
+            size=(--memory=1Gi --cpu=1 --timeout=1800s --concurrency=1 --max-instances=10)
             kind=(--trigger-http --no-allow-unauthenticated)
             ;;
         sweep)
@@ -105,15 +120,137 @@ deploy_function() {
     else
         kind+=(--clear-secrets)
     fi
+    if [[ -n $VERSION ]]; then kind+=("--update-labels=version=$VERSION"); fi
     find_number
     variables_file >"$MADE/variables.yaml"
+    hold "$name"
     patiently 3 gcloud functions deploy "$name" --gen2 "--project=$PROJECT" "--region=$REGION" \
         --runtime=python311 --source=. "--entry-point=$name" "${kind[@]}" "${size[@]}" \
         "--ingress-settings=$ingress" "--service-account=$(account "$name")" \
         "--build-service-account=projects/$PROJECT/serviceAccounts/$(account build)" \
         "--set-build-env-vars=GOOGLE_FUNCTION_SOURCE=functions/$name.py" \
-        "--env-vars-file=$MADE/variables.yaml" --serve-all-traffic-latest-revision --quiet
+        "--env-vars-file=$MADE/variables.yaml" --quiet
     give_invokers "$name"
+}
+
+# Cloud Run's service of a function: about one of its fields.
+service() {
+    ask run services describe "$1" "--region=$REGION" "--project=$PROJECT" "${@:2}"
+}
+
+# The revision that calls go to; nothing if they go to several.
+serving() {
+    service "$1" '--flatten=status.traffic[]' \
+        '--format=csv[no-heading](status.traffic.percent,status.traffic.revisionName)' |
+        awk -F, '$1 == 100 { print $2 }'
+}
+
+change_traffic() {
+    run gcloud run services update-traffic "$1" "--region=$REGION" "--project=$PROJECT" \
+        "${@:2}" --format=none
+}
+
+# A function that is there keeps its calls until the release, whatever is deployed. The first one
+# gets them at once.
+hold() {
+    local there now
+    there=$(ask functions list "--project=$PROJECT" "--regions=$REGION" \
+        '--format=value(name.basename())')
+    among "$1" "$there" || return 0
+    now=$(serving "$1")
+    [[ -z $now ]] || change_traffic "$1" "--to-revisions=$now=100"
+}
+
+# All functions go over to what was deployed last, at one moment, then prove that they work.
+release() {
+    local name now new
+    for name in "${FUNCTIONS[@]}"; do
+        now=$(serving "$name")
+        new=$(service "$name" '--format=value(status.latestReadyRevisionName)')
+        [[ $now != "$new" ]] || continue
+        change_traffic "$name" "--to-revisions=$new=100" ${now:+"--update-tags=previous=$now"}
+    done
+    smoke && return
+    echo "Going back to the version before." >&2
+    rollback
+    exit 1
+}
+
+# The release marks what it replaces with the tag `previous`.
+rollback() {
+    local name tags back=()
+    for name in "${FUNCTIONS[@]}"; do
+        tags=$(service "$name" '--flatten=status.traffic[]' '--format=value(status.traffic.tag)')
+        [[ -n $DRY_RUN ]] || among previous "$tags" || fail "There is no version of $name to go back to."
+        back=("$name" ${back[@]+"${back[@]}"})
+    done
+    for name in "${back[@]}"; do
+        change_traffic "$name" --to-tags=previous=100
+    done
+    echo "All functions are back at the version before." >&2
+}
+
+# Whether the functions are those that were deployed and load what is uploaded: a file in test/ is
+# checked, and nothing is loaded. Says the result in one line.
+smoke() {
+    local name label began=$SECONDS
+    for name in "${FUNCTIONS[@]}"; do
+        label=$(service "$name" '--format=value(metadata.labels.version)')
+        [[ $label == "$VERSION" || -z $VERSION || -n $DRY_RUN ]] || {
+            failed "$name is version ${label:-unknown}, not $VERSION." "step $name of this build"
+            return 1
+        }
+    done
+    clean_smoke
+    smoke_file || return 1
+    clean_smoke
+    [[ -n $DRY_RUN ]] || echo "Smoke test passed in $((SECONDS - began)) s: the functions are version" \
+        "${VERSION:-unknown} and have checked a file." >&2
+}
+
+smoke_file() {
+    local time file verdict='' folder tries=${SMOKE_TRIES:-60}
+    time=$(date -u +%Y%m%dT%H%M%SZ) file=customers_$time
+    printf 'PERIDX,EMAIL,PRIVACY\r\n%s,smoke@example.com,Yes\r\n' "$(tr -cd 0-9 <<<"$time")" \
+        >"$MADE/$file.csv"
+    run gcloud storage cp "$MADE/$file.csv" "gs://$BUCKET/test/$SMOKE/$file.csv" || {
+        failed "The test file cannot be uploaded." "the roles of the account import-deploy."
+        return 1
+    }
+    [[ -z $DRY_RUN ]] || return 0
+    until [[ -n $verdict ]] || ((tries-- == 0)); do
+        sleep "${SMOKE_PAUSE:-5}"
+        for folder in reports rejected; do
+            verdict+=$(gcloud storage cat "gs://$BUCKET/$folder/$SMOKE/test/$file.report.json" \
+                2>/dev/null || true)
+        done
+    done
+    if [[ -z $verdict ]]; then
+        failed "No report on test/$SMOKE/$file.csv in time." "$(log_of "$file")"
+        return 1
+    elif ! grep -Eq '"status": *"checked"' <<<"$verdict"; then
+        failed "The file test/$SMOKE/$file.csv was not accepted: $verdict" "$(log_of "$file")"
+        return 1
+    fi
+}
+
+failed() {
+    echo "Smoke test failed: $1 Look at $2" >&2
+}
+
+# How to see what became of a file. Where classify has not spoken of it, the trouble is there.
+log_of() {
+    local filter='resource.labels.service_name=("classify" OR "load") AND '
+    filter+="(severity>=WARNING OR jsonPayload.importId=\"test_$1\")"
+    echo "the logs of classify and load: gcloud logging read '$filter' --freshness=1h --project=$PROJECT"
+}
+
+# What smoke tests have left in the bucket, this one or one that was broken off.
+clean_smoke() {
+    local folder
+    for folder in test/$SMOKE processed/$SMOKE rejected/$SMOKE reports/$SMOKE; do
+        run gcloud storage rm "gs://$BUCKET/$folder" --recursive 2>/dev/null || true
+    done
 }
 
 # The settings that are set, for a shell.
@@ -121,8 +258,8 @@ variables() {
     local name value
     find_number
     while IFS='=' read -r name value; do
-        printf 'export %s=%q\n' "$name" "$(place "$value")"
-    done < <(sed -e '/^#/d' -e '/^$/d' "$HERE/settings.env")
+        printf 'export %s=%q\n' "$name" "$value"
+    done < <(settings)
 }
 
 # The same, as gcloud reads them.
@@ -130,8 +267,8 @@ variables_file() {
     local name value
     printf 'PYTHONPATH: "/workspace"\n'
     while IFS='=' read -r name value; do
-        printf '%s: "%s"\n' "$name" "$(place "$value" | sed 's/[\\"]/\\&/g')"
-    done < <(sed -e '/^#/d' -e '/^$/d' "$HERE/settings.env")
+        printf '%s: "%s"\n' "$name" "$(printf %s "$value" | sed 's/[\"]/\\&/g')"
+    done < <(settings)
 }
 
 give_invokers() {
@@ -211,7 +348,8 @@ dashboard() {
 cd "$HERE/.."
 need_gcloud
 case ${PARTS[*]:-} in
-    queue | bucket | schedule | metrics | monitoring | variables) "${PARTS[0]}" ;;
+    queue | bucket | schedule | metrics | monitoring) "${PARTS[0]}" ;;
+    release | smoke | rollback | variables) "${PARTS[0]}" ;;
     'function '*) deploy_function "${PARTS[1]}" ;;
     *) usage >&2 && exit 2 ;;
 esac

@@ -11,9 +11,39 @@ fail() {
     exit 1
 }
 
-# The names that follow from PROJECT and REGION; each can be set in the environment.
+# Where an environment is: nothing of that is taken from the shell, which may speak of another one.
+WHERE=(REGION BUCKET QUEUE)
+WHO=(OPERATORS DEPLOYERS ALERT_EMAIL BUDGET SWEEP_SCHEDULE ALERT_WEBHOOK_SECRET)
+
+# Reads deploy/environments/NAME.env: its project, its WHERE, and of its WHO what is not given already.
+# Its other lines are settings, which go before those of settings.env.
+read_environment() {
+    local file=$HERE/environments/${ENVIRONMENT:-}.env name value
+    [[ -n ${ENVIRONMENT:-} ]] || return 0
+    [[ -r $file ]] || fail "There is no environment $ENVIRONMENT: deploy/environments/$ENVIRONMENT.env is missing."
+    for name in "${WHERE[@]}"; do printf -v "$name" %s ''; done
+    while IFS='=' read -r name value; do
+        case " PROJECT ${WHERE[*]} ${WHO[*]} " in
+            *" $name "*) [[ -n ${!name:-} ]] || printf -v "$name" %s "$value" ;;
+            *)
+                grep -Eq "^#?$name=" "$HERE/settings.env" ||
+                    fail "deploy/environments/$ENVIRONMENT.env: unknown setting $name."
+                ;;
+        esac
+        [[ $name != PROJECT || $PROJECT == "$value" ]] ||
+            fail "The environment $ENVIRONMENT is the project $value, not $PROJECT."
+    done < <(lines_of "$file")
+}
+
+# The lines of a file of names and values.
+lines_of() {
+    sed -e '/^#/d' -e '/^ *$/d' "$1"
+}
+
+# The names that follow from PROJECT and REGION; each can be set in the shell or by the environment.
 name_everything() {
-    [[ -n ${PROJECT:-} ]] || fail "Which project? Give --project."
+    read_environment
+    [[ -n ${PROJECT:-} ]] || fail "Which project? Give --project or --environment."
     REGION=${REGION:-australia-southeast1}
     BUCKET=${BUCKET:-$PROJECT-uploads}
     QUEUE=${QUEUE:-imports}
@@ -119,11 +149,31 @@ member() {
     esac
 }
 
-# What a setting is: as it is set in settings.env, else the default that is shown there.
+# The settings that are set, NAME=VALUE each: those of the environment, then those of settings.env
+# that it leaves open.
+settings() {
+    local own='' name value
+    [[ -z ${ENVIRONMENT:-} ]] || own=$(lines_of "$HERE/environments/$ENVIRONMENT.env")
+    while IFS='=' read -r name value; do
+        case " PROJECT ${WHERE[*]} ${WHO[*]} " in
+            *" $name "*) ;;
+            *) printf '%s=%s\n' "$name" "$(place "$value")" ;;
+        esac
+    done < <(printf '%s' "${own:+$own$'\n'}")
+    while IFS='=' read -r name value; do
+        case " ${WHERE[*]} " in
+            *" $name "*) ;;
+            *) ! grep -q "^$name=" <<<"$own" || continue ;;
+        esac
+        printf '%s=%s\n' "$name" "$(place "$value")"
+    done < <(lines_of "$HERE/settings.env")
+}
+
+# What a setting is: as it is set, else the default that is shown in settings.env.
 setting() {
     local value
-    value=$(sed -n -e "s/^#\{0,1\}$1=//p" "$HERE/settings.env" | tail -n 1)
-    place "$value"
+    value=$(settings | sed -n "s/^$1=//p")
+    printf '%s' "${value:-$(place "$(sed -n "s/^#$1=//p" "$HERE/settings.env" | tail -n 1)")}"
 }
 
 # Puts the names in for $PROJECT, $PROJECT_NUMBER, $REGION, $BUCKET and $QUEUE.

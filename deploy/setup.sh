@@ -10,6 +10,7 @@ usage() {
 Usage: deploy/setup.sh --project PROJECT [options]
 
   --project PROJECT     the project; it must exist and have a billing account
+  --environment NAME    instead of the options here: what deploy/environments/NAME.env says
   --region REGION       where everything is kept and runs (default: australia-southeast1)
   --bucket BUCKET       the bucket for the uploads (default: PROJECT-uploads)
   --queue QUEUE         the queue of the tasks (default: imports)
@@ -23,12 +24,13 @@ Usage: deploy/setup.sh --project PROJECT [options]
 TEXT
 }
 
-PROJECT='' REGION=${REGION:-} OPERATORS='' DEPLOYERS='' ALERT_EMAIL='' BUDGET=''
+PROJECT='' ENVIRONMENT='' REGION=${REGION:-} OPERATORS='' DEPLOYERS='' ALERT_EMAIL='' BUDGET=''
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
-        --project | --region | --bucket | --queue | --operators | --deployers | --alert-email | --budget)
+        --project | --environment | --region | --bucket | --queue | --operators | --deployers | \
+            --alert-email | --budget)
             (($# > 1)) || fail "$1 needs a value."
             option "$1" "$2"
             shift
@@ -71,7 +73,7 @@ make_accounts() {
 
 # A role that Google has no narrow one for.
 make_own_role() {
-    local permissions=storage.buckets.get,storage.buckets.update there
+    local permissions=storage.buckets.get,storage.buckets.update,storage.objects.list there
     there=$(ask iam roles list "--project=$PROJECT" '--format=value(name.basename())')
     among importBucketSettings "$there" ||
         run gcloud iam roles create importBucketSettings "--project=$PROJECT" \

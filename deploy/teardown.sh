@@ -10,6 +10,7 @@ usage() {
 Usage: deploy/teardown.sh --project PROJECT [options]
 
   --project PROJECT   the project
+  --environment NAME  as for setup.sh
   --region REGION     as for setup.sh; likewise --bucket, --queue, --operators
                       and --deployers
   --delete-data       delete the buckets with every file, the database with every document and its
@@ -23,13 +24,13 @@ role importBucketSettings, the channel of the alerts, the budget.
 TEXT
 }
 
-PROJECT='' REGION=${REGION:-} OPERATORS='' DEPLOYERS='' DELETE_DATA=''
+PROJECT='' ENVIRONMENT='' REGION=${REGION:-} OPERATORS='' DEPLOYERS='' DELETE_DATA=''
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
         --delete-data) DELETE_DATA=yes ;;
-        --project | --region | --bucket | --queue | --operators | --deployers)
+        --project | --environment | --region | --bucket | --queue | --operators | --deployers)
             (($# > 1)) || fail "$1 needs a value."
             option "$1" "$2"
             shift

@@ -19,6 +19,7 @@ Usage: deploy/gateway/gateway.sh COMMAND --project PROJECT [options]
                         retailers know them, and so do the images
 
   --project PROJECT     the project
+  --environment NAME    instead: what deploy/environments/NAME.env says
   --region REGION       default: australia-southeast1
   --bucket BUCKET       where uploads go (default: PROJECT-uploads)
   --allow RANGES        addresses that may connect, e.g. 203.0.113.0/24,198.51.100.7/32 (default: all)
@@ -26,12 +27,12 @@ Usage: deploy/gateway/gateway.sh COMMAND --project PROJECT [options]
 TEXT
 }
 
-PROJECT='' REGION=${REGION:-} ALLOW='0.0.0.0/0' CONNECTION='' KEY='' WORDS=()
+PROJECT='' ENVIRONMENT='' REGION=${REGION:-} ALLOW='0.0.0.0/0' CONNECTION='' KEY='' WORDS=()
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
-        --project | --region | --bucket | --allow | --connection | --key)
+        --project | --environment | --region | --bucket | --allow | --connection | --key)
             (($# > 1)) || fail "$1 needs a value."
             option "$1" "$2"
             shift

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shared.check.cli import main as check
+from shared.names import ExportFile, read_name
 from shared.settings import ENVIRONMENT, Deployment
 from tests.support.cloud import DEPLOYERS, OPERATORS, PROJECT, ROOT, SETUP, TEARDOWN, Cloud, steps
 from tests.support.gcloud_lines import Line, in_document, lint, read
 
 FUNCTIONS = ("classify", "load", "status", "sweep")
+SMOKE_FOLDERS = ("test", "processed", "rejected", "reports")
 CREATED = re.compile(r"^gcloud .*\bcreate\b")
 
 
@@ -119,7 +122,7 @@ def test_roles(life: Life) -> None:
         match on.split("/"):
             case ["functions-source"]:
                 on = "project"
-            case ["bucket", _] | ["staging"]:
+            case ["bucket", *_] | ["staging"]:
                 on = "bucket"
             case ["account", name]:
                 on = f"account/import-{name}@{PROJECT}.iam.gserviceaccount.com"
@@ -173,8 +176,12 @@ def test_narrow_roles(life: Life) -> None:
         if "--condition=title" in call
     }
 
+    folders = ("rejected", *(f"{one}/smoke-test" for one in SMOKE_FOLDERS))
     assert {
-        f'resource.name.startsWith("projects/_/buckets/{PROJECT}-uploads/objects/rejected/")',
+        *(
+            f'resource.name.startsWith("projects/_/buckets/{PROJECT}-uploads/objects/{folder}/")'
+            for folder in folders
+        ),
         'resource.name.startsWith("projects/_/buckets/gcf-v2-")',
     } == conditions
 
@@ -277,9 +284,11 @@ def test_dry_run(tmp_path: Path, life: Life) -> None:
         shown += done.stdout.splitlines()
 
     assert [] == cloud.calls()
-    asked = re.compile(r" (version|list|describe|get-iam-policy)\b")
+    asked = re.compile(r" (version|list|describe|get-iam-policy|storage cat)\b")
     did = [call for call in (*life.setup, *life.deployed) if not asked.search(call)]
-    files = re.compile(rf"{re.escape(str(life.cloud.folder))}|{re.escape(str(tmp_path))}|tmp\.\w+")
+    files = re.compile(
+        rf"{re.escape(str(life.cloud.folder))}|{re.escape(str(tmp_path))}|tmp\.\w+|\d{{8}}T\d{{6}}Z"
+    )
     # What a first run has to ask for is a placeholder in a dry run.
     shown = [
         line.replace("PROJECT_NUMBER", "123456").replace("BILLING_ACCOUNT", "000000-AAAAAA-111111")
@@ -359,3 +368,161 @@ def test_a_wrong_line_is_found(tmp_path: Path) -> None:
     wrong = lint(gcloud, read(text, "here"), tmp_path / "known.json")
 
     assert 4 == len(wrong), wrong
+
+
+# -- releases ---------------------------------------------------------------------------------
+
+
+def serving(cloud: Cloud) -> dict[str, str]:
+    """Give the revision of each function that calls go to."""
+    return {name: (cloud.folder / f"serving-{name}").read_text().strip() for name in FUNCTIONS}
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Cloud:
+    """A project with two versions of the functions: calls go to the second since its release."""
+    cloud = Cloud(tmp_path)
+    cloud.do(SETUP, *steps())
+    deployed = [("deploy.sh", "function", name) for name in FUNCTIONS]
+    cloud.do(*deployed)
+    assert dict.fromkeys(FUNCTIONS, "1") == serving(cloud)  # as long as nothing is released
+    cloud.do(("deploy.sh", "release"))
+    assert dict.fromkeys(FUNCTIONS, "2") == serving(cloud)
+    return cloud
+
+
+def test_rollback(released: Cloud) -> None:
+    """A rollback sends all calls to the version before, and the next release works from there."""
+    calls = released.do(("deploy.sh", "rollback"))
+
+    assert dict.fromkeys(FUNCTIONS, "1") == serving(released)
+    assert 2 * len(FUNCTIONS) == len(calls)
+    released.do(*[("deploy.sh", "function", name) for name in FUNCTIONS])
+    assert dict.fromkeys(FUNCTIONS, "1") == serving(released)
+    released.do(("deploy.sh", "release"), ("deploy.sh", "rollback"))
+    assert dict.fromkeys(FUNCTIONS, "1") == serving(released)
+
+
+def test_nothing_to_go_back_to(tmp_path: Path) -> None:
+    """After a first deployment a rollback changes nothing and says why."""
+    cloud = Cloud(tmp_path)
+    cloud.do(SETUP, *steps())
+
+    done = cloud.run(("deploy.sh", "rollback"))
+
+    assert (1, "There is no version of load to go back to.\n") == (done.returncode, done.stderr)
+    assert dict.fromkeys(FUNCTIONS, "1") == serving(cloud)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("", "No report on test/smoke-test/"), ('{"status": "rejected"}', "was not accepted")],
+)
+def test_a_release_that_does_not_work(released: Cloud, verdict: str, said: str) -> None:
+    """A release that fails the smoke test fails the build, names the log to read, and goes back."""
+    released.do(*[("deploy.sh", "function", name) for name in FUNCTIONS])
+    (released.folder / "verdict").write_text(verdict)
+
+    done = released.run(("deploy.sh", "release"), SMOKE_TRIES="2")
+
+    assert 1 == done.returncode
+    assert said in done.stderr
+    assert "Look at the logs of classify and load: gcloud logging read " in done.stderr
+    assert dict.fromkeys(FUNCTIONS, "2") == serving(released)
+
+
+def test_smoke(released: Cloud, tmp_path: Path) -> None:
+    """The smoke test's file can be loaded, goes to test/ of its own connection, and is removed."""
+    done = released.run(("deploy.sh", "smoke"))
+
+    assert 0 == done.returncode
+    assert re.fullmatch(r"Smoke test passed in \d+ s: .*\n", done.stderr)
+    name = (
+        (released.folder / "uploaded").read_text().strip().removeprefix(f"gs://{PROJECT}-uploads/")
+    )
+    named = read_name(name)
+    assert isinstance(named, ExportFile)
+    assert ("smoke-test", "test", "customers") == (named.connection, named.mode, named.type)
+    (file := tmp_path / named.file).write_bytes((released.folder / "uploaded.csv").read_bytes())
+    assert 0 == check([str(file)])
+    removed = [call.split()[-2] for call in released.calls() if " storage rm " in call]
+    folders = {f"gs://{PROJECT}-uploads/{folder}/smoke-test" for folder in SMOKE_FOLDERS}
+    assert folders == set(removed[-4:])
+
+
+def test_a_version_that_was_not_deployed(released: Cloud) -> None:
+    """The smoke test fails where a function carries another version than was deployed."""
+    for name in FUNCTIONS:
+        done = released.run(
+            ("deploy.sh", "function", name), VERSION="V1.2" if name != "sweep" else ""
+        )
+        assert 0 == done.returncode, done.stderr
+
+    done = released.run(("deploy.sh", "smoke"), VERSION="v1.2")
+
+    assert 1 == done.returncode
+    assert (
+        "Smoke test failed: sweep is version unknown, not v1-2. Look at step sweep" in done.stderr
+    )
+
+
+# -- environments -----------------------------------------------------------------------------
+
+
+def with_environment(tmp_path: Path, text: str) -> Cloud:
+    """Take a project whose environment `try` is that text."""
+    cloud = Cloud(tmp_path).with_settings()
+    (cloud.scripts / "environments" / "try.env").write_text(text)
+    return cloud
+
+
+def test_environment(tmp_path: Path) -> None:
+    """An environment says where and with which settings, whatever a shell says of another one."""
+    cloud = with_environment(tmp_path, f"PROJECT={PROJECT}\nQUEUE=q2\nORDERS_DELAY=1m\n")
+
+    done = cloud.run(("deploy.sh", "variables", "--dry-run"), ENVIRONMENT="try", BUCKET="other")
+
+    variables = dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
+    assert (f"{PROJECT}-uploads", "q2", "1m", "Australia/Sydney") == tuple(
+        variables[name] for name in ("BUCKET", "QUEUE", "ORDERS_DELAY", "TIME_ZONE")
+    )
+    for command in (("setup.sh", "--environment", "try"), ("teardown.sh", "--environment", "try")):
+        done = cloud.run((*command, "--dry-run"))
+        assert 0 == done.returncode, done.stderr
+        assert f"--project={PROJECT}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("PROJECT=another\n", "The environment try is the project another, not shop."),
+        (f"PROJECT={PROJECT}\nORDER_DELAY=1m\n", "try.env: unknown setting ORDER_DELAY."),
+        (None, "There is no environment try: deploy/environments/try.env is missing."),
+    ],
+)
+def test_a_wrong_environment(tmp_path: Path, text: str | None, said: str) -> None:
+    """An environment that is another project, is not there or has a misspelt line is refused."""
+    cloud = with_environment(tmp_path, text or "")
+    if text is None:
+        (cloud.scripts / "environments" / "try.env").unlink()
+
+    done = cloud.run(("deploy.sh", "queue"), ENVIRONMENT="try")
+
+    assert 1 == done.returncode
+    assert said in done.stderr
+    assert not any("queues" in call for call in cloud.calls())
+
+
+@pytest.mark.parametrize("name", ["production", "staging"])
+def test_environments(tmp_path: Path, name: str) -> None:
+    """The environments that come with the project hold settings that the functions take."""
+    done = Cloud(tmp_path).run(
+        ("deploy.sh", "variables", "--dry-run"), ENVIRONMENT=name, PROJECT=""
+    )
+
+    variables = {
+        key: shlex.split(value)[0]
+        for key, value in re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE)
+    }
+    assert variables["GOOGLE_CLOUD_PROJECT"].startswith("shop-imports")
+    Deployment.from_environment(variables)

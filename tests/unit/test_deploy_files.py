@@ -247,7 +247,7 @@ def test_steps() -> None:
     """The build runs every part of deploy.sh, once for each function, and all after the tests."""
     build = yaml.safe_load(BUILD.read_text())
     functions = {file.stem for file in (ROOT / "functions").glob("*.py") if file.stem != "__init__"}
-    parts = {"queue", "bucket", "schedule", "metrics", "monitoring"}
+    parts = {"queue", "bucket", "schedule", "metrics", "monitoring", "release"}
     wanted: list[tuple[str, ...]] = [("deploy.sh", part) for part in parts]
     wanted += [("deploy.sh", "function", name) for name in functions]
 
@@ -258,6 +258,14 @@ def test_steps() -> None:
         assert number == 0 or step.get("waitFor"), f"{step['id']} waits for nothing"
         known.add(step["id"])
     assert "tests" == build["steps"][0]["id"]
+    # Nothing is released unless everything is deployed.
+    assert set() == known - {"release"} - _before("release", build["steps"])
+
+
+def _before(id: str, steps: list[dict[str, Any]]) -> set[str]:
+    """Give all steps that have ended when a step begins."""
+    waits = {step["id"]: step.get("waitFor", []) for step in steps}
+    return {one for first in waits[id] for one in (first, *_before(first, steps))}
 
 
 def test_substitutions() -> None:

@@ -77,6 +77,15 @@ def test_sizes(deployed: list[list[str]]) -> None:
     assert sizes == {row[0].strip("`"): row[1:6] for row in rows}
 
 
+def test_quota(deployed: list[list[str]]) -> None:
+    """All instances together leave two of the CPUs that a new project may use in a region."""
+    functions = [flags(words) for words in deployed if words[1:3] == ["functions", "deploy"]]
+    used = sum(int(one["max-instances"]) * int(one["cpu"]) for one in functions)
+
+    assert (4, 20 - 2) == (len(functions), used)
+    assert f"together have {used}, " in PAGE
+
+
 def test_queue(deployed: list[list[str]]) -> None:
     """The table of the queue is what is deployed, and load has an instance for each task."""
     (queue,) = [flags(words) for words in deployed if words[1:3] == ["tasks", "queues"]]
