@@ -10,7 +10,7 @@ from shared.alerts import FAILED_TODO, OVERDUE_TODO, raise_alert
 from shared.errors import Problem
 from shared.intake import matching_customers, plan_task, rules
 from shared.lease import new_owner
-from shared.ledger import ENDED, Import, Lease, Progress, Rows
+from shared.ledger import ENDED, Import, Lease, Progress, Rows, Status
 from shared.ledger_store import LedgerTransaction, Running
 from shared.services import Services
 from shared.tasks import LoadTask
@@ -103,10 +103,11 @@ def begin_within(
             text = wording.waiting(timing.window)
             moved = current.to("waiting", now=now, text=text, task=None, scheduled_for=None)
         case pairing.BlockedBy(import_id):
-            text = wording.blocked(import_id)
+            text = wording.blocked(import_id, _status_of(customers, import_id))
             moved = current.to("blocked", now=now, text=text, blocked_by=import_id, task=None)
         case pairing.Overdue():
-            text = wording.overdue(current, timing.deadline)
+            by = current.paired_with
+            text = wording.overdue(timing.deadline, by=by, customers=_status_of(customers, by))
             moved = current.to("overdue", now=now, text=text, task=None)
             if before.status != "overdue":
                 raise_alert(ledger, "overdue", moved, todo=OVERDUE_TODO, now=now)
@@ -147,6 +148,10 @@ def begin_within(
         return Rests(before, before.status)
     ledger.put(moved)
     return Rests(moved, moved.status)
+
+
+def _status_of(customers: Import | None, import_id: str | None) -> Status | None:
+    return customers.status if customers and customers.import_id == import_id else None
 
 
 def _look_again(ledger: LedgerTransaction, current: Import, lease: Lease) -> Rests:

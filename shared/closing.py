@@ -146,6 +146,7 @@ class Closing(Run):
             match box():
                 case dict() as findings:
                     self.found.tally.absorb(findings["tally"])
+                    self.found.left_out = findings.get("leftOut", 0)
                 case rows:
                     for cells, problems in rows:
                         self.reject(cells, [*map(problem_of, problems)])

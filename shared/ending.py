@@ -37,6 +37,7 @@ def end(
     error: Problem | None = None,
     header: tuple[str, ...] = (),
     tally: Tally | None = None,
+    left_out: int = 0,
     rejected_file: RejectedFile | None = None,
     successor: Successor | None = None,
 ) -> Import:
@@ -62,7 +63,12 @@ def end(
     text = (
         wording.rejected(error)
         if error is not None
-        else wording.ended(hold.rows, checked=status == "checked")
+        else wording.ended(
+            hold.rows,
+            checked=status == "checked",
+            left_out=left_out,
+            repeated=tally.counts["row.duplicate_key"],
+        )
     )
     warnings = (*import_.warnings, *tally.summary())
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import BinaryIO, Protocol
 
+from shared.codes import CODES
 from shared.errors import FileRejected, Problem
 from shared.incoming import Block
 from shared.kept import Kept, Rows
@@ -17,6 +18,7 @@ from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
 from shared.schemas import FileType, PartMaker, Rules
 from shared.schemas.parts import Outcome as Made
+from shared.schemas.rows import CONSENT_BLANK
 from shared.settings import ConnectionSettings
 from shared.spreading import Spread, SpreadRows
 from shared.tally import Tally
@@ -24,6 +26,17 @@ from shared.wording import count, percent
 
 JUDGED = frozenset({"file.too_many_bad_rows"})
 """Codes of files that are rejected whole after every row was checked: the counts hold."""
+
+
+_UNREADABLE = frozenset(name for name in CODES if name.removeprefix("row.").startswith("bad_"))
+
+
+def is_left_out(warning: Problem) -> bool:
+    """Whether a warning about a good row says that one of its values could not be read."""
+    code = warning.code
+    return code in _UNREADABLE or (
+        code == "row.consent_unknown" and not warning.message.startswith(CONSENT_BLANK)
+    )
 
 
 class Watcher(Protocol):
@@ -45,6 +58,7 @@ class Examination:
 
     Attributes:
         read, rejected: rows.
+        left_out: values of good rows that could not be read.
         outdone: good rows that do not count, because another row of their key does.
         header, delimiter, encoding: None until they have been read.
         tally: everything that is odd or wrong.
@@ -78,7 +92,7 @@ class Examination:
         self.rules = Rules.of(settings)
         self.layout = type_.layout(self.rules)
         self.tally = Tally()
-        self.read = self.rejected = self.outdone = 0
+        self.read = self.rejected = self.left_out = self.outdone = 0
         self.header: Header | None = None
         self.delimiter: str | None = None
         self.encoding: str | None = None
@@ -188,6 +202,7 @@ class Examination:
             self.read += len(chunk.numbers) + len(chunk.bad)
             self.rejected += len(made.rejected) + len(chunk.bad)
             self.tally.extend(made.warnings)
+            self.left_out += sum(map(is_left_out, made.warnings))
             bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
                 (one.line, one.cells, (one.problem,)) for one in chunk.bad
             ]

@@ -123,10 +123,13 @@ def _present(import_: Import, services: Services) -> bool:
 def wake_dependants(import_: Import, services: Services) -> None:
     """Give every import that this one has held up a task at once.
 
+    Orders whose customers file will not be loaded as it is find that out at once, too.
+
     Raises:
         TryAgain: Firestore or the queue could not be reached.
     """
     ledger = services.ledger
+    ended_badly = import_.status in ("rejected", "failed")
     held = {
         one.import_id: one
         for one in (
@@ -136,16 +139,23 @@ def wake_dependants(import_: Import, services: Services) -> None:
         if one.status in ("blocked", "overdue", "scheduled")
     }
     for one in held.values():
-        if one.status == "scheduled" and one.blocked_by is None:
+        if one.status == "scheduled" and one.blocked_by is None and not ended_badly:
             continue
-        enqueue(ledger.transact(partial(_wake, one=one, services=services)), services)
+        enqueue(
+            ledger.transact(partial(_wake, one=one, early=ended_badly, services=services)), services
+        )
 
 
-def _wake(ledger: LedgerTransaction, *, one: Import, services: Services) -> Import:
+def _wake(ledger: LedgerTransaction, *, one: Import, early: bool, services: Services) -> Import:
     now = services.now()
     current = ledger.import_(one.connection, one.import_id)
-    if current is None or current.status not in ("blocked", "overdue"):
-        return current or one
+    if current is None:
+        return one
+    early = early and current.scheduled_for is not None and current.scheduled_for > now
+    if current.status not in ("blocked", "overdue") and not (
+        early and current.status == "scheduled"
+    ):
+        return current
     woken = plan_task(current, at=now)
     woken = woken.to("scheduled", now=now, text=wording.scheduled(woken, now))
     ledger.put(woken)

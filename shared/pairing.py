@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.ledger import LOADED, PENDING, Import
+from shared.ledger import ENDED, LOADED, PENDING, Import
 from shared.names import Mode, make_import_id, parse_import_id
 from shared.settings import OrdersWithoutCustomers
 
@@ -112,6 +112,8 @@ def start_of_orders(orders: Import, customers: Import | None, rules: Rules) -> d
     """Return the earliest start of an orders file; None while its customers file has not come."""
     if customers is None:
         return None
+    if customers.status in ENDED - LOADED:
+        return orders.uploaded_at  # there is nothing to wait for, and the orders say so
     return max(customers.uploaded_at + rules.delay, orders.uploaded_at)
 
 

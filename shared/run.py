@@ -299,6 +299,7 @@ class Run:
             error=error,
             header=self.found.header.names if self.found.header else (),
             tally=self.found.tally,
+            left_out=self.found.left_out,
             rejected_file=self.rejected_file,
             successor=self.successor if status in LOADED else None,
         )

@@ -49,7 +49,8 @@ class Splitting(Run):
         try:
             self.found.spread(self._spread)
             verdict, objects = self._spread.close(
-                broken=self.found.broken, findings={"tally": self.found.tally.dump()}
+                broken=self.found.broken,
+                findings={"tally": self.found.tally.dump(), "leftOut": self.found.left_out},
             )
         finally:
             self._spread.abandon()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.ledger import PENDING, Status
+from shared.wording import LEFT_OUT
 
 Tone = Literal["good", "warn", "bad", "busy", "calm"]
 """`bad` needs a person, `warn` is worth a look, `busy` goes on by itself, `calm` is past."""
@@ -37,6 +38,15 @@ FACES: Mapping[Status, Face] = {
     "superseded": Face("superseded", "↷", "calm"),
 }
 """Status -> how it is shown, in the order in which an import may pass through them."""
+
+
+def face_of(status: Status, text: str) -> Face:
+    """Return how a status is shown over its sentence: with no tick where values were left out."""
+    face = FACES[status]
+    if face.tone == "good" and LEFT_OUT in text:
+        return replace(face, sign="△", tone="warn")
+    return face
+
 
 UNDER_WAY: tuple[Status, ...] = tuple(
     status for status in FACES if status in PENDING or status == "loading"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from shared.errors import Problem
-from shared.ledger import Import, Rows
+from shared.ledger import Import, Rows, Status
 
 
 def moment(at: datetime, zone: tzinfo = UTC) -> str:
@@ -77,10 +77,7 @@ def empty_so_far(grace: timedelta) -> str:
 
 def waiting(window: timedelta) -> str:
     """Sentence for orders without a customers file."""
-    return (
-        f"Waiting for the customers file: none exported in the {length(window)} before this "
-        "orders file has arrived."
-    )
+    return f"Waiting for its customers file (none from the previous {length(window)} yet)."
 
 
 def scheduled(import_: Import, now: datetime) -> str:
@@ -93,21 +90,35 @@ def scheduled(import_: Import, now: datetime) -> str:
     return f"Scheduled for {moment(at)}."
 
 
-def blocked(by: str) -> str:
-    """Sentence for a file that another one must come before."""
-    return f"Its time has come, but {by} must end first. It will go on by itself."
+def blocked(by: str, customers: Status | None = None) -> str:
+    """Sentence for a file that another one must come before.
+
+    `customers` is the status of that other one where it is the customers file of these orders.
+    """
+    match customers:
+        case "rejected":
+            return (
+                f"Its customers file {by} was rejected. Send the corrected file under the same "
+                "name, or a new export with a later time; or release these orders to load them "
+                "without it."
+            )
+        case "failed":
+            return (
+                f"Its customers file {by} could not be loaded. Replay that import; or release "
+                "these orders to load them without it."
+            )
+        case _:
+            return f"Waiting for {by} to finish."
 
 
-def overdue(import_: Import, deadline: timedelta) -> str:
-    """Sentence for orders that have waited too long."""
-    if import_.paired_with:
-        cause = f"its customers file {import_.paired_with} has not been loaded"
-    else:
-        cause = "no matching customers file has come"
-    return (
-        f"Overdue: {length(deadline)} after its arrival {cause}. "
-        "Send that file, or release this one to load it without."
-    )
+def overdue(deadline: timedelta, *, by: str | None, customers: Status | None) -> str:
+    """Sentence for orders that have waited too long; see `blocked`."""
+    if by is None:
+        return (
+            f"No customers file after {length(deadline)}. Send it, or release these orders to "
+            "load them without it."
+        )
+    return f"Not loaded after {length(deadline)}. {blocked(by, customers)}"
 
 
 def loading(attempt: int) -> str:
@@ -117,18 +128,14 @@ def loading(attempt: int) -> str:
 
 def in_shards(ended: int, shards: int) -> str:
     """Sentence for a file of which several parts are worked on."""
-    return f"Being loaded in {shards} shards, {ended or 'none'} of which {_have(ended)} ended."
-
-
-def _have(number: int) -> str:
-    return "has" if number < 2 else "have"
+    return f"Being loaded in {shards} parts, {ended or 'none'} of them finished."
 
 
 def split_anew() -> str:
     """Sentence for a file whose shards cannot go on."""
     return (
-        "What its shards went by has changed in the meantime: the file will be split anew by "
-        "itself; nothing is lost."
+        "The data it depends on changed while it was loaded in parts. It will be loaded again "
+        "automatically; nothing is lost."
     )
 
 
@@ -140,25 +147,22 @@ def checking() -> str:
 def retrying(attempt: int, attempts: int) -> str:
     """Sentence for a file whose worker met trouble outside the file."""
     return (
-        f"Attempt {attempt} of {attempts} met a fault outside the file and will be repeated by "
-        "itself; nothing is lost."
+        f"Attempt {attempt} of {attempts} failed for a reason outside the file. It will be "
+        "retried automatically; nothing is lost."
     )
 
 
 def goes_on(rows: Rows) -> str:
     """Sentence for a file that takes longer than one task may."""
     done = rows.settled - rows.rejected
-    return (
-        f"{count(done, 'row')} done so far; one task has worked as long as it may, the next one "
-        "goes on from here."
-    )
+    return f"{count(done, 'row')} done so far. The next task continues from here."
 
 
 def failed(attempts: int) -> str:
     """Sentence for a file that no attempt could load."""
     return (
-        f"Given up after {count(attempts, 'attempt')} because of faults outside the file. "
-        "Replay it once they are mended."
+        f"Given up after {count(attempts, 'attempt')} because of errors outside the file. "
+        "Replay it once they are fixed."
     )
 
 
@@ -170,32 +174,61 @@ def rejected(problem: Problem) -> str:
 def restarted(import_: Import) -> str:
     """Sentence for a file that a person has put into the queue again."""
     if import_.replay:
-        return "In the queue again: a person has asked for a replay."
-    return "In the queue: a person has released it from waiting for its customers."
+        return "In the queue again: a replay was requested."
+    return "In the queue: released to load without waiting for its customers."
 
 
 def superseded() -> str:
     """Sentence for a file in whose place a newer upload has come."""
-    return "A newer upload of the same name has taken over."
+    return "A newer upload of the same name has replaced it."
 
 
-def ended(rows: Rows, *, checked: bool) -> str:
-    """Sentence for a file that has been dealt with."""
+LEFT_OUT = "could not be read and"
+"""Words of every sentence that tells of values that were left out."""
+
+
+def ended(rows: Rows, *, checked: bool, left_out: int = 0, repeated: int = 0) -> str:
+    """Sentence for a file that has been dealt with.
+
+    Args:
+        rows: how its rows fared.
+        checked: whether nothing was to be loaded.
+        left_out: values of good rows that could not be read.
+        repeated: unchanged rows that do not count because another row of their key does.
+    """
+    good = rows.read - rows.rejected
+    see = "" if checked else ": see the rejected file"
+    main, counted = (
+        "",
+        [
+            (rows.rejected, f"row has errors{see}", f"rows have errors{see}"),
+            (rows.orphaned, "order has no known customer", "orders have no known customer"),
+        ],
+    )
     if rows.read == 0:
-        text = "The file holds no rows: nothing to load."
+        main = "The file has no rows, so there was nothing to load"
     elif checked:
-        good = rows.read - rows.rejected
-        text = f"Checked, nothing loaded: {good:,} of {count(rows.read, 'row')} can be loaded."
+        passed = "" if left_out else " passed"
+        main = f"Dry run{passed}: all {count(good, 'row')} would load"
+        if rows.rejected:
+            main = f"Dry run: {good:,} of {count(rows.read, 'row')} would load"
     else:
-        text = f"{count(rows.loaded, 'row')} of {rows.read:,} loaded."
-        if rows.unchanged:
-            text += f" {count(rows.unchanged, 'row')} changed nothing."
-        if rows.outdated:
-            verb = "is" if rows.outdated == 1 else "are"
-            text += f" {count(rows.outdated, 'row')} {verb} older than the stored data."
-    if rows.rejected:
-        verb = "is" if rows.rejected == 1 else "are"
-        text += f" {count(rows.rejected, 'row')} {verb} wrong: see the rejected file."
-    if rows.orphaned:
-        text += f" {count(rows.orphaned, 'order')} without a known customer."
-    return text
+        if rows.loaded or rows.settled == rows.rejected:
+            main = f"{rows.loaded:,} of {count(rows.read, 'row')} loaded"
+        older, said = "older than the stored data", "already up to date"
+        counted = [
+            (rows.unchanged - repeated, f"row was {said}", f"rows were {said}"),
+            (min(repeated, rows.unchanged), "row repeats a key", "rows repeat a key"),
+            (rows.outdated, f"row is {older}", f"rows are {older}"),
+            *counted,
+        ]
+    values = ""
+    if left_out:
+        was, were = ("would be", "are") if checked else ("were", "were")
+        values = f"{count(left_out, 'value')} {LEFT_OUT} {was} left as they {were}"
+        if left_out == 1:
+            was, were = ("would be", "is") if checked else ("was", "was")
+            values = f"1 value {LEFT_OUT} {was} left as it {were}"
+    first = "; ".join(part for part in (main, values) if part)
+    rest = [count(number, one, many) for number, one, many in counted if number > 0]
+    return "".join(f"{part}. " for part in (first, *rest) if part).rstrip()

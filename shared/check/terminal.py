@@ -46,9 +46,9 @@ class _Paint:
 
 
 def _lines(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
-    style = ("good", "rows", "file")[verdict.exit_code]
+    style = ("good", "rows", "file")[verdict.grade]
     yield f"{paint('bold', verdict.path)}  {paint('dim', size(verdict.size))}"
-    yield paint(style, f"{_SYMBOLS[verdict.exit_code]} {verdict.text}")
+    yield paint(style, f"{_SYMBOLS[verdict.grade]} {verdict.text}")
     yield ""
     yield from _name(verdict, width)
     if verdict.type is None:

@@ -13,11 +13,11 @@ from typing import Any
 from shared.errors import FileRejected, Problem
 from shared.examination import JUDGED, Examination
 from shared.layout import Header
-from shared.ledger import problem_document
+from shared.ledger import Rows, problem_document
 from shared.names import TYPES, ExportFile, Ignored, Misnamed, read_name
 from shared.schemas import file_type
 from shared.settings import ConnectionSettings
-from shared.wording import count
+from shared.wording import ended
 
 GOOD, ROWS, FILE = 0, 1, 2
 """Exit codes: everything can be loaded; some rows cannot; the file cannot."""
@@ -52,6 +52,8 @@ class Verdict:
     """Rows."""
     rejected: int
     """Rows that would not be loaded."""
+    left_out: int
+    """Values of good rows that could not be read."""
     documents: int
     """Documents that the file would make, or change."""
     error: Problem | None
@@ -76,18 +78,19 @@ class Verdict:
         return ROWS if self.rejected else GOOD
 
     @property
+    def grade(self) -> int:
+        """The exit code, but `ROWS` also where values would be left out: how the verdict looks."""
+        return max(self.exit_code, ROWS if self.left_out else GOOD)
+
+    @property
     def text(self) -> str:
         """The verdict in a sentence."""
         if self.error:
             return f"This file would be rejected. {self.error.message}"
         if self.name_problem:
             return "The file would not be taken under this name."
-        if not self.read:
-            return "The file holds no rows: there is nothing to load, and nothing wrong."
-        if self.rejected:
-            good, bad = f"{self.good:,} of {count(self.read, 'row')}", f"{self.rejected:,}"
-            return f"{good} would be loaded, {bad} would not."
-        return f"Everything would be loaded: {count(self.read, 'row')}."
+        rows = Rows(read=self.read, rejected=self.rejected)
+        return ended(rows, checked=True, left_out=self.left_out)
 
     def to_document(self) -> dict[str, Any]:
         """Return the verdict as `--json` prints it."""
@@ -105,6 +108,7 @@ class Verdict:
             "delimiter": self.delimiter,
             "encoding": self.encoding,
             "rows": {"read": self.read, "good": self.good, "rejected": self.rejected},
+            "valuesLeftOut": self.left_out,
             "documents": self.documents,
             "error": self.error and problem_document(self.error),
             "problemCounts": dict(sorted(self.counts.items())),
@@ -147,6 +151,7 @@ def check_file(
         encoding=None,
         read=0,
         rejected=0,
+        left_out=0,
         documents=0,
         error=None,
         problems=(),
@@ -211,6 +216,7 @@ def _content(
         # What has been seen up to a fault says nothing about the file.
         read=found.read if judged else 0,
         rejected=found.rejected if judged else 0,
+        left_out=0 if error else found.left_out,
         documents=documents,
         error=error,
         problems=tuple(found.tally.kept),

@@ -99,7 +99,7 @@ def _table(desk: Desk, imports: Sequence[Import]) -> None:
     zones = _zones(desk.services, {one.connection for one in imports})
     rows = []
     for one in imports:
-        status = desk.screen.status(one.status)
+        status = desk.screen.status(one.status, one.status_text)
         if one.status == "loading":
             status = Cell(f"{status.text} {one.progress.percent} %", status.tone)
         counted = bool(one.rows.read)
@@ -140,7 +140,7 @@ def _tell(desk: Desk, one: Import) -> None:
     screen = desk.screen
     zone = _zones(desk.services, [one.connection])(one.connection)
     now = desk.services.now()
-    status = screen.status(one.status)
+    status = screen.status(one.status, one.status_text)
     screen.line(
         f"{screen.paint(f'{one.connection}/{one.import_id}', 'head')}  "
         f"{screen.paint(status.text, status.tone)}"
@@ -164,7 +164,7 @@ def _tell(desk: Desk, one: Import) -> None:
             screen.paragraph(str(warning["message"]), indent="    ")
     screen.head("What has happened")
     for entry in one.history:
-        face = screen.status(entry.status)
+        face = screen.status(entry.status, entry.text)
         at = screen.paint(moment(entry.at, zone), "quiet")
         screen.line(f"  {at}  {screen.paint(face.text, face.tone)}")
         screen.paragraph(entry.text, indent="    ")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from shared.statuses import FACES, Tone
+from shared.statuses import FACES, Tone, face_of
 
 _COLOURS: Mapping[str, str] = {
     "good": "32",
@@ -73,9 +73,9 @@ class Screen:
         ):
             self.line(self.paint(line, tone))
 
-    def status(self, status: str) -> Cell:
-        """Return a status as a cell: sign and words."""
-        face = FACES.get(status)  # type: ignore[call-overload]
+    def status(self, status: str, text: str) -> Cell:
+        """Return a status with its sentence as a cell: sign and words."""
+        face = face_of(status, text) if status in FACES else None  # type: ignore[arg-type]
         return Cell(f"{face.sign} {face.words}", face.tone) if face else Cell(status)
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:

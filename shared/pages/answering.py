@@ -81,7 +81,9 @@ def answer(request: Request, services: Callable[[], Services]) -> Answer:
         return _refused(404, str(error))
     except TryAgain as error:
         log("WARNING", f"The page could not be shown: {error}")
-        return _refused(503, str(error), **{"Retry-After": str(REFRESH_SECONDS)})
+        service = "Cloud Storage" if "Cloud Storage" in str(error) else "Firestore"
+        message = f"{service} is not responding."
+        return _refused(503, message, **{"Retry-After": str(REFRESH_SECONDS)})
     except SettingsError as error:
         log("ERROR", f"The page cannot be shown: {error}")
         return _refused(500, f"A setting of the deployment is wrong. {error}.")
@@ -205,11 +207,11 @@ _HEADERS = {
 }
 
 _TITLES = {
-    400: "That cannot be asked",
+    400: "Unknown filter",
     404: "Not found",
     405: "Not possible",
     500: "Out of order",
-    503: "Not now",
+    503: "Not available now",
 }
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from shared import wording
 from shared.codes import CODES
 from shared.names import TYPES
-from shared.statuses import FACES, GROUPS
+from shared.statuses import FACES, GROUPS, face_of
 
 _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "style.css").read_text()
@@ -91,6 +91,7 @@ _ENVIRONMENT.globals.update(
     STYLE=Markup(STYLE),
     SCRIPT=Markup(SCRIPT),
     FACES=FACES,
+    face_of=face_of,
     GROUPS={name: _GROUP_WORDS[name] for name in GROUPS},
     TYPES=TYPES,
     CODES=CODES,

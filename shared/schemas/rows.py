@@ -27,6 +27,9 @@ ROW_LIMIT_BYTES = 900_000
 EXTRA = "extra"
 """Where the columns that no table knows are kept, by their own names."""
 
+CONSENT_BLANK = "The consent is blank"
+"""Beginning of the warning about a consent that says nothing, not even something unreadable."""
+
 _NAME_LIMIT_BYTES = 1500
 _RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
 _PATTERNS = 4096
@@ -389,8 +392,8 @@ class Checker:
         """Return what is said of a row whose consent is blank."""
         return Problem(
             code="row.consent_unknown",
-            message="The consent is blank: nobody is subscribed by it, and the stored consent "
-            "stays as it is.",
+            message=f"{CONSENT_BLANK}: nobody is subscribed by it, and the stored consent stays "
+            "as it is.",
             line=line,
             column=self._own[name],
         )

@@ -87,7 +87,7 @@ def test_a_consultant_mends_a_file(hands: Hands, tmp_path: Path) -> None:
         assert eventually(lambda: there(sftp, summary))
         with sftp.open(summary) as file:
             said = file.read().decode()
-        assert "19 rows of 20 loaded. 1 row is wrong" in said
+        assert "19 of 20 rows loaded. 1 row has errors" in said
         assert "line 21: PERIDX" in said
 
         # The rejected row is mended, checked, and sent under the time of now.

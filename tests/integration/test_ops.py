@@ -188,7 +188,7 @@ def test_nothing_fits(ask: Ask) -> None:
         (story.TEN_FAULTS, "40 read: 36 loaded, 0 unchanged, 0 outdated, 4 rejected"),
         (story.TEN_FAULTS, "row.bad_email EMAIL, line 20"),
         (f"nz/{story.OVERDUE}", "deadline 20 Nov 2024 15:01:00 NZDT (1 hour ago)"),
-        (f"nz/{story.OVERDUE}", "Waiting for the customers file: none exported in the 12 hours"),
+        (f"nz/{story.OVERDUE}", "Waiting for its customers file (none from the previous 12 hours"),
         (f"nz/{story.OVERDUE}", f"python -m shared.ops release nz/{story.OVERDUE}"),
         (f"nz/{story.LOADING}", "progress 73 %, 4.4 kB read"),
         (f"nz/{story.BLOCKED}", f"comes after nz/{story.LOADING}"),

@@ -71,11 +71,11 @@ def overview(told: Pipeline) -> pages.Answer:
         "What to do: Ask for the customers file, or release the orders to load them without it.",
         "customers_20241120T030900Z.csv ▸ loading nz 73 % 73 % 243 rows read",
         "Starts 20 Nov 2024 14:32:00 AEDT (in 22 minutes)",
-        "Waits for customers_20241120T030900Z to end",
+        "Waits for customers_20241120T030900Z",
         "Overdue since 20 Nov 2024 15:01:00 NZDT (1 hour ago)",
         "outlet · customers 17 Nov 2024 03:00:00 AEDT (3 days ago) every day ! missing",
         "main · customers 20 Nov 2024 14:02:00 AEDT (8 minutes ago) every day ✓ on time",
-        "looks again every 10 s",
+        "Refreshes every 10 s",
     ],
 )
 def test_overview(overview: pages.Answer, says: str) -> None:
@@ -121,7 +121,7 @@ def test_all_is_well(pipeline: Pipeline) -> None:
 
     page = text(get(pipeline.services))
     assert "All is well." in page
-    assert "looks again every 60 s" in page
+    assert "Refreshes every 60 s" in page
 
 
 def test_a_wrong_setting_of_a_connection_is_told(pipeline: Pipeline) -> None:
@@ -215,7 +215,8 @@ def ten_faults(told: Pipeline) -> pages.Answer:
 @pytest.mark.parametrize(
     "says",
     [
-        "36 rows of 40 loaded. 4 rows are wrong: see the rejected file.",
+        "36 of 40 rows loaded; 5 values could not be read and were left as they were. 4 rows have "
+        "errors: see the rejected file.",
         "read 40 loaded 36 unchanged 0 outdated 0 rejected 4",
         "Line 7 row.missing_key The cell is blank, but the row cannot be loaded without it.",
         "Line 10 row.bad_key",
@@ -347,7 +348,11 @@ def test_wherever_it_is_mounted(pipeline: Pipeline, path: str) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "says"),
     [
-        (TryAgain("The ledger cannot be reached: Unavailable"), 503, "cannot be reached"),
+        (
+            TryAgain("The ledger cannot be reached: Unavailable"),
+            503,
+            "Firestore is not responding.",
+        ),
         (SettingsError("TIME_ZONE", "expected a time zone"), 500, "TIME_ZONE: expected"),
         (RuntimeError("secret cell"), 500, "the log says what"),
     ],
@@ -382,7 +387,7 @@ def test_a_ledger_that_is_away(pipeline: Pipeline, monkeypatch: pytest.MonkeyPat
     ]
 
     assert {503} == {page.status for page in pages_asked_for}
-    assert "The ledger cannot be reached" in text(pages_asked_for[0])
+    assert "Firestore is not responding." in text(pages_asked_for[0])
 
 
 # -- safety -----------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def test_by_keyboard(browser: webdriver.Chrome, url: str) -> None:
         names.append(name)
         assert "none" != outline, name
 
-    assert ["Skip to the content", "Imports", "hold still"] == names[:3]
+    assert ["Skip to the content", "Imports", "Pause"] == names[:3]
     assert places[1:] == sorted(places[1:])
     assert f"{story.OVERDUE}" in names
 

@@ -303,7 +303,7 @@ def test_the_ledger_while_shards_are_loaded(make: Make) -> None:
     assert 100 == import_.rows.read
     assert len(cities(pipeline)) == import_.rows.loaded
     assert 50 < import_.progress.percent < 100
-    assert "Being loaded in 4 shards, 1 of which has ended." == import_.status_text
+    assert "Being loaded in 4 parts, 1 of them finished." == import_.status_text
 
 
 def test_a_fault_in_a_shard(make: Make) -> None:

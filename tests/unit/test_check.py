@@ -35,13 +35,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ([NAME], 0, "✓ Everything would be loaded: 2 rows."),
-        (["customers_20230425T201230Z.csv"], 1, "! 12 of 13 rows would be loaded, 1 would not."),
+        ([NAME], 0, "✓ Dry run passed: all 2 rows would load."),
+        (
+            ["customers_20230425T201230Z.csv"],
+            1,
+            "! Dry run: 12 of 13 rows would load. 1 row has errors.",
+        ),
         (["customers_20230426T201230Z.csv"], 2, "✗ This file would be rejected. "),
         (["Customers_20230424.csv"], 2, "→ rename it to customers_20230424T000000Z.csv"),
         (["my export.csv"], 2, "not looked at: the name does not tell what it is"),
         (["my export.csv", "--type", "customers"], 2, "2 read, 2 good, 0 wrong"),
-        ([NAME, "customers_20230425T201230Z.csv"], 1, "✓ Everything would be loaded: 2 rows."),
+        ([NAME, "customers_20230425T201230Z.csv"], 1, "✓ Dry run passed: all 2 rows would load."),
         (["--describe", "orders"], 0, "ORDER_NUMBER  (needed: the key)"),
         (["--sample", "customers"], 0, "PERIDX,PERSON_CODE,FIRSTNAME"),
         (["--fix-name", "Customers_20230424.csv"], 0, "customers_20230424T000000Z.csv\n"),
@@ -105,7 +109,7 @@ def test_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     assert 2 == main([NAME])
     assert 0 == main([NAME, "--settings", "au.json"])
-    assert "Everything would be loaded" in capsys.readouterr().out
+    assert "Dry run passed" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("folder")

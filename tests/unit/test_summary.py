@@ -34,7 +34,7 @@ def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
 
     assert (
         """\
-2 rows of 3 loaded. 1 row is wrong: see the rejected file.
+2 of 3 rows loaded. 1 row has errors: see the rejected file.
 
 File:      customers_20230501T115500Z.csv
 Uploaded:  1 May 2023 11:56:00 UTC

@@ -1,0 +1,103 @@
+"""The sentence and the mark over a file say what has become of it, and what has not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared.check.verdict import check_file
+from shared.settings import ConnectionSettings, Deployment
+from shared.statuses import face_of
+from shared.wording import LEFT_OUT
+from tests.integration.conftest import Make
+from tests.support.pipeline import Pipeline, customers_csv, orders_csv
+
+NAME = "customers_20230501T100000Z"
+ORDERS = "orders_20230501T100500Z"
+GOOD = [{"PERIDX": str(number)} for number in range(1, 41)]
+UNREADABLE = customers_csv(
+    *({**row, "LAST_UPDATED": "soon"} for row in GOOD[:30]),
+    *({**row, "EMAIL": "nobody", "PRIVACY": "Perhaps"} for row in GOOD[30:]),
+)
+BROKEN = "PERIDX,FIRSTNAME\r\n1,Ana\r\n2"
+
+
+@pytest.mark.parametrize("settings", [{}, {"shard_bytes": 500}], ids=["whole", "in parts"])
+def test_values_that_were_left_out(make: Make, settings: dict[str, int], tmp_path: Path) -> None:
+    """They are counted in the sentence, there is no tick over it, and the check says the same."""
+    # A column of which nothing can be read would have the file refused.
+    text = UNREADABLE.replace("soon", "2023-04-24T10:00:00", 25)
+    pipeline = make(**settings)
+    pipeline.upload(f"{NAME}.csv", text)
+    pipeline.upload(f"test/{NAME}.csv", text)
+    pipeline.run_due()
+    path = tmp_path / f"{NAME}.csv"
+    path.write_text(text, newline="")
+    defaults = ConnectionSettings.from_document(None, connection="main", deployment=Deployment())
+
+    checked = check_file(path, settings=defaults, progress=lambda percent: None)
+    loaded, dry = pipeline.import_(NAME), pipeline.import_(f"test_{NAME}")
+
+    assert (
+        "40 of 40 rows loaded; 25 values could not be read and were left as they were."
+        == loaded.status_text
+    )
+    assert (
+        "Dry run: all 40 rows would load; 25 values could not be read and would be left as they "
+        "are." == dry.status_text == checked.text
+    )
+    assert ("△", "△") == tuple(face_of(one.status, one.status_text).sign for one in (loaded, dry))
+    assert (0, 1, 25) == (checked.exit_code, checked.grade, checked.left_out)
+
+
+def test_nothing_was_left_out(pipeline: Pipeline) -> None:
+    """A blank value was not left out: a file with some has its tick."""
+    rows = [{**row, "PRIVACY": "", "EMAIL": ""} for row in GOOD]
+    pipeline.upload(f"{NAME}.csv", customers_csv(*rows))
+    pipeline.run_due()
+
+    loaded = pipeline.import_(NAME)
+    assert "40 of 40 rows loaded." == loaded.status_text
+    assert LEFT_OUT not in loaded.status_text
+    assert "✓" == face_of(loaded.status, loaded.status_text).sign
+
+
+def test_rows_that_changed_nothing(pipeline: Pipeline) -> None:
+    """Rows that were up to date and rows that repeat a key are told apart."""
+    text = customers_csv(*GOOD[:4], {"PERIDX": "1", "FIRSTNAME": "Bo"})
+    pipeline.upload(f"{NAME}.csv", text)
+    pipeline.run_due()
+    pipeline.clock.advance("12:10")
+    pipeline.upload("customers_20230501T110000Z.csv", text)
+    pipeline.run_due()
+
+    assert (
+        "4 of 5 rows loaded. 1 row repeats a key.",
+        "4 rows were already up to date. 1 row repeats a key.",
+    ) == (
+        pipeline.import_(NAME).status_text,
+        pipeline.import_("customers_20230501T110000Z").status_text,
+    )
+
+
+@pytest.mark.parametrize("customers_first", [True, False])
+def test_orders_whose_customers_were_rejected(pipeline: Pipeline, customers_first: bool) -> None:
+    """They say so at once, and what has to happen; and never that they continue automatically."""
+    names = [(f"{NAME}.csv", BROKEN), (f"{ORDERS}.csv", orders_csv({"ORDER_NUMBER": "D1"}))]
+    for name, text in names if customers_first else reversed(names):
+        pipeline.upload(name, text)
+        pipeline.run_due()
+
+    orders = pipeline.import_(ORDERS)
+    assert (
+        "blocked",
+        f"Its customers file {NAME} was rejected. Send the corrected file under the same name, or "
+        "a new export with a later time; or release these orders to load them without it.",
+    ) == (orders.status, orders.status_text)
+
+    pipeline.upload(f"{NAME}.csv", customers_csv(*GOOD))
+    pipeline.run_due()
+    pipeline.clock.advance("12:30")
+    assert "loaded" in pipeline.run_due()
+    assert ["D1"] == list(pipeline.documents("orders"))
