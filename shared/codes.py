@@ -288,7 +288,8 @@ CODES: dict[str, Code] = {
     "row.duplicate_key": Code(
         "warning",
         "Several rows of the file have one key.",
-        "Nothing has to be done if the row updated last is the right one; else correct the export.",
+        "Nothing has to be done if the row updated last is the right one; else correct the export. "
+        "What that row leaves open is taken from the others.",
     ),
     "row.duplicate_line": Code(
         "warning",

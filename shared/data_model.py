@@ -74,9 +74,10 @@ row a reward | a row, or rows, of a rewards file |
 _GUARANTEES = """\
 ## What you can rely on
 
-* A document's content is that of its last row in the latest-exported file that holds it, in
+* A document's content is that of its latest row in the latest-exported file that holds it, in
   whatever order files were uploaded, retried or replayed. An older or replayed file never
-  overwrites newer data.
+  overwrites newer data. Where that row leaves a field open, the latest row that says something
+  about the field counts.
 * `subscribed` is `true` only where the retailer's file says so (PRIVACY = No). A blank or unknown
   PRIVACY never subscribes anyone and leaves what is stored alone. A person of whom no file has
   said anything has no `subscribed`: ask for `== true`, never for `!= false`.

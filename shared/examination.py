@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import BinaryIO, Protocol
 
+import numpy as np
+
 from shared.codes import CODES
 from shared.errors import FileRejected, Problem
 from shared.incoming import Block
@@ -16,8 +18,11 @@ from shared.kept import Kept, Rows
 from shared.layout import Header
 from shared.plan import Plan, Planner
 from shared.reader import Chunk, CsvReader
+from shared.records import Numbers
+from shared.repeats import ROWS_OF_A_KEY, Rank, Repeats, RowOfKey
 from shared.schemas import FileType, PartMaker, Rules
 from shared.schemas.parts import Outcome as Made
+from shared.schemas.parts import Parts
 from shared.schemas.rows import CONSENT_BLANK
 from shared.settings import ConnectionSettings
 from shared.spreading import Spread, SpreadRows
@@ -122,12 +127,12 @@ class Examination:
 
         def take(chunk: Chunk, made: Made) -> None:
             packed = made.packed
-            planner.see(packed.keys, packed.updated, packed.ordinals)
+            planner.see(packed.keys, packed.ordinals)
             kept.add(packed, chunk.bytes(packed.ordinals))
 
         self._examine(take)
         self._refuse_bad_rows()
-        plan = planner.plan(grouped=self._grouped)
+        plan = self._plan(planner)
         self.note_repeated(plan.repeated)
         return plan
 
@@ -142,7 +147,7 @@ class Examination:
         def take(chunk: Chunk, made: Made) -> None:
             packed = made.packed
             rows = chunk.bytes(packed.ordinals)
-            spread.add(packed.keys, packed.updated, packed.lines, rows)
+            spread.add(packed.keys, packed.lines, rows)
 
         self._examine(take)
         self._refuse_bad_rows()
@@ -155,10 +160,13 @@ class Examination:
         """
         self.read_header()
         planner = Planner()
-        for found, updated, ordinals in rows.seen():
-            planner.see_hashes(found, updated, ordinals)
+        for found, ordinals in rows.seen():
+            planner.see_hashes(found, ordinals)
         self._spread_rows, self.broken = rows, rows.broken
-        return planner.plan(grouped=self._grouped)
+        return self._plan(planner)
+
+    def _plan(self, planner: Planner) -> Plan:
+        return planner.plan(rows_of_a_key=None if self._grouped else ROWS_OF_A_KEY)
 
     def read_header(self) -> None:
         """Read nothing of the file but its header, for whoever goes on from an earlier reading.
@@ -176,8 +184,10 @@ class Examination:
                 Problem(
                     code="row.duplicate_key",
                     message=(
-                        f"{count(rows, 'row')} repeat the key of another row; "
-                        "the row updated last was taken, of equals the later one."
+                        f"{count(rows, 'row')} repeat the key of another row. The row updated "
+                        "last counts, of equals the later one, and its blank consent is taken from "
+                        "the others. Where it is not known which is later, consent that one of "
+                        "them withdraws is withdrawn."
                     ),
                 ),
                 times=rows,
@@ -261,7 +271,7 @@ class Examination:
             if self._grouped:
                 yield from self._several(chunks, plan, part)
             else:
-                yield from self._single(chunks, plan)
+                yield from self._single(chunks, plan, part)
 
     def rows_at(self, lines: Mapping[int, object]) -> Iterator[tuple[int, list[str]]]:
         """Read the file once more, for the cells of those good rows that begin on these lines."""
@@ -271,15 +281,44 @@ class Examination:
             for number, (_, line) in enumerate(found):
                 yield line, [column[number] for column in cells.values()]
 
-    def _single(self, chunks: Iterator[Rows], plan: Plan) -> Iterator[Block]:
-        """Make a document of each row that counts."""
+    def _single(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
+        """Make a document of each row, and one of all rows of a key that repeats, of those keys
+        that belong to one part."""
+        repeats = Repeats(self.type.consent)
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
+            alone, mine = plan.alone(places), plan.partition(parts.keys) == part
             lines: list[tuple[int, ...]] = [*zip(parts.lines.tolist(), strict=True)]
             block = Block(parts.keys, parts.own, parts.keep, lines, places.tolist())
-            counts = places >= 0
-            self.outdone += len(counts) - int(counts.sum())
-            yield block.some(counts)
+            yield block.some(alone & mine)
+            repeated = np.flatnonzero(~alone & mine)
+            if len(repeated):
+                whole = self._joined(repeats, parts, places, repeated)
+                self.outdone += len(repeated) - len(whole)
+                yield whole
+
+    def _joined(self, repeats: Repeats, parts: Parts, places: Numbers, rows: Numbers) -> Block:
+        """Return the documents of the keys whose last row is among some rows of repeated keys."""
+        block = Block()
+        for row, place, updated, ordinal, line in zip(
+            rows.tolist(),
+            places[rows].tolist(),
+            parts.updated[rows].tolist(),
+            parts.ordinals[rows].tolist(),
+            parts.lines[rows].tolist(),
+            strict=True,
+        ):
+            said: dict[str, Rank | None] = dict.fromkeys(parts.keep[row])
+            document = max(place, ~place)
+            repeats.add(document, RowOfKey(line, (updated, ordinal), parts.own[row], said))
+            if place >= 0:
+                whole = repeats.pop(document)
+                block.keys.append(parts.keys[row])
+                block.wires.append(whole.wire)
+                block.keep.append(whole.keep)
+                block.lines.append((whole.line,))
+                block.places.append(document)
+        return block
 
     def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
         """Make a document of all rows of a key, of those keys that belong to one part."""

@@ -65,6 +65,12 @@ in a line of an order or a reward, the field is absent.
 to. A blank cell, or anything but yes or no, subscribes nobody and leaves the stored consent as it \
 is, with a warning.
 
+**Several rows of one key.** Where each row is a document, such as a customer, the row with the \
+latest `LAST_UPDATED` counts, of equals the later one in the file. What it leaves open (a blank \
+consent, a cell that cannot be read) is taken from the latest row that says something. Where two \
+rows are equally late, or a `LAST_UPDATED` cannot be read, a row that withdraws consent counts \
+more than one that gives it.
+
 **Times** are read in the connection's time zone unless they end in `Z` or an offset. Of the hour \
 that comes twice when daylight saving ends, the first is meant.
 

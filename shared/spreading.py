@@ -30,7 +30,7 @@ UPLOAD_BYTES = 8 * 1024 * 1024
 
 _REJECTS = 1_000
 """Rejected rows in a box."""
-_ROW_BYTES = 32
+_ROW_BYTES = 24
 """What a row takes besides its contents."""
 
 RejectedRow = tuple[list[str], list[PlainProblem]]
@@ -46,7 +46,6 @@ class _Pending:
     """Rows of one shard that wait for their box."""
 
     hashes: list[bytes] = field(default_factory=list)
-    updated: list[bytes] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -70,11 +69,8 @@ class Spread:
             for number in range(shards)
         ]
 
-    def add(
-        self, keys: Sequence[str], updated: Numbers, lines: Numbers, rows: Sequence[bytes]
-    ) -> None:
-        """Take rows: the keys of their documents, when each was last changed, as
-        `shared.plan.Planner.see` takes it, the lines where they begin, and their bytes.
+    def add(self, keys: Sequence[str], lines: Numbers, rows: Sequence[bytes]) -> None:
+        """Take rows: the keys of their documents, the lines where they begin, and their bytes.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -95,7 +91,6 @@ class Spread:
                 continue
             data = b"".join(map(every.__getitem__, places.tolist()))
             pending.hashes.append(found[places].tobytes())
-            pending.updated.append(updated[places].tobytes())
             pending.lines.append(lines[places].tobytes())
             pending.rows.append(data)
             pending.size += len(data) + _ROW_BYTES * len(places)
@@ -146,7 +141,7 @@ class Spread:
         return (found[:, 0] >> self._shift).astype(np.int64)
 
     def _flush(self, pending: _Pending, object: Writing) -> None:
-        columns = pending.hashes, pending.updated, pending.lines, pending.rows
+        columns = pending.hashes, pending.lines, pending.rows
         object.add(tuple(map(b"".join, columns)), level=0)  # to compress it would cost more
         for column in columns:
             column.clear()
@@ -171,17 +166,17 @@ class SpreadRows:
         self.broken: set[str] = set()
         """Keys of documents some of whose rows were found wrong."""
 
-    def seen(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Give hashes of the key, time of the last change and ordinal of the rows, box by box.
+    def seen(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+        """Give hashes of the key and ordinal of the rows, box by box.
 
         Raises:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
-        for found, updated, rows in self._boxes():
+        for found, rows in self._boxes():
             _, _, ordinals = rows
             self.count += len(ordinals)
-            yield found, updated, ordinals
+            yield found, ordinals
 
     def rows(self) -> Iterator[Rows]:
         """Give all rows, in the order of the file; their ordinals are those of `seen`.
@@ -190,19 +185,18 @@ class SpreadRows:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
-        for _, _, rows in self._boxes():
+        for _, rows in self._boxes():
             yield rows
 
-    def _boxes(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], Rows]]:
+    def _boxes(self) -> Iterator[tuple[NDArray[np.uint64], Rows]]:
         count = 0
         for box in boxes(self._bucket, self._part, tick=self._tick):
             match box():
-                case (bytes(found), bytes(updated), bytes(lines), bytes(data)):
-                    ordinals = np.arange(count, count + len(updated) // 8)
+                case (bytes(found), bytes(lines), bytes(data)):
+                    ordinals = np.arange(count, count + len(lines) // 8)
                     count += len(ordinals)
                     yield (
                         np.frombuffer(found, np.uint64).reshape(-1, 2),
-                        np.frombuffer(updated, np.int64),
                         (data, np.frombuffer(lines, np.int64), ordinals),
                     )
                 case broken:

@@ -19,7 +19,7 @@ from shared.schemas.parts import Part, Parts, Values, values_at
 from shared.schemas.texts import Texts
 from shared.wire import FIELD, Heads, integers
 
-Join = Callable[[Sequence[Part]], tuple[bytes, list[Problem]]]
+Join = Callable[[Sequence[Part]], tuple[bytes, frozenset[str], list[Problem]]]
 MakeParts = Callable[[Parts, Sequence[int]], Iterator[Part]]
 
 _NONE: Final = -1
@@ -113,6 +113,7 @@ class Joiner:
             places=whole.tolist(),
             refers_to=self._refers_to(parts.values, lasts),
         )
+        _mark_left_open(alone, parts.keep, rows)
         if self._usual is None:
             alone[:] = True
         elif which:
@@ -126,7 +127,7 @@ class Joiner:
         for number in np.flatnonzero(alone).tolist():
             together = self._open.pop(block.places[number], [])
             together += islice(made, counts[number])
-            block.wires[number], found = self._join(together)
+            block.wires[number], block.keep[number], found = self._join(together)
             block.lines[number] = tuple([part.line for part in together])
             problems += found
         for document, part in zip(documents[open_rows].tolist(), made, strict=True):
@@ -235,6 +236,16 @@ def _mark_differing(alone: Mask, columns: Iterable[Values], rows: _Rows) -> None
         codes = _codes(column)
         differs = codes[rows.rows] != codes[lasts]
         alone[rows.documents[differs]] = True
+
+
+def _mark_left_open(alone: Mask, keep: Sequence[frozenset[str]], rows: _Rows) -> None:
+    """Mark the documents whose last row leaves something open, and another row something else."""
+    if not any(keep):
+        return
+    known: dict[frozenset[str], int] = {frozenset(): 0}
+    codes = np.array([known.setdefault(paths, len(known)) for paths in keep], np.int64)
+    of_last = codes[rows.rows[rows.ends[rows.documents] - 1]]
+    alone[rows.documents[(of_last != 0) & (of_last != codes[rows.rows])]] = True
 
 
 def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None:

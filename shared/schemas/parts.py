@@ -467,13 +467,16 @@ class PartMaker:
     def parts(self, parts: Parts, rows: Sequence[int] | None = None) -> Iterator[Part]:
         """Give the parts of a grouped document that some rows are, or all.
 
-        Those but the last of a key have no entries of the document's own fields: no one asks.
+        Those but the last of a key have no entries of the document's own fields, unless that leaves
+        one open: no one asks.
         """
         assert parts.shares is not None
         rows = range(len(parts.lines)) if rows is None else rows
         if not rows:
             return
-        lasts = [*{parts.keys[row]: row for row in rows}.values()]
+        last_of = {parts.keys[row]: row for row in rows}
+        open_ = {key for key, row in last_of.items() if parts.keep[row]}
+        lasts = [row for row in rows if last_of[key := parts.keys[row]] == row or key in open_]
         at = np.array(rows, np.int64)
         said, items = parts.shares.some(np.array(lasts, np.int64), at)
         own = dict(zip(lasts, said, strict=True))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
+from shared.encoding import decode_content, encode_content
 from shared.errors import Problem, SettingsError
+from shared.folding import Version
 from shared.layout import Header, Layout
 from shared.schemas.columns import Column, Paths, nest, paths
 from shared.schemas.joining import Joiner, Usual
@@ -211,11 +214,11 @@ class FileType:
             refers_by=PERSON_COLUMN,
         )
 
-    def join(self, parts: Sequence[Part]) -> tuple[bytes, list[Problem]]:
+    def join(self, parts: Sequence[Part]) -> tuple[bytes, frozenset[str], list[Problem]]:
         """Make one document of the parts that all rows of its key are, given in file order.
 
-        Returns its content, as `shared.encoding.encode_content` has it, and what is worth a
-        warning about its rows.
+        Returns its content, as `shared.encoding.encode_content` has it, the paths of the fields
+        that all rows leave open, and what is worth a warning about them.
         """
         if self.assemble is None:
             raise ValueError(f"a row of {self.name} is a document")
@@ -224,19 +227,42 @@ class FileType:
         if assembled.items:
             items = b"".join([part.item for part in assembled.items])
             made[self.items] = self._array_heads[len(items)] + items
-        first, *own = parts[-1].own
+        (first, *own), keep = self._own(parts)
         pieces = [first]
         for name, after in zip(self._cuts, own, strict=True):
             pieces += (made.get(name, b""), after)
-        return b"".join(pieces), assembled.problems
+        return b"".join(pieces), keep, assembled.problems
 
-    def document(self, rows: Sequence[Row]) -> Document:
+    def _own(self, parts: Sequence[Part]) -> tuple[Sequence[bytes], frozenset[str]]:
+        """Return the entries of the document's own fields, cut where those that all rows make come,
+        and the paths of those that all rows leave open."""
+        last = parts[-1]
+        if not last.keep or len(parts) == 1:
+            return last.own, last.keep
+        versions = [
+            Version.of(decode_content(b"".join(part.own)), place, part.keep)
+            for place, part in enumerate(parts)
+            if part.own
+        ]
+        version = _folded(versions)
+        cuts: list[dict[str, Any]] = [{} for _ in range(len(self._cuts) + 1)]
+        for name, value_ in version.content.items():
+            cuts[bisect(self._cuts, name)][name] = value_
+        return [*map(encode_content, cuts)], version.keep
+
+    def document(self, rows: Sequence[Row], keepable: frozenset[str] = frozenset()) -> Document:
         """Make one document of all rows of its key, given in file order, in Python's own types.
 
+        `keepable` are paths of the fields that a blank cell leaves open.
         A type that is not grouped takes one row. Maps without content are left out. This is what
         `join` is held against: the same, the slow way.
         """
-        own = content(rows[-1], self._paths)
+        own = _folded(
+            [
+                Version.of(content(row, self._paths), place, row.keep(keepable))
+                for place, row in enumerate(rows)
+            ]
+        ).content
         if self.assemble is None:
             (_,) = rows
             return own, []
@@ -294,6 +320,14 @@ class FileType:
                 spellings[own] = published
             taken[own] = published
         return spellings, shared
+
+
+def _folded(versions: list[Version[int]]) -> Version[int]:
+    """Fold what rows say of a document's own fields, given in file order."""
+    *others, last = versions
+    for older in reversed(others):
+        last.take(older)
+    return last
 
 
 @lru_cache(4096, typed=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.ledger import Import
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
@@ -14,10 +16,15 @@ CUSTOMERS = "customers_20230501T{}00Z"
 ORDERS = "orders_20230501T{}00Z"
 
 
-def load(pipeline: Pipeline, time: str, *rows: dict[str, object]) -> None:
-    """Load a customers file exported at a time of day."""
-    pipeline.upload(f"{CUSTOMERS.format(time)}.csv", customers_csv(*rows))
-    assert ["loaded"] == pipeline.run_due()
+def load(pipeline: Pipeline, time: str, *rows: dict[str, object]) -> Import:
+    """Load a customers file exported at a time of day, in parts or not; return its import."""
+    name = CUSTOMERS.format(time)
+    pipeline.upload(f"{name}.csv", customers_csv(*rows))
+    while pipeline.run_due():
+        pass
+    import_ = pipeline.import_(name)
+    assert "loaded" == import_.status
+    return import_
 
 
 def load_orders(
@@ -97,3 +104,55 @@ def test_an_orders_own_fields(make: Make) -> None:
     (stored,) = pipeline.documents("orders").values()
     assert ("AUD", "ana@example.com") == (stored["currency"], stored["email"])
     assert f"{ORDERS.format('1200')}" == stored["source"]["import"]
+
+
+ROWS: list[dict[str, object]] = [
+    {"PERIDX": "1", "PRIVACY": "Yes", "DOB": "", "LAST_UPDATED": "2023-04-24T10:00:00"},
+    {"PERIDX": "1", "PRIVACY": "?", "DOB": "", "LAST_UPDATED": "2023-04-24T11:00:00"},
+    {"PERIDX": "1", "PRIVACY": "", "DOB": "24/4/90", "LAST_UPDATED": "2023-04-24T12:00:00"},
+]
+"""Rows of one person, as they were changed one after the other."""
+
+
+@pytest.mark.parametrize("blank_means", ["clear", "keep"])
+@pytest.mark.parametrize("chunk", [1, 1000])
+@pytest.mark.parametrize("shards", [False, True])
+def test_rows_of_one_person(
+    make: Make, blank_means: str, chunk: int, shards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several rows of a person in one file come to what several files come to, in any order."""
+    first = {**GOOD, "PERIDX": "1", "LAST_UPDATED": "2023-04-24T09:00:00"}
+    pipeline = make(blank_means=blank_means)
+    for hour, row in enumerate([first, *ROWS]):
+        load(pipeline, f"{10 + hour}00", row)
+    expected = customer(pipeline)
+    monkeypatch.setattr("shared.reader.CHUNK_ROWS", chunk)
+
+    others: list[dict[str, object]] = [{"PERIDX": str(number)} for number in range(2, 5)]
+    for place, order in enumerate(itertools.permutations(ROWS)):
+        pipeline = make(blank_means=blank_means, **({"shard_bytes": 100} if shards else {}))
+        pipeline.database.document("connections/main/customers/1").delete()
+        load(pipeline, f"14{place * 2:02}", first)
+        rows = [one for pair in zip(order, others, strict=True) for one in pair]
+
+        import_ = load(pipeline, f"14{place * 2 + 1:02}", *rows)
+
+        stored = customer(pipeline)
+        source = stored.pop("source")
+        assert {name: value for name, value in expected.items() if name != "source"} == stored
+        assert 2 + rows.index(ROWS[2]) == source["row"]
+        assert (6, 0) == (import_.rows.read, import_.rows.rejected)
+
+
+def test_a_time_that_cannot_be_read(pipeline: Pipeline) -> None:
+    """Where it is not known which row is the later, a withdrawal of consent counts."""
+    unknown: dict[str, object] = {
+        "PERIDX": "1",
+        "PRIVACY": "Yes",
+        "LAST_UPDATED": "2023-04-24 8:12:30 PM",
+    }
+
+    load(pipeline, "1100", unknown, {**GOOD, "LAST_UPDATED": "2023-04-20T20:12:30"})
+
+    assert customer(pipeline)["subscribed"] is False
+    assert "1990-04-24" == customer(pipeline)["dateOfBirth"]

@@ -14,7 +14,12 @@ from zoneinfo import ZoneInfo
 from shared.names import Mode
 
 Content = Mapping[str, Any]
-"""Path of a field -> its value; None where the file leaves it blank."""
+"""Path of a field -> its value; None for a blank cell, UNREADABLE for one that cannot be read."""
+
+UNREADABLE = "?"
+
+Rows = Sequence[tuple[datetime | None, Content]]
+"""When each row of a key was last changed, None where that cannot be read, and what it says."""
 
 Verdict = Literal["good", "rejected", "empty", "misnamed"]
 
@@ -24,15 +29,15 @@ ORDERS = ("D1", "D2", "D3", "D4")
 REJECT_FLOOR = 5
 
 _ZONE = ZoneInfo("Australia/Sydney")
-_CUSTOMERS = ("PERIDX", "FIRSTNAME", "CITY", "PRIVACY", "LAST_UPDATED")
+_CUSTOMERS = ("PERIDX", "FIRSTNAME", "CITY", "DOB", "PRIVACY", "LAST_UPDATED")
 _ORDERS = (
     *("PERIDX", "ORDER_NUMBER", "ORDER_DATE", "LINE_NUMBER", "SKU", "PRODUCT_CODE"),
     *("QUANTITY", "PRICE", "VALUE"),
 )
 _REWARDS = ("PERIDX", "TIER_NAME", "AVAILABLE_POINTS")
 
-_Made = tuple[Sequence[str], list[list[str]], dict[str, Content]]
-"""Header, rows, and what the rows that count say."""
+_Made = tuple[Sequence[str], list[list[str]], dict[str, Rows]]
+"""Header, rows, and what the rows of each key say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +51,8 @@ class Said:
     data: bytes
     read: int = 0
     rejected: int = 0
-    contents: Mapping[str, Content] = field(default_factory=dict)
-    """Key -> what the row that counts says about the document."""
+    contents: Mapping[str, Rows] = field(default_factory=dict)
+    """Key -> what its rows say about the document, in file order."""
 
 
 def large_file(rng: random.Random, exported_at: datetime) -> Said:
@@ -108,24 +113,37 @@ def empty_file(type: str, mode: Mode, exported_at: datetime) -> Said:
 
 def _customers(rng: random.Random, people: Sequence[str] = PEOPLE, most: int = 8) -> _Made:
     rows: list[list[str]] = []
-    winners: dict[str, tuple[datetime, Content]] = {}
+    said: dict[str, list[tuple[datetime | None, Content]]] = {}
+    # So few that no column counts as damaged.
+    unreadable = {name: rng.choice((0, 0, 1, 2)) for name in ("DOB", "PRIVACY", "LAST_UPDATED")}
+
+    def draw(name: str, *cells: str) -> str:
+        if unreadable[name] and rng.random() < 0.3:
+            unreadable[name] -= 1
+            return UNREADABLE
+        return rng.choice(cells)
+
     for _ in range(rng.randint(1, most)):
         key = rng.choice(people)
         name = rng.choice(("Ana", "Bo", "Cy", ""))
         city = rng.choice(("Hobart", "Perth", "Cairns", ""))
-        privacy = rng.choice(("Yes", "No", "No", ""))
-        updated = datetime(2023, 4, rng.randint(1, 3), 10, tzinfo=_ZONE)
-        rows.append([key, name, city, privacy, f"{updated:%Y-%m-%dT%H:%M:%S}"])
+        born = draw("DOB", "1990-04-24", "1991-05-25", "")
+        privacy = draw("PRIVACY", "Yes", "No", "No", "")
+        days = [datetime(2023, 4, day, 10, tzinfo=_ZONE) for day in (1, 2, 3)]
+        cell = draw("LAST_UPDATED", *(f"{day:%Y-%m-%dT%H:%M:%S}" for day in days))
+        updated = None if cell == UNREADABLE else datetime.fromisoformat(cell).replace(tzinfo=_ZONE)
+        rows.append([key, name, city, born, privacy, cell])
+        consents = {"Yes": False, "No": True, "": None}
         content = {
             "personId": key,
             "firstName": name or None,
             "address.city": city or None,
-            "subscribed": {"Yes": False, "No": True, "": None}[privacy],
-            "lastUpdated": updated.astimezone(UTC),
+            "dateOfBirth": born or None,
+            "subscribed": consents.get(privacy, UNREADABLE),
+            "lastUpdated": UNREADABLE if updated is None else updated.astimezone(UTC),
         }
-        if key not in winners or updated >= winners[key][0]:
-            winners[key] = updated, content
-    return _CUSTOMERS, rows, {key: content for key, (_, content) in winners.items()}
+        said.setdefault(key, []).append((updated, content))
+    return _CUSTOMERS, rows, {**said}
 
 
 def _many_customers(rng: random.Random) -> _Made:
@@ -134,7 +152,7 @@ def _many_customers(rng: random.Random) -> _Made:
 
 def _orders(rng: random.Random) -> _Made:
     rows: list[list[str]] = []
-    contents: dict[str, Content] = {}
+    contents: dict[str, Rows] = {}
     for order in rng.sample(ORDERS, rng.randint(1, 3)):
         person = rng.choice((*PEOPLE, *STRANGERS))
         lines = []
@@ -165,7 +183,7 @@ def _orders(rng: random.Random) -> _Made:
                     "valueCents": cents,
                 }
             )
-        contents[order] = {
+        content: dict[str, Any] = {
             "orderNumber": order,
             "personId": person,
             "orderDate": "2023-05-01",
@@ -174,23 +192,25 @@ def _orders(rng: random.Random) -> _Made:
             "quantity": sum(line["quantity"] for line in lines),
             "valueCents": sum(line["valueCents"] for line in lines),
         }
+        contents[order] = [(None, content)]
     rng.shuffle(rows)
     return _ORDERS, rows, contents
 
 
 def _rewards(rng: random.Random) -> _Made:
     rows: list[list[str]] = []
-    contents: dict[str, Content] = {}
+    contents: dict[str, Rows] = {}
     for _ in range(rng.randint(1, 6)):
         key, tier = rng.choice(PEOPLE), rng.choice(("Gold", "Silver", ""))
         points = rng.randint(0, 3)
         rows.append([key, tier, str(points)])
-        contents[key] = {
+        content = {
             "personId": key,
             "accountId": key,
             "tier.name": tier or None,
             "availablePoints": points,
         }
+        contents[key] = [*contents.get(key, ()), (None, content)]
     return _REWARDS, rows, contents
 
 

@@ -15,6 +15,7 @@ from shared.indexing import Indexing
 from shared.lease import Hold
 from shared.ledger import LOADED, PENDING
 from shared.merge import decide
+from shared.repeats import Repeats, RowOfKey
 from shared.shards import ShardChange, ShardHold
 from shared.transport import Stored
 from tests.simulation.history import History, plan
@@ -142,6 +143,11 @@ def _unconfirmed(history: History) -> Any:
     return patch("shared.indexing.decide", unguarded)
 
 
+def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
+    rows = [*self._rows.get(place, ()), row]
+    self._rows[place] = [max(rows, key=lambda row: row.rank)]
+
+
 def _whoever_has_the_shard(history: History) -> Any:
     def unguarded(self: ShardHold, change: ShardChange, **_: Any) -> Any:
         mine = self.shard
@@ -242,6 +248,24 @@ GUARDS: Mapping[str, Guard] = {
         "what a newer file has found unchanged no older file changes",
         _unconfirmed,
         "confirmed rows",
+    ),
+    "cells that cannot be read": Guard(
+        "a cell that cannot be read leaves what is stored",
+        _attribute("shared.schemas.rows.Row.keep", lambda self, keepable: self.blank & keepable),
+        "mixed",
+    ),
+    "rows of one key": Guard(
+        "what a row leaves open is taken from the other rows of its key",
+        _attribute("shared.repeats.Repeats.add", _latest_row),
+        "batches",
+    ),
+    "withdrawal in doubt": Guard(
+        "consent is withdrawn where it is not known which row is the latest",
+        _attribute(
+            "shared.repeats._lowest",
+            lambda values: max((value for value in values if value is not None), default=None),
+        ),
+        "batches",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",

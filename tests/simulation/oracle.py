@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any
 
-from tests.simulation.files import Content, Said
+from tests.simulation.files import UNREADABLE, Content, Said
 
 NEEDED = {
     *("personId", "accountId", "orderNumber", "orderDate"),
@@ -36,25 +36,42 @@ class Uploaded:
 def content(key: str, files: Iterable[Uploaded], *, keep: bool) -> Content | None:
     """Return the content that a document must have once exactly these files are loaded.
 
-    That of the latest-exported file that holds it; what this one leaves open (consent always, the
-    rest where blank means keep) is that of the latest file before it that does not.
+    Each field has what the latest-exported file says of it that says anything.
     """
-    holding = sorted((file for file in files if key in file.said.contents), key=lambda f: f.age)
-    said = [dict(file.said.contents[key]) for file in reversed(holding)]
-    for file, what in zip(reversed(holding), said, strict=True):
-        if file.said.mode == "bulk":
-            what.pop("subscribed", None)  # a first load never touches consent
-    if not said:
-        return None
-    paths = dict.fromkeys(path for what in said for path in what)
-    left_open = {path for path in paths if path == "subscribed" or (keep and path not in NEEDED)}
-    newest = said[0]
     found: dict[str, Any] = {}
-    for path in paths:
-        values = [what.get(path) for what in (said if path in left_open else [newest])]
-        value = next((value for value in values if value is not None), None)
-        if value is not None:
-            found[path] = value
+    holding = [file for file in files if key in file.said.contents]
+    for file in sorted(holding, key=lambda file: file.age):
+        found |= in_file(file.said, key, keep=keep)
+    if not holding:
+        return None
+    return {path: value for path, value in found.items() if value is not None}
+
+
+def in_file(said: Said, key: str, *, keep: bool) -> Content:
+    """Return what the rows of a key say together: values, and None of what they clear.
+
+    What they leave open is not there: what cannot be read, consent that is blank, and, where blank
+    means keep, all that is blank. Of each field the row updated last counts that says something, of
+    equals the later one; but consent is withdrawn if one row withdraws it that may be the latest.
+    """
+    rows = said.contents[key]
+    order = sorted(range(len(rows)), key=lambda at: (rows[at][0] is not None, rows[at][0] or 0, at))
+    found: dict[str, Any] = {}
+    for at in order:
+        for path, value in rows[at][1].items():
+            open_if_blank = path == "subscribed" or (keep and path not in NEEDED)
+            if value != UNREADABLE and not (value is None and open_if_blank):
+                found[path] = value
+    consents = [
+        (at, what["subscribed"])
+        for at, what in rows
+        if what.get("subscribed") not in (None, UNREADABLE)
+    ]
+    if consents:
+        latest = max((at for at, _ in consents if at is not None), default=None)
+        found["subscribed"] = all(given for at, given in consents if at in (None, latest))
+    if said.mode == "bulk":
+        found.pop("subscribed", None)  # a first load never touches consent
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from shared.names import Mode
 from tests.simulation.files import Said, bad_file, empty_file, file_name, good_file
 from tests.simulation.history import HOUR, Ask, History, Plan, Upload
+from tests.simulation.oracle import in_file
 from tests.simulation.world import BEGINNING
 
 EXPORTED = BEGINNING + timedelta(minutes=5)
@@ -31,7 +32,9 @@ def _correction(of: Said, seed: int = 16) -> Said:
     while True:
         said = good_file(rng, of.type, of.mode, EXPORTED)
         if not said.rejected and all(
-            key in said.contents and said.contents[key]["subscribed"] is not None
+            key in said.contents
+            and {"dateOfBirth", "subscribed", "lastUpdated"}
+            <= in_file(said, key, keep=False).keys()
             for key in of.contents
         ):
             return said

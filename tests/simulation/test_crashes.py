@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.history import History
+from tests.simulation.oracle import in_file
 from tests.simulation.scenarios import (
     CORRECTION,
     SCENARIOS,
@@ -55,9 +56,11 @@ def test_a_correction_at_any_moment() -> None:
         assert ("loaded", history.uploaded[-1].generation) == (import_.status, import_.generation)
         expected_documents = {
             f"customers/{key}": {
-                path: value for path, value in content.items() if value is not None
+                path: value
+                for path, value in in_file(CORRECTION.said, key, keep=False).items()
+                if value is not None
             }
-            for key, content in CORRECTION.said.contents.items()
+            for key in CORRECTION.said.contents
         }
         assert expected_documents == history.documents()
 

@@ -61,4 +61,4 @@ def updated(rows: Sequence[Row]) -> list[int]:
 
 def see(planner: Planner, rows: Sequence[Row]) -> None:
     """Let a planner take note of rows."""
-    planner.see([row.key for row in rows], updated(rows), [row.ordinal for row in rows])
+    planner.see([row.key for row in rows], [row.ordinal for row in rows])

@@ -176,7 +176,7 @@ SAID = st.lists(
 """Files: whether blank cells keep what is stored; and cells, one that is "?" being unreadable."""
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(said=SAID, data=st.data())
 def test_any_order_ends_alike(said: list[tuple[bool, dict[str, str]]], data: st.DataObject) -> None:
     """Any order, with any repetition, ends as the files in the order of their export would."""

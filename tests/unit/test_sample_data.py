@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import io
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from local.sample_data import SAMPLES, WITHDRAWN, Sample, Truth, make_files, make_samples, write
 from shared.codes import CODES
-from shared.errors import FileRejected
+from shared.errors import FileRejected, Problem
+from shared.examination import Examination
+from shared.layout import Header
 from shared.ledger import ENDED
 from shared.names import ExportFile, Misnamed, read_name
-from shared.plan import Planner
-from shared.reader import CsvReader
-from shared.schemas import Row, Rules, file_type
-from tests.support.cells import see
+from shared.schemas import file_type
+from shared.settings import ConnectionSettings, Deployment
 
 ALL = {sample.path: sample for sample in make_samples()}
-RULES = Rules(time_zone=ZoneInfo("Australia/Sydney"), blank_means="clear")
-REJECT_LIMIT, REJECT_FLOOR = 0.2, 5
+SETTINGS = ConnectionSettings.from_document(
+    {}, connection="main", deployment=Deployment(project="demo", bucket="exports")
+)
 
 
 @dataclass
@@ -50,42 +49,38 @@ def judge(sample: Sample) -> Verdict:
         return Verdict("rejected", {error.problem.code})
 
 
+class Watcher:
+    """Watches nothing."""
+
+    def begun(self, header: Header, delimiter: str) -> None: ...
+
+    def beat(self, bytes_read: int, percent: int) -> None: ...
+
+    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None: ...
+
+
 def judge_content(type_name: str, content: bytes) -> Verdict:
-    type_ = file_type(type_name)
-    reader = CsvReader(io.BytesIO(content), type_.layout(RULES), size=len(content))
-    checker = type_.checker(reader.header, RULES)
-    grouped = type_.grouped(reader.header)
-    planner = Planner()
-    verdict = Verdict("loaded")
-    good: list[Row] = []
-    for chunk in reader.chunks():
-        cells = {name: chunk.frame[name].tolist() for name in reader.header.canonical}
-        checked = checker.check(cells, chunk.lines, chunk.ordinals)
-        see(planner, checked.rows)
-        good += checked.rows
-        verdict.rows += len(chunk.lines) + len(chunk.bad)
-        verdict.rejected += len(chunk.bad) + len(checked.rejected)
-        verdict.codes |= {bad.problem.code for bad in chunk.bad}
-        verdict.codes |= {problem.code for one in checked.rejected for problem in one.problems}
-        verdict.codes |= {problem.code for problem in checked.warnings}
-    verdict.codes |= {problem.code for problem in reader.warnings}
-    plan = planner.plan(grouped=grouped)
-    if plan.repeated and not grouped:
-        verdict.codes.add("row.duplicate_key")
-    few = verdict.rejected <= max(REJECT_FLOOR, REJECT_LIMIT * verdict.rows)
-    if not few or verdict.rejected == verdict.rows > 0:
-        return Verdict(
-            "rejected",
-            verdict.codes | {"file.too_many_bad_rows"},
-            verdict.rows,
-        )
-    if verdict.rejected:
-        verdict.status = "loaded_with_rejects"
-    by_key: dict[str, list[Row]] = defaultdict(list)
-    for row, place in zip(good, plan.places([row.ordinal for row in good]), strict=True):
-        if grouped or place >= 0:
-            by_key[row.key].append(row)
-    documents = {key: type_.document(rows)[0] for key, rows in by_key.items()}
+    found = Examination(
+        file_type(type_name),
+        SETTINGS,
+        open=lambda: io.BytesIO(content),
+        size=len(content),
+        watcher=Watcher(),
+    )
+    try:
+        plan = found.judge()
+    except FileRejected as error:
+        rows = found.read if error.problem.code == "file.too_many_bad_rows" else 0
+        return Verdict("rejected", {*found.tally.counts, error.problem.code}, rows)
+    documents = {
+        document.key: document.content for block in found.documents(plan) for document in block
+    }
+    verdict = Verdict(
+        "loaded_with_rejects" if found.rejected else "loaded",
+        {*found.tally.counts},
+        found.read,
+        found.rejected,
+    )
     match type_name:
         case "customers":
             verdict.truth = Truth(

@@ -22,12 +22,18 @@ from shared.schemas.joining import Usual
 from shared.schemas.types import Assembled, R
 from shared.settings import ConnectionSettings, Deployment
 
-SETTINGS = ConnectionSettings.from_document(
-    {"rejectLimit": 1}, connection="main", deployment=Deployment(project="demo", bucket="exports")
-)
+SETTINGS = {
+    blank_means: ConnectionSettings.from_document(
+        {"rejectLimit": 1, "blankMeans": blank_means},
+        connection="main",
+        deployment=Deployment(project="demo", bucket="exports"),
+    )
+    for blank_means in ("clear", "keep")
+}
 
 ODD_CELLS = {
     "orders": (
+        *(("EMAIL", "nobody"), ("CURRENCY", "$"), ("STAFF_CODE", "")),
         *(("LINE_ID", "7"), ("LINE_ID", ""), ("LINE_NUMBER", "1"), ("LINE_NUMBER", "")),
         *(("QUANTITY", "0.1"), ("QUANTITY", "-1"), ("QUANTITY", "9223372036854775807")),
         *(("VALUE", ""), ("VALUE", "92233720368547758.07"), ("VALUE", "92233720368547.00")),
@@ -110,13 +116,13 @@ def write(path: Path, rows: Sequence[Mapping[str, str]], chance: random.Random) 
 
 
 def examine(
-    type_: FileType, path: Path
+    type_: FileType, path: Path, blank_means: str = "clear"
 ) -> tuple[list[Block], list[Problem], list[tuple[list[str], list[Problem]]]]:
     """Examine a file; returns its documents, what is said of it, and the rejected file."""
     watcher = Watcher()
     examination = Examination(
         type_,
-        SETTINGS,
+        SETTINGS[blank_means],
         open=lambda: path.open("rb"),
         size=path.stat().st_size,
         watcher=watcher,
@@ -137,8 +143,10 @@ def test_agrees(type_name: str, seed: int, tmp_path: Path, monkeypatch: pytest.M
     plan = partialmethod(Planner.plan, open_rows_limit=chance.choice((7, 1_000)))
     monkeypatch.setattr(Planner, "plan", plan)
 
-    many = examine(type_, path)
-    one_by_one = examine(replace(type_, usual=None), path)
+    blank_means = chance.choice(("clear", "keep"))
+
+    many = examine(type_, path, blank_means)
+    one_by_one = examine(replace(type_, usual=None), path, blank_means)
 
     assert one_by_one == many
 

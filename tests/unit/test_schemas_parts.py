@@ -80,7 +80,12 @@ def plain(
 
 
 def documents(
-    type_: FileType, rows: Sequence[Row], *, grouped: bool, leave_out: frozenset[str]
+    type_: FileType,
+    rows: Sequence[Row],
+    *,
+    grouped: bool,
+    leave_out: frozenset[str],
+    keepable: frozenset[str],
 ) -> tuple[dict[tuple[str, int], bytes], list[Problem]]:
     """Make every document out of dicts: (key, line of its last row) -> content."""
     groups: dict[object, list[Row]] = defaultdict(list)
@@ -88,7 +93,7 @@ def documents(
         groups[row.key if grouped else row.ordinal].append(row)
     made, problems = {}, []
     for group in groups.values():
-        content, found = type_.document(group)
+        content, found = type_.document(group, keepable)
         problems += found
         kept = {name: content[name] for name in content if name not in leave_out}
         made[group[-1].key, group[-1].line] = encode_content(kept)
@@ -108,7 +113,10 @@ def agree(
     header, chunks = chunks_of(type_, table, rules, chance)
     grouped = type_.grouped(header)
     rows, rejected, warnings = plain(type_, header, chunks, rules)
-    expected, problems = documents(type_, rows, grouped=grouped, leave_out=leave_out)
+    keepable = type_.keepable(rules)
+    expected, problems = documents(
+        type_, rows, grouped=grouped, leave_out=leave_out, keepable=keepable
+    )
     maker = type_.part_maker(header, rules, leave_out=leave_out)
     outcomes = [maker.make(chunk) for chunk in chunks]
     actual: dict[tuple[str, int], bytes] = {}
@@ -123,11 +131,10 @@ def agree(
         for key, line, own in zip(parts.keys, parts.lines, parts.own, strict=True):
             actual[key, line] = own
     for key, group in groups.items():
-        content, more = type_.join(group)
+        content, _, more = type_.join(group)
         found += more
         actual[key, group[-1].line] = content
 
-    keepable = type_.keepable(rules)
     assert [row.ordinal for row in rows] == [n for one in outcomes for n in one.parts.ordinals]
     assert [row.line for row in rows] == [n for one in outcomes for n in one.parts.lines]
     assert [row.key for row in rows] == [key for one in outcomes for key in one.parts.keys]
