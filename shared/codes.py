@@ -137,6 +137,12 @@ CODES: dict[str, Code] = {
         "The file holds nothing, not even a header.",
         "Run the export again. A file without rows must still have its header.",
     ),
+    "file.footer": Code(
+        "file",
+        "The last line is a footer, such as a count of rows. It has no line end, so nothing says "
+        "that the file is complete.",
+        "Let the export leave the footer out, or remove that line, and upload the file again.",
+    ),
     "file.not_csv": Code(
         "file",
         "The file is something else than CSV text: a PDF, a web page, JSON, or only zero bytes.",
@@ -144,8 +150,8 @@ CODES: dict[str, Code] = {
     ),
     "file.not_utf8": Code(
         "warning",
-        "Rows that are not UTF-8 were read as Windows-1252.",
-        "Look at names with accents in these rows; let the export job write UTF-8.",
+        "Cells that are not UTF-8 were read as Windows-1252.",
+        "Check names with accents in these rows; let the export job write UTF-8.",
     ),
     "file.record_too_long": Code(
         "file",
@@ -167,6 +173,11 @@ CODES: dict[str, Code] = {
         "The file is written in UTF-16 or UTF-32.",
         "Let the export job write UTF-8.",
     ),
+    "header.bad_quotes": Code(
+        "file",
+        "A quote in the header is not closed, or a quote inside a name is not doubled.",
+        "Write each name without quotes, or with one quote before it and one behind it.",
+    ),
     "header.blank_column": Code(
         "file",
         "A column between others has no name.",
@@ -182,15 +193,28 @@ CODES: dict[str, Code] = {
         "The first line is a row of data: the column names are missing.",
         "Let the export job write the column names in the first line.",
     ),
+    "header.not_first": Code(
+        "file",
+        "Title lines, or a line such as sep=;, stand before the column names.",
+        "Let the export begin with the column names, or remove the lines before them.",
+    ),
+    "header.only_key": Code(
+        "file",
+        "No column but the key is known, so the file would empty every document that it names.",
+        "Correct the names of the columns in the export's template; docs/formats.md lists them. "
+        "Names of the retailer's own are set up by the operator, in the setting aliases.",
+    ),
     "header.missing_column": Code(
         "file",
         "A column without which no row can be loaded is not in the header.",
-        "Add the column to the export, or set an alias if it is there under another name.",
+        "Add the column to the export's template, or give it this name there. Where the name "
+        "cannot be changed, the operator adds it to the connection's setting aliases.",
     ),
     "header.missing_recommended": Code(
         "warning",
         "A column that the file should have is not in the header; its values were not loaded.",
-        "Add the column to the export, or set an alias if it is there under another name.",
+        "Add the column to the export's template, or give it this name there. Where the name "
+        "cannot be changed, the operator adds it to the connection's setting aliases.",
     ),
     "header.too_long": Code(
         "file",
@@ -269,6 +293,13 @@ CODES: dict[str, Code] = {
         "Write times as YYYY-MM-DDTHH:MM:SS. A row that needs the time is not loaded until "
         "then; others are, without it.",
     ),
+    "row.bad_quotes": Code(
+        "row",
+        "A quote on the line is not closed, or a quote inside a value is not doubled.",
+        'Write a quote inside a value twice, as in "5"" heel", and close each quote that is '
+        'opened; or leave the quotes out. \\" is no quote. Each line was judged on its own from '
+        "here on, so no other row is affected.",
+    ),
     "row.cell_count": Code(
         "row",
         "The row has more or fewer cells than the header.",
@@ -322,9 +353,11 @@ CODES: dict[str, Code] = {
         "Look whether the columns are in the right order; the text is loaded as it is.",
     ),
     "row.undecodable": Code(
-        "row",
-        "The row is neither UTF-8 nor Windows-1252 text.",
-        "Let the export job write UTF-8, and send the row again.",
+        "warning",
+        "The cell is neither UTF-8 nor Windows-1252 text, or holds the sign that stands for "
+        "characters lost earlier.",
+        "Let the export job write UTF-8, and send the row again. A row that needs the value is "
+        "not loaded until then; others are, without it.",
     ),
     "write.refused": Code(
         "row",

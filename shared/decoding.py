@@ -6,6 +6,9 @@ import re
 
 from shared.errors import FileRejected, Problem
 
+UNREADABLE = "\ufffd"
+"""Stands in a cell for bytes that are text in no encoding. A cell with it is unreadable."""
+
 UTF_8 = "utf-8"
 WINDOWS_1252 = "windows-1252"
 
@@ -67,8 +70,16 @@ def without_bom(head: bytes) -> bytes:
     return re.sub(b"^(?:%s)++" % BOM, b"", head)
 
 
+def text_of(cell: bytes) -> tuple[str, str]:
+    """Read a cell as `decode` does; with UNREADABLE in it where it is neither.
+
+    Returns the text and the encoding, which is UTF-8 for an unreadable cell.
+    """
+    return decode(cell) or (cell.decode(WINDOWS_1252, "replace"), UTF_8)
+
+
 def decode(record: bytes) -> tuple[str, str] | None:
-    """Read a record as UTF-8 or else as Windows-1252; returns (text, encoding).
+    """Read a cell or a row as UTF-8 or else as Windows-1252; returns (text, encoding).
 
     Returns None when it is neither: 81, 8D, 8F, 90 and 9D stand for nothing in Windows-1252.
     """

@@ -64,6 +64,7 @@ class Examination:
     Attributes:
         read, rejected: rows.
         left_out: values of good rows that could not be read.
+        longer: rows with one delimiter more than the header.
         outdone: good rows that do not count, because another row of their key does.
         header, delimiter, encoding: None until they have been read.
         tally: everything that is odd or wrong.
@@ -97,7 +98,7 @@ class Examination:
         self.rules = Rules.of(settings)
         self.layout = type_.layout(self.rules)
         self.tally = Tally()
-        self.read = self.rejected = self.left_out = self.outdone = 0
+        self.read = self.rejected = self.left_out = self.outdone = self.longer = 0
         self.header: Header | None = None
         self.delimiter: str | None = None
         self.encoding: str | None = None
@@ -204,7 +205,18 @@ class Examination:
             )
         else:
             return
+        message += self._in_common()
         raise FileRejected(Problem(code="file.too_many_bad_rows", message=message))
+
+    def _in_common(self) -> str:
+        """Say what bad rows have in common, where that is one delimiter too many."""
+        if not self.longer or 2 * self.longer < self.rejected:
+            return ""
+        rows = "Every row has" if self.longer == self.read else f"{count(self.longer, 'row')} have"
+        return (
+            f" {rows} one delimiter more than the header, at its end: let the export end the "
+            "header in a delimiter, too, or no row."
+        )
 
     def _examine(self, take: Callable[[Chunk, Made], None]) -> None:
         for chunk, made in self._chunks(share=(0, 50), first=True):
@@ -240,6 +252,7 @@ class Examination:
                 self._watcher.beat(reader.bytes_read, round(low + (high - low) * done))
                 yield chunk, self._maker.make(chunk)
             if first:
+                self.longer = reader.longer
                 self.encoding = reader.encoding
                 self.tally.extend(reader.warnings)
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from shared.dialect import NARROW
 from shared.schemas import KINDS, Column, FileType, all_types
 from shared.schemas.columns import SOURCES
 from shared.settings import Deployment
@@ -39,19 +40,33 @@ _GENERAL = """\
 capitals. |
 | Folder | `pending/` to have it loaded, `test/` to have it checked only, `bulk/` for a first \
 load. With several connections, the folder of the connection below that. |
-| Encoding | UTF-8, with or without a byte order mark. Rows that are not UTF-8 are read as \
-Windows-1252, with a warning. |
+| Encoding | UTF-8, with or without a byte order mark. A cell that is not UTF-8 is read as \
+Windows-1252, with a warning; the other cells of its row stay UTF-8. A cell that is neither, or \
+holds the sign � for lost characters, is unreadable. |
 | Delimiter | Comma, semicolon, tab or `\\|`, the same one in the whole file. |
 | Quotes | `"` around a cell that holds the delimiter, a line break or a quote; a quote inside is \
-written twice. A line break inside quotes belongs to the cell. |
-| First line | The names of the columns, in any order and in capital or small letters. Other \
-names that are accepted stand below the published one. |
+written twice. A line break inside quotes belongs to the cell. Blanks before and behind the \
+quotes do not count. A quote inside a cell without quotes, as in `5" heel`, is text. |
+| First line | The names of the columns, in any order and in capital or small letters; no title, \
+and not `sep=;`. Other names that are accepted stand below the published one. A file of which only \
+the key is known, beside columns that are unknown, is not loaded. |
 | Further columns | Are welcome: what stands in them is kept under `extra` by the column's own \
 name. |
-| Rows | One cell for each column. A row with more or fewer is not loaded. |
+| Rows | One cell for each column. A row with more or fewer is not loaded. Rows of blanks and \
+delimiters alone are blank lines. |
 | Blanks around a value | Do not count. |
 | Last line | May or may not end in a line break, but has to be complete: a file that breaks \
-off is not loaded at all. |
+off is not loaded at all, nor is one that ends in a footer without a line break. A Ctrl-Z at the \
+end does not count. |
+
+**Bad quotes.** Only blanks may stand between a closing quote and the next delimiter. Anything \
+else means that a quote was never closed, or that a quote inside was not doubled; `\\"` is no \
+quote. Then the line on which the row begins is not loaded, and the next line is read as a row of \
+its own. The same happens where a cell that is closed holds whole rows: where a line inside it has \
+as many cells as the header, or where the row's first and last line both have. In a file of one \
+column no line is taken for such a row. In a file of two to {narrow} columns, a line is taken for \
+one only if no blank stands beside its delimiters: so `Hobart, TAS` is a line of an address, and \
+`11,STD` is a row. A file that ends inside quotes is not loaded at all.
 
 **Blank cells.** A blank cell clears the field in the document. Where the connection's setting \
 `blankMeans` is `keep`, the stored value stays instead. Consent is never cleared. What a file has \
@@ -96,7 +111,10 @@ def page() -> str:
     sections = [
         _INTRODUCTION,
         _GENERAL.format(
-            stamp=EXAMPLE_STAMP, limit=_LIMITS.reject_limit, floor=_LIMITS.reject_floor
+            stamp=EXAMPLE_STAMP,
+            narrow=NARROW,
+            limit=_LIMITS.reject_limit,
+            floor=_LIMITS.reject_floor,
         ),
         *(_type_section(type_) for type_ in all_types()),
         _kinds_section(),

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from shared.dialect import WIDE_BLANKS
 from shared.records import Mask, Numbers, Octets, Records, Words
 
 _QUOTE, _LF, _CR = b'"\n\r'
@@ -15,10 +16,8 @@ _QUOTE, _LF, _CR = b'"\n\r'
 Places: TypeAlias = npt.NDArray[np.int32]
 """Places or lengths in a block."""
 
-# Blanks outside ASCII, as `str.strip` takes them off: each in UTF-8, of two bytes or three.
-_BLANKS = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-_BLANKS += "\u2028\u2029\u202f\u205f\u3000"
-_WIDE_BLANKS = np.array([int.from_bytes(sign.encode(), "big") for sign in _BLANKS])
+# Each in UTF-8, of two bytes or three.
+_WIDE_BLANKS = np.array([int.from_bytes(sign.encode(), "big") for sign in WIDE_BLANKS])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,10 +151,10 @@ def _cells(
     records: Records, rows: Numbers, places: Numbers, columns: int
 ) -> tuple[Numbers, Numbers]:
     """Return in which cells places in the block are: column and row of each that is in one."""
-    known = np.count_nonzero(records.firsts >= 0)  # records cut cell by cell are the last ones
-    places = places[: np.searchsorted(places, records.ends[known - 1] if known else 0)]
+    known = np.flatnonzero(records.firsts >= 0)  # the others were cut cell by cell
+    places = places[: np.searchsorted(places, records.ends[known[-1]] if len(known) else 0)]
     separators = np.searchsorted(records.separators, places)
-    record = np.searchsorted(records.firsts[:known], separators, "right") - 1
+    record = known[np.searchsorted(records.firsts[known], separators, "right") - 1]
     row_of = np.full(len(records), -1)
     row_of[rows] = np.arange(len(rows))
     row, column = row_of[record], separators - records.firsts[record]

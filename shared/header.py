@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from shared.decoding import decode
+from shared.decoding import UNREADABLE, UTF_8, WINDOWS_1252, text_of
+from shared.dialect import INVISIBLE, Dialect, Record
 from shared.errors import FileRejected, Problem
 from shared.layout import REPORT_COLUMNS, Header, Layout
-from shared.records import Dialect, Record
 from shared.spreadsheet import unguard
 
 HEADER_BYTES = 64 * 1024
@@ -21,7 +21,12 @@ COLUMNS = 1_000
 DELIMITERS = ",;\t|"
 """The delimiters a file may have, the usual one first."""
 
-_INVISIBLE = "\ufeff\u200b\u2060"
+_NOTHING = re.compile(rb"(?:[ ,;|\t\x1a]*+[\r\n])*+")
+"""Lines of blanks and delimiters before the header."""
+_SHOWN = 30
+"""Columns that are named where one is missing."""
+_TITLE_LINES = 20
+"""Lines at the beginning of a file among which the header is looked for, to name its line."""
 _DATA = re.compile(r"(?=[^0-9]*[0-9])[0-9 .,+:/TZ-]++|[^@\s]++@[^@\s]+")
 
 
@@ -37,6 +42,8 @@ class HeaderLine:
     """Its line in the file; more than 1 only where blank lines stand before it."""
     end: int
     """Where it ends in the bytes it was read from, its line end included."""
+    next_line: int
+    """The line behind it."""
     unnamed: int
     """How many columns without a name, or of a report of refused rows, follow the others."""
     reported: bool
@@ -56,23 +63,17 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
     long; `final` says that it is the whole file. Raises FileRejected with a code `header.…`, or
     `file.empty` when there are only blank lines, or `file.truncated`.
     """
-    start = len(head) - len(head.lstrip(b"\r\n"))
+    skipped = _NOTHING.match(head)
+    start = skipped.end() if skipped else 0
     line = 1 + len(head[:start].splitlines())
     if start == len(head) and final:
         raise FileRejected(
             Problem(code="file.empty", message="The file holds nothing but blank lines.")
         )
 
-    readings: list[tuple[int, int, str, Record, list[str], str]] = []
-    for delimiter in DELIMITERS:
-        record = Dialect(delimiter).cut(head, start, final=final)
-        if record is None or record.end - start > HEADER_BYTES:
-            continue
-        names, encoding = _names(record, line)
-        known = sum(name.upper() in layout.columns for name in names)
-        readings.append((known, len(names), delimiter, record, names, encoding))
+    readings = _readings(head, start, layout, final=final)
     # A quote that is never closed hides the columns behind it, unless the delimiter is another.
-    endless = not any(known for known, *_ in readings) and len(readings) < len(DELIMITERS)
+    endless = not any(one.known for one in readings) and len(readings) < len(DELIMITERS)
     if endless and final:
         raise FileRejected(
             Problem(
@@ -90,7 +91,28 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
             )
         )
     # max takes the first of equals: the usual delimiter.
-    known, _, delimiter, record, names, encoding = max(readings, key=lambda r: r[:2])
+    best = max(readings, key=lambda one: (one.known, len(one.names)))
+    record, names, delimiter = best.record, best.names, best.delimiter
+    if best.known < _least(layout):
+        _refuse_title_lines(head, record.end, layout, best, final=final)
+    if any(UNREADABLE in name or "\0" in name for name in names):
+        raise FileRejected(
+            Problem(
+                code="header.unreadable",
+                message="The header holds bytes that are neither UTF-8 nor Windows-1252 text.",
+                line=line,
+            )
+        )
+    again = Dialect(delimiter, width=len(names)).cut(head, start, final=final)
+    if again is None or again.broken:
+        raise FileRejected(
+            Problem(
+                code="header.bad_quotes",
+                message="A quote in the header is not closed, or a quote inside a name is not "
+                "doubled.",
+                line=line,
+            )
+        )
     if len(names) > COLUMNS:
         raise FileRejected(
             Problem(
@@ -99,7 +121,7 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
                 line=line,
             )
         )
-    if not known:
+    if not best.known:
         _refuse_unknown(names, layout, line)
 
     named = len(names)
@@ -124,31 +146,86 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
     return HeaderLine(
         header=header,
         delimiter=delimiter,
-        encoding=encoding,
+        encoding=best.encoding,
         line=line,
         end=record.end,
+        next_line=line + _line_ends(head[start : record.end]),
         unnamed=unnamed,
         reported=reported,
         warnings=tuple(warnings),
     )
 
 
-def _names(record: Record, line: int) -> tuple[list[str], str]:
-    """Decode and trim the cells of a header; also returns the encoding."""
-    whole = b"\n".join(record.cells)
-    decoded = None if b"\0" in whole else decode(whole)
-    if decoded is None:
-        raise FileRejected(
-            Problem(
-                code="header.unreadable",
-                message="The header holds bytes that are neither UTF-8 nor Windows-1252 text.",
-                line=line,
-            )
-        )
-    encoding = decoded[1]
-    names = (cell.decode(encoding) for cell in record.cells)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One line, read as a header with one delimiter."""
+
+    known: int
+    """How many of the names are known."""
+    delimiter: str
+    record: Record
+    names: list[str]
+    encoding: str
+
+
+def _readings(head: bytes, start: int, layout: Layout, *, final: bool) -> list[_Reading]:
+    """Read the line that begins at `start` with each delimiter with which it ends."""
+    readings: list[_Reading] = []
+    for delimiter in DELIMITERS:
+        record = Dialect(delimiter).cut(head, start, final=final)
+        if record is None or record.end - start > HEADER_BYTES:
+            continue
+        texts = [text_of(cell) for cell in record.cells or (b"",)]
+        names = [_trimmed(text) for text, _ in texts]
+        known = sum(name.upper() in layout.columns for name in names)
+        encoding = UTF_8 if all(one == UTF_8 for _, one in texts) else WINDOWS_1252
+        readings.append(_Reading(known, delimiter, record, names, encoding))
+    return readings
+
+
+def _trimmed(name: str) -> str:
     # The last is a byte order mark that was read as Windows-1252 and written as UTF-8.
-    return [name.strip().strip(_INVISIBLE).removeprefix("ï»¿").strip() for name in names], encoding
+    return name.strip().strip(INVISIBLE).removeprefix("ï»¿").strip()
+
+
+def _line_ends(data: bytes) -> int:
+    return len(data.splitlines())
+
+
+def _least(layout: Layout) -> int:
+    """Return how many names of a header must be known at least."""
+    return max(1, len(layout.required))
+
+
+def _refuse_title_lines(
+    head: bytes, end: int, layout: Layout, first: _Reading, *, final: bool
+) -> None:
+    """Refuse a first line that is no header where a line below it looks like one.
+
+    Raises:
+        FileRejected: `header.not_first`.
+    """
+    for _ in range(_TITLE_LINES):
+        readings = _readings(head, end, layout, final=final) if end < len(head) else []
+        if not readings:
+            return
+        line = 1 + _line_ends(head[:end])
+        best = max(readings, key=lambda one: (one.known, len(one.names)))
+        end = best.record.end
+        if best.known > max(1, first.known) and best.known >= _least(layout):
+            raise FileRejected(
+                Problem(
+                    code="header.not_first",
+                    message=f"Line {line} looks like the header: it names {best.known} known "
+                    f"columns. Remove {_above(first.names[0])} before it.",
+                    line=line,
+                )
+            )
+
+
+def _above(name: str) -> str:
+    """Name what stands before a header."""
+    return "the line sep=" if name.lower().startswith("sep=") else "the title lines"
 
 
 def _refuse_unknown(names: Sequence[str], layout: Layout, line: int) -> None:
@@ -182,17 +259,30 @@ def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
     if lacking or not len(header.names) > len(header.unknown):
         wanted = [" or ".join(_spelling(name, layout) for name in group) for group in lacking]
         near = [hint for group in lacking for name in group for hint in _near(name, header, layout)]
-        what = "No column is known."
+        what = f"No column is known: {len(header.names)} were found."
         if wanted:
             plural = len(wanted) > 1
             what = f"The column{'s' if plural else ''} {', '.join(wanted)} "
             what += f"{'are' if plural else 'is'} missing."
+        if len(header.names) > len(header.unknown):  # else this may be a row of data
+            near.append(_found(header))
         raise FileRejected(
             Problem(
                 code="header.missing_column",
                 message=" ".join([what, *near]),
                 line=line,
                 column=wanted[0] if len(wanted) == 1 else None,
+            )
+        )
+
+    known = present.difference(header.unknown)
+    if layout.key is not None and known == {layout.key} and header.unknown:
+        raise FileRejected(
+            Problem(
+                code="header.only_key",
+                message=f"Only the key {_spelling(layout.key, layout)} is known of the columns. "
+                + _found(header),
+                line=line,
             )
         )
 
@@ -255,6 +345,13 @@ def _near(canonical: str, header: Header, layout: Layout) -> list[str]:
     if found is None:
         return []
     return [f"Is {_shown(unknown[found])} meant to be {_spelling(canonical, layout)}?"]
+
+
+def _found(header: Header) -> str:
+    """Name the columns of a header."""
+    names = [_shown(name) for name in header.names if name]
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"Found: {', '.join(names[:_SHOWN])}{more}."
 
 
 def _shown(name: str) -> str:

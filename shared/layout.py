@@ -35,6 +35,8 @@ class Layout:
     """Canonical names; of each entry at least one column must be there."""
     expected: tuple[str, ...] = ()
     """Canonical names of columns whose absence is worth a warning."""
+    key: str | None = None
+    """Canonical name of the column beside which columns may not all be unknown."""
 
     def header(self, names: Iterable[str]) -> Header:
         """Look names up as they stand in a file: blanks around them and their case do not matter.

@@ -2,12 +2,14 @@
 
 The header, the ends of the rows, the number of their cells, their encoding and the end of the
 file are looked after here and in the modules below. Sound rows are looked at column by column, in
-a `Grid`; of single ones the csv module cuts the cells.
+a `Grid`; of single ones the csv module cuts the cells. What it would read in another way than
+`shared.dialect` is written again for it first: blanks around quotes, cells that are not UTF-8.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Self
@@ -15,12 +17,13 @@ from typing import BinaryIO, Self
 import numpy as np
 import pandas as pd
 
-from shared.decoding import WINDOWS_1252, decode, refuse_foreign, without_bom
+from shared.decoding import UNREADABLE, WINDOWS_1252, refuse_foreign, text_of, without_bom
+from shared.dialect import END_OF_FILE, Dialect
 from shared.errors import FileRejected, Problem, TryAgain
 from shared.grid import Grid, Places, lay_out
 from shared.header import COLUMNS, HEADER_BYTES, read_header
-from shared.layout import Layout
-from shared.records import RECORD_BYTES, Dialect, Mask, Numbers, Records, Splitter
+from shared.layout import REPORT_COLUMNS, Layout
+from shared.records import BROKEN, RECORD_BYTES, Mask, Numbers, Records, Splitter
 from shared.spreadsheet import unguard
 
 __all__ = ["BadRow", "Chunk", "CsvReader", "RowBytes"]
@@ -35,8 +38,11 @@ CELLS = 2 * COLUMNS
 
 csv.field_size_limit(RECORD_BYTES)
 
-_END_OF_FILE = b"\x1a"
-"""Ctrl-Z, which some Windows programs write behind the last line."""
+_UNREADABLE = UNREADABLE.encode()
+_ROW_BEGINS = re.compile(rb'[0-9 ]*|\s*".*', re.DOTALL)
+"""What a row cut off in its first cell may look like; no other last line without its line end is
+more likely a row than a footer."""
+_BAD_QUOTES = "row.bad_quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class RowBytes(Sequence[bytes]):
     def __init__(
         self, data: bytes, starts: Places, ends: Places, recoded: Mapping[int, bytes]
     ) -> None:
-        """`recoded` are the bytes, by their place among these, of rows that were not UTF-8."""
+        """`recoded` are the bytes, by their place among these, of rows written again."""
         self._data = data
         self._starts = starts
         self._ends = ends
@@ -156,7 +162,8 @@ class CsvReader:
     Attributes:
         header: the columns, see `shared.layout.Header`.
         delimiter: one of `,` `;` tab `|`.
-        encoding: `utf-8`, or `windows-1252` as soon as one row needed it.
+        encoding: `utf-8`, or `windows-1252` as soon as one cell needed it.
+        longer: rows that have one delimiter more than the header, and nothing behind it.
         warnings: what is odd about the file; complete when `chunks` has ended.
         bytes_read: how far the stream has been read, for progress.
     """
@@ -191,9 +198,12 @@ class CsvReader:
         self.encoding = found.encoding
         self.warnings = list(found.warnings)
         self._found = found
+        self.longer = 0
         self._dialect = Dialect(found.delimiter)
-        self._splitter = Splitter(found.delimiter, record_bytes=record_bytes)
-        self._head = head
+        self._splitter = Splitter(
+            found.delimiter, width=found.width, line=found.next_line, record_bytes=record_bytes
+        )
+        self._head = head[found.end :]
         self._next_row = 0
         self._not_utf8 = 0
         self._first_not_utf8 = 0
@@ -207,13 +217,10 @@ class CsvReader:
         ends before `size`.
         """
         block, self._head = self._head, b""
-        first = True
         while True:
             records = self._splitter.split(block, final=self._ended)
-            skip = int(np.searchsorted(records.ends, self._found.end, "right")) if first else 0
-            first = False
             self._refuse_cut_end(records)
-            for start in range(skip, len(records), CHUNK_ROWS):
+            for start in range(0, len(records), CHUNK_ROWS):
                 chunk = self._chunk(records, start, min(start + CHUNK_ROWS, len(records)))
                 if chunk is not None:
                     yield chunk
@@ -225,7 +232,7 @@ class CsvReader:
                 Problem(
                     code="file.not_utf8",
                     message=(
-                        "Rows that are not UTF-8, the first of them here, were read as "
+                        "Cells that are not UTF-8, the first of them here, were read as "
                         f"Windows-1252: {self._not_utf8:,}."
                     ),
                     line=self._first_not_utf8,
@@ -238,6 +245,7 @@ class CsvReader:
         `data` is what `Chunk.bytes` gave of them, one behind the other, each with a line end;
         `lines` and `ordinals` are theirs.
         """
+        # Without a width: whether a row lies inside a cell has been looked at.
         records = Splitter(self.delimiter, record_bytes=len(data)).split(data, final=True)
         if len(records) != len(lines):
             raise RuntimeError(f"{len(lines)} rows were put aside, {len(records)} come back")
@@ -276,22 +284,32 @@ class CsvReader:
 
     def _refuse_cut_end(self, records: Records) -> None:
         """Refuse the file when its last row has neither all its cells nor a line end."""
-        last = len(records) - 1
-        if records.closed or records.cells[last] >= self._found.width:
+        if records.closed:
             return
-        if not records.record(last).strip(b" " + _END_OF_FILE):
-            records.cells[last] = 0  # what follows the last line end is not a row at all
-        else:
+        last = records.record(len(records) - 1)
+        cells = self._dialect.loose(last)
+        if len(cells) >= self._found.width or not last.strip(b" \t" + END_OF_FILE):
+            return
+        line = int(records.lines[-1])
+        if len(cells) == 1 and not _ROW_BEGINS.fullmatch(last):
             raise FileRejected(
                 Problem(
-                    code="file.truncated",
-                    message=(
-                        f"The file ends in the middle of this row: it has {records.cells[last]} "
-                        f"of {self._found.width} cells and no line end."
-                    ),
-                    line=int(records.lines[last]),
+                    code="file.footer",
+                    message="The file ends with a footer line that is no row: it has one cell and "
+                    f"no line end, where each row has {self._found.width} cells.",
+                    line=line,
                 )
             )
+        raise FileRejected(
+            Problem(
+                code="file.truncated",
+                message=(
+                    f"The file ends in the middle of this row: it has {len(cells)} of "
+                    f"{self._found.width} cells and no line end."
+                ),
+                line=line,
+            )
+        )
 
     def _chunk(self, records: Records, start: int, stop: int) -> Chunk | None:
         """Make a chunk of some of the records; None when they are all blank lines."""
@@ -302,15 +320,17 @@ class CsvReader:
         self._next_row += len(rows)
         named = len(self.header.names)
         bad: dict[int, BadRow] = {}
-        recoded = self._recode(records, rows, bad)
+        recoded, damaged = self._recode(records, rows, bad)
         for row in rows[records.cells[rows] != self._found.width].tolist():
             if row not in bad:
-                bad[row] = self._wrong_count(records, row, recoded)
+                bad[row] = self._misshapen(records, row)
+        if self._found.reported:
+            self._refuse_same_again(records, rows, recoded, bad)
 
         good = rows if not bad else rows[~np.isin(rows, list(bad))]
         ordinals = np.searchsorted(rows, good) + first_row
         # Cells of a report that has come back are not what they look like.
-        irregular = good if self._found.reported else np.array(list(recoded), np.int64)
+        irregular = good if self._found.reported else np.array([*recoded, *damaged], np.int64)
         if self._found.unnamed and not self._found.reported:
             spoilt = self._unnamed(records, good, recoded, irregular, bad)
             good, ordinals = good[~spoilt], ordinals[~spoilt]
@@ -334,62 +354,119 @@ class CsvReader:
             cells = [[unguard(cell) for cell in column] for column in cells]
         return dict(zip(self.header.canonical, cells, strict=False))
 
-    def _recode(self, records: Records, rows: Numbers, bad: dict[int, BadRow]) -> dict[int, bytes]:
-        """Find the rows that are not UTF-8; returns them in UTF-8, and puts bad ones aside."""
+    def _recode(
+        self, records: Records, rows: Numbers, bad: dict[int, BadRow]
+    ) -> tuple[dict[int, bytes], list[int]]:
+        """Find the rows whose bytes are not to be read as they are.
+
+        Returns those that are written again, in UTF-8 and with regular quotes, and those that hold
+        UNREADABLE; puts rows with zero bytes aside.
+        """
         whole = records.data[records.starts[rows[0]] : records.ends[rows[-1]]]
         if b"\0" in whole:
             for row in rows.tolist():
                 if b"\0" in records.record(row):
                     bad[row] = self._bad(records, row, "row.nul", "The row holds zero bytes.")
+        ascii = whole.isascii()
+        utf8 = ascii or _is_utf8(whole)
+        suspects = rows[records.cells[rows] == self._found.width]
+        if utf8 and END_OF_FILE not in whole:
+            suspects = suspects[records.firsts[suspects] < 0]
         recoded: dict[int, bytes] = {}
-        try:
-            whole.decode()
-        except UnicodeDecodeError:
-            for row in rows.tolist():
-                record = records.record(row)
-                decoded = decode(record)
-                if decoded is None:
-                    bad[row] = self._bad(
-                        records,
-                        row,
-                        "row.undecodable",
-                        "The row holds bytes that are neither UTF-8 nor Windows-1252 text.",
-                    )
-                elif decoded[1] == WINDOWS_1252:
-                    recoded[row] = decoded[0].encode()
-                    self._note_not_utf8(int(records.lines[row]))
-        return recoded
+        for row in suspects.tolist():
+            record = records.record(row)
+            if row not in bad and (
+                END_OF_FILE in record
+                or self._dialect.is_spaced(record)
+                or not (utf8 or _is_utf8(record))
+            ):
+                recoded[row] = self._written_again(records, row, record)
+        damaged: list[int] = []
+        if not ascii and _UNREADABLE in whole:
+            damaged = [row for row in rows.tolist() if _UNREADABLE in records.record(row)]
+        return recoded, damaged
+
+    def _written_again(self, records: Records, row: int, record: bytes) -> bytes:
+        """Return a row in UTF-8, all its cells in quotes and nothing around them."""
+        cut = self._dialect.cut(record)
+        assert cut is not None
+        cells = [*cut.cells]
+        cells[-1] = cells[-1].rstrip(END_OF_FILE)
+        texts: list[bytes] = []
+        for cell in cells:
+            text, encoding = text_of(cell)
+            if encoding == WINDOWS_1252:
+                self._note_not_utf8(int(records.lines[row]))
+            texts.append(text.encode().replace(b'"', b'""'))
+        mark = self.delimiter.encode()
+        return b'"' + (b'"' + mark + b'"').join(texts) + b'"\n'
 
     def _note_not_utf8(self, line: int) -> None:
         self.encoding = WINDOWS_1252
         self._first_not_utf8 = self._first_not_utf8 or line
         self._not_utf8 += 1
 
-    def _wrong_count(self, records: Records, row: int, recoded: dict[int, bytes]) -> BadRow:
+    def _refuse_same_again(
+        self, records: Records, rows: Numbers, recoded: dict[int, bytes], bad: dict[int, BadRow]
+    ) -> None:
+        """Put rows of a report aside that were refused for a quote that is still there."""
+        sound = np.array([row for row in rows.tolist() if row not in bad], np.int64)
+        cells = self._cells(records, sound, recoded)
+        named = len(self.header.names)
+        codes = cells[named + REPORT_COLUMNS.index("code")]
+        for place in [at for at, code in enumerate(codes) if _BAD_QUOTES in code]:
+            column = next(
+                (n for n in range(named) if cells[n][place].lstrip().startswith('"')), None
+            )
+            if column is not None:
+                row = int(sound[place])
+                message = (
+                    "The value still begins with the quote for which the row was refused; "
+                    "correct the value, or empty the row's cell in the column code."
+                )
+                bad[row] = self._bad(records, row, _BAD_QUOTES, message, column=column)
+
+    def _misshapen(self, records: Records, row: int) -> BadRow:
+        """Return a row that has not as many cells as the header, or is a broken line."""
+        record = records.record(row)
+        hint = self._dialect.hint(record)
         has, width = int(records.cells[row]), self._found.width
-        hint = (
-            "a delimiter or a line break inside a value may lack its quotes"
-            if has < width
-            else "a delimiter inside a value may lack its quotes"
-        )
+        if has == BROKEN:
+            message = (
+                "A quote on this line is not closed, or a quote inside the value is not doubled"
+                f"{hint}. The next line was read as a row of its own."
+            )
+            column = self._dialect.fault(record)
+            return self._bad(records, row, _BAD_QUOTES, message, column=column)
+        if hint:
+            pass
+        elif has == width + 1 and not self._dialect.loose(record)[-1].strip():
+            self.longer += 1
+            hint = "; it has one delimiter more than the header, at its end"
+        elif has == 1:
+            hint = (
+                "; a title or footer line does not belong into the file, and a line break inside "
+                "a value needs quotes"
+            )
+        elif has < width:
+            hint = "; a delimiter or a line break inside a value may lack its quotes"
+        else:
+            hint = "; a delimiter inside a value may lack its quotes"
         cells = f"{has:,} cell{'' if has == 1 else 's'}"
-        message = f"The row has {cells} where the header has {width:,}; {hint}."
-        return self._bad(records, row, "row.cell_count", message, recoded.get(row))
+        message = f"The row has {cells} where the header has {width:,}{hint}."
+        return self._bad(records, row, "row.cell_count", message)
 
     def _bad(
-        self, records: Records, row: int, code: str, message: str, record: bytes | None = None
+        self, records: Records, row: int, code: str, message: str, *, column: int | None = None
     ) -> BadRow:
         line = int(records.lines[row])
-        cut = self._dialect.cut(record or records.record(row), most=CELLS)
-        decoded = decode(b"".join(cut.cells)) if cut else None
-        encoding = decoded[1] if decoded else WINDOWS_1252
-        cells = [
-            cell.decode(encoding, "replace").replace("\0", "\ufffd")
-            for cell in (cut.cells if cut else ())
-        ]
+        cut = self._dialect.loose(records.record(row), most=CELLS)
+        cells = [text_of(cell)[0].replace("\0", UNREADABLE) for cell in cut]
         if self._found.reported:
             cells = [unguard(cell) for cell in cells]
-        return BadRow(line, cells, Problem(code=code, message=message, line=line))
+        names = self.header.names
+        name = names[column] if column is not None and column < len(names) else None
+        return BadRow(line, cells, Problem(code=code, message=message, line=line, column=name))
 
     def _unnamed(
         self,
@@ -424,3 +501,11 @@ class CsvReader:
         if not cut:
             return [[] for _ in range(self._found.width)]
         return [[*column] for column in zip(*cut, strict=True)]
+
+
+def _is_utf8(record: bytes) -> bool:
+    try:
+        record.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,25 +1,21 @@
-"""Where the records of a CSV file begin and end, and how many cells and lines each has.
+"""Where the rows of a CSV file begin and end, and how many cells and lines each has.
 
-The rules are those of Python's `csv` module (`doublequote=True, strict=False`): a quote opens a
-quoted cell only at the beginning of the cell, a doubled quote inside stands for one, what follows
-a closing quote is part of the cell, and a line ends with LF, CRLF or CR.
-
-Blocks are cut with array arithmetic as long as the number of quotes before a byte tells whether
-it lies inside a quoted cell; what is asked of every byte is asked of 64 at once, as the bits of a
-word. From the first quote that stands elsewhere (`5" heel`), the rest of the block is cut cell by
-cell.
+The rules are those of `shared.dialect`. Blocks are cut with array arithmetic as long as the number
+of quotes before a byte tells whether it lies inside a quoted cell; what is asked of every byte is
+asked of 64 at once, as the bits of a word. A row in which a quote stands elsewhere (`5" heel`) is
+cut cell by cell, and array arithmetic resumes behind it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from shared.dialect import Dialect, Record
 from shared.errors import FileRejected, Problem
 
 RECORD_BYTES = 4 * 1024 * 1024
@@ -28,7 +24,17 @@ RECORD_BYTES = 4 * 1024 * 1024
 PADDING = 64
 """Bytes that follow the records at least, so that something can be read behind every cell."""
 
+BROKEN = -1
+"""Number of cells of a line on which a quote is not closed, or not doubled."""
+
 _QUOTE, _LF, _CR = b'"\n\r'
+_WINDOW = 8 * 1024
+"""Bytes that are tried with array arithmetic behind a row that was cut cell by cell; more when that
+goes well."""
+_FEW = 16
+"""Rows from which on a window was worth its while."""
+_PATIENCE = 256
+"""Rows that are cut cell by cell between two windows, at most."""
 _PRINTED = range(0x21, 0x7F)
 """Signs that no blank of any kind begins or ends with. Bytes of other letters may be of a blank."""
 _ONE = np.uint64(1)
@@ -39,6 +45,8 @@ Octets: TypeAlias = npt.NDArray[np.uint8]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Words: TypeAlias = npt.NDArray[np.uint64]
 """A bit a byte of a block, the first in the lowest bit of the first word."""
+
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +60,7 @@ class Records:
     ends: Numbers
     """Where in `data` each record, its line end included, ends."""
     cells: Numbers
-    """How many cells each has; 0 for a blank line."""
+    """How many cells each has; 0 for a row of nothing, BROKEN for a broken line."""
     lines: Numbers
     """The line of the file where each begins; the first is 1. Line ends in quotes count."""
     closed: bool
@@ -77,86 +85,56 @@ class Records:
         return self.data[self.starts[index] : self.ends[index]]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record, cut cell by cell."""
-
-    cells: tuple[bytes, ...]
-    """Without quotes; empty for a blank line."""
-    end: int
-    """Where it ends in the bytes it was read from, its line end included."""
-    closed: bool
-    """Whether it has its line end."""
-
-
-class Dialect:
-    """Cuts single records of files with one delimiter, given as one ASCII character."""
-
-    def __init__(self, delimiter: str) -> None:
-        self.delimiter = delimiter
-        plain = rb"[^%s\r\n]" % re.escape(delimiter.encode())
-        end = rb"(%s|\r\n|\n|\r|\Z)" % re.escape(delimiter.encode())
-        # Possessive throughout: what a quote has opened is never tried again as a plain cell.
-        self._cell = re.compile(
-            rb'(?:"((?:[^"]++|"")*+)"(%s*+)|((?!")%s*+))%s' % (plain, plain, end)
-        )
-
-    def cut(
-        self, data: bytes, start: int = 0, *, final: bool = True, most: int | None = None
-    ) -> Record | None:
-        """Cut the record that begins at `start`.
-
-        `final` says that nothing follows `data`. Returns None when the record does not end in
-        `data`; with `final`, that means a quote that is never closed. With `most`, `data` holds
-        this record alone, and of more cells than that the last ones stay in one, as written.
-        """
-        cells: list[bytes] = []
-        position = start
-        while match := self._cell.match(data, position):
-            quoted, tail, plain, end = match.groups()
-            position = match.end()
-            cells.append(plain if quoted is None else quoted.replace(b'""', b'"') + tail)
-            if end == self.delimiter.encode():
-                if most is not None and len(cells) >= most:
-                    cells[-1:] = [data[match.start() :].rstrip(b"\r\n")]
-                    return Record(tuple(cells), len(data), True)
-                continue
-            if not final and (not end or (end == b"\r" and position == len(data))):
-                return None
-            blank = len(cells) == 1 and not match.group(0).strip(b"\r\n")
-            return Record(() if blank else tuple(cells), position, bool(end))
-        return None
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Cut:
-    """What of a block is cut with array arithmetic: as in `Records`, and"""
+    """Some rows behind each other: as in `Records`, and"""
 
     starts: Numbers
     ends: Numbers
     cells: Numbers
     lines: Numbers
-    separators: Numbers
     firsts: Numbers
-    quoted: bool
-    doubled: Numbers
-    unprinted: Numbers
-    line_ends: Numbers
-    """where all line ends are, those in quotes included;"""
-    whole: bool
-    """whether all quotes are regular."""
+    separators: Numbers = field(default_factory=lambda: _NONE)
+    doubled: Numbers = field(default_factory=lambda: _NONE)
+    unprinted: Numbers = field(default_factory=lambda: _NONE)
+    quoted: bool = True
+    closed: bool = True
+    whole: bool = False
+    """whether only an unfinished row follows, in the bytes that were looked at."""
+    next_line: int
+    """the line on which what follows begins."""
 
 
 class Splitter:
     """Cuts a file, given block by block, into records. Keeps what has no end yet for the next."""
 
-    def __init__(self, delimiter: str, *, line: int = 1, record_bytes: int = RECORD_BYTES) -> None:
-        """`line` is the number of the file's line with which the first block begins."""
-        self._dialect = Dialect(delimiter)
+    def __init__(
+        self,
+        delimiter: str,
+        *,
+        width: int | None = None,
+        line: int = 1,
+        record_bytes: int = RECORD_BYTES,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            delimiter: one ASCII character.
+            width: the number of the header's cells, by which rows are found that lie inside a
+                cell; None where that does not matter.
+            line: the number of the file's line with which the first block begins.
+            record_bytes: bytes of the longest record that is read.
+        """
+        self._dialect = Dialect(delimiter, width=width)
         self._delimiter = ord(delimiter)
+        self._width = width or 0
         self._record_bytes = record_bytes
         self._line = line
         self._rest = b""
+        self._leads = np.zeros(256, bool)
+        self._leads[[*self._dialect.leads, *range(0x80, 0x100)]] = True
+        self._seconds = self._leads.copy()
+        self._seconds[[_QUOTE, _LF, _CR]] = True
 
     def split(self, block: bytes, *, final: bool) -> Records:
         """Cut the next block; with `final` it is the last one.
@@ -166,32 +144,23 @@ class Splitter:
         """
         size = len(self._rest) + len(block)
         data = b"".join((self._rest, block, bytes(PADDING + -size % PADDING)))
-        # Whether a CR at the very end is a line end of its own shows only in the next block.
-        held = not final and size > 0 and data[size - 1] == _CR
-        cut = self._fast(data, size - held)
-
-        position = int(cut.ends[-1]) if len(cut.ends) else 0
-        line = self._line + int(np.searchsorted(cut.line_ends, position))
-        starts, ends, cells, lines, firsts = cut.starts, cut.ends, cut.cells, cut.lines, cut.firsts
-        closed = True
-        if not cut.whole or (final and position < size):
-            found = [*self._slow(data[:size], position, line, final=final)]
-            if found:
-                more = np.array([one[:3] for one in found], np.int64).reshape(-1, 3)
-                starts = np.append(starts, np.append(position, more[:-1, 0]))
-                ends, cells, lines = (
-                    np.append(part, more[:, place])
-                    for place, part in enumerate((ends, cells, lines))
-                )
-                firsts = np.append(firsts, np.full(len(found), -1))
-                position, closed = int(ends[-1]), found[-1][3]
-                line = int(lines[-1]) + _line_ends(data, int(starts[-1]), position)
+        parts = [*self._parts(data, size, final=final)]
+        starts, ends, cells, lines = (
+            np.concatenate([_NONE, *(getattr(part, name) for part in parts)])
+            if len(parts) != 1
+            else getattr(parts[0], name)
+            for name in ("starts", "ends", "cells", "lines")
+        )
+        position = int(ends[-1]) if len(ends) else 0
+        line = parts[-1].next_line if parts else self._line
         self._check(starts, ends, lines, line, size - position)
         if final and position < size:
+            hint = self._dialect.hint(data[position:size])
             raise FileRejected(
                 Problem(
                     code="file.truncated",
-                    message="The file ends inside a quoted cell of the row that begins here.",
+                    message="The file ends inside a quoted cell of the row that begins here: the "
+                    f"file is broken off, or the quote is never closed{hint}.",
                     line=line,
                 )
             )
@@ -203,16 +172,44 @@ class Splitter:
             ends,
             cells,
             lines,
-            closed,
-            cut.separators,
-            firsts,
-            cut.quoted,
-            cut.doubled,
-            cut.unprinted,
+            parts[-1].closed if parts else True,
+            *_joined(parts),
         )
 
-    def _fast(self, data: bytes, size: int) -> _Cut:
-        """Cut the first `size` bytes as far as quotes are regular."""
+    def _parts(self, data: bytes, size: int, *, final: bool) -> Iterator[_Cut]:
+        """Cut as much as there is of whole rows, by either way in turns."""
+        position, line = 0, self._line
+        window, patience = size, 1
+        doomed: set[int] = set()
+        while position < size:
+            stop = min(size, position + window)
+            cut = self._fast(data, position, stop, line, final=final and stop == size)
+            found = len(cut.ends)
+            if found:
+                position, line = int(cut.ends[-1]), cut.next_line
+                yield cut
+            if cut.whole and stop < size and found:
+                window *= 4
+                continue
+            if position == size or (cut.whole and stop == size and not final):
+                return
+            patience = 1 if found >= _FEW else min(2 * patience, _PATIENCE)
+            slow = self._slow(data, position, size, line, doomed, most=patience, final=final)
+            if slow is None:
+                return
+            position, line = int(slow.ends[-1]), slow.next_line
+            window = _WINDOW
+            yield slow
+
+    def _fast(self, data: bytes, begin: int, stop: int, line: int, *, final: bool) -> _Cut:
+        """Cut bytes with array arithmetic as far as quotes are regular."""
+        size = stop - begin
+        padding = PADDING + -size % PADDING
+        if begin or len(data) != size + padding:
+            data = data[begin:stop] + bytes(padding)
+        # Whether a CR at the very end is a line end of its own shows only in what follows.
+        if not final and data[size - 1] == _CR:
+            size -= 1
         octets = np.frombuffer(data, np.uint8)
         is_end = octets == _LF
         returned = np.zeros(len(octets) >> 6, np.uint64)
@@ -222,13 +219,14 @@ class Splitter:
             is_end[:-1] |= returns[:-1] & ~is_end[1:]
             returned = _packed(returns)
         line_ends = np.flatnonzero(is_end)
-        separates = is_end | (octets == self._delimiter)
+        delimits = octets == self._delimiter
+        separates = is_end | delimits
 
         bits = _packed(separates)
         ends_cell: Words = bits | (returned & _before(_packed(is_end)))
         quoted = data.find(b'"', 0, size) >= 0
         irregular = size
-        doubled = np.empty(0, np.int64)
+        doubled = _NONE
         if quoted:
             quotes = _packed(octets == _QUOTE)
             beside = bits | returned | quotes
@@ -260,32 +258,100 @@ class Splitter:
         first = octets[starts]
         line_end = (first == _LF) | (first == _CR)
         cells[line_end & ((length == 1) | ((length == 2) & (first == _CR)))] = 0
+        whole = irregular == size
         if len(line_ends) == len(at):
-            lines = np.arange(self._line, self._line + len(at))
+            lines = np.arange(line, line + len(at))
         else:
-            lines = np.searchsorted(line_ends, starts) + self._line
+            begun = np.searchsorted(line_ends, starts)
+            lines = begun + line
+            several = np.flatnonzero(np.searchsorted(line_ends, ends) > begun + 1)
+            doubtful = self._doubtful(delimits, starts, ends, cells, several)
+            if doubtful is not None:
+                whole = False
+                starts, ends, cells, lines, firsts = (
+                    part[:doubtful] for part in (starts, ends, cells, lines, firsts)
+                )
+        self._empty(data, starts, ends, cells)
+        unprinted = _places(_unprinted(octets) & ~ends_cell & (begins | stops))
+        position = int(ends[-1]) if len(ends) else 0
+        next_line = line + int(np.searchsorted(line_ends, position))
+        if begin or final or not whole:  # otherwise there is no other part
+            starts, ends = starts + begin, ends + begin
+            separators, doubled, unprinted = (
+                part[: np.searchsorted(part, position)] + begin
+                for part in (separators, doubled, unprinted)
+            )
         return _Cut(
             starts=starts,
             ends=ends,
             cells=cells,
             lines=lines,
-            separators=separators,
             firsts=firsts,
-            line_ends=line_ends,
-            quoted=quoted,
+            separators=separators,
             doubled=doubled,
-            unprinted=_places(_unprinted(octets) & ~ends_cell & (begins | stops)),
-            whole=irregular == size,
+            unprinted=unprinted,
+            quoted=quoted,
+            whole=whole,
+            next_line=next_line,
         )
 
+    def _doubtful(
+        self, delimits: Mask, starts: Numbers, ends: Numbers, cells: Numbers, several: Numbers
+    ) -> int | None:
+        """Find the first record of several lines inside which a row may lie, by its delimiters."""
+        if self._width < 2 or not len(several):
+            return None
+        places = np.flatnonzero(delimits)
+        count = np.searchsorted(places, ends[several]) - np.searchsorted(places, starts[several])
+        one = self._width - 1
+        doubtful = np.flatnonzero((count > one - 2 + cells[several]) | (count >= 2 * one))
+        return int(several[doubtful[0]]) if len(doubtful) else None
+
+    def _empty(self, data: bytes, starts: Numbers, ends: Numbers, cells: Numbers) -> None:
+        """Set the number of cells of rows of nothing to 0."""
+        octets = np.frombuffer(data, np.uint8)
+        first = octets[starts]
+        maybe = self._leads[first] | (first == _QUOTE)
+        if maybe.any():
+            places = np.flatnonzero(maybe)
+            places = places[self._seconds[octets[starts[places] + 1]]]
+            for place in places.tolist():
+                if self._dialect.is_nothing(data, int(starts[place]), int(ends[place])):
+                    cells[place] = 0
+
     def _slow(
-        self, data: bytes, position: int, line: int, *, final: bool
-    ) -> Iterator[tuple[int, int, int, bool]]:
-        """Cut cell by cell; yields (end, cells, line, closed) of each record."""
-        while position < len(data) and (record := self._dialect.cut(data, position, final=final)):
-            yield record.end, len(record.cells), line, record.closed
+        self,
+        data: bytes,
+        position: int,
+        size: int,
+        line: int,
+        doomed: set[int],
+        *,
+        most: int,
+        final: bool,
+    ) -> _Cut | None:
+        """Cut so many records cell by cell; None where not one is whole."""
+        found: list[tuple[int, int, int, int]] = []
+        closed = True
+        while position < size and len(found) < most:
+            record = self._dialect.cut(data, position, size, final=final, doomed=doomed)
+            if record is None:
+                break
+            found.append((position, record.end, _cells_of(record), line))
             line += _line_ends(data, position, record.end)
-            position = record.end
+            position, closed = record.end, record.closed
+        if not found:
+            return None
+        starts, ends, cells, lines = np.array(found, np.int64).T
+        return _Cut(
+            starts=starts,
+            ends=ends,
+            cells=cells,
+            lines=lines,
+            firsts=np.full(len(found), -1),
+            closed=closed,
+            next_line=line,
+        )
 
     def _check(
         self, starts: Numbers, ends: Numbers, lines: Numbers, rest_line: int, rest_bytes: int
@@ -307,6 +373,28 @@ class Splitter:
                 line=line,
             )
         )
+
+
+def _joined(parts: Sequence[_Cut]) -> tuple[Numbers, Numbers, bool, Numbers, Numbers]:
+    """Return what `Records` holds of all parts from `separators` on."""
+    quoted = any(part.quoted for part in parts)
+    if len(parts) == 1:
+        (part,) = parts
+        return part.separators, part.firsts, quoted, part.doubled, part.unprinted
+    before = 0
+    firsts = [_NONE]
+    for part in parts:
+        firsts.append(np.where(part.firsts < 0, part.firsts, part.firsts + before))
+        before += len(part.separators)
+    separators, doubled, unprinted = (
+        np.concatenate([_NONE, *(getattr(part, name) for part in parts)])
+        for name in ("separators", "doubled", "unprinted")
+    )
+    return separators, np.concatenate(firsts), quoted, doubled, unprinted
+
+
+def _cells_of(record: Record) -> int:
+    return BROKEN if record.broken else len(record.cells)
 
 
 def _unprinted(octets: Octets) -> Words:

@@ -15,10 +15,11 @@ from functools import cached_property
 from typing import BinaryIO
 
 from shared.decoding import decode, refuse_foreign, without_bom
+from shared.dialect import Dialect
 from shared.errors import FileRejected
 from shared.header import DELIMITERS, HEADER_BYTES, read_header
 from shared.layout import REPORT_COLUMNS
-from shared.records import Dialect, Splitter
+from shared.records import Splitter
 from shared.schemas import FileType, Rules
 from shared.schemas.types import EMAIL_COLUMN, PERSON_COLUMN
 from shared.spreadsheet import unguard
@@ -27,7 +28,9 @@ BLOCK_BYTES = 1024 * 1024
 LOOSE_BYTES = 64 * 1024 * 1024
 """Bytes of the largest file without usable columns that is looked into."""
 
-_SHIFTED = frozenset({"row.cell_count", "row.cell_without_column", "row.nul", "row.undecodable"})
+_SHIFTED = frozenset(
+    {"row.bad_quotes", "row.cell_count", "row.cell_without_column", "row.nul", "row.undecodable"}
+)
 """Codes of a report's rows whose cells need not stand under their names."""
 _ANY_DELIMITER = re.compile(rb"[%s\r\n]" % re.escape(DELIMITERS.encode()))
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -145,7 +148,7 @@ def _columns(head: bytes, types: Sequence[tuple[FileType, Rules]]) -> Columns | 
     most = 0
     final = len(head) < HEADER_BYTES
     for type_, rules in types:
-        layout = replace(type_.layout(rules), required=(), expected=())
+        layout = replace(type_.layout(rules), required=(), expected=(), key=None)
         try:
             refuse_foreign(head[:4096])
             line = read_header(without_bom(head), layout, final=final)
@@ -192,10 +195,14 @@ def _judge(record: bytes, columns: Columns | None, found: Look) -> bool:
     person = found.person
     if columns is None:
         return any(person.named_by(cell.strip('" ')) for cell in _loose_cells(record))
-    cut = Dialect(columns.delimiter).cut(record)
-    cells = [_text(cell) for cell in cut.cells] if cut else _loose_cells(record)
-    if len(cells) != columns.width or (
-        columns.code is not None and _SHIFTED & set(cells[columns.code].split("; "))
+    dialect = Dialect(columns.delimiter)
+    cut = dialect.cut(record)
+    cells = [_text(cell) for cell in dialect.loose(record)] if cut else _loose_cells(record)
+    if (
+        cut is None
+        or cut.broken
+        or len(cells) != columns.width
+        or (columns.code is not None and _SHIFTED & set(cells[columns.code].split("; ")))
     ):
         return any(map(person.named_by, cells))
     email = "" if columns.email is None else cells[columns.email]
@@ -216,21 +223,17 @@ def _records(
     Raises:
         FileRejected: it breaks off, or a record does not end.
     """
-    splitter = Splitter(columns.delimiter)
+    splitter = Splitter(columns.delimiter, width=columns.width)
     block = _read(stream, BLOCK_BYTES)
-    body = without_bom(block)
-    yield block[: len(block) - len(body)], (), ()
-    skip = columns.header_end
-    block = body
+    begin = len(block) - len(without_bom(block)) + columns.header_end
+    yield block[:begin], (), ()
+    block = block[begin:]
     while True:
         following = _read(stream, BLOCK_BYTES)
         records = splitter.split(block, final=not following)
         ends = records.ends.tolist()
-        starts = [0, *ends][: len(ends)]
-        first = sum(end <= skip for end in ends[:100]) if skip else 0
-        skip = 0
         if ends:
-            yield records.data[: ends[-1]], starts[first:], ends[first:]
+            yield records.data[: ends[-1]], [0, *ends][: len(ends)], ends
         if not following:
             return
         block = following

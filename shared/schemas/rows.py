@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import CoreSchema, SchemaValidator
 
+from shared.decoding import UNREADABLE
 from shared.errors import Problem
 from shared.layout import Header
 from shared.schemas.columns import Column, Paths, nest
@@ -152,6 +153,16 @@ class _Fault(NamedTuple):
         return cls(fault["type"], fault["msg"])
 
 
+def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
+    """Return which cells hold bytes that are no text."""
+    if UNREADABLE not in "".join(cells):
+        return {}
+    fault = _Fault(
+        "row.undecodable", "The cell holds bytes that are neither UTF-8 nor Windows-1252 text."
+    )
+    return {place: fault for place, cell in enumerate(cells) if UNREADABLE in cell}
+
+
 class _Field:
     """What one field of the model says of the cells of its column, each different one once."""
 
@@ -170,8 +181,11 @@ class _Field:
 
     def read(self, cells: Sequence[str]) -> tuple[Sequence[Any], dict[int, _Fault]]:
         """Return the values of trimmed cells, None where there is none, and which are bad."""
+        bad = _unreadable(cells)
+        if bad:
+            cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
         if self._is_text:
-            return [cell or None for cell in cells], {}
+            return [cell or None for cell in cells], bad
         if len(self._values) > _REMEMBERED:
             self._values = {"": None}
             self._faults = {**self._blank}
@@ -182,13 +196,13 @@ class _Field:
             except ValidationError as error:
                 known[cell] = None
                 self._faults[cell] = _Fault.of(error)
-        bad: dict[int, _Fault] = {}
         if not self._faults.keys().isdisjoint(cells):
-            bad = {
+            found = {
                 place: self._faults[cell]
                 for place, cell in enumerate(cells)
                 if cell in self._faults
             }
+            bad = {**found, **bad}
         return [*map(known.__getitem__, cells)], bad
 
 
@@ -301,6 +315,10 @@ class Checker:
         for name, (_, found) in zip(self._names, read, strict=True):
             for place, fault in found.items():
                 faults.setdefault(place, []).append((name, fault))
+        for name, column in zip(self._extra_names, extra, strict=True):
+            for place, fault in _unreadable(column).items():
+                faults.setdefault(place, []).append((name, fault))
+                column[place] = ""
         cells_of = dict(zip(self._names, cells, strict=True))
 
         checked = Checked(warnings=self._said)
@@ -365,7 +383,12 @@ class Checker:
         problems: list[Problem] = []
         for name, fault in faults:
             (fatal if name in self._needed else problems).append(
-                Problem(code=fault.code, message=fault.message, line=line, column=self._own[name])
+                Problem(
+                    code=fault.code,
+                    message=fault.message,
+                    line=line,
+                    column=self._own.get(name, name),
+                )
             )
         return fatal, problems
 

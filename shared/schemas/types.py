@@ -150,6 +150,7 @@ class FileType:
                 tuple(shared.get(name, name) for name in group) for group in (*needed, *self.one_of)
             ),
             expected=tuple(c.name for c in self.columns if c.expected and c.name not in shared),
+            key=shared.get(self.key.name, self.key.name),
         )
 
     def checker(self, header: Header, rules: Rules) -> Checker:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
+from unittest.mock import patch
 
 from hypothesis import strategies as st
 
+from shared import records as records_module
 from shared.codes import CODES
-from shared.decoding import without_bom
+from shared.decoding import text_of, without_bom
 from shared.errors import FileRejected
-from shared.header import HEADER_BYTES
+from shared.header import HEADER_BYTES, HeaderLine, read_header
 from shared.layout import Layout
 from shared.reader import CsvReader
 from shared.records import Splitter
+from shared.spreadsheet import unguard
+from tests.support import slow_reader
 
 LAYOUT = Layout(
     columns={"PERIDX": "PERIDX", "EMAIL": "EMAIL", "SURNAME": "SURNAME"}, required=(("PERIDX",),)
@@ -39,8 +43,72 @@ _HEADERS = st.sampled_from(
         b"PERIDX,EMAIL,line,column,code,reason\n",
     ]
 )
+_TEXTS = st.sampled_from(
+    [
+        *("", "", "1", "27", "Bo", "Zoë", "Māori", "€", '5" heel', "a, b", "a;b", "a|b\tc", " x "),
+        *("12 High St\nHobart", "12 High St\r\nHobart, TAS\rx", "a\n27,x,y\nb", "a\n27;x\nb"),
+        *("\n", '"', '""', "\\", "\ufeff1", "\u00a0", "\ufffd"),
+    ]
+)
+_DAMAGES = st.sampled_from(
+    [
+        *(
+            b"",
+            b"",
+            b'"',
+            b'""',
+            b'\\"',
+            b"\n",
+            b"\r\n",
+            b",",
+            b",,\n",
+            b" \n",
+            b"\x1a",
+            b"\x1a\r\n",
+        ),
+        *(
+            b"\xc4",
+            b"\x81",
+            b"\0",
+            b"\xef\xbb\xbf",
+            b"\xc2\xa0",
+            b'\n3,"VIP,x\n',
+            b'\n4,"VIP",x\n',
+            b"sep",
+        ),
+    ]
+)
+
+
+@st.composite
+def _exports(draw: st.DrawFn) -> bytes:
+    """Write a file as an export would, in any style, and damage it here and there."""
+    delimiter, end = draw(st.sampled_from(",;\t|")), draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    encoding = draw(st.sampled_from(["utf-8", "utf-8", "cp1252"]))
+    quoting = draw(st.sampled_from(["all", "some", "spaced"]))
+    names = ["PERIDX", "EMAIL", "SURNAME", "NOTE", "NOTE 2", ""][: draw(st.integers(1, 6))]
+    lines = [names, *draw(st.lists(st.lists(_TEXTS, min_size=len(names), max_size=len(names))))]
+    written: list[str] = []
+    for cells in lines:
+        quoted = [
+            f'"{cell.replace(chr(34), chr(34) * 2)}"'
+            if quoting != "some" or any(sign in cell for sign in f'{delimiter}"\r\n')
+            else cell
+            for cell in cells
+        ]
+        written.append((f" {delimiter} " if quoting == "spaced" else delimiter).join(quoted))
+    data = (end.join(written) + end).encode(encoding, "replace")
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(data)))
+        stop = start + draw(st.integers(0, 3))
+        data = data[:start] + draw(_DAMAGES) + data[stop:]
+    return data
+
+
 INPUTS = st.one_of(
     st.builds(lambda header, body: header + body, _HEADERS, _BODIES),
+    _exports(),
+    _exports(),
     st.binary(max_size=200),
 )
 
@@ -63,7 +131,7 @@ def check(data: bytes) -> None:
     whole = _read(io.BytesIO(data), len(data))
     assert whole == _read(_Trickle(data, 1 + len(data) % 5), len(data)), "bits of a stream show"
     _check_accounts(whole)
-    _check_against_csv(data, whole)
+    _check_against_slow_reading(data, whole)
     _check_blocks(data, 1 + sum(data) % 23)
     _check_splitter(data)
     assert time.process_time() - begun < SECONDS, "it takes too long"
@@ -83,6 +151,10 @@ def _read(stream: io.IOBase, size: int, *, block_bytes: int = 1 << 20) -> Outcom
         reader = CsvReader(cast(BinaryIO, stream), LAYOUT, size=size, block_bytes=block_bytes)
         for chunk in reader.chunks():
             cells = chunk.frame.to_numpy().tolist()
+            assert [*map(reader.cut, chunk.bytes(chunk.numbers))] == cells
+            for place in chunk.grid.regular.nonzero()[0].tolist():
+                row = [chunk.grid.cell(place, column) for column in range(len(cells[place]))]
+                assert row == cells[place], "cells do not lie where they are said to"
             for ordinal, line, row in zip(chunk.ordinals, chunk.lines, cells, strict=True):
                 assert ordinal not in rows
                 rows[ordinal] = (line, row, None)
@@ -112,30 +184,60 @@ def _check_accounts(found: Outcome) -> None:
         assert code is None or code in CODES
 
 
-def _check_against_csv(data: bytes, found: Outcome) -> None:
-    """Hold a sound file against what Python's csv module reads in it."""
-    if found.refused or b"\0" in data:
-        return
+def _check_against_slow_reading(data: bytes, found: Outcome) -> None:
+    """Hold rows, lines and cells against what a letter by letter reading makes of them."""
+    head = without_bom(data)[:HEADER_BYTES]
     try:
-        text = without_bom(data).decode()
-    except UnicodeDecodeError:
+        header = read_header(head, LAYOUT, final=True)
+    except FileRejected:
+        assert found.refused is not None
         return
-    delimiter, _, header, _ = found.about
-    everything = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    first, *expected = [row for row in everything if row]
-    if len(found.rows) == len(expected) - 1 and not "".join(expected[-1]).strip(" \x1a"):
-        expected.pop()  # what stands behind the last line end is no row
-    named = len(header.names)
-    assert len(expected) == len(found.rows), "rows are lost or made up"
-    for ordinal, row in enumerate(expected):
-        _, cells, code = found.rows[ordinal]
-        if code is None:
-            assert len(row) == len(first), "a row of another width is taken for good"
-            assert row[:named] == cells
-        else:
-            assert row == cells
-            spoilt = any(cell.strip() for cell in row[named:])
-            assert len(row) != len(first) or spoilt, "a good row is taken for bad"
+    rows: dict[int, tuple[int, list[str], str | None]] = {}
+    body = without_bom(data)[header.end :]
+    try:
+        for row in slow_reader.rows(body, header.delimiter, header.width, line=header.next_line):
+            closed = row.text.endswith(("\n", "\r"))
+            if not (closed or _has_all_cells(row, header) or not row.text.strip(" \t\x1a")):
+                assert found.refused in (("file.truncated", row.line), ("file.footer", row.line))
+                return
+            if row.cells != []:
+                rows[len(rows)] = (row.line, *_expected(row, header))
+    except slow_reader.Truncated as truncated:
+        line = truncated.args[0]
+    else:
+        line = None
+    if line is not None:
+        assert found.refused == ("file.truncated", line)
+        return
+    assert found.refused is None or found.refused[0] in ("file.not_csv", "file.utf16"), "refused"
+    if found.refused is None:
+        assert {number: (line, code) for number, (line, _, code) in rows.items()} == {
+            number: (line, code) for number, (line, _, code) in found.rows.items()
+        }
+        for number, (_, cells, code) in rows.items():
+            assert code or cells == found.rows[number][1], "cells differ"
+
+
+def _has_all_cells(row: slow_reader.SlowRow, header: HeaderLine) -> bool:
+    """Tell whether a last line, broken or not, has as many cells as the header."""
+    return slow_reader.loose_count(row.text, header.delimiter) >= header.width
+
+
+def _expected(row: slow_reader.SlowRow, header: HeaderLine) -> tuple[list[str], str | None]:
+    """Return the cells of the columns that have names, and what the row is refused for."""
+    named = len(header.header.names)
+    if "\0" in row.text:
+        return [], "row.nul"
+    if row.cells is None:
+        return [], "row.bad_quotes"
+    if len(row.cells) != header.width:
+        return [], "row.cell_count"
+    cells = [text_of(cell.encode("utf-8", "surrogateescape"))[0] for cell in row.cells]
+    cells[-1] = cells[-1].rstrip("\x1a")
+    clean: Callable[[str], str] = unguard if header.reported else str
+    if not header.reported and any(cell.strip() for cell in cells[named:]):
+        return [], "row.cell_without_column"
+    return [*map(clean, cells[:named])], None
 
 
 def _check_blocks(data: bytes, block_bytes: int) -> None:
@@ -145,6 +247,8 @@ def _check_blocks(data: bytes, block_bytes: int) -> None:
     whole = _read(io.BytesIO(padded), len(padded))
     cut = _read(io.BytesIO(padded), len(padded), block_bytes=block_bytes)
     assert whole == cut, "the ends of blocks show"
+    with patch.multiple(records_module, _WINDOW=block_bytes, _FEW=2, _PATIENCE=2):
+        assert whole == _read(io.BytesIO(padded), len(padded)), "the ways of cutting differ"
 
 
 def _check_splitter(data: bytes) -> None:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.dialect import Dialect
 from shared.errors import FileRejected
-from shared.records import Dialect, Splitter
+from shared.records import BROKEN, Splitter
+from tests.support import slow_reader
 
 Found = list[tuple[int, bytes, int]]
 """(line, bytes, cells) of each record."""
 
 
-def split(blocks: Iterable[bytes], delimiter: str = ",", *, record_bytes: int = 1_000_000) -> Found:
+def split(
+    blocks: Iterable[bytes],
+    delimiter: str = ",",
+    *,
+    width: int | None = None,
+    record_bytes: int = 1_000_000,
+) -> Found:
     """Split blocks and put together what comes out."""
-    splitter = Splitter(delimiter, record_bytes=record_bytes)
+    splitter = Splitter(delimiter, width=width, record_bytes=record_bytes)
     *firsts, last = blocks
     found: Found = []
     for final, block in [*((False, block) for block in firsts), (True, last)]:
@@ -32,77 +40,70 @@ def split(blocks: Iterable[bytes], delimiter: str = ",", *, record_bytes: int = 
     return found
 
 
-def reference(text: str, delimiter: str) -> Iterator[tuple[int, str, int]]:
-    """Walk through a text letter by letter; ends with a record of -1 cells when it is cut off."""
-    line, start, begun = 1, 0, 1
-    cells, state = 1, "cell begins"
-    for place, letter in enumerate(text):
-        line_end = letter == "\n" or (letter == "\r" and text[place + 1 : place + 2] != "\n")
-        line += line_end
-        if state == "quoted":
-            state = "quote in quotes" if letter == '"' else "quoted"
-        elif state in ("cell begins", "quote in quotes") and letter == '"':
-            state = "quoted"
-        elif letter == delimiter:
-            cells, state = cells + 1, "cell begins"
-        elif line_end:
-            record = text[start : place + 1]
-            yield begun, record, cells if record.strip("\r\n") else 0
-            start, begun, cells, state = place + 1, line, 1, "cell begins"
-        elif letter != "\r":
-            state = "cell"
-    if state == "quoted":
-        yield begun, text[start:], -1
-    elif start < len(text):
-        yield begun, text[start:], cells
-
-
 texts = st.lists(
     st.sampled_from(
-        ["a", "é", " ", ",", ",", ";", '"', '"', '""', "\n", "\r\n", "\r", '",', '\n"']
+        [
+            *("a", "é", " ", ",", ",", ";", '"', '"', '""', "\n", "\r\n", "\r", '",', ',"', '\n"'),
+            *("\n1,a\n", '"\n', "\u2003", "\ufeff", "\x1a"),
+        ]
     ),
     max_size=40,
 ).map("".join)
 """Texts in which nearly everything is a quote, a delimiter or a line end."""
 
 
-@given(texts, st.lists(st.integers(0, 60), max_size=6), st.sampled_from(",;"))
-@example('a,"b\r', [4], ",")
-@example('"a"\r\n"b"\r', [3, 4], ",")
-@example('a"b\n"c\nd"\n', [], ",")
-@example('"a""', [3], ",")
-@example("\r\r\n\n\r", [1, 2], ",")
-def test_against_a_slow_reading(text: str, cuts: list[int], delimiter: str) -> None:
+@given(
+    texts,
+    st.lists(st.integers(0, 60), max_size=6),
+    st.sampled_from(",;"),
+    st.sampled_from([None, 1, 2, 3]),
+)
+@example('a,"b\r', [4], ",", None)
+@example('"a"\r\n"b"\r', [3, 4], ",", None)
+@example('a"b\n"c\nd"\n', [], ",", None)
+@example('"a""', [3], ",", None)
+@example("\r\r\n\n\r", [1, 2], ",", None)
+@example('"a\n1,b\nc",d\n', [3], ",", 2)
+@example('1,"a\n2,b",d\n', [3], ",", 2)
+@example('"a"\u2003\n', [4], ",", 2)
+def test_against_a_slow_reading(
+    text: str, cuts: list[int], delimiter: str, width: int | None
+) -> None:
     """Lines, bytes and cells of every record are those of a letter by letter reading."""
     data = text.encode()
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     blocks = [data[a:b] for a, b in pairwise(places)]
-    expected = [(line, part.encode(), cells) for line, part, cells in reference(text, delimiter)]
-
-    if expected and expected[-1][2] == -1:
-        with pytest.raises(FileRejected) as refused:
-            split(blocks, delimiter)
-        assert refused.value.problem.code == "file.truncated"
-        assert refused.value.problem.line == expected[-1][0]
+    expected: Found = []
+    try:
+        for row in slow_reader.rows(data, delimiter, width):
+            count = BROKEN if row.cells is None else len(row.cells)
+            expected.append((row.line, row.text.encode(), count))
+    except slow_reader.Truncated as truncated:
+        begun = truncated.args[0]
     else:
-        assert split(blocks, delimiter) == expected
+        begun = None
+    if begun is None:
+        assert split(blocks, delimiter, width=width) == expected
+    else:
+        with pytest.raises(FileRejected) as refused:
+            split(blocks, delimiter, width=width)
+        problem = refused.value.problem
+        assert (problem.code, problem.line) == ("file.truncated", begun)
 
 
-@given(texts, st.sampled_from(",;"))
-def test_against_the_csv_module(text: str, delimiter: str) -> None:
-    """Cells are those of the csv module, in regular and in irregular files."""
-    if any(cells == -1 for _, _, cells in reference(text, delimiter)):
-        text += '"\n'
-    dialect = Dialect(delimiter)
-    expected = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    found = split([text.encode()], delimiter)
-
-    assert [count for _, _, count in found] == [len(row) for row in expected]
-    assert [
-        [cell.decode() for cell in record.cells]
-        for _, part, _ in found
-        if (record := dialect.cut(part))
-    ] == expected
+@given(texts, st.sampled_from(",;"), st.sampled_from([None, 2]))
+def test_cells_are_those_of_a_slow_reading(text: str, delimiter: str, width: int | None) -> None:
+    """Cells of every row are those of a letter by letter reading."""
+    dialect = Dialect(delimiter, width=width)
+    with suppress(slow_reader.Truncated):
+        for row in slow_reader.rows(text.encode(), delimiter, width):
+            record = dialect.cut(row.text.encode())
+            if row.cells is None:
+                assert record is None or record.broken
+            else:
+                assert record is not None
+                assert [cell.decode() for cell in record.cells] == row.cells
+                assert dialect.loose(row.text.encode()) == [*record.cells] or not record.cells
 
 
 @pytest.mark.parametrize(
@@ -120,10 +121,13 @@ def test_against_the_csv_module(text: str, delimiter: str) -> None:
         (b'"a\nb",c\nd,e\n', [1, 3], [2, 2]),
         (b'"a\r\nb\rc\n\nd",c\ne,f\n', [1, 6], [2, 2]),
         (b'"a,""b"",c",d\n', [1], [2]),
-        (b'""\n"",""\n', [1, 2], [1, 2]),
+        (b'""\n"",""\n', [1, 2], [0, 0]),
+        (b',,\n ,"\t"\n\x1a\n\xc2\xa0\n', [1, 2, 3, 4], [0, 0, 0, 0]),
+        (b',,x\n""""\n', [1, 2], [3, 1]),
         (b'5" heel,x\n"y\nz",1\n', [1, 2], [2, 2]),
-        (b'"a"b,c\n"d\ne",f\n', [1, 2], [2, 2]),
-        (b" \n", [1], [1]),
+        (b'"a"b,c\n"d\ne",f\n', [1, 2], [BROKEN, 2]),
+        (b'a, "b" ,"c"\x1a', [1], [3]),
+        (b" \n", [1], [0]),
     ],
 )
 def test_records(data: bytes, lines: list[int], cells: list[int]) -> None:
@@ -178,3 +182,40 @@ def test_long_row_within_the_limit() -> None:
     assert split([row[i : i + 7] for i in range(0, len(row), 7)], record_bytes=2_000) == [
         (1, row, 2)
     ]
+
+
+class Counting:
+    """A pattern that counts the bytes it has matched."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.bytes = 0
+
+    def match(self, data: bytes, start: int, stop: int) -> re.Match[bytes] | None:
+        found = self._pattern.match(data, start, stop)
+        self.bytes += found.end() - start if found else 0
+        return found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '"a\n' + 'a","\n' * 5_000 + 'a"z\n1,b\n',
+        '"a\n' + 'a","\n' * 5_000 + '1,2\n"\n1,b\n',
+        '"a\n' + 'a","\n' * 5_000 + 'a"\n',
+        '"x\n' * 5_000 + 'y"z\n',
+        '"' * 20_000 + "\n",
+        '""","\n"' * 5_000 + "x\n",
+    ],
+    ids=["chain", "chain to a row", "chain that closes", "openings", "quotes", "mixed"],
+)
+def test_no_byte_is_read_again_and_again(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However quotes hang together, each byte is looked at a few times only."""
+    splitter = Splitter(",", width=2)
+    counting = [Counting(getattr(splitter._dialect, name)) for name in ("_cell", "_opened")]
+    for name, one in zip(("_cell", "_opened"), counting, strict=True):
+        monkeypatch.setattr(splitter._dialect, name, one)
+    with suppress(FileRejected):
+        splitter.split(data.encode(), final=True)
+
+    assert sum(one.bytes for one in counting) < 6 * len(data)

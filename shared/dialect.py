@@ -1,0 +1,224 @@
+"""Rules of quotes, delimiters, line ends and blanks, applied to one row at a time.
+
+A cell in quotes ends at its closing quote; only blanks may stand around the quotes, and a quote
+inside is written twice. A quote inside a cell without quotes is text, as in `5" heel`. Where a
+quote breaks these rules, the line on which the row begins is broken, and the next row begins on
+the next line. So of the three lines
+
+    10,"VIP,bo@example.com
+    11,STD,di@example.com
+    12,"VIP",cy@example.com
+
+the first is broken, and the others are rows: the quote that the first line opens would otherwise
+be closed on the third, and row 11 would be lost inside a cell.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+WIDE_BLANKS = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+WIDE_BLANKS += "\u2028\u2029\u202f\u205f\u3000"
+"""Blanks outside ASCII, as `str.strip` takes them off."""
+INVISIBLE = "\ufeff\u200b\u2060"
+"""Signs without width, which exports leave at the beginning of a file or a name."""
+END_OF_FILE = b"\x1a"
+"""Ctrl-Z, which some Windows programs write behind the last line."""
+
+NARROW = 4
+"""Columns of a header up to which a line of prose, such as `Hobart, TAS`, may have as many cells
+as a row. There, a line with a blank beside a delimiter is not taken for a row."""
+
+_ASCII_BLANKS = b" \t\x0b\x0c\x1a\x1c\x1d\x1e\x1f"
+_CR = b"\r"
+_BACKSLASH = '; a quote inside a value is written as two quotes (""), not as \\"'
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row, or one broken line."""
+
+    cells: tuple[bytes, ...]
+    """Without quotes; empty for a row of nothing. Those of a broken line are as `loose` gives
+    them."""
+    end: int
+    """Where it ends in the bytes it was read from, its line end included."""
+    closed: bool
+    """Whether it has its line end."""
+    broken: bool = False
+    """Whether this is a line on which a quote is not closed, or not doubled."""
+
+
+class Dialect:
+    """Cuts rows of files with one delimiter, given as one ASCII character."""
+
+    def __init__(self, delimiter: str, *, width: int | None = None) -> None:
+        """`width` is the number of the header's cells; None where rows hidden in a cell do not
+        matter."""
+        self.delimiter = delimiter
+        self._mark = mark = delimiter.encode()
+        self._width = width
+        self.leads = mark + bytes(one for one in _ASCII_BLANKS if one not in mark)
+        """ASCII signs that rows of nothing may begin with; also quotes and signs above ASCII."""
+        sign = re.escape(mark)
+        end = rb"(%s|\r\n|\n|\r|\Z)" % sign
+        blank = b"|".join(
+            [b"[%s\xa0]" % re.escape(self.leads[1:])]  # \xa0: a no-break space in Windows-1252
+            + [re.escape(one.encode()) for one in WIDE_BLANKS + INVISIBLE]
+        )
+        blanks = b"(?:%s)*+" % blank
+        plain = rb"[^%s\r\n]*+" % sign
+        inside = rb'"((?:[^"]++|"")*+)"'
+        # Possessive throughout: what a quote has opened is never tried again as a plain cell.
+        self._cell = re.compile(
+            rb'(?:%s%s%s|((?!%s")%s))%s' % (blanks, inside, blanks, blanks, plain, end)
+        )
+        self._opened = re.compile(rb'%s"(?:[^"]++|"")*+("%s)?' % (blanks, blanks))
+        self._loose = re.compile(
+            rb"(?:%s%s%s(?=%s|[\r\n]|\Z)|(%s))%s" % (blanks, inside, blanks, sign, plain, end)
+        )
+        nothing = rb'%s(?:"(?:%s|[\r\n])*+"%s)?' % (blanks, blank, blanks)
+        self._nothing = re.compile(rb"%s(?:%s%s)*+[\r\n]*+" % (nothing, sign, nothing))
+        self._spaced = re.compile(rb'(?:%s)"|"(?:%s)' % (blank, blank))
+        self._line = re.compile(rb"[^\r\n]*+(\r\n|\n|\r|\Z)")
+        self._prose = re.compile(rb"(?:%s)%s|%s(?:%s)" % (blank, sign, sign, blank))
+
+    def cut(
+        self,
+        data: bytes,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        final: bool = True,
+        doomed: set[int] | None = None,
+    ) -> Record | None:
+        """Cut the row that begins at `start`.
+
+        Args:
+            data: the bytes of the file, or a part of them.
+            start: where the row begins.
+            stop: where `data` ends for this purpose.
+            final: whether nothing follows `data`.
+            doomed: places at which a cell begins that leads to a broken quote. Shared between
+                calls for the same data, so that no byte is read again and again; filled here.
+
+        Returns:
+            The row; None when it does not end in `data`. With `final`, that means a quote that
+            is never closed.
+        """
+        stop = len(data) if stop is None else stop
+        cells: list[bytes] = []
+        several: list[int] = []
+        inside = (0, 0)
+        position = start
+        while match := self._cell.match(data, position, stop):
+            quoted, plain, end = match.groups()
+            begun, position = position, match.end()
+            if not final and (not end or (end == _CR and position == stop)):
+                return None
+            if quoted is None:
+                cells.append(plain)
+            else:
+                cells.append(quoted.replace(b'""', b'"'))
+                if b"\n" in quoted or b"\r" in quoted:
+                    several.append(begun)
+                    inside = match.span(1)
+                    if (doomed is not None and begun in doomed) or self._holds_row(quoted):
+                        break
+            if end == self._mark:
+                continue
+            if len(several) == 1 and self._joins_rows(data, start, *inside, position):
+                return self._broken(data, start, stop, final=final)
+            nothing = not b"".join(cells).strip() or self.is_nothing(data, start, position)
+            return Record(() if nothing else tuple(cells), position, bool(end))
+        else:
+            opened = self._opened.match(data, position, stop)
+            assert opened is not None
+            # Three bytes are as many as a blank can have.
+            if opened[1] is None or (not final and opened.end() > stop - 3):
+                return None
+            several.append(position)
+        if doomed is not None:
+            doomed.update(several)
+        return self._broken(data, start, stop, final=final)
+
+    def is_nothing(self, data: bytes, start: int, end: int) -> bool:
+        """Tell whether a row consists of delimiters, blanks and Ctrl-Z alone."""
+        return self._nothing.fullmatch(data, start, end) is not None
+
+    def is_spaced(self, row: bytes) -> bool:
+        """Tell whether there may be blanks around the quotes of a row's cells."""
+        return self._spaced.search(row) is not None
+
+    def loose(self, row: bytes, *, most: int | None = None) -> list[bytes]:
+        """Return the cells of a row or line that may be broken.
+
+        A cell whose quotes break the rules ends at the next delimiter and keeps its quotes. Of
+        more cells than `most`, the last ones stay in one, as written.
+        """
+        cells: list[bytes] = []
+        position = 0
+        while match := self._loose.match(row, position):
+            quoted, plain, end = match.groups()
+            if len(cells) + 1 == most and end == self._mark:
+                return [*cells, row[position:].rstrip(b"\r\n")]
+            cells.append(plain if quoted is None else quoted.replace(b'""', b'"'))
+            position = match.end()
+            if end != self._mark:
+                break
+        return cells
+
+    def fault(self, line: bytes) -> int:
+        """Return in which cell of a broken line the quote is, counted from 0."""
+        position = place = 0
+        while match := self._cell.match(line, position):
+            if match[3] != self._mark:
+                break
+            position = match.end()
+            place += 1
+        return place
+
+    def hint(self, row: bytes) -> str:
+        """Return what else to say of a row whose first line has a quote behind a backslash."""
+        return _BACKSLASH if b'\\"' in _first_line(row) else ""
+
+    def _broken(self, data: bytes, start: int, stop: int, *, final: bool) -> Record | None:
+        """Return the line that begins at `start`."""
+        match = self._line.match(data, start, stop)
+        assert match is not None
+        end = match[1]
+        if not final and (not end or (end == _CR and match.end() == stop)):
+            return None
+        cells = self.loose(data[start : match.end()])
+        return Record(tuple(cells), match.end(), bool(end), broken=True)
+
+    # -- rows inside cells --------------------------------------------------------------------
+
+    def _holds_row(self, quoted: bytes) -> bool:
+        """Tell whether a whole line inside a cell could be a row of the file."""
+        if self._width is None or quoted.count(self._mark) < self._width - 1:
+            return False
+        lines = re.split(rb"\r\n|\n|\r", quoted)
+        return any(map(self._is_row, lines[1:-1]))
+
+    def _joins_rows(self, data: bytes, start: int, inside: int, until: int, end: int) -> bool:
+        """Tell whether the first and the last line of a row could each be a row of the file.
+
+        The row's one cell of several lines lies from `inside` until `until`.
+        """
+        if self._width is None or data.count(self._mark, start, end) < 2 * (self._width - 1):
+            return False
+        first = data[start : inside + len(_first_line(data[inside:until]))]
+        last = max(data.rfind(b"\n", inside, until), data.rfind(b"\r", inside, until)) + 1
+        return self._is_row(first) and self._is_row(data[last:end].rstrip(b"\r\n"))
+
+    def _is_row(self, line: bytes) -> bool:
+        width = self._width
+        if width is None or width < 2 or len(self.loose(line)) != width:
+            return False
+        return width > NARROW or not self._prose.search(line)
+
+
+def _first_line(data: bytes) -> bytes:
+    return re.split(rb"[\r\n]", data, maxsplit=1)[0]
