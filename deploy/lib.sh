@@ -124,6 +124,13 @@ patiently() {
     done
 }
 
+# Deletes images of a repository after 30 days, but not the latest ten of each: what is deployed, and
+# what can be gone back to.
+forget_images() {
+    run gcloud artifacts repositories set-cleanup-policies "$1" "--location=$REGION" \
+        "--policy=$HERE/images.json" --no-dry-run "--project=$PROJECT" --format=none
+}
+
 account() {
     printf 'import-%s@%s.iam.gserviceaccount.com' "$1" "$PROJECT"
 }

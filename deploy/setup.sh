@@ -40,6 +40,8 @@ while (($#)); do
     shift
 done
 name_everything
+MADE=$(mktemp -d)
+trap 'rm -rf "$MADE"' EXIT
 
 enable_apis() {
     run gcloud services enable \
@@ -75,9 +77,13 @@ make_accounts() {
 make_own_role() {
     local permissions=storage.buckets.get,storage.buckets.update,storage.objects.list there
     there=$(ask iam roles list "--project=$PROJECT" '--format=value(name.basename())')
-    among importBucketSettings "$there" ||
+    if among importBucketSettings "$there"; then
+        run gcloud iam roles update importBucketSettings "--project=$PROJECT" \
+            "--permissions=$permissions" --quiet
+    else
         run gcloud iam roles create importBucketSettings "--project=$PROJECT" \
             '--title=Bucket settings' "--permissions=$permissions" --stage=GA
+    fi
 }
 
 # Versioning is off and soft delete on: a file deleted or replaced by mistake can be had back for a
@@ -98,10 +104,13 @@ make_database() {
     there=$(ask firestore databases list "--project=$PROJECT" '--format=value(name.basename(),type)')
     kind=$(awk '$1 == "(default)" { print $2 }' <<<"$there")
     case $kind in
-        FIRESTORE_NATIVE) ;;
+        FIRESTORE_NATIVE)
+            run gcloud firestore databases update '--database=(default)' --enable-pitr \
+                --delete-protection "--project=$PROJECT"
+            ;;
         '')
             run gcloud firestore databases create '--database=(default)' "--location=$REGION" \
-                --type=firestore-native --delete-protection "--project=$PROJECT"
+                --type=firestore-native --enable-pitr --delete-protection "--project=$PROJECT"
             ;;
         *) fail "The project's database is in Datastore mode, which cannot be changed once it" \
             "has been used. Take a project of its own for the imports." ;;
@@ -111,6 +120,49 @@ make_database() {
     [[ -n $there ]] ||
         run gcloud firestore backups schedules create '--database=(default)' --recurrence=daily \
             --retention=7d "--project=$PROJECT"
+}
+
+# The log is kept in the region, too, for 30 days; Google's own bucket for it is in none.
+make_log() {
+    local there
+    there=$(ask logging buckets list "--location=$REGION" "--project=$PROJECT" \
+        '--format=value(name.basename())')
+    among imports "$there" ||
+        run gcloud logging buckets create imports "--location=$REGION" --retention-days=30 \
+            "--project=$PROJECT"
+    run gcloud logging sinks update _Default "--project=$PROJECT" \
+        "logging.googleapis.com/projects/$PROJECT/locations/$REGION/buckets/imports"
+}
+
+# Who reads or writes documents and objects is logged, but for the pipeline's own accounts. The policy
+# carries an etag: should somebody change it in the meantime, it is read again.
+make_audit() {
+    local tries=5 who exempted=() python
+    for who in classify load sweep status gateway; do
+        exempted+=("serviceAccount:$(account "$who")")
+    done
+    [[ -z $DRY_RUN ]] || {
+        run gcloud projects set-iam-policy "$PROJECT" "$MADE/after.json" --format=none
+        return
+    }
+    python=${PYTHON:-$(gcloud info '--format=value(basic.python_location)')}
+    while ((tries-- > 0)); do
+        gcloud projects get-iam-policy "$PROJECT" --format=json >"$MADE/before.json"
+        "$python" "$HERE/audit.py" "${exempted[@]}" <"$MADE/before.json" >"$MADE/after.json"
+        run gcloud projects set-iam-policy "$PROJECT" "$MADE/after.json" --format=none && return
+    done
+    fail "The audit of data access cannot be switched on."
+}
+
+# Where Cloud Functions keeps the images of functions; it would make the place itself, and keep all.
+make_images() {
+    local there
+    there=$(ask artifacts repositories list "--location=$REGION" "--project=$PROJECT" \
+        '--format=value(name.basename())')
+    among gcf-artifacts "$there" ||
+        run gcloud artifacts repositories create gcf-artifacts --repository-format=docker \
+            "--location=$REGION" "--project=$PROJECT"
+    forget_images gcf-artifacts
 }
 
 make_secret() {
@@ -199,9 +251,12 @@ make_accounts
 make_own_role
 make_buckets
 make_database
+make_log
+make_images
 "$HERE/deploy.sh" queue
 make_secret
 give_roles
+make_audit
 make_channel
 make_budget
 echo "Done. Deploy with: gcloud builds submit --ignore-file=deploy/upload.gcloudignore" >&2

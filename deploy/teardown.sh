@@ -20,7 +20,8 @@ Usage: deploy/teardown.sh --project PROJECT [options]
                       changes nothing
 
 It asks for the project's name before it begins. The APIs stay on, and what costs nothing stays: the
-role importBucketSettings, the channel of the alerts, the budget.
+role importBucketSettings, the channel of the alerts, the budget, the log for its 30 days, the images of
+functions for theirs, and the audit of data access.
 TEXT
 }
 

@@ -66,6 +66,7 @@ setup() {
     among "$NAME" "$there" ||
         run gcloud artifacts repositories create "$NAME" --repository-format=docker \
             "--location=$REGION" "--project=$PROJECT"
+    forget_images "$NAME"
     make_secrets
     give_roles
 }

@@ -115,6 +115,20 @@ def test_everything_is_there(life: Life) -> None:
     assert set() == wanted - life.things
 
 
+def test_audit(life: Life) -> None:
+    """Whoever reads or writes personal data is logged, but for the pipeline's own accounts."""
+    policy = json.loads((life.cloud.folder / "policy.json").read_text())
+    exempted = {
+        one
+        for config in policy["auditConfigs"]
+        for log in config["auditLogConfigs"]
+        for one in log["exemptedMembers"]
+    }
+
+    assert "e1" == policy["etag"]
+    assert {member(who) for who in ("classify", "load", "sweep", "status", "gateway")} == exempted
+
+
 def test_roles(life: Life) -> None:
     """Just the roles of roles.txt are given."""
     wanted = set()
@@ -261,6 +275,8 @@ def test_teardown(life: Life) -> None:
         "channel imports@example.com",
         f"budget Imports {PROJECT}",
         "backups daily",
+        "logbucket imports",
+        "repository gcf-artifacts",
     } == left
     assert not [role for role in life.cloud.roles() if role[0] == "project"]
 
@@ -284,7 +300,7 @@ def test_dry_run(tmp_path: Path, life: Life) -> None:
         shown += done.stdout.splitlines()
 
     assert [] == cloud.calls()
-    asked = re.compile(r" (version|list|describe|get-iam-policy|storage cat)\b")
+    asked = re.compile(r" (version|info|list|describe|get-iam-policy|storage cat)\b")
     did = [call for call in (*life.setup, *life.deployed) if not asked.search(call)]
     files = re.compile(
         rf"{re.escape(str(life.cloud.folder))}|{re.escape(str(tmp_path))}|tmp\.\w+|\d{{8}}T\d{{6}}Z"
