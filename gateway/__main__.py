@@ -112,6 +112,13 @@ def _server_parser() -> argparse.ArgumentParser:
         help="that uploads under way have to end after SIGTERM: %(default)s",
     )
     parser.add_argument(
+        "--long-drain",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="the same after SIGHUP, for a restart that is not urgent: %(default)s",
+    )
+    parser.add_argument(
         "--patience",
         type=float,
         default=60.0,
@@ -176,8 +183,21 @@ async def _serve(options: argparse.Namespace) -> int:
     # asyncssh tells of every refused algorithm and broken connection; what matters is logged here.
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    given: list[float] = []
+    running: list[Gateway] = []
+
+    def end(seconds: float) -> None:
+        given.append(seconds)
+        stop.set()
+        for gateway in running:
+            gateway.hurry(seconds)
+
+    for sign, seconds in (
+        (signal.SIGTERM, options.drain),
+        (signal.SIGINT, options.drain),
+        (signal.SIGHUP, options.long_drain),
+    ):
+        asyncio.get_running_loop().add_signal_handler(sign, end, seconds)
     if options.spool and not options.spool.is_dir():
         return _give_up(f"--spool {options.spool} is no folder")
     try:
@@ -223,8 +243,9 @@ async def _serve(options: argparse.Namespace) -> int:
         bucket=options.bucket,
         host_keys=[key.get_fingerprint() for key in keys],
     )
+    running.append(gateway)
     await stop.wait()
-    await gateway.drain(options.drain)
+    await gateway.drain(min(given))
     log("NOTICE", "The gateway has ended.", event="ended")
     return 0
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import math
 import os
 import socket
 import time
@@ -118,6 +119,7 @@ class Gateway:
         self.workers = Workers()
         self.guesses = Turns()
         self.traffic = Traffic()
+        self._ends_at = math.inf
         self.repeats = Repeats()
         self.doors: set[Door] = set()
         self.strangers = Strangers[Door](
@@ -210,14 +212,18 @@ class Gateway:
         if left_out is not None:
             log(severity, message, event=event, left_out=left_out, **fields)
 
+    def hurry(self, seconds: float) -> None:
+        """Give uploads under way so long at most to end, once the gateway ends."""
+        self._ends_at = min(self._ends_at, time.monotonic() + seconds)
+
     async def drain(self, seconds: float) -> None:
         """End: take nothing new, let the uploads under way come to their end for so long."""
+        self.hurry(seconds)
         log("NOTICE", "The gateway ends.", event="draining", uploads=len(self.traffic.uploads))
         self.traffic.draining = True
         if self._listener:
             self._listener.close()
-        deadline = time.monotonic() + seconds
-        while self.doors and time.monotonic() < deadline:
+        while self.doors and time.monotonic() < self._ends_at:
             for door in list(self.doors):
                 if not door.busy and door.idle_seconds >= _GRACE_SECONDS:
                     door.end("The gateway is restarting. Try again in a minute.")

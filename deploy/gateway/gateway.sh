@@ -149,6 +149,7 @@ deploy() {
         "--project=$PROJECT"
     metadata=gateway-image=$image,gateway-bucket=$BUCKET,gateway-project=$PROJECT
     metadata+=,google-logging-enabled=true,block-project-ssh-keys=true,serial-port-enable=false
+    metadata+=,cos-update-strategy=update_enabled # off by default; gateway-update.timer restarts it
     files=user-data=$HERE_TOO/cloud-init.yaml,gateway-run=$HERE_TOO/run.sh
     there=$(ask compute instances list "--project=$PROJECT" '--format=value(name)')
     if among "$NAME" "$there"; then

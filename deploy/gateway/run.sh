@@ -27,4 +27,4 @@ exec docker run --name gateway --rm --publish 22:2222 \
     --stop-timeout 75 --log-opt max-size=50m --log-opt max-file=3 \
     "$image" \
     --port 2222 --bucket "$bucket" --users "$secrets/gateway-users" \
-    --host-key "$secrets/gateway-host-key" --spool /spool --drain 60
+    --host-key "$secrets/gateway-host-key" --spool /spool --drain 60 --long-drain 600

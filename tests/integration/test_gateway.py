@@ -1112,6 +1112,30 @@ def test_sigterm(program: Program, tmp_path: Path) -> None:
     assert (tmp_path / "host_key").stat().st_mode & 0o777 == 0o600
 
 
+def test_sighup(program: Program, tmp_path: Path) -> None:
+    """SIGHUP lets an upload under way end first; a SIGTERM after it shortens its time."""
+    here = at(program, tmp_path)
+    with here.paramiko() as sftp:
+        file = sftp.open(f"pending/{CUSTOMERS}", "wb")
+        file.write(b"PERIDX\n")
+        program.process.send_signal(signal.SIGHUP)
+        until(lambda: program.lines("draining"))
+        file.write(b"1\n")
+        file.close()
+    assert 0 == program.process.wait(PATIENCE)
+    assert {f"pending/{CUSTOMERS}": 9} == here.objects
+
+    (tmp_path / "spool").mkdir(exist_ok=True)
+    again = Program(tmp_path, "--bucket", BUCKET, "--drain", "0")
+    until(lambda: again.lines("listening"), 30)
+    here = at(again, tmp_path)
+    sftp = here.paramiko()
+    sftp.open(f"pending/{CUSTOMERS}", "wb").write(b"PERIDX\n")
+    again.process.send_signal(signal.SIGHUP)
+    until(lambda: again.lines("draining"))
+    assert 0 == again.end()
+
+
 def test_killed_gateway(program: Program, tmp_path: Path) -> None:
     """A gateway that is killed in mid-upload leaves nothing, in the bucket or on its disk."""
     here = at(program, tmp_path)

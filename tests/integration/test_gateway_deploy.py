@@ -269,3 +269,22 @@ def test_kept_running() -> None:
     assert "systemctl restart gateway.service" in files["gateway-health.service"]
     assert "HEALTHCHECK" in (ROOT / "gateway" / "Dockerfile").read_text()
     assert "systemctl start gateway-health.timer" in (DEPLOY / "cloud-init.yaml").read_text()
+
+
+def test_patched(cloud: Cloud) -> None:
+    """The machine fetches its updates and restarts with them, once uploads under way have ended."""
+    done(cloud.run("deploy"))
+    (created,) = [call for call in cloud.calls() if "compute instances create" in call]
+    assert "cos-update-strategy=update_enabled" in created
+    files, words = machine(), container()
+    update = files["gateway-update.service"]
+    drain = int(words[words.index("--long-drain") + 1])
+    waits = int(re.findall(r"timeout (\d+) docker wait gateway", update)[0])
+
+    # The gateway needs some seconds more for what has not come to an end.
+    assert drain + 10 <= waits
+    before, after = update.split("docker kill --signal HUP gateway")
+    assert "stop gateway-health.timer" in before
+    assert "systemctl reboot" in after
+    assert "OnCalendar=Sun" in files["gateway-update.timer"]
+    assert "systemctl start gateway-update.timer" in (DEPLOY / "cloud-init.yaml").read_text()
