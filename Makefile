@@ -1,5 +1,5 @@
-# Everything a developer does here. It needs Python 3.11 and make; the rest comes from PyPI.
-PYTHON ?= $(shell command -v python3.11 || echo python3)
+# Everything a developer does here. It needs Python 3.11 to 3.13 and make; the rest comes from PyPI.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.13 || command -v python3.12 || echo python3)
 DATA ?= .data
 SECONDS ?= 60
 RUNS ?= 1000
@@ -8,9 +8,12 @@ KILLS ?= 20
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# One version of each package, for every Python from 3.11 on. What is pinned already stays.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-annotate --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test fuzz simulate kill lint types format pictures clean
+.PHONY: help demo up check test fuzz simulate kill lint types format lock pictures clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
@@ -24,6 +27,7 @@ help:
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
+	@echo "make lock     pin all packages that requirements.in and requirements-dev.in bring along"
 	@echo "make pictures take the pictures in docs/ of the real pages (needs Chromium, chromedriver)"
 	@echo "make clean    remove everything that was made, the state of 'make up' included"
 
@@ -63,6 +67,10 @@ format: $(INSTALLED)
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
+lock: $(INSTALLED)
+	@$(LOCK) requirements.in --output-file requirements.txt
+	@$(LOCK) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
+
 pictures: $(INSTALLED)
 	@$(BIN)/python -m tests.pictures
 
@@ -71,10 +79,10 @@ clean:
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Only when the requirements have changed; a folder that is no whole environment is made anew.
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): requirements-dev.txt
 	@$(BIN)/python -c "import pip" 2>/dev/null || { \
-		$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || { \
-			echo "This needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }; \
+		$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" || { \
+			echo "This needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11"; exit 1; }; \
 		echo "Making .venv ..."; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing packages (once, a minute or so) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt

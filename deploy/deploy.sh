@@ -41,6 +41,13 @@ name_everything
 FUNCTIONS=(load sweep status classify) # who works for others comes first
 SMOKE=smoke-test                       # the connection of the smoke test
 VERSION=$(tr '[:upper:].' '[:lower:]-' <<<"${VERSION:-${COMMIT:-${BUILD:-}}}")
+
+# The Python that the functions run on: _PYTHON of cloudbuild.yaml, which the tests ran on, too.
+DEPLOY_PYTHON=${DEPLOY_PYTHON:-3.11}
+case $DEPLOY_PYTHON in
+    3.11 | 3.12 | 3.13) RUNTIME=python${DEPLOY_PYTHON/./} ;;
+    *) fail "The functions run on Python 3.11, 3.12 or 3.13, not $DEPLOY_PYTHON." ;;
+esac
 MADE=$(mktemp -d)
 trap 'rm -rf "$MADE"' EXIT
 
@@ -125,7 +132,7 @@ deploy_function() {
     variables_file >"$MADE/variables.yaml"
     hold "$name"
     patiently 3 gcloud functions deploy "$name" --gen2 "--project=$PROJECT" "--region=$REGION" \
-        --runtime=python311 --source=. "--entry-point=$name" "${kind[@]}" "${size[@]}" \
+        "--runtime=$RUNTIME" --source=. "--entry-point=$name" "${kind[@]}" "${size[@]}" \
         "--ingress-settings=$ingress" "--service-account=$(account "$name")" \
         "--build-service-account=projects/$PROJECT/serviceAccounts/$(account build)" \
         "--set-build-env-vars=GOOGLE_FUNCTION_SOURCE=functions/$name.py" \

@@ -1,7 +1,7 @@
-"""Makes a skipped test fail in CI, unless its reason is on the list in `skips.txt`.
+"""What holds for all tests: which may be skipped, and that none depends on the machine's speed.
 
-CI is where the environment variable `CI` is set. Anywhere else a test may be skipped for whatever
-its machine lacks.
+A skipped test fails in CI, unless its reason is on the list in `skips.txt`. CI is where the
+environment variable `CI` is set. Anywhere else any test may be skipped.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.skips import allowed, in_ci
+
+# Hypothesis would fail a test for an example that takes 200 ms, or for examples made too slowly.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 

@@ -251,6 +251,20 @@ def test_lifecycle_follows_the_settings(tmp_path: Path) -> None:
     assert "--clear-lifecycle" in call
 
 
+def test_runtime(tmp_path: Path) -> None:
+    """The functions run on the Python that the build names, which is one they are tested with."""
+    cloud = Cloud(tmp_path)
+    command = ("deploy.sh", "function", "load", "--dry-run")
+
+    for version in ("3.11", "3.12", "3.13"):
+        done = cloud.run(command, DEPLOY_PYTHON=version)
+        assert f"--runtime=python{version.replace('.', '')}" in done.stdout
+    refused = cloud.run(command, DEPLOY_PYTHON="3.10")
+
+    assert refused.returncode != 0
+    assert "The functions run on Python 3.11, 3.12 or 3.13, not 3.10." in refused.stderr
+
+
 def test_webhook_secret(tmp_path: Path) -> None:
     """The address of the webhook comes from the secret, for the functions that tell of alerts."""
     cloud = Cloud(tmp_path)

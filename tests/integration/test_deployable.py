@@ -74,27 +74,57 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """An environment made from requirements.txt and nothing else; kept until that changes."""
+NEWER = "newer"
+
+
+@pytest.fixture(scope="module", params=["here", NEWER])
+def python(request: pytest.FixtureRequest) -> Path:
+    """An environment made from requirements.txt and nothing else; kept until that changes.
+
+    One has the Python that runs the tests, another one the newest that the machine has besides.
+    """
+    interpreter = Path(sys.executable)
+    if request.param == NEWER:
+        found = newer_python()
+        if found is None:
+            pytest.skip("No newer Python is installed that functions can be deployed with")
+        interpreter = found
     requirements = ROOT / "requirements.txt"
-    known = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    place = ROOT / "build" / f"deployed-{known}"
+    version = subprocess.check_output((str(interpreter), "-VV"))
+    known = hashlib.sha256(requirements.read_bytes() + version).hexdigest()[:12]
+    place = ROOT / "build" / f"deployed-{request.param}-{known}"
     if not place.is_dir():
         place.parent.mkdir(exist_ok=True)
-        for old in place.parent.glob("deployed-*"):
+        for old in place.parent.glob(f"deployed-{request.param}-*"):
             shutil.rmtree(old, ignore_errors=True)
         made = Path(tempfile.mkdtemp(dir=place.parent))
         python = made / "bin" / "python"
         pip = (sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet")
+        options = ("--no-compile", "--disable-pip-version-check", "--require-hashes")
         for command in (
-            (sys.executable, "-m", "venv", "--without-pip", str(made)),
-            (*pip, "--no-compile", "--disable-pip-version-check", "-r", str(requirements)),
+            (str(interpreter), "-m", "venv", "--without-pip", str(made)),
+            (*pip, *options, "-r", str(requirements)),
         ):
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
         made.rename(place)
     return place / "bin" / "python"
+
+
+def newer_python() -> Path | None:
+    """Find the newest other Python that functions can be deployed with: on the PATH or pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for minor in range(13, sys.version_info.minor, -1):
+        name = f"python3.{minor}"
+        places = sorted(pyenv.glob(f"3.{minor}.*/bin/{name}"))
+        if on_path := shutil.which(name):
+            places.insert(0, Path(on_path))
+        for place in places:
+            # pyenv puts names on the PATH that stand for nothing.
+            works = subprocess.run((str(place), "-c", "import venv, ssl"), capture_output=True)
+            if works.returncode == 0:
+                return place
+    return None
 
 
 def test_gcloud_agrees() -> None:

@@ -277,7 +277,7 @@ def test_substitutions() -> None:
         assert re.search(rf"^  # .*\n  {name}: ", text, re.MULTILINE), name
         assert f"${{{name}}}" in text, name
     handed_on = {line.split("=")[0] for line in build["options"]["env"]}
-    asked_for = set(re.findall(r"\$\{?([A-Z_]+)", text.split("steps:")[1]))
+    asked_for = set(re.findall(r"\$\{?([A-Z][A-Z_]*)", text.split("steps:")[1]))
     assert asked_for <= handed_on
 
 

@@ -112,7 +112,7 @@ DOCUMENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DOCUMENTS)
 def test_same_as_the_client_library(data: dict[str, Any]) -> None:
     """What is encoded is, message for message, what google-cloud-firestore would send."""

@@ -40,7 +40,7 @@ def test_everything_is_pinned() -> None:
 def test_the_versions_are_those_tested() -> None:
     """The container holds the very versions that the tests run with."""
     listed = pinned("gateway/requirements.txt")
-    tested = pinned("requirements.txt") | pinned("requirements-dev.txt")
+    tested = pinned("requirements.in") | pinned("requirements-dev.in")
 
     assert {name: tested[name] for name in listed if name in tested} == {
         name: version for name, version in listed.items() if name in tested

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from pydantic_core import PydanticCustomError
@@ -195,7 +195,6 @@ ALMOST_RIGHT = st.text(min_size=6, max_size=24, alphabet="0123456789-/:.,T Z+E@a
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-@settings(deadline=None)
 @given(cell=ANYTHING | ALMOST_RIGHT)
 def test_never_crashes_and_never_tells(kind: Kind, cell: str) -> None:
     """Whatever is in a cell, it is read or refused under a known code, and never repeated."""
@@ -210,7 +209,6 @@ def test_never_crashes_and_never_tells(kind: Kind, cell: str) -> None:
         assert cell not in refused.message()
 
 
-@settings(deadline=None)
 @given(cents=st.integers(min_value=-kinds.INT64_MAX, max_value=kinds.INT64_MAX))
 def test_money_comes_back(cents: int) -> None:
     """Every number of cents that Firestore holds survives being written down, with commas too."""
@@ -221,7 +219,6 @@ def test_money_comes_back(cents: int) -> None:
     assert cents == money(f"{written:f}") == money(f"{written:,f}")
 
 
-@settings(deadline=None)
 @given(seconds=st.integers(min_value=-2_208_900_000, max_value=4_133_890_000))
 def test_times_come_back(seconds: int) -> None:
     """A time with Z or with an offset is the same moment wherever the retailer is."""

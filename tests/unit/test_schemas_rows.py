@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -273,7 +273,7 @@ CELLS = st.one_of(
 
 
 @pytest.mark.parametrize("type_", ["customers", "orders", "rewards"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_cells(type_: str, data: st.DataObject) -> None:
     """Whatever the cells, each row comes out once, holds what Firestore can, and tells nothing."""
