@@ -33,7 +33,9 @@ from gateway.users import (
     hash_password,
     remove_user,
 )
+from shared.errors import SettingsError
 from shared.logs import log
+from shared.settings import Deployment
 
 _OWN_DESCRIPTORS = 150
 """Descriptors that the gateway needs for itself: connections to the bucket, the log, the users."""
@@ -212,6 +214,12 @@ async def _serve(options: argparse.Namespace) -> int:
     handles = _handles(capacity)
     if handles < Limits().handles:
         return _give_up("the system allows this process too few open files (see `ulimit -n`)")
+    try:
+        deployment = Deployment.from_environment(
+            {name: os.environ.get(name, "") for name in ("FUTURE_TOLERANCE", "TIME_ZONE")}
+        )
+    except SettingsError as error:
+        return _give_up(f"the environment variable {error}")
     gateway = Gateway(
         users=users,
         bucket=bucket,
@@ -222,6 +230,8 @@ async def _serve(options: argparse.Namespace) -> int:
                 spool_directory=options.spool,
                 handles_in_all=handles,
                 handles_per_user=handles // 2,
+                future_tolerance=deployment.future_tolerance,
+                time_zone=deployment.time_zone,
             ),
         ),
     )

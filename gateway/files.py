@@ -13,7 +13,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,7 +26,8 @@ from gateway.paths import BadPath, Place, View
 from gateway.upload import Refused, Upload
 from gateway.workers import Workers
 from shared.logs import Severity, log, log_failure
-from shared.names import Ignored, read_name
+from shared.names import Arrival, Ignored, read_name
+from shared.settings import Deployment
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """The time that folders are said to be from; the bucket knows none."""
@@ -67,6 +68,14 @@ class Limits:
     handles_in_all: int = 1_024
     spool_directory: Path | None = None
     """Where uploads under way lie; None for the system's own place."""
+    future_tolerance: timedelta = Deployment().future_tolerance
+    """How far the time in a name may be ahead of now."""
+    time_zone: tzinfo = Deployment().time_zone
+    """Zone whose local time may stand in a name in UTC's place."""
+
+    def arrival(self) -> Arrival:
+        """Return what the name of a file is held against that is uploaded now."""
+        return Arrival(datetime.now(UTC), self.future_tolerance, self.time_zone)
 
 
 class Traffic:
@@ -173,7 +182,7 @@ class Files(asyncssh.SFTPServer):
             return self._opened(await self._reading(place), place)
         if self._traffic.draining:
             raise asyncssh.SFTPFailure("The gateway is restarting. Try again in a minute.")
-        if reason := self._view.why_not_upload(place):
+        if reason := self._view.why_not_upload(place, self._limits.arrival()):
             self._log("NOTICE", "refused", reason, path=place.shown)
             raise Refused(reason)
         upload = await self._writing(place, pflags)
@@ -513,7 +522,7 @@ class Files(asyncssh.SFTPServer):
     async def _rename(self, oldpath: bytes, newpath: bytes, *, replace: bool) -> None:
         source, target = self._view.place(oldpath), self._view.place(newpath)
         entry = await self._removable(source)
-        if reason := self._view.why_not_upload(target):
+        if reason := self._view.why_not_upload(target, self._limits.arrival()):
             self._log("NOTICE", "refused", reason, path=target.shown)
             raise Refused(reason)
         assert target.object is not None

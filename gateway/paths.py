@@ -17,6 +17,7 @@ from shared.names import (
     STATE,
     TEMPORARY_ENDINGS,
     UPLOAD_FOLDERS,
+    Arrival,
     ExportFile,
     Ignored,
     Misnamed,
@@ -124,8 +125,8 @@ class View:
 
     # -- what is refused: one text for the user, or None where all is well ---------------------
 
-    def why_not_upload(self, place: Place) -> str | None:
-        """Say why no file may be written at this place."""
+    def why_not_upload(self, place: Place, arrival: Arrival | None = None) -> str | None:
+        """Say why no file may be written at this place, which would arrive then."""
         if "\\" in place.shown:
             return f"The path holds a backslash. Folders are separated by /, as in test/{_SAMPLE}."
         if place.folder in _KEPT_FOLDERS or _is_state(place):
@@ -136,7 +137,7 @@ class View:
             return self._why_no_file_here(place)
         if len(place.object.encode()) > _LONGEST_OBJECT:
             return f"The path is longer than {_LONGEST_OBJECT:,} bytes."
-        match read_name(place.object):
+        match read_name(place.object, arrival):
             case ExportFile():
                 return None
             case Misnamed() as misnamed:

@@ -103,11 +103,13 @@ def begin_within(
             text = wording.waiting(timing.window)
             moved = current.to("waiting", now=now, text=text, task=None, scheduled_for=None)
         case pairing.BlockedBy(import_id):
-            text = wording.blocked(import_id, _status_of(customers, import_id))
+            text = wording.blocked(import_id, _status_of(customers, import_id), timing.window)
             moved = current.to("blocked", now=now, text=text, blocked_by=import_id, task=None)
         case pairing.Overdue():
             by = current.paired_with
-            text = wording.overdue(timing.deadline, by=by, customers=_status_of(customers, by))
+            text = wording.overdue(
+                timing.deadline, by=by, customers=_status_of(customers, by), window=timing.window
+            )
             moved = current.to("overdue", now=now, text=text, task=None)
             if before.status != "overdue":
                 raise_alert(ledger, "overdue", moved, todo=OVERDUE_TODO, now=now)

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, str] = {
     "name.bad_folder": "`pending/au/old/customers_20230424T201230Z.csv`",
     "name.bad_path": "`pending/../customers_20230424T201230Z.csv`",
     "name.copy": "`customers_20230424T201230Z (1).csv`",
+    "name.in_future": "local time with a Z: `…_20230425T061230Z.csv` uploaded at 06:13 in Sydney",
     "name.missing_time": "`customers_20230424.csv`",
     "name.misspelt_type": "`customer_20230424T201230Z.csv`",
     "name.not_an_export": "`notes.csv`",

@@ -65,6 +65,13 @@ CODES: dict[str, Code] = {
         "Only the check before an upload says so.",
         "Upload the file under its own name; a temporary name must be followed by a rename.",
     ),
+    "name.in_future": Code(
+        "file",
+        "The time in the file's name is later than the upload. Every export until then would count "
+        "as older than this file.",
+        "Write the time of the export in UTC: local time with a Z at its end is hours off. Correct "
+        "the clock or the zone of the export job, and upload the file again.",
+    ),
     "name.misspelt_type": Code(
         "file",
         "The type in the file's name is not spelt exactly as it must be, such as customers.",

@@ -37,7 +37,8 @@ _GENERAL = """\
 |---|---|
 | Name | `{{type}}_{{time of the export in UTC}}.csv`, such as `customers_{stamp}.csv` or \
 `customers_2023-04-24T20:12:30Z.csv`; nothing before or after it, small letters, `T` and `Z` as \
-capitals. |
+capitals. A time more than 15 minutes later than the upload is refused: local time with a `Z` is \
+not UTC. |
 | Folder | `pending/` to have it loaded, `test/` to have it checked only, `bulk/` for a first \
 load. With several connections, the folder of the connection below that. |
 | Encoding | UTF-8, with or without a byte order mark. A cell that is not UTF-8 is read as \

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from shared import pairing, wording
 from shared.alerts import FEED_STOPPED, resolve_alerts, resolve_import_alerts
-from shared.errors import BadRequest, Problem
+from shared.errors import BadRequest, Problem, SettingsError
 from shared.events import StorageObject
 from shared.guesses import shown
 from shared.ledger import ENDED, Import, Reports
 from shared.ledger_store import LedgerTransaction, without
 from shared.logs import log
-from shared.names import ExportFile, Ignored, Misnamed, read_name
+from shared.names import Arrival, ExportFile, Ignored, Misnamed, read_name
 from shared.services import Services
+from shared.settings import ConnectionSettings
 from shared.tasks import LoadTask
 
 
@@ -33,7 +34,7 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
     """
     if arrived.bucket != services.deployment.bucket:
         raise BadRequest(f"The event is about another bucket, {shown(arrived.bucket)}.")
-    named = read_name(arrived.name)
+    named = read_arrived(arrived, services)
     if isinstance(named, Ignored):
         log("INFO", f"Ignored: {named.reason}", object=named.object, generation=arrived.generation)
         return None
@@ -50,6 +51,33 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
         generation=import_.generation,
     )
     return enqueue(import_, services)
+
+
+def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ignored | Misnamed:
+    """Say what an uploaded object is.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    named = read_name(arrived.name, arrival(arrived.uploaded_at, services))
+    if isinstance(named, Ignored | ExportFile):
+        return named
+    # The zone of the connection is asked for only where a right name has to be guessed.
+    try:
+        zone = ConnectionSettings.from_document(
+            services.ledger.connection_document(named.connection),
+            connection=named.connection,
+            deployment=services.deployment,
+        ).time_zone
+    except SettingsError:
+        return named
+    return read_name(arrived.name, arrival(arrived.uploaded_at, services, zone=zone))
+
+
+def arrival(at: datetime, services: Services, *, zone: tzinfo | None = None) -> Arrival:
+    """Return what the name of a file is held against that was uploaded then."""
+    deployment = services.deployment
+    return Arrival(at, deployment.future_tolerance, zone or deployment.time_zone)
 
 
 def rules(services: Services) -> pairing.Rules:
@@ -206,7 +234,10 @@ def _pair(
 def matching_customers(
     ledger: LedgerTransaction, orders: Import, timing: pairing.Rules
 ) -> Import | None:
-    """Return the matching customers file of an orders file, if it has come."""
+    """Return the matching customers file of an orders file, if it has come.
+
+    Where that was rejected, it is the loaded one that stands in for it, if there is one.
+    """
     first, last = pairing.customers_range(orders.import_id, window=timing.window)
     candidates = {
         candidate.import_id: candidate
@@ -214,7 +245,14 @@ def matching_customers(
         if candidate.size
     }
     matching = pairing.matching_id(orders.import_id, candidates, window=timing.window)
-    return candidates[matching] if matching else None
+    if not matching:
+        return None
+    found = candidates[matching]
+    if found.status == "rejected":
+        later = pairing.later_customers_range(found.import_id, window=timing.window)
+        others = ledger.imports_between(orders.connection, *later)
+        return pairing.stand_in(found, others, window=timing.window) or found
+    return found
 
 
 def _pair_orders(

@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 
 from shared.errors import TryAgain
 from shared.events import StorageObject
-from shared.intake import is_newer, take_in
+from shared.intake import arrival, is_newer, take_in
 from shared.ledger import ENDED_WELL, Import
 from shared.loading import settle
 from shared.logs import log, log_failure
@@ -98,7 +98,7 @@ def _over(at: datetime | None, latest: datetime) -> bool:
 def _arrivals(services: Services) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
     """List the objects outside the folders that the pipeline itself keeps."""
     for blob in _listed(services):
-        named = read_name(blob.name)
+        named = read_name(blob.name, arrival(blob.time_created, services))
         if isinstance(named, ExportFile | Misnamed):
             yield (
                 StorageObject(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from shared import wording
+from shared import pairing, wording
 from shared.alerts import FAILED_TODO, raise_alert, tell
 from shared.begin import Rests, begin
 from shared.errors import (
@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.intake import enqueue, plan_task
 from shared.lease import Hold, release_feed
-from shared.ledger import ENDED, ENDED_WELL, Import
+from shared.ledger import ENDED, ENDED_WELL, LOADED, Import
 from shared.ledger_store import LedgerTransaction
 from shared.logs import log, log_failure
 from shared.names import ExportFile, read_name
@@ -123,7 +123,8 @@ def _present(import_: Import, services: Services) -> bool:
 def wake_dependants(import_: Import, services: Services) -> None:
     """Give every import that this one has held up a task at once.
 
-    Orders whose customers file will not be loaded as it is find that out at once, too.
+    Orders whose customers file will not be loaded as it is find that out at once, too; and so do
+    orders whose customers file was rejected and that this one may stand in for.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -138,6 +139,12 @@ def wake_dependants(import_: Import, services: Services) -> None:
         )
         if one.status in ("blocked", "overdue", "scheduled")
     }
+    if import_.type == "customers" and import_.status in LOADED:
+        window = services.deployment.pairing_window
+        freed = pairing.freed_range(import_.import_id, window=window)
+        for one in ledger.transact(lambda each: each.imports_between(import_.connection, *freed)):
+            if one.status in ("blocked", "overdue"):
+                held[one.import_id] = one
     for one in held.values():
         if one.status == "scheduled" and one.blocked_by is None and not ended_badly:
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -103,6 +103,29 @@ class ExportFile:
         return _place(self.folder, self.mode)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a file arrives, which its name may not be ahead of."""
+
+    at: datetime
+    tolerance: timedelta
+    """How far the time in a name may be ahead: clocks differ."""
+    zone: tzinfo
+    """Zone whose local time is mistaken for UTC, if any is."""
+
+    def too_early_for(self, exported_at: datetime) -> bool:
+        """Whether a file exported then cannot have arrived yet."""
+        return exported_at - self.at > self.tolerance
+
+    def meant_by(self, exported_at: datetime) -> datetime | None:
+        """Return the time in UTC, if the given one is local time; None if that is too late, too."""
+        try:
+            meant = exported_at.replace(tzinfo=self.zone).astimezone(UTC)
+        except OverflowError:
+            return None
+        return None if self.too_early_for(meant) else meant
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
     """An object that is none of the pipeline's business: logged, and nothing else."""
@@ -137,8 +160,8 @@ class Misnamed:
     """Where the verdict on the file is reported."""
 
 
-def read_name(object_name: str) -> ExportFile | Ignored | Misnamed:
-    """Say what an object is, from nothing but its full name in the bucket.
+def read_name(object_name: str, arrival: Arrival | None = None) -> ExportFile | Ignored | Misnamed:
+    """Say what an object is, from its full name in the bucket and, if given, its arrival.
 
     Takes any text and never raises. Names follow the vendor's convention
     `{one of TYPES}_{ISO 8601 UTC}.csv`, the time in basic or extended form; folders
@@ -156,6 +179,8 @@ def read_name(object_name: str) -> ExportFile | Ignored | Misnamed:
     match = _FILE.fullmatch(file)
     exported_at = instant(*(int(part) for part in match.groups()[1:] if part)) if match else None
     if not where.findings and match and exported_at and _fits(object_name):
+        if arrival is not None and arrival.too_early_for(exported_at):
+            return _refuse(object_name, where, file, arrival, ahead=exported_at)
         return ExportFile(
             object=object_name,
             connection=where.connection or DEFAULT_CONNECTION,
@@ -165,7 +190,7 @@ def read_name(object_name: str) -> ExportFile | Ignored | Misnamed:
             exported_at=exported_at,
             file=file,
         )
-    return _refuse(object_name, where, file)
+    return _refuse(object_name, where, file, arrival)
 
 
 def object_name(
@@ -302,10 +327,21 @@ def _bad_folders(folders: list[str]) -> Problem:
 # -- names that are refused -------------------------------------------------------------------
 
 
-def _refuse(object_name: str, where: _Where, file: str) -> Misnamed:
+def _refuse(
+    object_name: str,
+    where: _Where,
+    file: str,
+    arrival: Arrival | None,
+    *,
+    ahead: datetime | None = None,
+) -> Misnamed:
+    """Say what is wrong with a name; `ahead` is its time where nothing else is wrong with it."""
     guess = Guess()
     own: tuple[Problem, ...]
-    if len(file) > _LONGEST_FILE or not _fits(object_name):
+    if ahead is not None and arrival is not None:
+        guess = read_with_goodwill(file, TYPES)
+        own = (_in_future(ahead, arrival),)
+    elif len(file) > _LONGEST_FILE or not _fits(object_name):
         longest = f"{_LONGEST_FILE} characters, or its path more than {_LONGEST_OBJECT:,} bytes"
         own = (Problem(code="name.too_long", message=f"The name has more than {longest}."),)
     elif file in ("", ".", ".."):
@@ -319,6 +355,8 @@ def _refuse(object_name: str, where: _Where, file: str) -> Misnamed:
         findings = [Problem(code="name.bad_characters", message=blanks)]
 
     suggestion = None
+    if guess.exported_at and arrival is not None and arrival.too_early_for(guess.exported_at):
+        guess.exported_at = arrival.meant_by(guess.exported_at)
     if guess.type and guess.exported_at and where.path is not None:
         stamp = (_extended if guess.extended else _basic)(guess.exported_at)
         suggestion = f"{where.path}{guess.type}_{stamp}.csv"
@@ -336,6 +374,16 @@ def _refuse(object_name: str, where: _Where, file: str) -> Misnamed:
         suggestion=suggestion,
         report_json=_misnamed_report(object_name, where, file),
     )
+
+
+def _in_future(exported_at: datetime, arrival: Arrival) -> Problem:
+    message = (
+        f"The time in the name, {exported_at:%Y-%m-%d %H:%M:%S} UTC, is later than the upload at "
+        f"{arrival.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+    )
+    if arrival.meant_by(exported_at) is not None:
+        message += f" It looks like local time ({arrival.zone}) with a Z at its end."
+    return Problem(code="name.in_future", message=message)
 
 
 # -- small parts ------------------------------------------------------------------------------

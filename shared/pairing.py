@@ -108,6 +108,29 @@ def later_customers_range(import_id: str, *, window: timedelta) -> tuple[str, st
     return _id(mode, "customers", exported_at), _id(mode, "customers", last)
 
 
+def stand_in(rejected: Import, candidates: Iterable[Import], *, window: timedelta) -> Import | None:
+    """Return the customers import that takes the place of a rejected one for its orders.
+
+    It is a corrected file under a new time: loaded, exported up to `window` later, and uploaded
+    after the rejected one. Of several, the one that was exported first.
+    """
+    first, last = later_customers_range(rejected.import_id, window=window)
+    fitting = [
+        one
+        for one in candidates
+        if one.status in LOADED
+        and first < one.import_id <= last
+        and one.uploaded_at > rejected.uploaded_at
+    ]
+    return min(fitting, key=lambda one: one.import_id, default=None)
+
+
+def freed_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
+    """Return the range of orders that a customers import may free by standing in for another."""
+    mode, _, exported_at = parse_import_id(import_id)
+    return _id(mode, "orders", _floor(exported_at, window)), _id(mode, "orders", exported_at)
+
+
 def start_of_orders(orders: Import, customers: Import | None, rules: Rules) -> datetime | None:
     """Return the earliest start of an orders file; None while its customers file has not come."""
     if customers is None:

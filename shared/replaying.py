@@ -8,7 +8,7 @@ from datetime import datetime
 from shared import wording
 from shared.alerts import resolve_import_alerts
 from shared.errors import FileRejected, IngestError
-from shared.intake import enqueue, plan_task
+from shared.intake import arrival, enqueue, plan_task
 from shared.ledger import ENDED, PENDING, Import
 from shared.ledger_store import LedgerTransaction
 from shared.services import Services
@@ -43,6 +43,11 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
             raise NotPossible(
                 f"{current.file} can never be loaded under its name: {current.status_text} "
                 "Upload it under the right one."
+            )
+        if arrival(current.uploaded_at, services).too_early_for(current.exported_at):
+            raise NotPossible(
+                f"{import_id}: the time in its name is later than its upload, so every export "
+                "until then would count as older. Upload it under the right name."
             )
         if current.status == "superseded":
             raise NotPossible(f"{import_id}: a newer upload has taken over; replay that one.")

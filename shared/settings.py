@@ -186,6 +186,8 @@ class Deployment:
     """Shards of a file that are loaded at a time, `SHARDS_AT_ONCE`."""
     empty_grace: timedelta = timedelta(minutes=5)
     """How long an empty object may wait for its content, `EMPTY_GRACE`."""
+    future_tolerance: timedelta = timedelta(minutes=15)
+    """How far the time in a file's name may be ahead of its upload, `FUTURE_TOLERANCE`."""
     reject_limit: float = 0.2
     """Share of bad rows above which a file is rejected whole, `REJECT_LIMIT`."""
     reject_floor: int = 5
@@ -244,7 +246,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(
         (
             *("orders_delay", "orders_deadline", "pairing_window", "lease", "task_deadline"),
-            "empty_grace",
+            *("empty_grace", "future_tolerance"),
             *("processed_retention", "reports_retention", "ledger_retention"),
         ),
         read_duration,

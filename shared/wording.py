@@ -90,17 +90,18 @@ def scheduled(import_: Import, now: datetime) -> str:
     return f"Scheduled for {moment(at)}."
 
 
-def blocked(by: str, customers: Status | None = None) -> str:
+def blocked(by: str, customers: Status | None, window: timedelta) -> str:
     """Sentence for a file that another one must come before.
 
-    `customers` is the status of that other one where it is the customers file of these orders.
+    `customers` is the status of that other one where it is the customers file of these orders, and
+    `window` how much later a corrected one may be exported.
     """
     match customers:
         case "rejected":
             return (
                 f"Its customers file {by} was rejected. Send the corrected file under the same "
-                "name, or a new export with a later time; or release these orders to load them "
-                "without it."
+                f"name, or a new export no more than {length(window)} later; or release these "
+                "orders to load them without it."
             )
         case "failed":
             return (
@@ -111,14 +112,16 @@ def blocked(by: str, customers: Status | None = None) -> str:
             return f"Waiting for {by} to finish."
 
 
-def overdue(deadline: timedelta, *, by: str | None, customers: Status | None) -> str:
+def overdue(
+    deadline: timedelta, *, by: str | None, customers: Status | None, window: timedelta
+) -> str:
     """Sentence for orders that have waited too long; see `blocked`."""
     if by is None:
         return (
             f"No customers file after {length(deadline)}. Send it, or release these orders to "
             "load them without it."
         )
-    return f"Not loaded after {length(deadline)}. {blocked(by, customers)}"
+    return f"Not loaded after {length(deadline)}. {blocked(by, customers, window)}"
 
 
 def loading(attempt: int) -> str:

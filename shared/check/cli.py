@@ -13,7 +13,7 @@ from typing import NoReturn
 from shared.check.describe import description
 from shared.check.page import page
 from shared.check.terminal import Bar, terminal_width, text
-from shared.check.verdict import FILE, GOOD, Verdict, check_file
+from shared.check.verdict import FILE, GOOD, Verdict, arrival, check_file
 from shared.errors import SettingsError
 from shared.formats import example_csv
 from shared.names import TYPES, Misnamed, read_name
@@ -62,7 +62,8 @@ def _main(arguments: Sequence[str]) -> int:
         sys.stdout.write(example_csv(file_type(parsed.sample)))
         return GOOD
     if parsed.fix_name:
-        return max(_fix(name) for name in parsed.fix_name)
+        settings = _settings(parser, parsed.settings, parsed.time_zone)
+        return max(_fix(name, settings) for name in parsed.fix_name)
     if not parsed.files:
         parser.error("name a file to check, or ask for --describe, --sample or --fix-name")
     settings = _settings(parser, parsed.settings, parsed.time_zone)
@@ -98,9 +99,9 @@ def _check(path: Path, settings: ConnectionSettings, type: str | None) -> Verdic
             bar.close()
 
 
-def _fix(name: str) -> int:
+def _fix(name: str, settings: ConnectionSettings) -> int:
     """Print the right name for a wrong one."""
-    named = read_name(Path(name).name)
+    named = read_name(Path(name).name, arrival(settings))
     if not isinstance(named, Misnamed):
         print(Path(name).name)
         return GOOD

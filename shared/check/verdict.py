@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from shared.errors import FileRejected, Problem
 from shared.examination import JUDGED, Examination
 from shared.layout import Header
 from shared.ledger import Rows, problem_document
-from shared.names import TYPES, ExportFile, Ignored, Misnamed, read_name
+from shared.names import TYPES, Arrival, ExportFile, Ignored, Misnamed, read_name
 from shared.schemas import file_type
-from shared.settings import ConnectionSettings
+from shared.settings import ConnectionSettings, Deployment
 from shared.wording import ended
 
 GOOD, ROWS, FILE = 0, 1, 2
@@ -119,7 +120,12 @@ class Verdict:
 
 
 def check_file(
-    path: Path, *, settings: ConnectionSettings, type: str | None = None, progress: Progress
+    path: Path,
+    *,
+    settings: ConnectionSettings,
+    type: str | None = None,
+    progress: Progress,
+    now: datetime | None = None,
 ) -> Verdict:
     """Check one file: its name, its header, its rows.
 
@@ -128,13 +134,14 @@ def check_file(
         settings: those of the connection it is for.
         type: what to check it as, where its name does not tell.
         progress: see `Progress`.
+        now: when the file is taken to be uploaded; the present time if None.
 
     Raises:
         OSError: the file cannot be read.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    named = read_name(path.name)
+    named = read_name(path.name, arrival(settings, now))
     size = path.stat().st_size
     kind, problem, suggestion = _name(named)
     kind = type or kind
@@ -159,6 +166,12 @@ def check_file(
         summary=(),
     )
     return verdict if kind is None else _content(verdict, path, kind, settings, progress)
+
+
+def arrival(settings: ConnectionSettings, now: datetime | None = None) -> Arrival:
+    """Return what the name of a file is held against that would be uploaded now."""
+    tolerance = Deployment().future_tolerance
+    return Arrival(now or datetime.now(UTC), tolerance, settings.time_zone)
 
 
 def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem | None, str | None]:

@@ -14,8 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncssh
 import paramiko
@@ -570,6 +572,23 @@ def test_renamed_wrongly(house: House) -> None:
 
     assert house.content(f"pending/{CUSTOMERS}") == b"new"
     assert set(house.objects) == {f"pending/{CUSTOMERS}", f"processed/{CUSTOMERS}"}
+
+
+def test_named_ahead_of_time(house: House) -> None:
+    """A name in the future is refused, local time with its right name, also at a rename."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    local = f"{now.astimezone(ZoneInfo('Australia/Sydney')):%Y%m%dT%H%M%SZ}"
+    right = f"pending/customers_{now:%Y%m%dT%H%M%SZ}.csv"
+    house.put("pending/x.tmp", b"new")
+    with house.paramiko() as sftp:
+        with pytest.raises(PermissionError, match=f"The right name is: {right}"):
+            sftp.open(f"pending/customers_{local}.csv", "wb")
+        with pytest.raises(PermissionError, match=f"The right name is: {right}"):
+            sftp.rename("pending/x.tmp", f"pending/customers_{local}.csv")
+        with pytest.raises(PermissionError, match="in_future"):
+            sftp.open(f"test/orders_{now.year + 2}0101T000000Z.csv", "wb")
+
+    assert house.objects == {"pending/x.tmp": 3}
 
 
 def test_lftp_temporary(house: House, tmp_path: Path) -> None:

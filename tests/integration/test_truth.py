@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,8 @@ def test_orders_whose_customers_were_rejected(pipeline: Pipeline, customers_firs
     assert (
         "blocked",
         f"Its customers file {NAME} was rejected. Send the corrected file under the same name, or "
-        "a new export with a later time; or release these orders to load them without it.",
+        "a new export no more than 12 hours later; or release these orders to load them without "
+        "it.",
     ) == (orders.status, orders.status_text)
 
     pipeline.upload(f"{NAME}.csv", customers_csv(*GOOD))
@@ -101,3 +103,27 @@ def test_orders_whose_customers_were_rejected(pipeline: Pipeline, customers_firs
     pipeline.clock.advance("12:30")
     assert "loaded" in pipeline.run_due()
     assert ["D1"] == list(pipeline.documents("orders"))
+
+
+@pytest.mark.parametrize("overdue", [False, True])
+def test_customers_that_are_corrected_under_a_new_time(pipeline: Pipeline, overdue: bool) -> None:
+    """They let the orders of the rejected file go, the usual time after their upload."""
+    pipeline.upload(f"{NAME}.csv", BROKEN)
+    pipeline.upload(f"{ORDERS}.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.run_due()
+    pipeline.clock.advance("18:30" if overdue else "13:00")
+    pipeline.sweep()
+    pipeline.run_due()
+    assert ("overdue" if overdue else "blocked") == pipeline.import_(ORDERS).status
+
+    pipeline.upload("customers_20230501T110000Z.csv", customers_csv(*GOOD))
+    assert ["loaded", "scheduled"] == pipeline.run_due()
+    pipeline.clock.advance(timedelta(minutes=30))
+
+    assert ["loaded"] == pipeline.run_due()
+    orders = pipeline.import_(ORDERS)
+    assert ("loaded", "customers_20230501T110000Z", ()) == (
+        orders.status,
+        orders.paired_with,
+        orders.warnings,
+    )

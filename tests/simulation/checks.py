@@ -188,12 +188,29 @@ class Checks:
         if late and deployment.orders_without_customers == "load":
             return
         customers = self._matching(orders)
+        if customers is not None and customers.status == "rejected":
+            customers = self._stand_in(customers) or customers
         if customers is None:
             self._fail(f"{id} begins without a customers file")
         elif customers.status not in LOADED:
             self._fail(f"{id} begins although {customers.import_id} is {customers.status}")
         elif now < customers.uploaded_at + deployment.orders_delay:
             self._fail(f"{id} begins before its time")
+
+    def _stand_in(self, rejected: Import) -> Import | None:
+        """Return the import that was corrected under a new time, the one exported first."""
+        assert rejected.exported_at is not None
+        latest = rejected.exported_at + self._deployment.pairing_window
+        fitting = [
+            one
+            for one in self._imports()
+            if (one.type, one.mode) == ("customers", rejected.mode)
+            and one.status in LOADED
+            and one.exported_at is not None
+            and rejected.exported_at < one.exported_at <= latest
+            and one.uploaded_at > rejected.uploaded_at
+        ]
+        return min(fitting, key=lambda one: one.import_id, default=None)
 
     def _matching(self, orders: Import) -> Import | None:
         assert orders.exported_at is not None

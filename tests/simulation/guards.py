@@ -220,6 +220,16 @@ GUARDS: Mapping[str, Guard] = {
         _attribute("shared.pairing.LOADED", LOADED | PENDING | {"loading"}),
         "meetings",
     ),
+    "corrected under a new time": Guard(
+        "a customers file that was corrected under a new time lets the orders of the rejected go",
+        _attribute("shared.pairing.stand_in", lambda *_, **__: None),
+        "orders of customers that are corrected under a new time",
+    ),
+    "names ahead of time": Guard(
+        "a file whose name is later than its upload is refused",
+        _attribute("shared.names.Arrival.too_early_for", lambda *_: False),
+        "customers named in local time",
+    ),
     "one import of a type": Guard(
         "an import begins when no other of its type is being loaded",
         _attribute("shared.ledger_store.Feed.live", lambda self, now: None),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from shared.intake import arrival
 from shared.ledger import ENDED_WELL, LOADED, Import
 from shared.names import ExportFile, read_name
 from shared.reports import part_name
@@ -21,7 +22,7 @@ from tests.simulation.files import (
     good_file,
     large_file,
 )
-from tests.simulation.oracle import Uploaded, contents, matching
+from tests.simulation.oracle import Uploaded, contents, matching, stand_in
 from tests.simulation.pipeline import Pipeline, installed
 from tests.simulation.world import BEGINNING, Chances, Failure, World
 
@@ -179,7 +180,7 @@ def _batches(rng: random.Random) -> list[Upload]:
     uploads = []
     for slot in range(rng.randint(1, 3)):
         exported_at = BEGINNING + timedelta(hours=slot, minutes=5)
-        name, at = file_name(exported_at, "customers"), rng.uniform(0, 3 * HOUR)
+        name, at = file_name(exported_at, "customers"), rng.uniform(slot, 4) * HOUR
         uploads.append(Upload(at, name, large_file(rng, exported_at)))
     return uploads
 
@@ -212,6 +213,12 @@ def _file(
             type=type, mode=mode, exported_at=exported_at, verdict="misnamed", data=b"a,b\n1,2\n"
         )
         yield Upload(at, name.replace("Z.csv", ".csv"), misnamed)
+        return
+    if rng.random() < 0.03:
+        ahead = exported_at + timedelta(hours=rng.choice((10, 24 * 365)), minutes=7)
+        said = good_file(rng, type, mode, ahead)
+        said = replace(said, verdict="misnamed", read=0, rejected=0, contents={})
+        yield Upload(at, folder + file_name(ahead, type), said)
         return
     if chance < 0.14:
         yield Upload(at, name, empty_file(type, mode, exported_at))
@@ -405,6 +412,9 @@ class History:
         deployment = self.pipeline.services.deployment
         customers = matching(said, all_, window=deployment.pairing_window)
         held = deployment.orders_without_customers == "hold" and not import_.released
+        if customers is not None and imports[customers.import_id].status == "rejected":
+            loaded = [one for one in all_ if imports[one.import_id].status in LOADED]
+            customers = stand_in(customers, loaded, window=deployment.pairing_window) or customers
         if held and (customers is None or imports[customers.import_id].status not in LOADED):
             # It may have been loaded before its customers file came to this.
             return ("overdue", end) if self._began(one) else ("overdue",)
@@ -552,7 +562,7 @@ class History:
     def upload(self, upload: Upload) -> None:
         """Put a file into the bucket, now."""
         made = self.pipeline.upload(upload.name, upload.said.data)
-        named = read_name(upload.name)
+        named = read_name(upload.name, arrival(made.time_created, self.pipeline.services))
         import_id: str = named.import_id  # type: ignore[union-attr]
         self.uploaded.append(
             Uploaded(import_id, upload.name, made.generation, made.time_created, upload.said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
@@ -113,3 +113,16 @@ def matching(orders: Said, files: Iterable[Uploaded], *, window: Any) -> Uploade
         and orders.exported_at - window <= one.said.exported_at <= orders.exported_at
     ]
     return max(fitting, key=lambda one: one.said.exported_at, default=None)
+
+
+def stand_in(rejected: Uploaded, loaded: Iterable[Uploaded], *, window: Any) -> Uploaded | None:
+    """Return a customers file that has loaded and stands in for one that was rejected."""
+    said = rejected.said
+    fitting = [
+        one
+        for one in loaded
+        if (one.said.type, one.said.mode) == (said.type, said.mode)
+        and timedelta(0) < one.said.exported_at - said.exported_at <= window
+        and one.uploaded_at > rejected.uploaded_at
+    ]
+    return min(fitting, key=lambda one: one.said.exported_at, default=None)

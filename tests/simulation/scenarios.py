@@ -70,6 +70,8 @@ def _again(said: Said, *, at: float, hours: int) -> Upload:
 _CHANGED = _again(_correction(_SECOND, 17), at=2 * HOUR, hours=2)
 _TAKEN_BACK = _again(_SECOND, at=2 * HOUR, hours=2)
 
+_AHEAD = replace(_said(5, "customers"), verdict="misnamed", read=0, rejected=0, contents={})
+
 SHARDS: Mapping[str, Any] = {"shard_bytes": 150, "shards_at_once": 2}
 """Settings under which the small files of these scenarios are split."""
 
@@ -94,6 +96,15 @@ SCENARIOS: Mapping[str, Plan] = {
     "changed rows": _plan(Upload(400, _CUSTOMERS, _SECOND), _CHANGED),
     "orders after customers": _plan(
         Upload(400, _ORDERS, _said(3, "orders", rejects=True)),
+        Upload(500, _CUSTOMERS, _said(4, "customers")),
+    ),
+    "orders of customers that are corrected under a new time": _plan(
+        Upload(400, _CUSTOMERS, bad_file(random.Random(9), "customers", "load", EXPORTED)),
+        Upload(500, _ORDERS, _said(3, "orders", rejects=True)),
+        _again(_said(4, "customers"), at=HOUR, hours=1),
+    ),
+    "customers named in local time": _plan(
+        Upload(400, file_name(EXPORTED + timedelta(hours=10), "customers"), _AHEAD),
         Upload(500, _CUSTOMERS, _said(4, "customers")),
     ),
     "rewards while customers are loaded": _plan(

@@ -80,7 +80,12 @@ class Pipeline:
         """Build one over two clients, with these settings of the deployment."""
         clock, queue = Clock(), FakeQueue()
         services = Services(
-            deployment=Deployment(project="test", bucket=BUCKET, **settings),
+            # Names are of any hour of the day that the clock stands in, unless a test is about it.
+            deployment=Deployment(
+                project="test",
+                bucket=BUCKET,
+                **{"future_tolerance": timedelta(days=1), **settings},
+            ),
             ledger=LedgerStore(FirestoreDatabase(database)),
             documents=Transport(database),
             bucket=bucket.bucket(BUCKET),

@@ -260,7 +260,8 @@ def test_ignored_names(name: str) -> None:
 
 def test_every_code_is_used() -> None:
     """The table of wrong names shows every code of names, and no other."""
-    assert {code for code in CODES if code.startswith("name.")} == {code for _, code, _ in WRONG}
+    wrong = {code for _, code, _ in WRONG} | {"name.in_future"}  # which no name is by itself
+    assert {code for code in CODES if code.startswith("name.")} == wrong
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from shared.pairing import (
     later_customers_range,
     matching_id,
     paired,
+    stand_in,
     start_of_orders,
 )
 from tests.support.imports import at, make_import
@@ -218,3 +219,46 @@ def test_start_is_never_before_the_upload() -> None:
     assert at("15:00") == start_of_orders(late, customers("loaded"), RULES)
     assert at("12:30") == start_of_orders(ORDERS, customers("loaded"), RULES)
     assert start_of_orders(ORDERS, None, RULES) is None
+
+
+REJECTED = make_import("customers_20230501T100000Z", status="rejected", uploaded=at("10:30"))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stands_in"),
+    [
+        (("customers_20230501T103500Z", "loaded", "10:40"), True),
+        (("customers_20230501T220000Z", "loaded_with_rejects", "22:01"), True),
+        (("customers_20230501T220001Z", "loaded", "22:02"), False),
+        (("customers_20230501T100000Z", "loaded", "10:40"), False),
+        (("customers_20230501T095900Z", "loaded", "10:40"), False),
+        (("customers_20230501T103500Z", "loaded", "10:30"), False),
+        (("customers_20230501T103500Z", "rejected", "10:40"), False),
+        (("customers_20230501T103500Z", "loading", "10:40"), False),
+        (("bulk_customers_20230501T103500Z", "loaded", "10:40"), False),
+    ],
+)
+def test_what_stands_in_for_rejected_customers(
+    candidate: tuple[str, Any, str], stands_in: bool
+) -> None:
+    """A later export that has loaded, within the window, and that was uploaded afterwards."""
+    id, status, uploaded = candidate
+    other = make_import(id, status=status, uploaded=at(uploaded))
+
+    assert (other if stands_in else None) == stand_in(REJECTED, [other], window=WINDOW)
+
+
+def test_the_first_of_several_stands_in() -> None:
+    """Of several corrected files the one that was exported first counts."""
+    first, second = (
+        make_import(f"customers_20230501T{hour}0000Z", status="loaded") for hour in (11, 12)
+    )
+
+    assert first == stand_in(REJECTED, [second, first], window=WINDOW)
+
+
+def test_orders_of_rejected_customers_do_not_wait_for_the_delay() -> None:
+    """There is nothing to wait for, and they say so at once."""
+    orders = make_import("orders_20230501T100500Z", uploaded=at("10:06"))
+
+    assert at("10:06") == start_of_orders(orders, REJECTED, RULES)
