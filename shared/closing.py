@@ -130,8 +130,8 @@ class Closing(Run):
         found.tally.absorb(joined.dump())
         self.note_orphans(orphans)
         repeats = heapq.merge(*map(self._repeats, shards), key=lambda row: row[1][0][2] or 0)
-        for cells, problems in repeats:
-            self.reject(cells, [*map(problem_of, problems)])
+        for cells, problems, export in repeats:
+            self.reject(cells, [*map(problem_of, problems)], export)
         self.successor = self._joined(feed, shards)
         return self.end_well(refused)
 
@@ -148,8 +148,8 @@ class Closing(Run):
                     self.found.tally.absorb(findings["tally"])
                     self.found.left_out = findings.get("leftOut", 0)
                 case rows:
-                    for cells, problems in rows:
-                        self.reject(cells, [*map(problem_of, problems)])
+                    for cells, problems, export in rows:
+                        self.reject(cells, [*map(problem_of, problems)], export)
 
     def _findings(self, shard: Shard) -> dict[str, Any]:
         """Return what a shard has come to."""

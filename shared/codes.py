@@ -223,6 +223,11 @@ CODES: dict[str, Code] = {
         "Add the column to the export's template, or give it this name there. Where the name "
         "cannot be changed, the operator adds it to the connection's setting aliases.",
     ),
+    "header.report_moved": Code(
+        "file",
+        "The columns of a report of rejected rows are no longer at the end, in their order.",
+        "Put line, column, code, reason and export behind all other columns, in this order.",
+    ),
     "header.too_long": Code(
         "file",
         "The first line is far too long to be a header.",
@@ -299,6 +304,11 @@ CODES: dict[str, Code] = {
         "The cell is not a time that can be read.",
         "Write times as YYYY-MM-DDTHH:MM:SS. A row that needs the time is not loaded until "
         "then; others are, without it.",
+    ),
+    "row.bad_export": Code(
+        "row",
+        "The column export of a corrected file does not name the export that the row comes from.",
+        "Copy the cell from the report of the rejected rows, and send the row again.",
     ),
     "row.bad_quotes": Code(
         "row",

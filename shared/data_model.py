@@ -211,7 +211,12 @@ def _common() -> str:
         ),
         ("`source.import`", "string", "The export file that changed the document last."),
         ("`source.row`", "integer", "The line of that file where the document's last row begins."),
-        ("`source.exportedAt`", "timestamp", "When that file was exported, as its name says."),
+        (
+            "`source.exportedAt`",
+            "timestamp",
+            "When that file was exported, as its name says; of a corrected row, when the export it "
+            "comes from was.",
+        ),
         ("`source.generation`", "integer", "Which upload of that file it was."),
         (
             "`source.kept`",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -80,13 +80,22 @@ class Delivery:
             self._orphans = Orphans(customers, self._orphaned)
         self.refused: dict[int, Problem] = {}
 
-    def deliver(self, blocks: Iterator[Block]) -> bool:
-        """Deliver documents; return whether all of them could be, or time ran out before.
+    def deliver(self, layers: Iterable[Iterator[Block]]) -> bool:
+        """Deliver documents, layer by layer; return whether all of them could be, or time ran out
+        before.
 
         Raises what `Writer` raises.
         """
+        stop_at = self._stop_at()
+        for number, blocks in enumerate(layers):
+            self._index.begin_layer(number)
+            if not self._deliver(blocks, stop_at):
+                return False
+        return True
+
+    def _deliver(self, blocks: Iterator[Block], stop_at: datetime) -> bool:
         index, account, orphans = self._index, self._account, self._orphans
-        in_time, stop_at = True, self._stop_at()
+        in_time = True
         with Writer[Seen](
             self._services.documents,
             self._collection,

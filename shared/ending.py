@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared import wording
 from shared.alerts import (
@@ -21,10 +21,13 @@ from shared.indexing import Successor
 from shared.lease import Hold, release_feed
 from shared.ledger import LOADED, WARNINGS_LIMIT, Import, Progress, Reports, Status
 from shared.ledger_store import Feed, LedgerTransaction
-from shared.names import ExportFile
+from shared.names import ExportFile, make_import_id
 from shared.reports import RejectedFile, delete_report, part_name, reports_now, write_report
 from shared.services import Services
 from shared.tally import Tally
+
+NAMES_TRIED = 30
+"""Names that are looked at for one under which corrected rows can be sent."""
 
 
 def end(
@@ -103,6 +106,7 @@ def end(
     write_report(
         bucket,
         finished(hold.import_),
+        send_as=_send_as(import_, named, services, now=now) if rejected else None,
         problems=tally.kept,
         counts=tally.counts,
         replacing=before,
@@ -111,6 +115,27 @@ def end(
     if successor is not None:
         successor.clean_up(services)
     return changed
+
+
+def _send_as(
+    import_: Import, named: ExportFile, services: Services, *, now: datetime
+) -> str | None:
+    """Return a name under which the corrected rows can be sent; None where there is none yet.
+
+    It is as little later than the file itself as may be: no other file has it, and it is past.
+    """
+    seconds = range(1, NAMES_TRIED + 1)
+    times = [named.exported_at + timedelta(seconds=number) for number in seconds]
+    ids = {
+        make_import_id(mode=named.mode, type=named.type, exported_at=at): at
+        for at in times
+        if at <= now
+    }
+    taken = services.ledger.get_many((import_.connection, id) for id in ids)
+    for id, at in ids.items():
+        if (import_.connection, id) not in taken:
+            return f"{make_import_id(mode='load', type=named.type, exported_at=at)}.csv"
+    return None
 
 
 def _alert(

@@ -13,10 +13,11 @@ import numpy as np
 
 from shared.codes import CODES
 from shared.errors import FileRejected, Problem
+from shared.exported import Exports
 from shared.incoming import Block
 from shared.kept import Kept, Rows
 from shared.layout import Header
-from shared.plan import Plan, Planner
+from shared.plan import NOWHERE, Plan, Planner
 from shared.reader import Chunk, CsvReader
 from shared.records import Numbers
 from shared.repeats import ROWS_OF_A_KEY, Rank, Repeats, RowOfKey
@@ -53,9 +54,14 @@ class Watcher(Protocol):
     def beat(self, bytes_read: int, percent: int) -> None:
         """Some more has been read; `percent` is of the whole work, all readings together."""
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
         """A row goes into the rejected file: because of what is wrong with it, or to keep its
-        order whole."""
+        order whole.
+
+        `export` is what the file names as the row's export, None where it names none.
+        """
 
 
 class Examination:
@@ -80,6 +86,7 @@ class Examination:
         size: int,
         watcher: Watcher,
         first_load: bool = False,
+        exports: Exports | None = None,
     ) -> None:
         """Prepare to examine.
 
@@ -90,6 +97,7 @@ class Examination:
             size: its bytes.
             watcher: who is told.
             first_load: whether consent is left to those who gave it.
+            exports: reads the exports that the rows of a corrected file name.
 
         Raises:
             SettingsError: the settings speak of columns that there are not.
@@ -108,6 +116,7 @@ class Examination:
         self._size = size
         self._watcher = watcher
         self._first_load = first_load
+        self._exports = exports or Exports(type_.name)
         self._kept = Kept()
         self._spread_rows: SpreadRows | None = None
         self._reader: CsvReader
@@ -128,7 +137,8 @@ class Examination:
 
         def take(chunk: Chunk, made: Made) -> None:
             packed = made.packed
-            planner.see(packed.keys, packed.ordinals)
+            exported = chunk.exported_at(packed.ordinals)
+            planner.see(packed.keys, packed.ordinals, exported)
             kept.add(packed, chunk.bytes(packed.ordinals))
 
         self._examine(take)
@@ -148,7 +158,8 @@ class Examination:
         def take(chunk: Chunk, made: Made) -> None:
             packed = made.packed
             rows = chunk.bytes(packed.ordinals)
-            spread.add(packed.keys, packed.lines, rows)
+            exported = chunk.exported_at(packed.ordinals)
+            spread.add(packed.keys, packed.lines, rows, exported)
 
         self._examine(take)
         self._refuse_bad_rows()
@@ -161,8 +172,8 @@ class Examination:
         """
         self.read_header()
         planner = Planner()
-        for found, ordinals in rows.seen():
-            planner.see_hashes(found, ordinals)
+        for seen in rows.seen():
+            planner.see_hashes(*seen)
         self._spread_rows, self.broken = rows, rows.broken
         return self._plan(planner)
 
@@ -225,25 +236,27 @@ class Examination:
             self.rejected += len(made.rejected) + len(chunk.bad)
             self.tally.extend(made.warnings)
             self.left_out += sum(map(is_left_out, made.warnings))
-            bad: list[tuple[int, Sequence[str], Sequence[Problem]]] = [
-                (one.line, one.cells, (one.problem,)) for one in chunk.bad
+            bad: list[tuple[int, Sequence[str], Sequence[Problem], str | None]] = [
+                (one.line, one.cells, (one.problem,), one.export) for one in chunk.bad
             ]
             places = [chunk.place(one.ordinal) for one in made.rejected]
             cells = chunk.cells(places)
             for place, one in enumerate(made.rejected):
-                bad.append((one.line, [column[place] for column in cells.values()], one.problems))
+                export = chunk.exports[places[place]] if chunk.exports else None
+                row = [column[place] for column in cells.values()]
+                bad.append((one.line, row, one.problems, export))
                 if self._grouped and (key := self.type.raw_key(cells, place)):
                     self.broken.add(key)
-            for _, row, problems in sorted(bad, key=lambda one: one[0]):
+            for _, cut, problems, export in sorted(bad, key=lambda one: one[0]):
                 self.tally.extend(problems)
-                self._watcher.reject(row, problems)
+                self._watcher.reject(cut, problems, export)
 
     def _chunks(
         self, *, share: tuple[int, int], first: bool = False
     ) -> Iterator[tuple[Chunk, Made]]:
         """Read the file; `share` is the part of the whole work, in percent, that this is."""
         with self._open() as stream:
-            reader = CsvReader(stream, self.layout, size=self._size)
+            reader = CsvReader(stream, self.layout, size=self._size, exports=self._exports)
             if first:
                 self._begin(reader)
             for chunk in reader.chunks():
@@ -271,8 +284,12 @@ class Examination:
 
     # -- second reading: what does it say of each document? -----------------------------------
 
-    def documents(self, plan: Plan) -> Iterator[Block]:
-        """Yield what the file says about each document, once.
+    def layers(self, plan: Plan) -> Iterator[Iterator[Block]]:
+        """Yield `documents` of each layer of the plan; one must be loaded before the next."""
+        return (self.documents(plan, layer) for layer in range(plan.layers))
+
+    def documents(self, plan: Plan, layer: int = 0) -> Iterator[Block]:
+        """Yield what a layer of the file says about each document, once.
 
         Raises:
             TryAgain: the file could not be read whole.
@@ -282,25 +299,28 @@ class Examination:
             share = (round(50 + part * span), round(50 + (part + 1) * span))
             chunks = self._rows_again(share=share)
             if self._grouped:
-                yield from self._several(chunks, plan, part)
+                yield from self._several(chunks, plan, part, layer)
             else:
-                yield from self._single(chunks, plan, part)
+                yield from self._single(chunks, plan, part, layer)
 
-    def rows_at(self, lines: Mapping[int, object]) -> Iterator[tuple[int, list[str]]]:
-        """Read the file once more, for the cells of those good rows that begin on these lines."""
+    def rows_at(self, lines: Mapping[int, object]) -> Iterator[tuple[int, list[str], str | None]]:
+        """Read the file once more, for the cells of those good rows that begin on these lines, and
+        for what it names as their exports."""
         for chunk, _ in self._chunks(share=(100, 100)):
             found = [(place, line) for place, line in enumerate(chunk.lines) if line in lines]
             cells = chunk.cells([place for place, _ in found])
-            for number, (_, line) in enumerate(found):
-                yield line, [column[number] for column in cells.values()]
+            for number, (place, line) in enumerate(found):
+                export = chunk.exports[place] if chunk.exports else None
+                yield line, [column[number] for column in cells.values()], export
 
-    def _single(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
+    def _single(self, chunks: Iterator[Rows], plan: Plan, part: int, layer: int) -> Iterator[Block]:
         """Make a document of each row, and one of all rows of a key that repeats, of those keys
         that belong to one part."""
         repeats = Repeats(self.type.consent)
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
             alone, mine = plan.alone(places), plan.partition(parts.keys) == part
+            mine &= plan.in_layer(parts.ordinals, layer)
             lines: list[tuple[int, ...]] = [*zip(parts.lines.tolist(), strict=True)]
             block = Block(parts.keys, parts.own, parts.keep, lines, places.tolist())
             yield block.some(alone & mine)
@@ -333,27 +353,34 @@ class Examination:
                 block.places.append(document)
         return block
 
-    def _several(self, chunks: Iterator[Rows], plan: Plan, part: int) -> Iterator[Block]:
+    def _several(
+        self, chunks: Iterator[Rows], plan: Plan, part: int, layer: int
+    ) -> Iterator[Block]:
         """Make a document of all rows of a key, of those keys that belong to one part."""
         joiner = self.type.joiner(self._maker)
         for parts, records in chunks:
             mine = plan.partition(parts.keys) == part
+            places = plan.places(parts.ordinals)
+            if plan.layers > 1:
+                there = plan.in_layer(parts.ordinals, layer)
+                mine &= there
+                places[~there] = NOWHERE
             broken = map(self.broken.__contains__, parts.keys)
             for place in compress(range(len(mine)), broken):
                 if mine[place]:
-                    self._repeat(self._reader.cut(records[place]), int(parts.lines[place]))
-            block, problems = joiner.join(parts, plan.places(parts.ordinals), mine)
+                    self._repeat(*self._reader.cut(records[place]), int(parts.lines[place]))
+            block, problems = joiner.join(parts, places, mine)
             self.tally.extend(problems)
             yield block
 
-    def _repeat(self, cells: Sequence[str], line: int) -> None:
+    def _repeat(self, cells: Sequence[str], export: str | None, line: int) -> None:
         """Put a good line of an order beside its bad ones, so that the order can be sent whole."""
         problem = Problem(
             code="order.other_line_rejected",
             message="Nothing is wrong with this line: it keeps the order whole.",
             line=line,
         )
-        self._watcher.reject(cells, (problem,))
+        self._watcher.reject(cells, (problem,), export)
 
     def _rows_again(self, *, share: tuple[int, int]) -> Iterator[Rows]:
         """Yield the rows of the file once more, and their bytes where they are wanted.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from shared.decoding import UNREADABLE, UTF_8, WINDOWS_1252, text_of
 from shared.dialect import INVISIBLE, Dialect, Record
 from shared.errors import FileRejected, Problem
-from shared.layout import REPORT_COLUMNS, Header, Layout
+from shared.layout import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns
 from shared.spreadsheet import unguard
 
 HEADER_BYTES = 64 * 1024
@@ -46,9 +46,20 @@ class HeaderLine:
     """The line behind it."""
     unnamed: int
     """How many columns without a name, or of a report of refused rows, follow the others."""
-    reported: bool
-    """Whether these are the columns of a report of refused rows, which may hold anything."""
+    report: tuple[str, ...]
+    """The columns of a report of refused rows, the first of those that follow; they may hold
+    anything."""
     warnings: tuple[Problem, ...]
+
+    @property
+    def reported(self) -> bool:
+        """Whether it is a report of refused rows that has come back."""
+        return bool(self.report)
+
+    @property
+    def export(self) -> int | None:
+        """Which cell of a row names its export, counted from 0."""
+        return len(self.header.names) + self.report.index(EXPORT) if EXPORT in self.report else None
 
     @property
     def width(self) -> int:
@@ -128,14 +139,26 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
     while named and not names[named - 1]:
         named -= 1
     unnamed = len(names) - named
-    reported = not unnamed and tuple(names[-4:]) == REPORT_COLUMNS
-    if reported:
-        named, unnamed = named - 4, 4
+    report = report_columns(names[:named])
+    if report:
+        named, unnamed = named - len(report), unnamed + len(report)
         names = [unguard(name) for name in names]
+    if EXPORT in names[:named]:
+        raise FileRejected(
+            Problem(
+                code="header.report_moved",
+                message=(
+                    f"The column {EXPORT} of a report of rejected rows is not where it was: "
+                    f"{', '.join(REPORT_COLUMNS)} come last, in this order."
+                ),
+                line=line,
+                column=EXPORT,
+            )
+        )
     header = layout.header(names[:named])
     missing = _check(header, layout, line)
     warnings = [replace(problem, line=line) for problem in missing]
-    if unnamed and not reported:
+    if unnamed and not report:
         warnings.append(
             Problem(
                 code="header.trailing_delimiter",
@@ -151,7 +174,7 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
         end=record.end,
         next_line=line + _line_ends(head[start : record.end]),
         unnamed=unnamed,
-        reported=reported,
+        report=report,
         warnings=tuple(warnings),
     )
 

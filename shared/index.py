@@ -41,6 +41,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Stamp = tuple[int, int]
 """An age as the index records it: time of export in microseconds since 1970, and generation."""
 
+Stamps = tuple[int | NDArray[np.int64], int]
+"""The ages of several documents of a file, all of one generation, or the one that all have."""
+
 Records = NDArray[Any]
 """An array of `RECORD`, sorted by key, each key once."""
 
@@ -111,7 +114,7 @@ class Table:
         return int(self._exported[place]), int(self._generation[place])
 
     def compare(
-        self, places: Places, contents: NDArray[np.uint64], stamp: Stamp
+        self, places: Places, contents: NDArray[np.uint64], stamp: Stamps
     ) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
         """Compare what a file of an age says of documents with what is known of them.
 
@@ -137,7 +140,7 @@ class Table:
         *,
         content: int | NDArray[np.uint64],
         updated: int | NDArray[np.int64],
-        stamp: Stamp,
+        stamp: Stamps,
     ) -> None:
         """Record what is now known of a document, or of several."""
         self.known[which] = True
@@ -145,11 +148,11 @@ class Table:
         self._updated[which] = updated
         self.confirm(which, stamp)
 
-    def confirm(self, which: int | Places | NDArray[np.bool_], stamp: Stamp) -> None:
+    def confirm(self, which: int | Places | NDArray[np.bool_], stamp: Stamps) -> None:
         """Record that a file of this age has held known documents, and nothing else of them."""
         self._exported[which], self._generation[which] = stamp
 
-    def held_by(self, stamp: Stamp) -> NDArray[np.bool_]:
+    def held_by(self, stamp: Stamps) -> NDArray[np.bool_]:
         """Mark the known documents that a file of just this age was the latest to hold."""
         exported, generation = stamp
         held: NDArray[np.bool_] = (

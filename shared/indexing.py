@@ -22,7 +22,9 @@ from shared.errors import Problem, TryAgain, Undecidable
 from shared.incoming import Block, Incoming
 from shared.index import (
     UNKNOWN,
+    Places,
     Records,
+    Stamps,
     Table,
     age_of,
     content_hashes,
@@ -114,6 +116,7 @@ class Indexing:
         create_only: bool,
         skip: bool,
         under: str,
+        exported: Sequence[NDArray[np.int64]] = (),
     ) -> None:
         """Read the index and mark the feed as about to be written to.
 
@@ -126,6 +129,8 @@ class Indexing:
             create_only: the file creates documents and never changes one.
             skip: whether what has not changed may be left out.
             under: the `fingerprint` of what the rows are read with.
+            exported: layer -> when what it says of each document was exported, see
+                `shared.plan.Plan`; empty where all documents are as old as the file.
 
         Raises:
             Undecidable: the index was lost, and nobody can tell what newer files have confirmed.
@@ -139,7 +144,8 @@ class Indexing:
         self._hold = hold
         self._folder = index_objects.folder(import_.connection, import_.type)
         self._origin = origin
-        self._stamp = stamp_of(origin.age)
+        self._layers = exported
+        self._exported = exported[0] if exported else None
         self._consent = consent
         self._create_only = create_only
         feed = self._feed_before(import_.connection, import_.type)
@@ -159,13 +165,18 @@ class Indexing:
             self._table.forget_contents()
         elif import_.replay and not self._holder.continued:
             # What this import has written when it was not a replay is to be written again.
-            self._table.forget_contents(self._table.held_by(self._stamp))
+            self._table.forget_contents(self._table.held_by(self._stamp(slice(None))))
         self._confirmed = np.zeros(len(keys.high), dtype=bool)
         self._skip = skip and self._clean and not (create_only or import_.replay)
         self._doubted = np.zeros(len(keys.high), dtype=bool)
         # Where documents may be of which the index says nothing, they are read before they are
         # written: to find out by a write that fails would cost one more call.
         self._reads_unknown = self._index is None and feed.latest is not None
+
+    def begin_layer(self, number: int) -> None:
+        """Go on to what another layer of the file says, once the one before is settled."""
+        self._confirm()
+        self._exported = self._layers[number] if self._layers else None
 
     def look(self, block: Block, written: Callable[[Block], None]) -> Sighting:
         """Say what is to be done about a block of documents.
@@ -176,7 +187,7 @@ class Indexing:
         places = np.array(block.places, np.int64)
         contents = content_hashes(block.wires, block.keep, create_only=self._create_only)
         known = table.known[places]
-        same, age = table.compare(places, contents, self._stamp)
+        same, age = table.compare(places, contents, self._stamp(places))
         mine = same & (age == 0)
         unchanged = same & (age < 0) if self._skip else np.zeros(len(block), bool)
         self._confirmed[places[unchanged]] = True
@@ -188,6 +199,9 @@ class Indexing:
             expected = known & (age < 0) & (updates != 0) & ~open_
             if not self._reads_unknown:
                 expected |= ~known
+        if self._exported is not None and not self._create_only:
+            # What is stored may be of the same export, and then it has a say.
+            expected[:] = False
         expected &= ~(mine | unchanged)
         others = np.flatnonzero(~(expected | mine | unchanged)).tolist()
         return Sighting(
@@ -210,17 +224,14 @@ class Indexing:
         places = np.array(block.places, np.int64)
 
         def settled(which: slice | list[int], updates: NDArray[np.int64]) -> None:
-            self._table.put(
-                places[which], content=contents[which], updated=updates, stamp=self._stamp
-            )
+            own = places[which]
+            self._table.put(own, content=contents[which], updated=updates, stamp=self._stamp(own))
             written(block.part(which))
 
         return Expectations(
             keys=block.keys,
             wires=block.wires,
-            sources=fresh_sources(
-                [lines[-1] for lines in block.lines], block.keep, self._origin, self._consent
-            ),
+            sources=self._sources(block),
             updates=updates.tolist(),
             document=lambda at: self._seen(block[at], int(contents[at])),
             written=settled,
@@ -232,7 +243,8 @@ class Indexing:
         if table.known[place]:
             return Seen(incoming, content, age_of(table.stamp(place)))
         # Of the very age of this file, it only says that an earlier task of it had begun.
-        until = self._until if self._until is not None and self._until < self._origin.age else None
+        age = self._origin_of(place).age
+        until = self._until if self._until is not None and self._until < age else None
         return Seen(incoming, content, until)
 
     def decide(self, seen: Seen, stored: Stored | None) -> Put | Leave:
@@ -240,7 +252,7 @@ class Indexing:
         return decide(
             seen.incoming,
             stored,
-            origin=self._origin,
+            origin=self._origin_of(seen.incoming.place),
             consent=self._consent,
             create_only=self._create_only,
             confirmed=seen.confirmed,
@@ -250,12 +262,49 @@ class Indexing:
         """Return the paths of the stored fields that `decide` looks at, besides `source`."""
         return needs(seen.incoming, self._consent)
 
+    def _stamp(self, places: Places | NDArray[np.bool_] | slice) -> Stamps:
+        """Return the ages of what the file says of documents."""
+        if self._exported is None:
+            return stamp_of(self._origin.age)
+        return self._exported[places], self._origin.generation
+
+    def _origin_of(self, place: int) -> Origin:
+        """Return the file, as old as what it says of a document."""
+        if self._exported is None:
+            return self._origin
+        exported_at, _ = age_of((int(self._exported[place]), 0))
+        return replace(self._origin, exported_at=exported_at, corrected=True)
+
+    def _confirm(self) -> None:
+        """Record that the file has held what it was found to have left unchanged."""
+        self._table.confirm(self._confirmed, self._stamp(self._confirmed))
+        self._confirmed[:] = False
+
+    def _ages(self) -> tuple[Age, Age]:
+        """Return the age of the oldest and of the newest that the file says of any document."""
+        said = [layer[layer > 0] for layer in self._layers if layer.any()]
+        if not said:
+            return self._origin.age, self._origin.age
+        oldest, newest = min(map(np.min, said)), max(map(np.max, said))
+        generation = self._origin.generation
+        return age_of((int(oldest), generation)), age_of((int(newest), generation))
+
+    def _sources(self, block: Block) -> list[bytes]:
+        """Return what `fresh_sources` makes of the documents of a block."""
+        lines = [of[-1] for of in block.lines]
+        if self._exported is None:
+            return fresh_sources(lines, block.keep, self._origin, self._consent)
+        return [
+            fresh_sources((line,), (keep,), self._origin_of(place), self._consent)[0]
+            for line, keep, place in zip(lines, block.keep, block.places, strict=True)
+        ]
+
     def settled(self, seen: Seen, outcome: Outcome) -> None:
         """Record what has become of a document."""
         table, place = self._table, seen.incoming.place
         match outcome:
             case Written(update_time, stored=None):
-                stamp = self._stamp
+                stamp = stamp_of(self._origin_of(place).age)
                 if self._create_only and table.known[place]:
                     stamp = max(stamp, table.stamp(place))
                 table.put(
@@ -267,7 +316,8 @@ class Indexing:
                 # Written by an earlier attempt: this one would write the same, if it is as clean.
                 content = seen.content if self._clean else UNKNOWN
                 updated = nanoseconds(stored.update_time)
-                table.put(place, content=content, updated=updated, stamp=self._stamp)
+                stamp = stamp_of(self._origin_of(place).age)
+                table.put(place, content=content, updated=updated, stamp=stamp)
             case Left(reason, stored) if reason == NEWER:
                 if stored is None:
                     self._newer(place, None, 0)
@@ -287,7 +337,7 @@ class Indexing:
             TryAgain: Cloud Storage could not be reached.
             LeaseLost: the import is no longer this worker's.
         """
-        self._table.confirm(self._confirmed, self._stamp)
+        self._confirm()
         self._table.forget_contents(self._doubted)
         return self._write(None)
 
@@ -343,7 +393,8 @@ class Indexing:
     def _make_sure(self) -> None:
         """Refuse a file of which newer ones may have confirmed what is no longer known."""
         until = self._until
-        if until is None or until <= self._origin.age or self._table.all_newer_than(self._stamp):
+        oldest, newest = self._ages()
+        if until is None or until <= oldest or self._table.all_newer_than(stamp_of(newest)):
             return
         raise Undecidable(
             Problem(

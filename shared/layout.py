@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-REPORT_COLUMNS = ("line", "column", "code", "reason")
+EXPORT = "export"
+"""The column of a report of refused rows that names the export of each row."""
+REPORT_COLUMNS = ("line", "column", "code", "reason", EXPORT)
 """The columns that a report of refused rows adds behind the file's own."""
+
+
+def report_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the columns at the end that a report of refused rows has added.
+
+    People may have taken some of them away. Without `export`, only all others together are known
+    for what they are: so are the reports of earlier versions.
+    """
+    start = len(names)
+    while start and names[start - 1] in REPORT_COLUMNS:
+        start -= 1
+    found = tuple(names[start:])
+    for first in range(len(found)):
+        some = found[first:]
+        in_order = tuple(name for name in REPORT_COLUMNS if name in some) == some
+        if in_order and (EXPORT in some or some == REPORT_COLUMNS[:-1]):
+            return some
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

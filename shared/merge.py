@@ -28,6 +28,8 @@ class Origin:
     import_id: str
     exported_at: datetime
     generation: int
+    corrected: bool = False
+    """Whether it is a row of an earlier export that was corrected and sent again."""
     replay: bool = False
     """Whether rows that this very import has written are to be written again."""
 
@@ -130,11 +132,17 @@ def _take_over(
     consent: frozenset[str],
 ) -> Put:
     """Replace the content but for what the file leaves open, remembering the age of that."""
-    if not incoming.keep:
+    withdrawn: tuple[str, ...] = ()
+    if origin.corrected and age is not None and age[0] == origin.exported_at:
+        # The row and what is stored are of one export: which is newer is not known.
+        withdrawn = tuple(path for path in consent if get(stored, path) is False)
+    if not incoming.keep and not withdrawn:
         return fresh(incoming, origin, consent)
     mine = Version.of(incoming.content, origin.age, incoming.keep)
     mine.take(_version(stored, _LONG_AGO if age is None else age, consent))
-    if mine.keep == incoming.keep:
+    for path in withdrawn:
+        put(mine.content, path, False)
+    if mine.keep == incoming.keep and not withdrawn:
         return fresh(incoming, origin, consent)
     source = _source(incoming, origin) | _open_fields(mine.open, consent)
     return Put(data={**mine.content, "source": source})

@@ -238,6 +238,15 @@ def parse_import_id(import_id: str) -> tuple[Mode, str, datetime]:
     return _MODES[match[1] or "pending"], match[2], exported_at
 
 
+def is_import_id(text: str) -> bool:
+    """Whether a text is the import id of an export file."""
+    try:
+        parse_import_id(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_connection(name: str) -> bool:
     """Whether a connection may be called so: `[a-z0-9][a-z0-9_-]{0,38}` and no folder's name."""
     return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, STATE)

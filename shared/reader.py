@@ -12,6 +12,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -20,9 +21,11 @@ import pandas as pd
 from shared.decoding import UNREADABLE, WINDOWS_1252, refuse_foreign, text_of, without_bom
 from shared.dialect import END_OF_FILE, Dialect
 from shared.errors import FileRejected, Problem, TryAgain
+from shared.exported import Exports
 from shared.grid import Grid, Places, lay_out
 from shared.header import COLUMNS, HEADER_BYTES, read_header
-from shared.layout import REPORT_COLUMNS, Layout
+from shared.layout import EXPORT, Layout
+from shared.names import is_import_id
 from shared.records import BROKEN, RECORD_BYTES, Mask, Numbers, Records, Splitter
 from shared.spreadsheet import unguard
 
@@ -54,6 +57,8 @@ class BadRow:
     cells: list[str]
     """Its cells, as many as it has, and no more than `CELLS`."""
     problem: Problem
+    export: str | None = None
+    """What stands where the file names the export of the row; None where it names none."""
 
 
 class RowBytes(Sequence[bytes]):
@@ -116,6 +121,10 @@ class Chunk:
     """The ordinal of the first row, good or bad."""
     grid: Grid
     """Where the cells of the good rows lie; columns as in the header."""
+    exports: list[str] | None
+    """The import id of the export of each good row; None where the file names none."""
+    exported: Numbers | None
+    """When these were made, as `shared.exported.micros`."""
     _reader: CsvReader
     _records: Records
     _good: Numbers
@@ -146,6 +155,12 @@ class Chunk:
         rows = self._good[np.array(places, np.int64)]
         return self._reader._named_cells(self._records, rows, self._recoded)
 
+    def exported_at(self, ordinals: Numbers) -> Numbers | None:
+        """Return when the exports of good rows were made; None where the file names none."""
+        if self.exported is None:
+            return None
+        return self.exported[np.searchsorted(self.numbers, ordinals)]
+
     def place(self, ordinal: int) -> int:
         """Return the place of a row among the good ones."""
         return int(np.searchsorted(self.numbers, ordinal))
@@ -174,15 +189,18 @@ class CsvReader:
         layout: Layout,
         *,
         size: int | None = None,
+        exports: Exports | None = None,
         block_bytes: int = BLOCK_BYTES,
         record_bytes: int = RECORD_BYTES,
     ) -> None:
         """Read the beginning of the file.
 
-        `size` is how many bytes the stream should give. Raises FileRejected when the file cannot
+        `size` is how many bytes the stream should give; `exports` reads the column that names the
+        export of each row, where there is one. Raises FileRejected when the file cannot
         be used, TryAgain when the stream ends before `size`.
         """
         self._stream = stream
+        self._exports = exports
         self._size = size
         self._block_bytes = block_bytes
         self._ended = False
@@ -257,14 +275,16 @@ class CsvReader:
                 raise RuntimeError("rows that were good are bad when they come back")
             yield replace(chunk, numbers=ordinals[start:stop])
 
-    def cut(self, record: bytes) -> list[str]:
-        """Return the cells of a good row's bytes, as its chunk's `frame` has them."""
+    def cut(self, record: bytes) -> tuple[list[str], str | None]:
+        """Return the cells of a good row's bytes, as its chunk's `frame` has them, and what the
+        file names as its export."""
         if b'"' in record:
             (texts,) = csv.reader([record.decode()], delimiter=self.delimiter)
         else:
             texts = record.decode().rstrip("\r\n").split(self.delimiter)
+        export = None if self._found.export is None else texts[self._found.export].strip()
         texts = texts[: len(self.header.names)]
-        return [unguard(text) for text in texts] if self._found.reported else texts
+        return [unguard(text) for text in texts] if self._found.reported else texts, export
 
     def _read(self, wanted: int) -> bytes:
         """Read a whole block; a short one is the last."""
@@ -324,7 +344,7 @@ class CsvReader:
         for row in rows[records.cells[rows] != self._found.width].tolist():
             if row not in bad:
                 bad[row] = self._misshapen(records, row)
-        if self._found.reported:
+        if "code" in self._found.report:
             self._refuse_same_again(records, rows, recoded, bad)
 
         good = rows if not bad else rows[~np.isin(rows, list(bad))]
@@ -334,12 +354,18 @@ class CsvReader:
         if self._found.unnamed and not self._found.reported:
             spoilt = self._unnamed(records, good, recoded, irregular, bad)
             good, ordinals = good[~spoilt], ordinals[~spoilt]
+        exports, exported = None, None
+        if self._exports is not None and self._found.export is not None:
+            sound, exports, exported = self._exported(records, good, recoded, bad, self._exports)
+            good, ordinals = good[sound], ordinals[sound]
         return Chunk(
             line_numbers=records.lines[good],
             numbers=ordinals,
             bad=[bad[row] for row in sorted(bad)],
             first_row=first_row,
             grid=lay_out(records, good, named, self._found.width, irregular=irregular),
+            exports=exports,
+            exported=exported,
             _reader=self,
             _records=records,
             _good=good,
@@ -413,7 +439,7 @@ class CsvReader:
         sound = np.array([row for row in rows.tolist() if row not in bad], np.int64)
         cells = self._cells(records, sound, recoded)
         named = len(self.header.names)
-        codes = cells[named + REPORT_COLUMNS.index("code")]
+        codes = cells[named + self._found.report.index("code")]
         for place in [at for at, code in enumerate(codes) if _BAD_QUOTES in code]:
             column = next(
                 (n for n in range(named) if cells[n][place].lstrip().startswith('"')), None
@@ -462,11 +488,44 @@ class CsvReader:
         line = int(records.lines[row])
         cut = self._dialect.loose(records.record(row), most=CELLS)
         cells = [text_of(cell)[0].replace("\0", UNREADABLE) for cell in cut]
+        export = None
         if self._found.reported:
             cells = [unguard(cell) for cell in cells]
+        if self._found.export is not None:
+            whole = len(cells) == self._found.width
+            export = cells[self._found.export if whole else -1].strip() if cells else ""
+            if whole or is_import_id(export):
+                # Those of the report that has come back are not the row's own.
+                cells = cells[: len(cells) - self._found.unnamed]
+            else:
+                export = ""
         names = self.header.names
         name = names[column] if column is not None and column < len(names) else None
-        return BadRow(line, cells, Problem(code=code, message=message, line=line, column=name))
+        problem = Problem(code=code, message=message, line=line, column=name)
+        return BadRow(line, cells, problem, export)
+
+    def _exported(
+        self,
+        records: Records,
+        good: Numbers,
+        recoded: dict[int, bytes],
+        bad: dict[int, BadRow],
+        exports: Exports,
+    ) -> tuple[Mask, list[str], Numbers]:
+        """Find the export of each row; puts those aside whose is not known, and marks the others.
+
+        Also returns what these others name, and when it was exported.
+        """
+        assert self._found.export is not None
+        cells = [cell.strip() for cell in self._cells(records, good, recoded)[self._found.export]]
+        found = [exports.read(cell) for cell in cells]
+        sound = np.array([isinstance(one, int) for one in found], bool)
+        for row, one in zip(good.tolist(), found, strict=True):
+            if isinstance(one, str):
+                was = self._bad(records, row, "row.bad_export", one)
+                bad[row] = replace(was, problem=replace(was.problem, column=EXPORT))
+        exported = np.array([one for one in found if isinstance(one, int)], np.int64)
+        return sound, [*compress(cells, sound.tolist())], exported
 
     def _unnamed(
         self,

@@ -24,7 +24,8 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class RejectedFile:
-    """Writes `….rejected.csv`: the bad rows as they were, each with line, column, code, reason.
+    """Writes `….rejected.csv`: the bad rows as they were, each with line, column, code, reason and
+    the import id of its export.
 
     The object appears when it is published, and only if a row was added; until then the rows are
     in another one beside it. UTF-8 with a byte order mark, so that spreadsheets read it right; the
@@ -46,18 +47,18 @@ class RejectedFile:
         self._text: io.StringIO = io.StringIO()
         self._csv: Any = None
 
-    def add(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def add(self, cells: Sequence[str], problems: Sequence[Problem], *, export: str) -> None:
         """Write one row with what is wrong with it.
 
         A row with too few cells is filled up with empty ones; the cells that are too many are
-        joined to the last one, so that the four report columns stand under their names.
+        joined to the last one, so that the report's columns stand under their names.
         """
         if self._csv is None:
             self._open()
         width = len(self._header)
         if len(cells) != width:
             cells = self._fitted(cells, width)
-        self._csv.writerow([*map(guard, cells), *_said(problems)])
+        self._csv.writerow([*map(guard, cells), *_said(problems), guard(export)])
         self.rows += 1
         if self._text.tell() >= _CHUNK_BYTES:
             self._flush()
@@ -127,7 +128,7 @@ class RejectedFile:
 
 
 def _said(problems: Sequence[Problem]) -> tuple[str, str, str, str]:
-    """Return what REPORT_COLUMNS hold of a row."""
+    """Return what the first of REPORT_COLUMNS hold of a row."""
     if len(problems) == 1:  # as nearly always
         (problem,) = problems
         line = "" if problem.line is None else str(problem.line)
@@ -147,12 +148,13 @@ def write_report(
     problems: Sequence[Problem],
     counts: Counter[str] | None = None,
     replacing: Mapping[str, int] | None = None,
+    send_as: str | None = None,
 ) -> None:
     """Write `….report.json`, the verdict on a file, where the import's `reports.report` says.
 
     docs/report.schema.json describes it. `….summary.txt` beside it says the same in plain words,
     for someone at an SFTP prompt. With `replacing`, what `reports_now` returned, both take the
-    places of those generations and of no others.
+    places of those generations and of no others. `send_as` is a name for the corrected rows.
 
     Raises:
         TryAgain: Cloud Storage could not be reached, or another report has come in between.
@@ -189,7 +191,7 @@ def write_report(
         "problemsListed": len(problems),
         "problemsTotal": sum(counts.values()),
     }
-    summary = summary_text(import_, problems=problems, total=sum(counts.values()))
+    summary = summary_text(import_, problems=problems, total=sum(counts.values()), send_as=send_as)
     listed = json.dumps([*map(problem_document, problems)], ensure_ascii=False)
     head = json.dumps(report, ensure_ascii=False, indent=2).removesuffix("\n}")
     verdict = f'{head},\n  "problems": {a_line_each(listed)}\n}}\n'

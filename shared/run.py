@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from shared import wording
 from shared.delivery import Account, Delivery
 from shared.ending import end
 from shared.errors import Problem
 from shared.examination import JUDGED, Examination
+from shared.exported import Exports
 from shared.incoming import Block
 from shared.indexing import Indexing, Successor, fingerprint
 from shared.intake import plan_task
@@ -62,6 +64,7 @@ class Run:
             size=import_.size,
             watcher=self,
             first_load=import_.mode == "bulk",
+            exports=Exports(named.type, latest=named.exported_at, known=self._received),
         )
         self.account = Account()
         self.rejected_file: RejectedFile | None = None
@@ -92,9 +95,9 @@ class Run:
         `refused` is line -> problem of the rows that Firestore refused.
         """
         if refused:
-            for line, cells in self.found.rows_at(refused):
+            for line, cells, export in self.found.rows_at(refused):
                 self.found.tally.add(refused[line])
-                self.reject(cells, (refused[line],))
+                self.reject(cells, (refused[line],), export)
         status: Status = "loaded"
         if self.import_.mode == "test":
             status = "checked"
@@ -139,16 +142,24 @@ class Run:
         self._count_rows()
         self.hold.check()
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
         """Put a row into the rejected file."""
         if self.rejected_file is not None:
-            self.rejected_file.add(cells, problems)
+            own = self.import_.import_id
+            self.rejected_file.add(cells, problems, export=own if export is None else export)
 
     def note_orphans(self, sample: Iterable[tuple[int, str]]) -> None:
         """Take note of the orders whose customer is not in Firestore; see `customers_unknown`."""
         orphaned = self.account.orphaned
         if orphaned:
             self.found.tally.add(customers_unknown(orphaned, sample), times=orphaned)
+
+    def _received(self, import_id: str) -> bool:
+        """Whether the connection has received an export."""
+        where = self.import_.connection, import_id
+        return where in self.services.ledger.get_many([where])
 
     def _compare_header(self, header: Header) -> None:
         feed = self.services.ledger.transact(
@@ -193,7 +204,7 @@ class Run:
         """Write every document. Returns line -> problem of the rows that Firestore refused."""
         import_ = self.import_
         if import_.mode == "test":
-            for block in self.found.documents(plan):
+            for block in chain.from_iterable(self.found.layers(plan)):
                 self.account.unchanged += sum(map(len, block.lines))
             return {}
         if not plan.documents:
@@ -207,6 +218,7 @@ class Run:
             create_only=import_.mode == "bulk",
             skip=self.settings.skip_unchanged,
             under=fingerprint(self.found.rules),
+            exported=plan.exported,
         )
         delivery = Delivery(
             self.services,
@@ -216,7 +228,7 @@ class Run:
             collection=self.found.type.collection,
             guard=self.hold.check,
         )
-        in_time = delivery.deliver(self._counted(self.found.documents(plan)))
+        in_time = delivery.deliver(map(self._counted, self.found.layers(plan)))
         self.note_orphans(delivery.orphans)
         if in_time:
             self.successor = replace(index.successor(), pace=delivery.pace())

@@ -117,6 +117,7 @@ class ShardRun:
             create_only=import_.mode == "bulk",
             skip=self._settings.skip_unchanged,
             under=fingerprint(found.rules),
+            exported=plan.exported,
         )
         delivery = Delivery(
             services,
@@ -127,7 +128,7 @@ class ShardRun:
             guard=self._hold.check,
             share=min(self._split.shards, self._split.at_once),
         )
-        in_time = delivery.deliver(self._counted(found.documents(plan)))
+        in_time = delivery.deliver(map(self._counted, found.layers(plan)))
         self._count()
         if not in_time:
             (part,) = index.checkpoint().after.parts
@@ -159,9 +160,11 @@ class ShardRun:
         self._count()
         self._hold.check()
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
         """Keep a row for the rejected file."""
-        self._repeats.append((list(cells), [*map(plain_problem, problems)]))
+        self._repeats.append((list(cells), [*map(plain_problem, problems)], export))
         if len(self._repeats) >= _REPEATS:
             self._flush()
 

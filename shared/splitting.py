@@ -67,9 +67,11 @@ class Splitting(Run):
     def prepare_rejected_file(self, header: Header, delimiter: str) -> None:
         """Make none: whoever closes the import does."""
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
         """Put a row into the verdict."""
-        self._spread.reject(cells, problems)
+        self._spread.reject(cells, problems, export)
 
     def _open(self, id: str, verdict: Part, objects: Sequence[Part]) -> Import:
         """Mark the index, write the shards into the ledger, and leave the import to them."""

@@ -33,8 +33,12 @@ _REJECTS = 1_000
 _ROW_BYTES = 24
 """What a row takes besides its contents."""
 
-RejectedRow = tuple[list[str], list[PlainProblem]]
-"""The cells of a row, and what is wrong with it."""
+RejectedRow = tuple[list[str], list[PlainProblem], str | None]
+"""The cells of a row, what is wrong with it, and what the file names as its export."""
+
+Seen = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64] | None]
+"""Of some rows: hashes of the key, ordinal, and time of export where the file names the exports of
+its rows."""
 
 
 Rows = tuple[bytes, Numbers, Numbers]
@@ -46,6 +50,7 @@ class _Pending:
     """Rows of one shard that wait for their box."""
 
     hashes: list[bytes] = field(default_factory=list)
+    exported: list[bytes] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -69,8 +74,15 @@ class Spread:
             for number in range(shards)
         ]
 
-    def add(self, keys: Sequence[str], lines: Numbers, rows: Sequence[bytes]) -> None:
-        """Take rows: the keys of their documents, the lines where they begin, and their bytes.
+    def add(
+        self,
+        keys: Sequence[str],
+        lines: Numbers,
+        rows: Sequence[bytes],
+        exported: Numbers | None = None,
+    ) -> None:
+        """Take rows: the keys of their documents, the lines where they begin, their bytes, and when
+        each was exported, as `shared.plan.Planner.see` takes it.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -91,19 +103,21 @@ class Spread:
                 continue
             data = b"".join(map(every.__getitem__, places.tolist()))
             pending.hashes.append(found[places].tobytes())
+            if exported is not None:
+                pending.exported.append(exported[places].tobytes())
             pending.lines.append(lines[places].tobytes())
             pending.rows.append(data)
             pending.size += len(data) + _ROW_BYTES * len(places)
             if pending.size >= self._box_bytes:
                 self._flush(pending, object)
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(self, cells: Sequence[str], problems: Sequence[Problem], export: str | None) -> None:
         """Take a row that was found wrong.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        self._rejects.append((list(cells), [*map(plain_problem, problems)]))
+        self._rejects.append((list(cells), [*map(plain_problem, problems)], export))
         if len(self._rejects) >= _REJECTS:
             self._flush_rejects()
 
@@ -141,7 +155,7 @@ class Spread:
         return (found[:, 0] >> self._shift).astype(np.int64)
 
     def _flush(self, pending: _Pending, object: Writing) -> None:
-        columns = pending.hashes, pending.lines, pending.rows
+        columns = pending.hashes, pending.exported, pending.lines, pending.rows
         object.add(tuple(map(b"".join, columns)), level=0)  # to compress it would cost more
         for column in columns:
             column.clear()
@@ -166,17 +180,16 @@ class SpreadRows:
         self.broken: set[str] = set()
         """Keys of documents some of whose rows were found wrong."""
 
-    def seen(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
-        """Give hashes of the key and ordinal of the rows, box by box.
+    def seen(self) -> Iterator[Seen]:
+        """Give what is to be known of the rows to plan them, box by box.
 
         Raises:
             Unusable: the object is gone.
             TryAgain: Cloud Storage could not be reached.
         """
-        for found, rows in self._boxes():
-            _, _, ordinals = rows
-            self.count += len(ordinals)
-            yield found, ordinals
+        for seen, _ in self._boxes():
+            self.count += len(seen[1])
+            yield seen
 
     def rows(self) -> Iterator[Rows]:
         """Give all rows, in the order of the file; their ordinals are those of `seen`.
@@ -188,16 +201,18 @@ class SpreadRows:
         for _, rows in self._boxes():
             yield rows
 
-    def _boxes(self) -> Iterator[tuple[NDArray[np.uint64], Rows]]:
+    def _boxes(self) -> Iterator[tuple[Seen, Rows]]:
         count = 0
         for box in boxes(self._bucket, self._part, tick=self._tick):
             match box():
-                case (bytes(found), bytes(lines), bytes(data)):
+                case (bytes(found), bytes(exported), bytes(lines), bytes(data)):
                     ordinals = np.arange(count, count + len(lines) // 8)
                     count += len(ordinals)
-                    yield (
+                    seen = (
                         np.frombuffer(found, np.uint64).reshape(-1, 2),
-                        (data, np.frombuffer(lines, np.int64), ordinals),
+                        ordinals,
+                        np.frombuffer(exported, np.int64) if exported else None,
                     )
+                    yield seen, (data, np.frombuffer(lines, np.int64), ordinals)
                 case broken:
                     self.broken = set(broken)

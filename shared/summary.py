@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from shared.errors import Problem
+from shared.layout import EXPORT
 from shared.ledger import Import
 from shared.wording import count, moment
 
@@ -33,13 +34,16 @@ def report_names(import_: Import) -> dict[str, str]:
     return {kind: name for kind, name in names.items() if name}
 
 
-def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) -> str:
+def summary_text(
+    import_: Import, *, problems: Sequence[Problem], total: int, send_as: str | None = None
+) -> str:
     """Return the summary of an import that has ended.
 
     Args:
         import_: the import.
         problems: what is wrong with the file or its rows; the first `LISTED` are named.
         total: how many problems there are, those included that are not in `problems`.
+        send_as: a name under which the corrected rows can be sent.
     """
     rows = import_.rows
     parts = [
@@ -64,11 +68,13 @@ def summary_text(import_: Import, *, problems: Sequence[Problem], total: int) ->
         parts.append("\n".join(_wrapped(_after_a_check(import_))))
     elif import_.reports.rejected:
         name = import_.reports.rejected.rpartition("/")[2]
+        folder = import_.object.removesuffix(import_.file)
+        under = folder + (send_as or f"{import_.type}_<time of now in UTC>Z.csv")
         parts.append(
             "\n".join(
                 _wrapped(
                     f"The rows that were not loaded are in {name} beside this file. Mend them "
-                    f"there and upload it under a new time: {import_.type}_<time>Z.csv."
+                    f"there, leave the column {EXPORT} as it is, and upload it as {under}."
                 )
             )
         )

@@ -18,7 +18,6 @@ from shared.decoding import decode, refuse_foreign, without_bom
 from shared.dialect import Dialect
 from shared.errors import FileRejected
 from shared.header import DELIMITERS, HEADER_BYTES, read_header
-from shared.layout import REPORT_COLUMNS
 from shared.records import Splitter
 from shared.schemas import FileType, Rules
 from shared.schemas.types import EMAIL_COLUMN, PERSON_COLUMN
@@ -168,7 +167,9 @@ def _columns(head: bytes, types: Sequence[tuple[FileType, Rules]]) -> Columns | 
                 order=type_.place(type_.key.name, header, rules)
                 if type_.key.name != PERSON_COLUMN
                 else None,
-                code=len(header.names) + REPORT_COLUMNS.index("code") if line.reported else None,
+                code=len(header.names) + line.report.index("code")
+                if "code" in line.report
+                else None,
             )
     return best
 

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from shared.errors import FileRejected, Problem
 from shared.examination import JUDGED, Examination
+from shared.exported import Exports
 from shared.layout import Header
 from shared.ledger import Rows, problem_document
 from shared.names import TYPES, Arrival, ExportFile, Ignored, Misnamed, read_name
@@ -165,7 +167,10 @@ def check_file(
         counts=Counter(),
         summary=(),
     )
-    return verdict if kind is None else _content(verdict, path, kind, settings, progress)
+    if kind is None:
+        return verdict
+    exports = Exports(kind, latest=named.exported_at if isinstance(named, ExportFile) else None)
+    return _content(verdict, path, kind, settings, progress, exports)
 
 
 def arrival(settings: ConnectionSettings, now: datetime | None = None) -> Arrival:
@@ -198,12 +203,19 @@ class _Watcher:
         """Say how far the work has come."""
         self._progress(percent)
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
         """What is wrong with the row is in the tally."""
 
 
 def _content(
-    verdict: Verdict, path: Path, kind: str, settings: ConnectionSettings, progress: Progress
+    verdict: Verdict,
+    path: Path,
+    kind: str,
+    settings: ConnectionSettings,
+    progress: Progress,
+    exports: Exports,
 ) -> Verdict:
     found = Examination(
         file_type(kind),
@@ -211,12 +223,13 @@ def _content(
         open=lambda: path.open("rb"),
         size=verdict.size,
         watcher=_Watcher(progress),
+        exports=exports,
     )
     error = None
     documents = 0
     try:
         plan = found.judge()
-        documents = sum(map(len, found.documents(plan)))
+        documents = sum(map(len, chain.from_iterable(found.layers(plan))))
     except FileRejected as refused:
         error = refused.problem
     judged = error is None or error.code in JUDGED

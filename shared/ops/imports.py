@@ -226,7 +226,7 @@ def _next_step(desk: Desk, one: Import) -> str:
         case "rejected":
             return "Send the corrected file under the same name, or run the export again."
         case "loaded_with_rejects":
-            return "Mend the rows of the rejected file and send them under a new time."
+            return "Mend the rows of the rejected file and send them as its summary says."
         case _:
             return ""
 

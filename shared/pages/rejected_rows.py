@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from requests.exceptions import RequestException
 
 from shared.codes import CODES
 from shared.errors import TryAgain
-from shared.layout import REPORT_COLUMNS
+from shared.layout import report_columns
 from shared.masking import shown
 from shared.spreadsheet import unguard
 
@@ -84,14 +85,14 @@ def read_rows(data: bytes, *, whole: bool, reveal: bool) -> list[RejectedRow]:
 
 def _delimiter(header: str) -> str:
     """Find what stands between the report's own columns, which are the last ones."""
-    last = REPORT_COLUMNS[-1]
-    before = header.strip().removesuffix('"').removesuffix(last).removesuffix('"')
-    return before[-1:] if before[-1:] in {",", ";", "\t", "|"} else ","
+    before = re.search(r'([,;\t|])"?[a-z]+"?\s*$', header)
+    return before[1] if before else ","
 
 
 def _row(header: Sequence[str], cells: Sequence[str], *, reveal: bool) -> RejectedRow:
-    own = len(header) - len(REPORT_COLUMNS)
-    report = dict(zip(REPORT_COLUMNS, cells[own:], strict=False))
+    columns = report_columns(header)
+    own = len(header) - len(columns)
+    report = dict(zip(columns, cells[own:], strict=False))
     at_fault = set(_parts(report.get("column", "")))
     codes = tuple(dict.fromkeys(_parts(report.get("code", ""))))
     return RejectedRow(

@@ -17,7 +17,7 @@ REPORT = "rejected/customers_20230501T115500Z.report.json"
 def rows(pipeline: Pipeline, cell: str) -> RejectedFile:
     """Return a worker's finished rows."""
     file = RejectedFile(pipeline.services.bucket, NAME, header=["PERIDX"], delimiter=",")
-    file.add([cell], [Problem(code="row.missing_key", message="No key.", line=2)])
+    file.add([cell], [Problem(code="row.missing_key", message="No key.", line=2)], export="")
     file.close()
     return file
 

@@ -77,7 +77,9 @@ class Watcher:
 
     def beat(self, bytes_read: int, percent: int) -> None: ...
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem]) -> None:
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
         self.rejected.append((list(cells), list(problems)))
 
 

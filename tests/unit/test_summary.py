@@ -30,7 +30,9 @@ def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
         code="row.bad_key", message="The key is not a number.", line=4, column="PERIDX"
     )
 
-    text = summary_text(import_, problems=[problem], total=1)
+    text = summary_text(
+        import_, problems=[problem], total=1, send_as="customers_20230501T115501Z.csv"
+    )
 
     assert (
         """\
@@ -47,8 +49,8 @@ Rows:      3 read, 2 loaded, 0 unchanged, 0 outdated, 1 rejected
 * line 4: PERIDX: The key is not a number. [row.bad_key]
 
 The rows that were not loaded are in customers_20230501T115500Z.rejected.csv
-beside this file. Mend them there and upload it under a new time:
-customers_<time>Z.csv.
+beside this file. Mend them there, leave the column export as it is, and
+upload it as customers_20230501T115501Z.csv.
 """
         == text
     )
