@@ -127,8 +127,7 @@ def _put(desk: Desk, *, new: bool) -> int:
         return changed
 
     document = desk.services.ledger.transact(change)
-    if new:
-        _make_folders(name, desk.services.bucket)
+    trouble = _make_folders(name, desk.services.bucket) if new else None
     if desk.json:
         desk.answer({"connection": name, "settings": document})
         return DONE
@@ -143,16 +142,34 @@ def _put(desk: Desk, *, new: bool) -> int:
             f"Its files go to {folder}. Give the retailer a user of the SFTP gateway for "
             "it: python -m gateway add-user --help"
         )
+    if trouble:
+        desk.screen.paragraph(
+            f"Its folders could not be made in the bucket ({trouble}). Make them over SFTP: "
+            f"mkdir pending/{name}",
+            tone="bad",
+        )
     return DONE
 
 
-def _make_folders(name: str, bucket: storage.Bucket) -> None:
-    """Make the connection's upload folders, so that an SFTP client finds them before any file."""
-    if name == DEFAULT_CONNECTION:
-        return
-    for folder in UPLOAD_FOLDERS:
-        marker = bucket.blob(f"{folder}/{name}/")
-        marker.upload_from_string(b"", content_type="application/x-directory")
+def _make_folders(name: str, bucket: storage.Bucket) -> str | None:
+    """Make the connection's upload folders, so that an SFTP client finds them before any file.
+
+    Returns which error kept it from doing so; files can be uploaded all the same.
+    """
+    from google.api_core.exceptions import PreconditionFailed
+
+    from shared.index_objects import FAULTS
+
+    for folder in UPLOAD_FOLDERS if name != DEFAULT_CONNECTION else ():
+        try:
+            bucket.blob(f"{folder}/{name}/").upload_from_string(
+                b"", content_type="application/x-directory", if_generation_match=0
+            )
+        except PreconditionFailed:
+            continue  # the folder is there
+        except FAULTS as error:
+            return type(error).__name__
+    return None
 
 
 Assignment = tuple[tuple[str, ...], str]
