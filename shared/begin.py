@@ -103,8 +103,12 @@ def begin_within(
             text = wording.waiting(timing.window)
             moved = current.to("waiting", now=now, text=text, task=None, scheduled_for=None)
         case pairing.BlockedBy(import_id):
-            text = wording.blocked(import_id, _status_of(customers, import_id), timing.window)
-            moved = current.to("blocked", now=now, text=text, blocked_by=import_id, task=None)
+            moved = replace(current, blocked_by=import_id)
+            if pairing.in_line(moved):
+                text = wording.in_line()
+            else:
+                text = wording.blocked(import_id, _status_of(customers, import_id), timing.window)
+            moved = moved.to("blocked", now=now, text=text, task=None)
         case pairing.Overdue():
             by = current.paired_with
             text = wording.overdue(

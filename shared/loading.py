@@ -121,7 +121,10 @@ def _present(import_: Import, services: Services) -> bool:
 
 
 def wake_dependants(import_: Import, services: Services) -> None:
-    """Give every import that this one has held up a task at once.
+    """Give a task to each import that may start now because this one has ended.
+
+    These are the orders of a customers file, and of the files that wait in line behind each other
+    the next one alone: it wakes its successor when it ends.
 
     Orders whose customers file will not be loaded as it is find that out at once, too; and so do
     orders whose customers file was rejected and that this one may stand in for.
@@ -137,23 +140,43 @@ def wake_dependants(import_: Import, services: Services) -> None:
             *ledger.find(import_.connection, blockedBy=import_.import_id),
             *ledger.find(import_.connection, pairedWith=import_.import_id),
         )
-        if one.status in ("blocked", "overdue", "scheduled")
+        if not pairing.in_line(one)
+        and (
+            one.status in ("blocked", "overdue")
+            or (one.status == "scheduled" and (one.blocked_by is not None or ended_badly))
+        )
     }
     if import_.type == "customers" and import_.status in LOADED:
         window = services.deployment.pairing_window
         freed = pairing.freed_range(import_.import_id, window=window)
         for one in ledger.transact(lambda each: each.imports_between(import_.connection, *freed)):
-            if one.status in ("blocked", "overdue"):
+            if one.status in ("blocked", "overdue") and not pairing.in_line(one):
                 held[one.import_id] = one
-    for one in held.values():
-        if one.status == "scheduled" and one.blocked_by is None and not ended_badly:
-            continue
-        enqueue(
-            ledger.transact(partial(_wake, one=one, early=ended_badly, services=services)), services
+    for one in (*held.values(), *_next_in_line(import_, services)):
+        wake = partial(_wake, one=one, by=import_.import_id, early=ended_badly, services=services)
+        enqueue(ledger.transact(wake), services)
+
+
+def _next_in_line(import_: Import, services: Services) -> list[Import]:
+    """Return the imports whose turn it is after this one: at most one of each type that waits."""
+    if import_.type is None or import_.mode == "test":
+        return []
+    ledger, found = services.ledger, list[Import]()
+    for type_ in pairing.lines(import_.type):
+        # What an earlier call has woken, perhaps without having created its task.
+        woken = ledger.find(
+            import_.connection, blockedBy=import_.import_id, status="scheduled", type=type_
         )
+        if not woken:
+            blocked = ledger.find(import_.connection, status="blocked", type=type_)
+            woken = [one for one in blocked if pairing.in_line(one)]
+        found += sorted(woken, key=pairing.turn)[:1]
+    return pairing.turns(found)
 
 
-def _wake(ledger: LedgerTransaction, *, one: Import, early: bool, services: Services) -> Import:
+def _wake(
+    ledger: LedgerTransaction, *, one: Import, by: str, early: bool, services: Services
+) -> Import:
     now = services.now()
     current = ledger.import_(one.connection, one.import_id)
     if current is None:
@@ -164,7 +187,7 @@ def _wake(ledger: LedgerTransaction, *, one: Import, early: bool, services: Serv
     ):
         return current
     woken = plan_task(current, at=now)
-    woken = woken.to("scheduled", now=now, text=wording.scheduled(woken, now))
+    woken = woken.to("scheduled", now=now, text=wording.scheduled(woken, now), blocked_by=by)
     ledger.put(woken)
     return woken
 

@@ -131,6 +131,37 @@ def freed_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
     return _id(mode, "orders", _floor(exported_at, window)), _id(mode, "orders", exported_at)
 
 
+def lines(type: str) -> tuple[str, ...]:
+    """Return the types of the files that may wait in line until one of this type has ended."""
+    return (type, "rewards") if type == "customers" else (type,)
+
+
+def in_line(import_: Import) -> bool:
+    """Whether a blocked import waits for its turn, rather than for its customers file."""
+    if import_.blocked_by is None or import_.type is None:
+        return False
+    _, blocker, _ = parse_import_id(import_.blocked_by)
+    return import_.type in lines(blocker)
+
+
+def turn(import_: Import) -> tuple[datetime, datetime]:
+    """Return what the files in a line are sorted by: the oldest export starts first."""
+    return import_.exported_at or import_.uploaded_at, import_.uploaded_at
+
+
+def turns(nexts: list[Import]) -> list[Import]:
+    """Return those of the next ones, one of each type, that start now.
+
+    Rewards start after the customers that are loading, so they let earlier customers pass first.
+    """
+    customers = [one for one in nexts if one.type == "customers"]
+    return [
+        one
+        for one in nexts
+        if one.type != "rewards" or all(turn(one) < turn(other) for other in customers)
+    ]
+
+
 def start_of_orders(orders: Import, customers: Import | None, rules: Rules) -> datetime | None:
     """Return the earliest start of an orders file; None while its customers file has not come."""
     if customers is None:

@@ -89,9 +89,15 @@ def revive(services: Services) -> dict[str, int]:
         TryAgain: Firestore or the queue could not be reached.
     """
     revived: Counter[str] = Counter()
+    lines: set[tuple[str, str | None]] = set()
     for import_ in services.ledger.with_status(UNATTENDED):
         if not neglected(import_, now=services.now(), deployment=services.deployment):
             continue
+        if import_.status == "blocked" and pairing.in_line(import_):
+            # One of a line is enough: each wakes the next when it ends.
+            if (import_.connection, import_.type) in lines:
+                continue
+            lines.add((import_.connection, import_.type))
         planned = services.ledger.transact(partial(_plan, import_=import_, services=services))
         if planned is not None:
             log(

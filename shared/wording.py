@@ -112,6 +112,11 @@ def blocked(by: str, customers: Status | None, window: timedelta) -> str:
             return f"Waiting for {by} to finish."
 
 
+def in_line() -> str:
+    """Sentence for a file that starts when those before it have ended."""
+    return "Waiting in line: files of one type are loaded one after the other."
+
+
 def overdue(
     deadline: timedelta, *, by: str | None, customers: Status | None, window: timedelta
 ) -> str:
