@@ -13,7 +13,7 @@ import textwrap
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from local.stack import PORTS, Endpoints, Options, Stack, StackError, loopback_e
 from shared import ops
 from shared.errors import SettingsError
 from shared.ops import completion
-from shared.settings import read_duration
+from shared.settings import read_duration, read_orders_delay
 
 INTERRUPTED = 130
 CANNOT_START = 2
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     for command, delay in ((up, "30m"), (demo, "5s")):
         command.add_argument(
             "--orders-delay",
-            type=_length,
+            type=_orders_delay,
             default=delay,
             metavar="TIME",
             help="how long after its customers file an orders file may start, such as 5s, 30m or "
@@ -144,9 +144,13 @@ _DEMO = (
 )
 
 
-def _length(text: str) -> timedelta:
+def _orders_delay(text: str) -> timedelta:
+    return _length(text, read_orders_delay)
+
+
+def _length(text: str, read: Callable[[str, object], timedelta] = read_duration) -> timedelta:
     try:
-        return read_duration("TIME", text)
+        return read("TIME", text)
     except SettingsError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -112,7 +112,8 @@ def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> 
 
 
 def _restart(ledger: LedgerTransaction, current: Import, *, now: datetime) -> Import:
-    planned = plan_task(current, at=now)
+    # Nothing may remove the import from the ledger while it waits; its end says again how long.
+    planned = plan_task(replace(current, expire_at=None), at=now)
     planned = planned.to("scheduled", now=now, text=wording.restarted(planned))
     ledger.put(planned)
     return planned

@@ -33,6 +33,25 @@ def read_duration(name: str, text: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def between(least: str, most: str) -> Callable[[str, object], timedelta]:
+    """Return a reader of lengths of time that are not outside these two."""
+    shortest, longest = read_duration("", least), read_duration("", most)
+
+    def read(name: str, text: object) -> timedelta:
+        length = read_duration(name, text)
+        if not shortest <= length <= longest:
+            raise SettingsError(name, f"expected a length of time from {least} to {most}")
+        return length
+
+    return read
+
+
+read_orders_delay = between("0s", "30d")
+"""Reads `ORDERS_DELAY`: Cloud Tasks takes tasks for the next 30 days."""
+
+_read_cadence_of_type = between("1m", f"{LONGEST.days}d")
+
+
 def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(name, "expected a text that is not blank")
@@ -125,7 +144,7 @@ def _read_aliases(name: str, value: object) -> dict[str, str]:
 def _read_cadence(name: str, value: object) -> dict[str, timedelta]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise SettingsError(name, "expected a map from a type of file to a length of time")
-    return {key: read_duration(f"{name}.{key}", text) for key, text in value.items()}
+    return {key: _read_cadence_of_type(f"{name}.{key}", text) for key, text in value.items()}
 
 
 OrdersWithoutCustomers = Literal["hold", "load"]
@@ -243,10 +262,16 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,
+    "orders_delay": read_orders_delay,
+    # What a task is set for: Cloud Tasks takes tasks for the next 30 days.
+    **dict.fromkeys(("orders_deadline", "empty_grace"), between("0s", "30d")),
+    # A shorter lease would be over before its worker renews it.
+    "lease": between("1s", "1h"),
+    # What Cloud Tasks can wait for an answer.
+    "task_deadline": between("15s", "30m"),
     **dict.fromkeys(
         (
-            *("orders_delay", "orders_deadline", "pairing_window", "lease", "task_deadline"),
-            *("empty_grace", "future_tolerance"),
+            *("pairing_window", "future_tolerance"),
             *("processed_retention", "reports_retention", "ledger_retention"),
         ),
         read_duration,

@@ -154,6 +154,8 @@ def _after(text: str) -> tuple[datetime, str, str] | None:
         moment = datetime.fromisoformat(at)
         if moment.utcoffset() is None or not is_connection(connection) or not _is_id(import_id):
             raise ValueError
+        if not 1970 <= moment.year <= 2999:  # elsewhere a zone may lead out of the calendar
+            raise ValueError
     except ValueError:
         raise BadQuery(
             "`after` is not one of this page's own links. Begin at the newest imports."

@@ -277,6 +277,19 @@ def test_replay_of_a_loaded_import(pipeline: Pipeline) -> None:
     assert (2, False) == (import_.rows.loaded, import_.replay)
 
 
+def test_a_replay_that_waits(pipeline: Pipeline) -> None:
+    """A replayed import that waits is not removed from the ledger: the time to go is taken away."""
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+    assert pipeline.import_(NAME).expire_at is not None
+
+    replay("main", NAME, pipeline.services)
+
+    assert ("scheduled", None) == (pipeline.import_(NAME).status, pipeline.import_(NAME).expire_at)
+    pipeline.run_due()
+    assert pipeline.import_(NAME).expire_at is not None
+
+
 def test_replay_of_an_old_import(pipeline: Pipeline) -> None:
     """A replayed older file leaves what newer files have written as it is."""
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))

@@ -27,6 +27,8 @@ SYDNEY = ZoneInfo("Australia/Sydney")
         ({"after": "1"}, "not one of this page's own links"),
         ({"after": "2023-05-01T12:00:00 main x"}, "not one of this page's own links"),
         ({"after": "2023-05-01T12:00:00+00:00 ../x y"}, "not one of this page's own links"),
+        ({"after": "0001-01-01T00:00:00+10:00 main x"}, "not one of this page's own links"),
+        ({"after": "9999-12-31T23:59:59-10:00 main x"}, "not one of this page's own links"),
         ({"import": "a/b", "connection": "main"}, "`import` must be"),
         ({"import": "__x__", "connection": "main"}, "`import` must be"),
         ({"import": "orders_20230501T115500Z"}, "`import` needs `connection`"),

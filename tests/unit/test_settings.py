@@ -137,6 +137,18 @@ def test_every_variable() -> None:
         ("REJECT_FLOOR", "5 %"),
         ("ORDERS_DEADLINE", "99999999999999999999d"),
         ("PAIRING_WINDOW", "36501d"),
+        ("PAIRING_WINDOW", "9" * 5_000),
+        ("PROCESSED_RETENTION", "36501d"),
+        ("REPORTS_RETENTION", "36501d"),
+        ("LEDGER_RETENTION", "36501d"),
+        ("ORDERS_DELAY", "31d"),
+        ("ORDERS_DELAY", "2592001"),
+        ("ORDERS_DEADLINE", "31d"),
+        ("EMPTY_GRACE", "31d"),
+        ("LEASE", "0"),
+        ("LEASE", "61m"),
+        ("TASK_DEADLINE", "14s"),
+        ("TASK_DEADLINE", "31m"),
         ("ALERT_WEBHOOK", "hooks.example/alerts"),
         ("ALERT_WEBHOOK", "ftp://hooks.example/alerts"),
         ("ALERT_WEBHOOK", "https:///alerts"),
@@ -159,6 +171,30 @@ def test_bad_variable(name: str, text: str) -> None:
 
     assert name == caught.value.name
     assert "settings.invalid" == caught.value.problem.code
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ORDERS_DELAY", "30d"),
+        ("ORDERS_DELAY", "0"),
+        ("TASK_DEADLINE", "15s"),
+        ("TASK_DEADLINE", "30m"),
+        ("LEASE", "1s"),
+        ("PROCESSED_RETENTION", "36500d"),
+    ],
+)
+def test_the_longest_and_shortest_times(name: str, text: str) -> None:
+    """What Cloud Tasks and the calendar can hold is taken to the last second."""
+    deployment = Deployment.from_environment({name: text})
+
+    assert read_duration(name, text) == getattr(deployment, name.lower())
+
+
+def test_what_would_do() -> None:
+    """A length of time that is refused is answered with those that are taken."""
+    with pytest.raises(SettingsError, match=r"TASK_DEADLINE.* from 15s to 30m"):
+        Deployment.from_environment({"TASK_DEADLINE": "1h"})
 
 
 def test_connection() -> None:
@@ -210,6 +246,8 @@ def test_connection() -> None:
         ("cadence", "daily"),
         ("cadence", {"customers": "daily"}),
         ("cadence", {"customers": "999999999d"}),
+        ("cadence", {"customers": "0s"}),
+        ("cadence", {"customers": "9" * 5_000}),
         ("currency", "aud"),
     ],
 )
