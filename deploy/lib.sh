@@ -48,6 +48,9 @@ name_everything() {
     BUCKET=${BUCKET:-$PROJECT-uploads}
     QUEUE=${QUEUE:-imports}
     STAGING=${PROJECT}_cloudbuild # where gcloud builds submit uploads to unless told otherwise
+    # What is made, backed up and deleted, and what the rules and indexes are about.
+    [[ $(setting DATABASE) == '(default)' ]] ||
+        fail "DATABASE is $(setting DATABASE), but these scripts set up the database (default) alone."
 }
 
 # Runs a command, or only shows it.

@@ -15,6 +15,7 @@ from shared.errors import SettingsError
 _T = TypeVar("_T")
 
 _DURATION = re.compile(r"([0-9]{1,12})(s|m|h|d)?")
+_DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
 _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -56,6 +57,13 @@ def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(name, "expected a text that is not blank")
     return value.strip()
+
+
+def _read_database(name: str, value: object) -> str:
+    """Read the name of a database, as Firestore takes it."""
+    if not isinstance(value, str) or not _DATABASE.fullmatch(value):
+        raise SettingsError(name, "expected (default) or a name such as shop-imports")
+    return value
 
 
 def _read_share(name: str, value: object) -> float:
@@ -257,7 +265,8 @@ ENVIRONMENT: dict[str, str] = {
 """Setting -> the environment variable that carries it."""
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
-    **dict.fromkeys(("project", "location", "database", "bucket", "queue", "load_url"), _read_text),
+    **dict.fromkeys(("project", "location", "bucket", "queue", "load_url"), _read_text),
+    "database": _read_database,
     **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
     **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
     "alert_webhook": _read_url,

@@ -265,6 +265,18 @@ def test_runtime(tmp_path: Path) -> None:
     assert "The functions run on Python 3.11, 3.12 or 3.13, not 3.10." in refused.stderr
 
 
+@pytest.mark.parametrize("script", ["setup.sh", "deploy.sh", "teardown.sh"])
+def test_another_database(tmp_path: Path, script: str) -> None:
+    """A database that the scripts would not set up is refused before anything is done."""
+    cloud = Cloud(tmp_path).with_settings(DATABASE="shop")
+    arguments = ("bucket",) if script == "deploy.sh" else ()
+
+    done = cloud.run((script, *arguments, "--dry-run"), PROJECT="shop-imports")
+
+    assert done.returncode != 0
+    assert "DATABASE is shop, but these scripts set up the database (default) alone." in done.stderr
+
+
 def test_webhook_secret(tmp_path: Path) -> None:
     """The address of the webhook comes from the secret, for the functions that tell of alerts."""
     cloud = Cloud(tmp_path)

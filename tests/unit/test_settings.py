@@ -128,6 +128,8 @@ def test_every_variable() -> None:
     ("name", "text"),
     [
         ("ORDERS_WITHOUT_CUSTOMERS", "drop"),
+        ("DATABASE", "Shop"),
+        ("DATABASE", "projects/p/databases/shop"),
         ("BLANK_MEANS", "Clear"),
         ("REJECT_LIMIT", "20"),
         ("REJECT_LIMIT", "-1"),
