@@ -35,6 +35,7 @@ JUDGED = frozenset({"file.too_many_bad_rows"})
 
 
 _UNREADABLE = frozenset(name for name in CODES if name.removeprefix("row.").startswith("bad_"))
+_UNREADABLE |= {"row.undecodable"}
 
 
 def is_left_out(warning: Problem) -> bool:

@@ -65,7 +65,7 @@ else means that a quote was never closed, or that a quote inside was not doubled
 quote. Then the line on which the row begins is not loaded, and the next line is read as a row of \
 its own. The same happens where a cell that is closed holds whole rows: where a line inside it has \
 as many cells as the header, or where the row's first and last line both have. In a file of one \
-column no line is taken for such a row. In a file of two to {narrow} columns, a line is taken for \
+column no line is taken for such a row. In a file of 2 to {narrow} columns, a line is taken for \
 one only if no blank stands beside its delimiters: so `Hobart, TAS` is a line of an address, and \
 `11,STD` is a row. A file that ends inside quotes is not loaded at all.
 
