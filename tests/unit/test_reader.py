@@ -600,6 +600,13 @@ def test_the_same_bad_quotes_again() -> None:
     assert found.bad_codes == [(2, "row.bad_quotes")]
 
 
+def test_a_report_without_codes() -> None:
+    """A refused row that comes back with nothing but its export is read like any other."""
+    found = read('PERIDX,EMAIL,export\n1,"""VIP",customers_20230501T115500Z\n')
+
+    assert found.rows == [["1", '"VIP']]
+
+
 @pytest.mark.parametrize("cut", range(1, 31))
 def test_no_cut_goes_unseen(cut: int) -> None:
     """A file cut anywhere but within its last cell or behind a row never reads as a whole one."""
