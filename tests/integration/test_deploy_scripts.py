@@ -269,9 +269,9 @@ def test_runtime(tmp_path: Path) -> None:
 def test_another_database(tmp_path: Path, script: str) -> None:
     """A database that the scripts would not set up is refused before anything is done."""
     cloud = Cloud(tmp_path).with_settings(DATABASE="shop")
-    arguments = ("bucket",) if script == "deploy.sh" else ()
+    arguments = ("bucket",) if script == "deploy.sh" else ("--project", "shop-imports")
 
-    done = cloud.run((script, *arguments, "--dry-run"), PROJECT="shop-imports")
+    done = cloud.run((script, *arguments, "--dry-run"))
 
     assert done.returncode != 0
     assert "DATABASE is shop, but these scripts set up the database (default) alone." in done.stderr
