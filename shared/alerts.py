@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from shared.camel import camel
 from shared.ledger import Import
@@ -50,7 +49,10 @@ CLAIM = timedelta(minutes=1)
 """How long a process that tells an alert keeps others from it, should it never say how it went."""
 
 TOLD_AT_ONCE = 50
-"""Alerts that one sweep tells of again at most."""
+"""Alerts that one sweep posts at most."""
+
+Answer = Literal["taken", "refused", "none"]
+"""What the receiver of the webhook says to an alert; `none` is no answer at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ class Alert:
     told_at: datetime | None = None
     """When the webhook was told as well, if there is one; None while that is still to be done."""
     telling_until: datetime | None = None
-    """Until then another process is at telling it."""
+    """Until then a process is at telling it; a time past says when it was last tried."""
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as Firestore keeps them."""
@@ -93,6 +95,24 @@ class Alert:
             spec.name: data[camel(spec.name)] for spec in fields(cls) if camel(spec.name) in data
         }
         return cls(**{**known, "id": id})
+
+    @classmethod
+    def read(cls, id: str, data: Mapping[str, Any] | None) -> Alert | None:
+        """Read the document of an alert; None where there is none, or none that can be used."""
+        try:
+            alert = cls.from_document(id, data or {})
+        except TypeError:
+            return None
+        texts = (alert.code, alert.connection, alert.what, alert.todo)
+        times = (alert.first_at, alert.last_at)
+        later = (alert.resolved_at, alert.logged_at, alert.told_at, alert.telling_until)
+        usable = (
+            all(isinstance(text, str) for text in texts)
+            and all(isinstance(at, datetime) for at in times)
+            and all(at is None or isinstance(at, datetime) for at in later)
+            and isinstance(alert.count, int)
+        )
+        return alert if usable else None
 
 
 def alert_id(code: str, *, connection: str, about: str) -> str:
@@ -131,18 +151,16 @@ def raise_alert(
 
 def open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
     """Open an alert, or count it once more if it is open."""
-    data = ledger.alert(alert.id)
-    if data is not None:
-        known = Alert.from_document(alert.id, data)
-        if known.resolved_at is None:
-            alert = replace(
-                alert,
-                first_at=known.first_at,
-                count=known.count + 1,
-                logged_at=known.logged_at,
-                told_at=known.told_at,
-                telling_until=known.telling_until,
-            )
+    known = Alert.read(alert.id, ledger.alert(alert.id))
+    if known is not None and known.resolved_at is None:
+        alert = replace(
+            alert,
+            first_at=known.first_at,
+            count=known.count + 1,
+            logged_at=known.logged_at,
+            told_at=known.told_at,
+            telling_until=known.telling_until,
+        )
     ledger.put_alert(alert.id, alert.to_document())
 
 
@@ -158,10 +176,9 @@ def resolve_alerts(
     """Close the alerts of these kinds about one import or feed, those that are open."""
     for code in codes:
         id = alert_id(code, connection=connection, about=about)
-        data = ledger.alert(id)
-        if data is not None and data.get("resolvedAt") is None:
-            alert = replace(Alert.from_document(id, data), resolved_at=now)
-            ledger.put_alert(id, alert.to_document())
+        alert = Alert.read(id, ledger.alert(id))
+        if alert is not None and alert.resolved_at is None:
+            ledger.put_alert(id, replace(alert, resolved_at=now).to_document())
 
 
 def resolve_import_alerts(ledger: LedgerTransaction, import_: Import, *, now: datetime) -> None:
@@ -174,9 +191,11 @@ def resolve_import_alerts(ledger: LedgerTransaction, import_: Import, *, now: da
 def tell(services: Services) -> int:
     """Tell the log and the webhook of every open alert they have not been told of.
 
-    The webhook gets Slack's form, `{"text": …}`. Should it not take an alert, the rest is not tried
-    either, so that nobody waits for it longer than once; the next sweep goes on. Of two processes
-    that tell at one time, each alert is told by one.
+    The log comes first: whatever the webhook does, everything is logged. The webhook gets Slack's
+    form, `{"text": …}`. An alert that it refuses keeps no other from being posted, and is posted
+    again by a later sweep, after those that were not tried or longer ago; once it gives no answer,
+    nothing more is posted, so that nobody waits for it longer than once. Of two processes that
+    tell at one time, each alert is told by one.
 
     Returns:
         How many were told.
@@ -184,34 +203,52 @@ def tell(services: Services) -> int:
     Raises:
         TryAgain: Firestore could not be reached.
     """
-    told = 0
-    for id in islice(services.ledger.untold_alerts(), TOLD_AT_ONCE):
-        alert = services.ledger.transact(partial(_claim, id=id, now=services.now()))
-        if alert is None:
-            continue
+    untold = {
+        id: alert
+        for id, data in services.ledger.untold_alerts().items()
+        if (alert := Alert.read(id, data)) is not None
+    }
+    for id, alert in untold.items():
         if alert.logged_at is None:
-            log(
-                "ERROR",
-                f"Alert: {alert.what} {alert.todo}",
-                event="alert",
-                code=alert.code,
-                connection=alert.connection,
-                importId=alert.import_id,
-            )
-        taken = _post(services.deployment.alert_webhook, alert)
-        services.ledger.transact(partial(_settle, alert=alert, taken=taken, now=services.now()))
-        if not taken:
+            _log_one(id, services)
+    told, now = 0, services.now()
+    in_turn = sorted(
+        untold.values(), key=lambda one: (one.telling_until is not None, one.telling_until or now)
+    )
+    for id in [alert.id for alert in in_turn[:TOLD_AT_ONCE]]:
+        claimed = services.ledger.transact(partial(_claim, id=id, now=services.now()))
+        if claimed is None:
+            continue
+        answer = _post(services.deployment.alert_webhook, claimed)
+        services.ledger.transact(partial(_settle, alert=claimed, answer=answer, now=services.now()))
+        told += answer == "taken"
+        if answer == "none":
             break
-        told += 1
     return told
+
+
+def _log_one(id: str, services: Services) -> None:
+    """Write an alert to the log, unless another process has it."""
+    alert = services.ledger.transact(partial(_claim, id=id, now=services.now()))
+    if alert is None:
+        return
+    if alert.logged_at is None:
+        log(
+            "ERROR",
+            f"Alert: {alert.what} {alert.todo}",
+            event="alert",
+            code=alert.code,
+            connection=alert.connection,
+            importId=alert.import_id,
+        )
+    services.ledger.transact(partial(_settle, alert=alert, answer=None, now=services.now()))
 
 
 def _claim(ledger: LedgerTransaction, *, id: str, now: datetime) -> Alert | None:
     """Take an alert to tell it, unless it is no longer to be told or another process has it."""
-    data = ledger.alert(id)
-    if data is None:
+    alert = Alert.read(id, ledger.alert(id))
+    if alert is None:
         return None
-    alert = Alert.from_document(id, data)
     taken = alert.telling_until is not None and now < alert.telling_until
     if alert.resolved_at is not None or alert.told_at is not None or taken:
         return None
@@ -220,42 +257,48 @@ def _claim(ledger: LedgerTransaction, *, id: str, now: datetime) -> Alert | None
     return alert
 
 
-def _settle(ledger: LedgerTransaction, *, alert: Alert, taken: bool, now: datetime) -> None:
-    """Record whom an alert has been told to, unless it is about fresh trouble by now."""
-    data = ledger.alert(alert.id)
-    if data is None:
-        return
-    current = Alert.from_document(alert.id, data)
-    if current.first_at != alert.first_at or current.telling_until != alert.telling_until:
+def _settle(
+    ledger: LedgerTransaction, *, alert: Alert, answer: Answer | None, now: datetime
+) -> None:
+    """Record whom an alert has been told to, unless it is about fresh trouble by now.
+
+    `answer` is None where it was only logged.
+    """
+    current = Alert.read(alert.id, ledger.alert(alert.id))
+    if (
+        current is None
+        or current.first_at != alert.first_at
+        or current.telling_until != alert.telling_until
+    ):
         return
     current = replace(
         current,
-        telling_until=None,
+        telling_until=now if answer else None,
         logged_at=current.logged_at or now,
-        told_at=now if taken else None,
+        told_at=now if answer == "taken" else None,
     )
     ledger.put_alert(alert.id, current.to_document())
 
 
-def _post(url: str, alert: Alert) -> bool:
-    """Post an alert, and say whether it was taken; whatever the receiver does, this returns."""
+def _post(url: str, alert: Alert) -> Answer:
+    """Post an alert, and say how it was answered; whatever the receiver does, this returns."""
     if not url:
-        return True
+        return "taken"
     text = f"*{alert.connection}*: {alert.what}\n{alert.todo}"
-    answer: queue.SimpleQueue[str] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[tuple[Answer, str]] = queue.SimpleQueue()
     # The timeout of a request begins anew with every byte, so the time is kept from outside.
     threading.Thread(target=_send, args=(url, {"text": text}, answer), daemon=True).start()
     try:
-        trouble = answer.get(timeout=WEBHOOK_SECONDS)
+        came, trouble = answer.get(timeout=WEBHOOK_SECONDS)
     except queue.Empty:
-        trouble = "no answer in time"
-    if trouble:
+        came, trouble = "none", "no answer in time"
+    if came != "taken":
         log("WARNING", f"The alert webhook did not take an alert: {trouble}.", alert=alert.id)
-    return not trouble
+    return came
 
 
-def _send(url: str, message: dict[str, str], answer: queue.SimpleQueue[str]) -> None:
-    """Post once and answer with what went wrong, "" if nothing did; the URL is a secret."""
+def _send(url: str, message: dict[str, str], answer: queue.SimpleQueue[tuple[Answer, str]]) -> None:
+    """Post once and put how it was answered, and what went wrong; the URL is a secret."""
     import requests  # takes a while, and most events raise no alert
 
     try:
@@ -268,6 +311,7 @@ def _send(url: str, message: dict[str, str], answer: queue.SimpleQueue[str]) -> 
             # What it says besides its status is not asked for, and may have no end.
             stream=True,
         ) as response:
-            answer.put("" if response.status_code // 100 == 2 else f"{response.status_code}")
+            taken = response.status_code // 100 == 2
+            answer.put(("taken" if taken else "refused", f"{response.status_code}"))
     except Exception as error:
-        answer.put(type(error).__name__)
+        answer.put(("none", type(error).__name__))

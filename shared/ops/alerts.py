@@ -32,7 +32,8 @@ def _list(desk: Desk) -> int:
     if not found:
         screen.line("No alerts." if desk.parsed.all else "All is well: no alert is open.")
         return DONE
-    alerts = [Alert.from_document(id, data) for id, data in found.items()]
+    read = [Alert.read(id, data) for id, data in found.items()]
+    alerts = [alert for alert in read if alert is not None]
     zones = Zones(
         services.ledger.connection_documents({alert.connection for alert in alerts}), services
     )

@@ -121,7 +121,11 @@ def overview(asked: Asked, services: Services) -> Overview:
         days, fault = _days(counted)
         return Overview(
             found=newest.result(),
-            alerts=[Alert.from_document(id, data) for id, data in alerts.result().items()],
+            alerts=[
+                alert
+                for id, data in alerts.result().items()
+                if (alert := Alert.read(id, data)) is not None
+            ],
             under_way=moving.result()[:UNDER_WAY_SHOWN],
             more_under_way=len(moving.result()) > UNDER_WAY_SHOWN,
             feeds=feeds.result(),

@@ -285,6 +285,71 @@ def test_a_receiver_in_trouble(
     assert "S3CRET" not in output.out + output.err
 
 
+def test_a_receiver_that_refuses_one_alert(
+    make: Make,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All alerts are logged, and all others are told; the refused one is tried again, last."""
+    pipeline = make(alert_webhook=receiver.url, max_attempts=1)
+    for hour in (8, 9, 10):
+        with monkeypatch.context() as patched:
+            patched.setattr("shared.loading.tell", lambda services: 0)
+            fail(pipeline, monkeypatch, f"customers_20230501T1155{hour:02}Z")
+            fail(pipeline, monkeypatch, f"rewards_20230501T1155{hour:02}Z")
+    receiver.refuse = "customers_20230501T115508Z"
+
+    assert 5 == pipeline.sweep()["told"]
+
+    assert 6 == len(logged(capsys))
+    assert 6 == len(receiver.got)
+    untold = [id for id, alert in alerts(pipeline).items() if alert["toldAt"] is None]
+    assert ["main~customers_20230501T115508Z~failed"] == untold
+    receiver.refuse = ""
+    pipeline.clock.advance(timedelta(minutes=10))
+    assert 1 == pipeline.sweep()["told"]
+    assert [] == logged(capsys)
+
+
+def test_many_refused_alerts_keep_no_other_waiting(make: Make, receiver: Receiver) -> None:
+    """However many alerts are refused for good, a new one is posted in its turn."""
+    pipeline = make(alert_webhook=receiver.url)
+    receiver.refuse = "refused"
+    texts = {f"a{number}": "refused" for number in range(alerting.TOLD_AT_ONCE)} | {"z": "new"}
+    for id, what in texts.items():
+        pipeline.database.document(f"alerts/{id}").set(
+            alerting.Alert(
+                id=id,
+                code="failed",
+                connection="main",
+                import_id=None,
+                what=what,
+                todo="Fix it.",
+                first_at=pipeline.clock() - timedelta(hours=1 if what == "refused" else 0),
+                last_at=pipeline.clock(),
+            ).to_document()
+        )
+
+    told = [pipeline.sweep()["told"]]
+    pipeline.clock.advance(timedelta(minutes=10))
+    told.append(pipeline.sweep()["told"])
+
+    assert [0, 1] == told
+
+
+def test_an_alert_that_cannot_be_used(make: Make, receiver: Receiver) -> None:
+    """A document that lacks fields, or has wrong ones, keeps no other alert from being told."""
+    pipeline = make(alert_webhook=receiver.url)
+    pipeline.database.document("alerts/a").set({"open": True, "toldAt": None})
+    odd = {"open": True, "toldAt": None, "code": 1, "firstAt": "yesterday"}
+    pipeline.database.document("alerts/b").set(odd)
+
+    overdue_orders(pipeline)
+
+    assert 1 == len(receiver.got)
+
+
 def test_a_receiver_that_is_down(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     """A receiver that is not there keeps nothing from being done, and its address is not logged."""
     receiver = Receiver()

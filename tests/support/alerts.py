@@ -32,12 +32,14 @@ def overdue_orders(pipeline: Pipeline) -> None:
 class Receiver:
     """A webhook's receiver that answers as it is told to.
 
-    status: of its answers. hold: while cleared, it answers nothing. garbage: sent in the place of
-    an answer. drip: seconds between the bytes of its headers.
+    status: of its answers. refuse: a text for which it answers 400 instead. hold: while cleared, it
+    answers nothing. garbage: sent in the place of an answer. drip: seconds between the bytes of its
+    headers.
     """
 
     def __init__(self) -> None:
         self.status = 200
+        self.refuse = ""
         self.hold = threading.Event()
         self.hold.set()
         self.garbage = b""
@@ -50,6 +52,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.got.append(json.loads(body))
+                self.refused = bool(receiver.refuse) and receiver.refuse.encode() in body
                 self.do_GET()
 
             def do_GET(self) -> None:
@@ -67,6 +70,8 @@ class Receiver:
                         self.wfile.write(bytes([octet]))
                         time.sleep(receiver.drip)
                 status = 200 if self.path == "/login" else receiver.status
+                if getattr(self, "refused", False):
+                    status = 400
                 self.send_response(status)
                 if status == 302:
                     self.send_header("Location", "/login")
