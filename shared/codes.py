@@ -327,6 +327,11 @@ CODES: dict[str, Code] = {
         "The row holds a value in a column that has no name.",
         "Give the column a name, or empty the cell; a stray delimiter may have shifted the row.",
     ),
+    "row.consent_not_taken": Code(
+        "warning",
+        "A first load (`bulk/`) holds consent, and takes none.",
+        "Upload the file to pending/ under a name with a later time, if its consent is to count.",
+    ),
     "row.consent_unknown": Code(
         "warning",
         "The row does not say whether the person may be written to.",
@@ -421,6 +426,17 @@ CODES: dict[str, Code] = {
         "warning",
         "The rows of one order do not agree about its customer or its date.",
         "Look the order up in Apparel21: what its last row says was taken.",
+    ),
+    "order.incomplete": Code(
+        "warning",
+        "A line of the order was rejected, so the order lacks it.",
+        "Fix the line and send all lines of the order again. Until then the good lines are loaded "
+        "where no complete order is stored, and the document says `incomplete`.",
+    ),
+    "order.kept_complete": Code(
+        "warning",
+        "A line of the order was rejected; the complete order that is stored was not changed.",
+        "Fix the line and send all lines of the order again.",
     ),
     "order.other_line_rejected": Code(
         "warning",

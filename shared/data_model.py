@@ -50,6 +50,12 @@ _TOTALS = {
         ("lineCount", "integer", "How many lines the order has."),
         ("quantity", "integer, or double where it has decimals", "The sum over its lines."),
         ("valueCents", "integer, cents", "The sum over its lines; negative for a refund."),
+        (
+            "incomplete",
+            "boolean",
+            "`true` where a line of the order was rejected and no whole order has come yet: the "
+            "order lacks that line. Absent otherwise.",
+        ),
     ),
 }
 """Fields that are worked out from a document's items."""
@@ -88,6 +94,10 @@ _GUARANTEES = """\
   whatever zone the file was written in.
 * An orders file is authoritative for the orders it holds: an order is replaced whole. Returns are
   negative.
+* An order with `incomplete: true` lacks lines that could not be read, and so do its totals: do not
+  add it up. It never replaces a complete order, and the next complete one replaces it. (A reward
+  account is marked the same way.)
+* A first load (`bulk/`) takes no consent: its documents have no `subscribed`.
 * An order can be there before its customer only if it was counted as `orphaned` in its import.
 * Documents are written by the pipeline alone, whole: keep what your app has to say in documents
   of its own.

@@ -14,7 +14,7 @@ from shared.incoming import Block
 from shared.indexing import Indexing, Seen
 from shared.ledger import Import
 from shared.ledger_store import Paced
-from shared.merge import NEWER, OWN
+from shared.merge import COMPLETE, NEWER, OWN
 from shared.orphans import Order, Orphans
 from shared.pacing import Ramp, first_rate
 from shared.services import Services
@@ -53,6 +53,7 @@ class Delivery:
         account: Account,
         collection: str,
         guard: Callable[[], None],
+        note: Callable[[Problem], None],
         share: int = 1,
     ) -> None:
         """Prepare.
@@ -64,6 +65,7 @@ class Delivery:
             account: where the rows are counted.
             collection: the name of the documents' collection.
             guard: makes sure that the import is still this worker's.
+            note: takes note of what is worth a warning.
             share: how many workers write to the collection at once.
         """
         self._services = services
@@ -72,6 +74,7 @@ class Delivery:
         self._account = account
         self._collection = f"connections/{import_.connection}/{collection}"
         self._guard = guard
+        self._note = note
         self._share = share
         self._ramp = self._first_ramp(index.pace)
         self._orphans: Orphans | None = None
@@ -157,6 +160,16 @@ class Delivery:
                 account.loaded += len(lines)
             case Left(reason) if reason == NEWER:
                 account.outdated += len(lines)
+            case Left(reason) if reason == COMPLETE:
+                account.refused += len(lines)
+                self._note(
+                    Problem(
+                        code="order.kept_complete",
+                        message="A line of this order was rejected. A complete order is stored, "
+                        "so none of its lines was loaded.",
+                        line=lines[-1],
+                    )
+                )
             case Left():
                 account.unchanged += len(lines)
             case Refused(problem):

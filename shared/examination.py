@@ -11,10 +11,11 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
+from shared import wire
 from shared.codes import CODES
 from shared.errors import FileRejected, Problem
 from shared.exported import Exports
-from shared.incoming import Block
+from shared.incoming import INCOMPLETE, Block
 from shared.kept import Kept, Rows
 from shared.layout import Header
 from shared.plan import NOWHERE, Plan, Planner
@@ -44,6 +45,9 @@ def is_left_out(warning: Problem) -> bool:
     return code in _UNREADABLE or (
         code == "row.consent_unknown" and not warning.message.startswith(CONSENT_BLANK)
     )
+
+
+_INCOMPLETE = wire.entry(wire.FIELD, INCOMPLETE.encode(), wire.value(True))
 
 
 class Watcher(Protocol):
@@ -231,6 +235,7 @@ class Examination:
         )
 
     def _examine(self, take: Callable[[Chunk, Made], None]) -> None:
+        unused = 0
         for chunk, made in self._chunks(share=(0, 50), first=True):
             take(chunk, made)
             self.read += len(chunk.numbers) + len(chunk.bad)
@@ -248,9 +253,21 @@ class Examination:
                 bad.append((one.line, row, one.problems, export))
                 if self._grouped and (key := self.type.raw_key(cells, place)):
                     self.broken.add(key)
+            if self._grouped:
+                self.broken.update(*(self._keys_among(one.cells) for one in chunk.bad))
             for _, cut, problems, export in sorted(bad, key=lambda one: one[0]):
                 self.tally.extend(problems)
                 self._watcher.reject(cut, problems, export)
+            unused += made.left_out
+        if unused:
+            self.tally.add(
+                Problem(
+                    code="row.consent_not_taken",
+                    message=f"A first load takes no consent: that of {count(unused, 'row')} was "
+                    "not loaded.",
+                ),
+                times=unused,
+            )
 
     def _chunks(
         self, *, share: tuple[int, int], first: bool = False
@@ -372,7 +389,37 @@ class Examination:
                     self._repeat(*self._reader.cut(records[place]), int(parts.lines[place]))
             block, problems = joiner.join(parts, places, mine)
             self.tally.extend(problems)
+            if self.broken:
+                self._mark_incomplete(block)
             yield block
+
+    def _keys_among(self, cells: Sequence[str]) -> set[str]:
+        """Return what may be the key in a row that does not fit the header.
+
+        It stands between its own place and the one that it has if all that is missing, or too
+        much, comes before it.
+        """
+        assert self.header is not None
+        place = self.type.place(self.type.key.name, self.header, self.rules) or 0
+        low, high = sorted((place, place + len(cells) - len(self.header.names)))
+        return {cell.strip() for cell in cells[max(0, low) : max(0, high + 1)]} - {""}
+
+    def _mark_incomplete(self, block: Block) -> None:
+        """Mark the documents some of whose rows were rejected, and tell of them."""
+        marks = [key in self.broken for key in block.keys]
+        if not any(marks):
+            return
+        block.incomplete = marks
+        for place in compress(range(len(marks)), marks):
+            block.wires[place] += _INCOMPLETE
+            self.tally.add(
+                Problem(
+                    code="order.incomplete",
+                    message="A line of this order was rejected. Its other lines are loaded only "
+                    "where no complete order is stored, and the document then says incomplete.",
+                    line=block.lines[place][-1],
+                )
+            )
 
     def _repeat(self, cells: Sequence[str], export: str | None, line: int) -> None:
         """Put a good line of an order beside its bad ones, so that the order can be sent whole."""

@@ -79,7 +79,7 @@ in a line of an order or a reward, the field is absent.
 
 **Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be written \
 to. A blank cell, or anything but yes or no, subscribes nobody and leaves the stored consent as it \
-is, with a warning.
+is, with a warning. A first load (`bulk/`) takes no consent at all, and its report says so.
 
 **Several rows of one key.** Where each row is a document, such as a customer, the row with the \
 latest `LAST_UPDATED` counts, of equals the later one in the file. What it leaves open (a blank \

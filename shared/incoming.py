@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from shared.encoding import decode_content
 
+INCOMPLETE = "incomplete"
+"""The field that is true in a document one of whose rows was rejected."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Incoming:
@@ -28,6 +31,8 @@ class Incoming:
     """Where in the plan's keys its key is."""
     refers_to: str = field(default="", repr=False)
     """The key of the customer whom it belongs to, where it is an order."""
+    incomplete: bool = False
+    """Whether a row of it was rejected, so that it lacks an item."""
 
     @property
     def line(self) -> int:
@@ -51,6 +56,8 @@ class Block(Sequence[Incoming]):
     places: list[int] = field(default_factory=list)
     refers_to: list[str] = field(default_factory=list, repr=False)
     """Empty where the documents refer to nothing."""
+    incomplete: list[bool] = field(default_factory=list)
+    """Empty where all are complete."""
 
     def some(self, which: NDArray[np.bool_]) -> Block:
         """Return those of the documents that are marked."""
@@ -96,6 +103,7 @@ class Block(Sequence[Incoming]):
             lines=self.lines[at],
             place=self.places[at],
             refers_to=self.refers_to[at] if self.refers_to else "",
+            incomplete=bool(self.incomplete) and self.incomplete[at],
         )
 
     def __iter__(self) -> Iterator[Incoming]:

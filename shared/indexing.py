@@ -202,6 +202,8 @@ class Indexing:
         if self._exported is not None and not self._create_only:
             # What is stored may be of the same export, and then it has a say.
             expected[:] = False
+        if block.incomplete:
+            expected &= ~np.array(block.incomplete, bool)
         expected &= ~(mine | unchanged)
         others = np.flatnonzero(~(expected | mine | unchanged)).tolist()
         return Sighting(

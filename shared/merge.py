@@ -10,12 +10,13 @@ from typing import Any
 
 from shared import wire as on_wire
 from shared.folding import Version, get, put
-from shared.incoming import Incoming
+from shared.incoming import INCOMPLETE, Incoming
 from shared.writer import Leave, Put, Stored
 
 OWN = "written by this import before"
 NEWER = "a newer file has written this document"
 EXISTS = "the document exists, and a first load only creates"
+COMPLETE = "a complete document is stored, and a row of this one was rejected"
 
 Age = tuple[datetime, int]
 """Orders files: when the file was exported, then which upload it is (its generation)."""
@@ -56,6 +57,9 @@ def decide(
     anything about (`open`), so that the outcome does not depend on the order in which the files are
     loaded, and what was cleared stays cleared.
 
+    An incomplete document, one of whose rows was rejected, never replaces a complete one. A
+    complete one replaces an incomplete one, however old it is.
+
     Args:
         incoming: what the file says.
         stored: what is stored now; None when there is no such document. Of its data, `needs` are
@@ -74,6 +78,8 @@ def decide(
     age = source_age(stored)
     if create_only:
         return Leave(OWN if age == origin.age else EXISTS)
+    if incoming.incomplete != (stored.data.get(INCOMPLETE) is True):
+        return Leave(COMPLETE) if incoming.incomplete else fresh(incoming, origin, consent)
     if confirmed is not None and (age is None or age < confirmed):
         age = confirmed
     if age is None or age < origin.age or (age == origin.age and origin.replay):
@@ -85,7 +91,7 @@ def decide(
 
 def needs(incoming: Incoming, consent: frozenset[str]) -> frozenset[str]:
     """Return the paths of the stored fields that `decide` looks at, besides `source`."""
-    return incoming.keep | consent
+    return incoming.keep | consent | {INCOMPLETE}
 
 
 def fresh(incoming: Incoming, origin: Origin, consent: frozenset[str]) -> Put:

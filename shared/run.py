@@ -227,6 +227,7 @@ class Run:
             account=self.account,
             collection=self.found.type.collection,
             guard=self.hold.check,
+            note=self.found.tally.add,
         )
         in_time = delivery.deliver(map(self._counted, self.found.layers(plan)))
         self.note_orphans(delivery.orphans)

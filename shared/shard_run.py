@@ -126,6 +126,7 @@ class ShardRun:
             account=self._account,
             collection=found.type.collection,
             guard=self._hold.check,
+            note=found.tally.add,
             share=min(self._split.shards, self._split.at_once),
         )
         in_time = delivery.deliver(map(self._counted, found.layers(plan)))

@@ -44,7 +44,7 @@ class Tally:
         key = (problem.code, problem.column)
         known = self._first.get(key)
         if known is not None:
-            known["count"] += times
+            _count(known, {**problem_document(problem), "count": times})
         elif len(self._first) < PROBLEMS_LIMIT:
             self._first[key] = {**problem_document(problem), "count": times}
 
@@ -69,10 +69,19 @@ class Tally:
         for entry in dumped["first"]:
             key = (entry["code"], entry.get("column"))
             if key in self._first:
-                self._first[key]["count"] += entry["count"]
+                _count(self._first[key], entry)
             elif len(self._first) < PROBLEMS_LIMIT:
                 self._first[key] = dict(entry)
 
     def summary(self) -> tuple[dict[str, Any], ...]:
         """Return one entry a code and column: the first such problem, with its count."""
         return tuple(self._first.values())
+
+
+def _count(known: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add to the count of a problem; the one that stands first in the file is told of."""
+    count = known["count"] + more["count"]
+    if 0 < more.get("line", 0) < known.get("line", 0):
+        known.clear()
+        known.update(more)
+    known["count"] = count

@@ -126,6 +126,8 @@ class Outcome:
     packed: Packed
     rejected: list[RowProblems]
     warnings: list[Problem]
+    left_out: int = 0
+    """How many rows hold a value of a field that is not to be written."""
 
     @property
     def parts(self) -> Parts:
@@ -271,7 +273,16 @@ class PartMaker:
         ]
         others = self._others(columns, rows, too_long)
         packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
-        return Outcome(packed, checked.rejected, sorted(warnings, key=lambda one: one.line or 0))
+        sorted_ = sorted(warnings, key=lambda one: one.line or 0)
+        return Outcome(packed, checked.rejected, sorted_, self._count_left_out(columns, good))
+
+    def _count_left_out(self, columns: Mapping[str, Column], good: Mask) -> int:
+        there = [
+            columns[source.column.name].there
+            for source in self._checker.sources
+            if source.column.field in self._leave_out
+        ]
+        return int((np.logical_or.reduce(there) & good).sum()) if there else 0
 
     def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
         """Let the checker read some rows; returns its outcome, and its rows by their places."""

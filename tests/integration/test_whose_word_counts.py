@@ -28,13 +28,28 @@ def load(pipeline: Pipeline, time: str, *rows: dict[str, object]) -> Import:
 
 
 def load_orders(
-    pipeline: Pipeline, time: str, *rows: dict[str, object], ends: str = "loaded"
-) -> None:
+    pipeline: Pipeline,
+    time: str,
+    *rows: dict[str, object],
+    ends: str = "loaded",
+    text: str | None = None,
+) -> Import:
     """Load an orders file exported at a time of day, with a customers file of that time."""
     load(pipeline, time, {"PERIDX": "1"})
-    pipeline.upload(f"{ORDERS.format(time)}.csv", orders_csv(*rows))
+    name = ORDERS.format(time)
+    pipeline.upload(f"{name}.csv", orders_csv(*rows) if text is None else text)
     pipeline.clock.advance(timedelta(hours=1))
-    assert [ends] == pipeline.run_due()
+    while pipeline.run_due():
+        pass
+    import_ = pipeline.import_(name)
+    assert ends == import_.status
+    return import_
+
+
+def told(import_: Import) -> dict[str, int]:
+    """Return how often an import tells of orders with a rejected line."""
+    codes = ("order.incomplete", "order.kept_complete")
+    return {one["code"]: one["count"] for one in import_.warnings if one["code"] in codes}
 
 
 def customer(pipeline: Pipeline, key: str = "1") -> dict[str, Any]:
@@ -156,3 +171,65 @@ def test_a_time_that_cannot_be_read(pipeline: Pipeline) -> None:
 
     assert customer(pipeline)["subscribed"] is False
     assert "1990-04-24" == customer(pipeline)["dateOfBirth"]
+
+
+LINES: list[dict[str, object]] = [
+    {"ORDER_NUMBER": "D1", "LINE_NUMBER": 1},
+    {"ORDER_NUMBER": "D1", "LINE_NUMBER": 2},
+]
+BAD: list[dict[str, object]] = [LINES[0], {**LINES[1], "QUANTITY": "x"}]
+OTHER: dict[str, object] = {"ORDER_NUMBER": "D2", "LINE_NUMBER": 1}
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_new_order_with_a_bad_line(make: Make, shards: bool) -> None:
+    """Its good lines are loaded, the document says so, and the next whole order replaces it."""
+    pipeline = make(**({"shard_bytes": 100} if shards else {}))
+    import_ = load_orders(pipeline, "1200", *BAD, OTHER, ends="loaded_with_rejects")
+    stored = pipeline.documents("orders")
+    assert (True, 1) == (stored["D1"]["incomplete"], stored["D1"]["lineCount"])
+    assert "incomplete" not in stored["D2"]
+    assert {"order.incomplete": 1} == told(import_)
+
+    load_orders(pipeline, "1100", *LINES)  # an older one, which comes late
+
+    stored = pipeline.documents("orders")
+    assert 2 == stored["D1"]["lineCount"]
+    assert "incomplete" not in stored["D1"]
+
+
+@pytest.mark.parametrize("shards", [False, True])
+@pytest.mark.parametrize("bad", [BAD, None])
+def test_a_stored_order_with_a_bad_line(
+    make: Make, bad: list[dict[str, object]] | None, shards: bool
+) -> None:
+    """A complete order that is stored stays as it is; its good lines are sent back, too."""
+    pipeline = make(**({"shard_bytes": 100} if shards else {}))
+    load_orders(pipeline, "1100", *LINES, OTHER)
+    before = pipeline.documents("orders")["D1"]
+    text = orders_csv(*(bad or LINES), {**OTHER, "QUANTITY": "3"})
+    if bad is None:  # the second line lacks a cell
+        text = text.replace(",2,S1,", ",2,")
+
+    import_ = load_orders(pipeline, "1200", ends="loaded_with_rejects", text=text)
+
+    stored = pipeline.documents("orders")
+    assert before == stored["D1"]
+    assert 3 == stored["D2"]["quantity"]
+    assert (3, 1, 2) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
+    assert 2 == len(pipeline.rejected(f"rejected/{ORDERS.format('1200')}.rejected.csv"))
+    assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
+
+
+def test_a_first_load_takes_no_consent(pipeline: Pipeline) -> None:
+    """A first load says how many rows hold consent that it does not take."""
+    rows = [{**GOOD, "PERIDX": str(number)} for number in range(1, 5)]
+    rows[3]["PRIVACY"] = ""
+    rows[2]["PRIVACY"] = "Yes"
+    pipeline.upload(f"bulk/{CUSTOMERS.format('1100')}.csv", customers_csv(*rows))
+    pipeline.run_due()
+
+    assert all("subscribed" not in one for one in pipeline.documents("customers").values())
+    import_ = pipeline.import_(f"bulk_{CUSTOMERS.format('1100')}")
+    counts = {one["code"]: one["count"] for one in import_.warnings}
+    assert 3 == counts["row.consent_not_taken"]

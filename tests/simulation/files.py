@@ -36,8 +36,9 @@ _ORDERS = (
 )
 _REWARDS = ("PERIDX", "TIER_NAME", "AVAILABLE_POINTS")
 
-_Made = tuple[Sequence[str], list[list[str]], dict[str, Rows]]
-"""Header, rows, and what the rows of each key say."""
+_Made = tuple[Sequence[str], list[list[str]], dict[str, Rows], int, int]
+"""Header, rows, what the rows of each key say, how many rows are bad, and how many good ones stand
+beside these in the rejected file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class Said:
     data: bytes
     read: int = 0
     rejected: int = 0
+    beside: int = 0
+    """Good rows of orders with a bad one."""
     contents: Mapping[str, Rows] = field(default_factory=dict)
     """Key -> what its rows say about the document, in file order."""
 
@@ -63,10 +66,9 @@ def large_file(rng: random.Random, exported_at: datetime) -> Said:
 def good_file(rng: random.Random, type: str, mode: Mode, exported_at: datetime) -> Said:
     """Return a file that can be loaded, some of its rows perhaps not."""
     make = _MAKERS[type]
-    header, rows, contents = make(rng)
-    bad = 0
+    header, rows, contents, bad, beside = make(rng)
     if len(rows) >= 5 and rng.random() < 0.3:
-        bad = 1
+        bad += 1
         rows.insert(rng.randrange(len(rows) + 1), ["", *["x"] * (len(header) - 1)])
     return Said(
         type=type.removeprefix("many "),
@@ -76,6 +78,7 @@ def good_file(rng: random.Random, type: str, mode: Mode, exported_at: datetime) 
         data=_csv(header, rows),
         read=len(rows),
         rejected=bad,
+        beside=beside,
         contents=contents,
     )
 
@@ -143,7 +146,7 @@ def _customers(rng: random.Random, people: Sequence[str] = PEOPLE, most: int = 8
             "lastUpdated": UNREADABLE if updated is None else updated.astimezone(UTC),
         }
         said.setdefault(key, []).append((updated, content))
-    return _CUSTOMERS, rows, {**said}
+    return _CUSTOMERS, rows, {**said}, 0, 0
 
 
 def _many_customers(rng: random.Random) -> _Made:
@@ -153,6 +156,7 @@ def _many_customers(rng: random.Random) -> _Made:
 def _orders(rng: random.Random) -> _Made:
     rows: list[list[str]] = []
     contents: dict[str, Rows] = {}
+    bad = beside = 0
     for order in rng.sample(ORDERS, rng.randint(1, 3)):
         person = rng.choice((*PEOPLE, *STRANGERS))
         lines = []
@@ -192,9 +196,15 @@ def _orders(rng: random.Random) -> _Made:
             "quantity": sum(line["quantity"] for line in lines),
             "valueCents": sum(line["valueCents"] for line in lines),
         }
+        if contents and rng.random() < 0.3:
+            spoilt = list(rows[-1])
+            spoilt[3], spoilt[6] = "9", "x"
+            rows.append(spoilt if rng.random() < 0.5 else spoilt[:-1])
+            content["incomplete"] = True
+            bad, beside = bad + 1, beside + len(lines)
         contents[order] = [(None, content)]
     rng.shuffle(rows)
-    return _ORDERS, rows, contents
+    return _ORDERS, rows, contents, bad, beside
 
 
 def _rewards(rng: random.Random) -> _Made:
@@ -211,7 +221,7 @@ def _rewards(rng: random.Random) -> _Made:
             "availablePoints": points,
         }
         contents[key] = [*contents.get(key, ()), (None, content)]
-    return _REWARDS, rows, contents
+    return _REWARDS, rows, contents, 0, 0
 
 
 _MAKERS: Mapping[str, Callable[[random.Random], _Made]] = {

@@ -148,6 +148,15 @@ def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
     self._rows[place] = [max(rows, key=lambda row: row.rank)]
 
 
+def _complete_or_not(history: History) -> Any:
+    def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
+        if stored is not None:
+            stored = Stored({**stored.data, "incomplete": incoming.incomplete}, stored.update_time)
+        return decide(incoming, stored, **rest)
+
+    return patch("shared.indexing.decide", unguarded)
+
+
 def _whoever_has_the_shard(history: History) -> Any:
     def unguarded(self: ShardHold, change: ShardChange, **_: Any) -> Any:
         mine = self.shard
@@ -276,6 +285,11 @@ GUARDS: Mapping[str, Guard] = {
             lambda values: max((value for value in values if value is not None), default=None),
         ),
         "batches",
+    ),
+    "incomplete orders": Guard(
+        "an order with a bad line does not replace a complete one",
+        _complete_or_not,
+        "mixed",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",

@@ -36,10 +36,13 @@ class Uploaded:
 def content(key: str, files: Iterable[Uploaded], *, keep: bool) -> Content | None:
     """Return the content that a document must have once exactly these files are loaded.
 
-    Each field has what the latest-exported file says of it that says anything.
+    Each field has what the latest-exported file says of it that says anything. An order with a bad
+    line counts only where there is none without.
     """
     found: dict[str, Any] = {}
     holding = [file for file in files if key in file.said.contents]
+    complete = [one for one in holding if not in_file(one.said, key, keep=keep).get("incomplete")]
+    holding = complete or holding
     for file in sorted(holding, key=lambda file: file.age):
         found |= in_file(file.said, key, keep=keep)
     if not holding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -158,6 +159,25 @@ def test_corrected_consent_does_not_depend_on_the_order(order: tuple[int, ...]) 
 
     assert stored is not None
     assert (False, "Perth") == (stored["subscribed"], stored["city"])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+@pytest.mark.parametrize("whole", [(), (0,), (1,), (1, 3)])
+def test_incomplete_orders_do_not_depend_on_the_order(
+    whole: tuple[int, ...], order: tuple[int, ...]
+) -> None:
+    """The latest complete order counts; where there is none, the latest incomplete one."""
+    stored: dict[str, Any] | None = None
+    for hour in order:
+        content: dict[str, Any] = {"quantity": hour}
+        if hour not in whole:
+            content["incomplete"] = True
+        said = replace(incoming(content), incomplete=hour not in whole)
+        stored = apply(stored, said, origin(hour))
+
+    assert stored is not None
+    assert max(whole, default=3) == stored["quantity"]
+    assert bool(whole) is ("incomplete" not in stored)
 
 
 def test_an_older_file_never_gives_consent_back() -> None:
