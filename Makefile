@@ -5,6 +5,7 @@ SECONDS ?= 60
 RUNS ?= 1000
 ROWS ?= 100000
 KILLS ?= 20
+FILES ?= 500
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -13,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-s
 	--generate-hashes --no-annotate --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test fuzz simulate kill lint types format lock pictures clean
+.PHONY: help demo up check test fuzz simulate kill load-test lint types format lock pictures clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
@@ -23,6 +24,7 @@ help:
 	@echo "make fuzz     look for names and files that break the reading (SECONDS=60, SEED=any)"
 	@echo "make simulate run simulated histories of faults: SEED=0 RUNS=1000, or one of them again"
 	@echo "make kill     load a file while its workers are killed: ROWS=100000 KILLS=20"
+	@echo "make load-test  upload many files at once: FILES=500 over 20 sessions, then 200 connections"
 	@echo "make bench    measure speed and memory against the usual code (BENCH=rows for one part)"
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
@@ -51,6 +53,9 @@ simulate: $(INSTALLED)
 
 kill: $(INSTALLED)
 	@$(BIN)/python -m tests.e2e.killing --rows $(ROWS) --kills $(KILLS)
+
+load-test: $(INSTALLED)
+	@$(BIN)/python -m tests.e2e.bursts --files $(FILES)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(if $(BENCH),--only $(BENCH))

@@ -73,8 +73,8 @@ _WINDOW = _LONGEST_REQUEST + 64 * 1024
 `Capacity.sessions`, this bounds the memory of the gateway."""
 _FIRST_LINE_SECONDS = 10
 """Seconds that a client has for its first line, which every one sends at once."""
-_LOGIN_SECONDS = 30
-"""Seconds that somebody has to log in."""
+_LOGIN_SECONDS = 120
+"""Seconds that somebody has to log in; passwords of many at once are checked one by one."""
 _RETRY_SECONDS = 1.0
 """Seconds for which no connection is accepted when the system has run out of something."""
 _ALIVE_SECONDS = 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from shared.errors import (
 from shared.intake import enqueue, plan_task
 from shared.lease import Hold, release_feed
 from shared.ledger import ENDED, ENDED_WELL, LOADED, Import
-from shared.ledger_store import LedgerTransaction
+from shared.ledger_store import LedgerTransaction, Running
 from shared.logs import log, log_failure
 from shared.names import ExportFile, read_name
 from shared.services import Services
@@ -31,6 +32,9 @@ from shared.shard_loading import rest_shard, work_on_shard
 from shared.shards import ShardBegun, ShardRests, begin_shard, enqueue_shards, split_anew
 from shared.source import Source
 from shared.tasks import LoadTask
+
+PLACE_KEPT = timedelta(minutes=5)
+"""How long the next in line may take to start before others may start instead."""
 
 
 def work(task: LoadTask, services: Services) -> str:
@@ -152,9 +156,12 @@ def wake_dependants(import_: Import, services: Services) -> None:
         for one in ledger.transact(lambda each: each.imports_between(import_.connection, *freed)):
             if one.status in ("blocked", "overdue") and not pairing.in_line(one):
                 held[one.import_id] = one
-    for one in (*held.values(), *_next_in_line(import_, services)):
-        wake = partial(_wake, one=one, by=import_.import_id, early=ended_badly, services=services)
+    by = import_.import_id
+    for one in held.values():
+        wake = partial(_wake, one=one, by=by, early=ended_badly, services=services)
         enqueue(ledger.transact(wake), services)
+    for one in _next_in_line(import_, services):
+        enqueue(ledger.transact(partial(_call, one=one, by=by, services=services)), services)
 
 
 def _next_in_line(import_: Import, services: Services) -> list[Import]:
@@ -190,6 +197,22 @@ def _wake(
     woken = woken.to("scheduled", now=now, text=wording.scheduled(woken, now), blocked_by=by)
     ledger.put(woken)
     return woken
+
+
+def _call(ledger: LedgerTransaction, *, one: Import, by: str, services: Services) -> Import:
+    """Wake the next in line and keep its place: no newcomer starts before its task has come.
+
+    Where another one has started already, that one wakes its successor in its turn.
+    """
+    now = services.now()
+    feed = ledger.feed(one.connection, one.type or "")
+    if feed.live(now) not in (None, one.import_id):
+        return one
+    place = Running(import_id=one.import_id, owner="", expires_at=now + PLACE_KEPT)
+    called = _wake(ledger, one=one, by=by, early=False, services=services)
+    if called.status == "scheduled":
+        ledger.put_feed(replace(feed, running=place))
+    return called
 
 
 def _rest(rests: Rests, services: Services) -> str:
