@@ -256,7 +256,7 @@ log_of() {
 clean_smoke() {
     local folder
     for folder in test/$SMOKE processed/$SMOKE rejected/$SMOKE reports/$SMOKE; do
-        run gcloud storage rm "gs://$BUCKET/$folder" --recursive 2>/dev/null || true
+        run gcloud storage rm "gs://$BUCKET/$folder/**" 2>/dev/null || true
     done
 }
 

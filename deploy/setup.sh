@@ -130,8 +130,10 @@ make_log() {
     among imports "$there" ||
         run gcloud logging buckets create imports "--location=$REGION" --retention-days=30 \
             "--project=$PROJECT"
-    run gcloud logging sinks update _Default "--project=$PROJECT" \
-        "logging.googleapis.com/projects/$PROJECT/locations/$REGION/buckets/imports"
+    # Both words before the options: gcloud does not take the second one after them.
+    run gcloud logging sinks update _Default \
+        "logging.googleapis.com/projects/$PROJECT/locations/$REGION/buckets/imports" \
+        "--project=$PROJECT"
 }
 
 # Who reads or writes documents and objects is logged, but for the pipeline's own accounts. The policy

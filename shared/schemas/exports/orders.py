@@ -13,18 +13,15 @@ from shared.schemas.kinds import (
     CODE,
     CURRENCY,
     DASHED,
-    DAY,
+    DATE_OR_TIME,
     DECIMAL,
     DOCUMENT_ID,
     EMAIL,
     INT64_MAX,
     MONEY,
-    NAME_OR_DASH,
     PERCENT,
     PERSON_ID,
-    SIZE,
     TEXT,
-    TIME_OF_DAY,
     WHOLE,
     round_cents,
 )
@@ -96,20 +93,11 @@ COLUMNS = (
     Column(
         name="ORDER_DATE",
         field="orderDate",
-        kind=DAY,
+        kind=DATE_OR_TIME,
         aliases=("SALE_DATE", "TRANSACTION_DATE"),
         required=True,
-        meaning="The day of the sale. Where the cell holds the time too, `orderedAt` is it.",
+        meaning="The day of the sale, with or without the time.",
         example="2023-04-24",
-        source="API guide",
-    ),
-    Column(
-        name="ORDERED_AT",
-        field="orderedAt",
-        kind=TIME_OF_DAY,
-        reads="ORDER_DATE",
-        meaning="The time of the sale; absent where the file gives the day alone.",
-        example="",
         source="API guide",
     ),
     Column(
@@ -245,7 +233,7 @@ COLUMNS = (
         name="COLOUR_NAME",
         field="colourName",
         part="item",
-        kind=NAME_OR_DASH,
+        kind=DASHED,
         aliases=("COLOR_NAME",),
         max_length=61,
         meaning="Name of the colour.",
@@ -256,7 +244,7 @@ COLUMNS = (
         name="SIZE_CODE",
         field="sizeCode",
         part="item",
-        kind=SIZE,
+        kind=DASHED,
         aliases=("SIZE",),
         max_length=7,
         meaning="The size.",
@@ -384,19 +372,9 @@ def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
         kept.sort(key=lambda row: int(row.values["LINE_NUMBER"]))
 
     totals: dict[str, int | float] = {"lineCount": len(kept)}
-    paid = [_paid(row) for row in kept]
-    known = [cents for cents in paid if cents is not None]
-    if len(known) < len(paid):
-        problems.append(
-            Problem(
-                code="order.total_unknown",
-                message="An amount of this line cannot be read, so the order has no valueCents.",
-                line=kept[paid.index(None)].line,
-            )
-        )
     for field, total in {
         "quantity": _sum([row.values["QUANTITY"] for row in kept]),
-        **({"valueCents": sum(known)} if len(known) == len(paid) else {}),
+        "valueCents": sum([_paid(row) for row in kept]),
     }.items():
         if abs(total) <= INT64_MAX:
             totals[field] = total
@@ -422,8 +400,8 @@ def _line_key(row: ItemRow, place: int) -> tuple[str, Any]:
 def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
     differing = [
         words
-        for words, names in (("customers", ("PERIDX",)), ("dates", ("ORDER_DATE", "ORDERED_AT")))
-        if len({tuple(row.values.get(name) for name in names) for row in rows}) > 1
+        for name, words in (("PERIDX", "customers"), ("ORDER_DATE", "dates"))
+        if len({row.values[name] for row in rows}) > 1
     ]
     if not differing:
         return []
@@ -433,17 +411,12 @@ def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
     return [Problem(code="order.header_differs", message=message, line=rows[-1].line)]
 
 
-def _paid(row: ItemRow) -> int | None:
-    """Return what was paid for a line in cents, worked out where the file does not say.
-
-    None where the file says something that cannot be read.
-    """
+def _paid(row: ItemRow) -> int:
+    """Return what was paid for a line in cents, worked out where the file does not say."""
     values = row.values
     paid = values.get("VALUE")
     if paid is not None:
         return int(paid)
-    if row.faulty & {"VALUE", "DISCOUNT"}:
-        return None
     quantity = values["QUANTITY"]
     discount = values.get("DISCOUNT") or 0
     # A discount makes a refund smaller too, whichever sign the file gives it there.
@@ -451,9 +424,12 @@ def _paid(row: ItemRow) -> int | None:
     return round_cents(Decimal(values["PRICE"]) * Decimal(str(quantity)) - discount)
 
 
-def _sum(quantities: Sequence[float]) -> float:
+def _sum(quantities: Sequence[int | float]) -> int | float:
     """Add up without the error of binary fractions: 0.1 and 0.2 are 0.3."""
-    return float(sum((Decimal(str(quantity)) for quantity in quantities), Decimal()))
+    if all(type(quantity) is int for quantity in quantities):
+        return sum(quantities)
+    total = sum((Decimal(str(quantity)) for quantity in quantities), Decimal())
+    return int(total) if total == total.to_integral_value() else float(total)
 
 
 ORDERS = register(
@@ -470,14 +446,14 @@ ORDERS = register(
         grouped_where=lambda header: True,
         assemble=assemble,
         usual=Usual(
-            shared=("PERIDX", "ORDER_DATE", "ORDERED_AT"),
+            shared=("PERIDX", "ORDER_DATE"),
             known_by=("LINE_ID", "LINE_NUMBER"),
             sorted_by="LINE_NUMBER",
             count="lineCount",
             sums={"quantity": "QUANTITY", "valueCents": "VALUE"},
         ),
         looks_at=(
-            *("PERIDX", "ORDER_DATE", "ORDERED_AT", "LINE_ID", "LINE_NUMBER"),
+            *("PERIDX", "ORDER_DATE", "LINE_ID", "LINE_NUMBER"),
             *("QUANTITY", "PRICE", "VALUE", "DISCOUNT"),
         ),
         items="lines",

@@ -244,7 +244,7 @@ def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
     """
     last = rows[-1]
     problems: list[Problem] = []
-    if len({row.values.get("REWARD_ACCOUNT_ID") for row in rows}) > 1:
+    if any(row.values["REWARD_ACCOUNT_ID"] != last.values["REWARD_ACCOUNT_ID"] for row in rows):
         problems.append(
             Problem(
                 code="reward.account_differs",
