@@ -32,11 +32,19 @@ from shared.outcomes import (
     Left,
     Outcome,
     Put,
+    Remove,
     Written,
     refused,
 )
 from shared.pacing import Gate, backoff
-from shared.transport import CallFailed, Stored, encode_write, encode_writes, times_of_all
+from shared.transport import (
+    CallFailed,
+    Stored,
+    encode_delete,
+    encode_write,
+    encode_writes,
+    times_of_all,
+)
 
 T = TypeVar("T")
 
@@ -322,7 +330,7 @@ class Settler(Generic[T]):
 
     def _prepare(self, entry: Entry[T]) -> Outcome | None:
         """Decide on a document; return its outcome, or None when it is now ready to be written."""
-        decision: Put | Leave
+        decision: Put | Leave | Remove
         if entry.expected is not None:
             decision, base = entry.expected.put, entry.expected.update_time
             entry.expected = None
@@ -333,6 +341,9 @@ class Settler(Generic[T]):
             if self._create_only and entry.stored is not None:
                 return Left("exists", entry.stored)
             base = None if entry.stored is None else entry.stored.update_time
+        if isinstance(decision, Remove):
+            entry.payload, entry.stored = encode_delete(entry.name, base=base), None
+            return None
         try:
             entry.payload = encode_write(
                 entry.name, decision.data, wire=decision.wire, base=base, only=decision.only

@@ -225,7 +225,7 @@ def _common() -> str:
             "`source.exportedAt`",
             "timestamp",
             "When that file was exported, as its name says; of a corrected row, when the export it "
-            "comes from was.",
+            "comes from was. 1970 where the file was undone and no other export is left.",
         ),
         ("`source.generation`", "integer", "Which upload of that file it was."),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,6 +34,9 @@ class Reads(Protocol):
     def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
         """Return id -> fields of the documents whose ids lie from `first` to `last`, in order."""
 
+
+SCANNED_AT_ONCE = 1_000
+"""Documents that `scan` fetches at a time."""
 
 Change = Callable[[Reads], tuple[_T, Mapping[str, Fields]]]
 """Reads, and returns a result and what is to be written: path -> all fields of the document."""
@@ -70,6 +73,15 @@ class Database(Protocol):
 
         Those that exist only as a part of others' paths come with neither.
         """
+
+    def created_at(self, path: str) -> datetime | None:
+        """Return when a document was created; None where there is none."""
+
+    def scan(
+        self, collection: str, fields: Sequence[str]
+    ) -> Iterator[tuple[str, Fields, datetime]]:
+        """Give id, some fields and time of creation of all documents of a collection, page by page:
+        no memory grows with the collection."""
 
     def delete(self, path: str) -> None:
         """Delete a document; one that is not there is fine."""
@@ -213,6 +225,28 @@ class FirestoreDatabase:
             for reference in references:
                 snapshot = found[reference.id]
                 yield snapshot.id, snapshot.to_dict(), snapshot.create_time
+
+    def created_at(self, path: str) -> datetime | None:
+        """Return when a document was created; None where there is none."""
+        with _reachable():
+            created: datetime | None = self.client.document(path).get().create_time
+            return created
+
+    def scan(
+        self, collection: str, fields: Sequence[str]
+    ) -> Iterator[tuple[str, Fields, datetime]]:
+        """Give id, some fields and time of creation of all documents of a collection."""
+        query = self.client.collection(collection).select(fields).order_by("__name__")
+        last = None
+        while True:
+            with _reachable():
+                page = query if last is None else query.start_after(last)
+                found = list(page.limit(SCANNED_AT_ONCE).stream(**self._patiently()))
+            for snapshot in found:
+                yield snapshot.id, snapshot.to_dict() or {}, snapshot.create_time
+            if len(found) < SCANNED_AT_ONCE:
+                return
+            last = found[-1]
 
     def delete(self, path: str) -> None:
         """Delete a document; one that is not there is fine."""

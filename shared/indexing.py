@@ -168,6 +168,9 @@ class Indexing:
             self._table.forget_contents(self._table.held_by(self._stamp(slice(None))))
         self._confirmed = np.zeros(len(keys.high), dtype=bool)
         self._skip = skip and self._clean and not (create_only or import_.replay)
+        self._read_next: set[int] = set()
+        """Documents that must not be written without reading them: their consent was withdrawn at
+        a later time than they were exported."""
         self._doubted = np.zeros(len(keys.high), dtype=bool)
         # Where documents may be of which the index says nothing, they are read before they are
         # written: to find out by a write that fails would cost one more call.
@@ -251,14 +254,21 @@ class Indexing:
 
     def decide(self, seen: Seen, stored: Stored | None) -> Put | Leave:
         """Say what to do about a document that has been read; see `shared.merge.decide`."""
-        return decide(
+        origin = self._origin_of(seen.incoming.place)
+        decision = decide(
             seen.incoming,
             stored,
-            origin=self._origin_of(seen.incoming.place),
+            origin=origin,
             consent=self._consent,
             create_only=self._create_only,
             confirmed=seen.confirmed,
         )
+        if isinstance(decision, Put):
+            kept = decision.data.get("source", {}).get("kept", {})
+            if any(kept[path] > origin.exported_at for path in self._consent & kept.keys()):
+                # The next file, too, has to read what it may not change.
+                self._read_next.add(seen.incoming.place)
+        return decision
 
     def needs(self, seen: Seen) -> frozenset[str]:
         """Return the paths of the stored fields that `decide` looks at, besides `source`."""
@@ -309,9 +319,10 @@ class Indexing:
                 stamp = stamp_of(self._origin_of(place).age)
                 if self._create_only and table.known[place]:
                     stamp = max(stamp, table.stamp(place))
-                table.put(
-                    place, content=seen.content, updated=nanoseconds(update_time), stamp=stamp
-                )
+                read_next = place in self._read_next
+                updated = 0 if read_next else nanoseconds(update_time)
+                content = UNKNOWN if read_next else seen.content
+                table.put(place, content=content, updated=updated, stamp=stamp)
             case Written(update_time, stored=Stored() as stored):  # filled in what was open
                 self._newer(place, stored, nanoseconds(update_time))
             case Left(reason, Stored() as stored) if reason == OWN:

@@ -166,6 +166,8 @@ class Import:
     """Whether the rows are to be written again although this import has written them before."""
     force: bool = False
     """Whether a replay goes ahead although it is not known what newer files have confirmed."""
+    undone: datetime | None = None
+    """When its documents got back what other files say of them."""
     lease: Lease | None = None
     rows: Rows = field(default_factory=Rows)
     progress: Progress = field(default_factory=Progress)

@@ -142,13 +142,22 @@ def _take_over(
     if origin.corrected and age is not None and age[0] == origin.exported_at:
         # The row and what is stored are of one export: which is newer is not known.
         withdrawn = tuple(path for path in consent if get(stored, path) is False)
-    if not incoming.keep and not withdrawn:
+    theirs = _version(stored, _LONG_AGO if age is None else age, consent)
+    ahead = {
+        path: at
+        for path in consent
+        if (at := theirs.open.get(path)) is not None and at > origin.age
+    }
+    if not incoming.keep and not withdrawn and not ahead:
         return fresh(incoming, origin, consent)
     mine = Version.of(incoming.content, origin.age, incoming.keep)
-    mine.take(_version(stored, _LONG_AGO if age is None else age, consent))
+    mine.take(theirs)
+    mine.open |= ahead
     for path in withdrawn:
         put(mine.content, path, False)
-    if mine.keep == incoming.keep and not withdrawn:
+    for path in ahead:
+        put(mine.content, path, get(theirs.content, path))
+    if mine.keep == incoming.keep and not withdrawn and not ahead:
         return fresh(incoming, origin, consent)
     source = _source(incoming, origin) | _open_fields(mine.open, consent)
     return Put(data={**mine.content, "source": source})
@@ -177,6 +186,43 @@ def _fill_in(
     for path in paths:
         put(patch, path, get(theirs.content, path))
     return Put(data=patch, only=(*sorted(paths), "source"))
+
+
+def disowned(
+    stored: Stored,
+    *,
+    by: Age,
+    incoming: Incoming | None,
+    consent: frozenset[str],
+) -> Stored:
+    """Return what remains of a document without the word of the import that has written it last:
+    older than any file, with the fields that this had left open, and with the consent that it
+    withdrew, as if that had been withdrawn at `by`.
+
+    `incoming` is what another file says of it; all that it leaves open is open.
+    """
+    version = _version(stored.data, _LONG_AGO, consent)
+    kept = {path: age for path, age in version.open.items() if age is not None}
+    kept |= {path: by for path in consent - kept.keys() if get(stored.data, path) is False}
+    if incoming is None:
+        content, open_ = dict(stored.data), dict(version.open)
+    else:
+        content, open_ = {}, dict.fromkeys(incoming.keep)
+        for path in kept:
+            put(content, path, get(stored.data, path))
+    source = {
+        **{name: stored.data["source"].get(name) for name in ("import", "row")},
+        "exportedAt": _LONG_AGO[0],
+        "generation": _LONG_AGO[1],
+        **_open_fields({**open_, **kept}, consent),
+    }
+    return Stored({**content, "source": source}, stored.update_time)
+
+
+def is_disowned(stored: Mapping[str, Any]) -> bool:
+    """Whether an import that was undone has written a document, and nothing else is known of it."""
+    source = stored.get("source")
+    return isinstance(source, Mapping) and source.get("exportedAt") == _LONG_AGO[0]
 
 
 def _version(stored: Mapping[str, Any], age: Age, consent: frozenset[str]) -> Version[Age]:

@@ -28,6 +28,11 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete the document, which is there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """Write nothing: what is stored is as new, or newer."""
 
@@ -70,7 +75,7 @@ class Refused:
 
 Outcome = Written | Left | Refused
 
-Decide = Callable[[T, Stored | None], Put | Leave]
+Decide = Callable[[T, Stored | None], Put | Leave | Remove]
 """What to do about a document, given what is stored under its key (None: nothing).
 
 Pure: it is called on several threads, and again whenever what is stored has changed. It must answer

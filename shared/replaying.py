@@ -60,7 +60,9 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
                 f"{import_id} is overdue: it waits for its customers file. Release it to load it "
                 "without."
             )
-        again = replace(current, replay=True, force=force, attempt=0, split=None)
+        if ledger.feed(connection, str(current.type)).live(now) == import_id:
+            raise NotPossible(f"{import_id} is being undone. Try again when that has ended.")
+        again = replace(current, replay=True, force=force, attempt=0, split=None, undone=None)
         return _restart(ledger, again, now=now)
 
     return enqueue(services.ledger.transact(change), services)

@@ -186,6 +186,7 @@ class Run:
         for other in self.services.ledger.find(import_.connection, crc32c=import_.crc32c):
             if (
                 other.status in LOADED
+                and other.undone is None
                 and (other.size, other.type, other.mode)
                 == (import_.size, import_.type, import_.mode)
                 and other.import_id != import_.import_id

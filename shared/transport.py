@@ -49,6 +49,7 @@ def _tag(message: Any, field: str) -> int:
 
 _REQUEST_WRITES = _tag(_BatchWriteRequest, "writes")
 _WRITE_UPDATE = _tag(_Write, "update")
+_WRITE_DELETE = _tag(_Write, "delete")
 _WRITE_MASK = _tag(_Write, "update_mask")
 _WRITE_CONDITION = _tag(_Write, "current_document")
 _DOCUMENT_NAME = _tag(_Document, "name")
@@ -239,6 +240,11 @@ def encode_write(
     document = wire + encode_content(data) + _field(_DOCUMENT_NAME, name.encode())
     update = _field(_WRITE_UPDATE, document)
     return _field(_REQUEST_WRITES, before + update)
+
+
+def encode_delete(name: str, *, base: Any) -> bytes:
+    """Return the wire bytes of one write that deletes a document; else like `encode_write`."""
+    return _field(_REQUEST_WRITES, _condition(base) + _field(_WRITE_DELETE, name.encode()))
 
 
 def encode_writes(

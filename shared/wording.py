@@ -174,6 +174,20 @@ def failed(attempts: int) -> str:
     )
 
 
+def undoing() -> str:
+    """Sentence for an import that is being taken back."""
+    return "Being undone: its documents get what the other exports say of them."
+
+
+def undone(restored: int, removed: int, left: int) -> str:
+    """Sentence for an import that was taken back."""
+    text = f"Undone: {count(restored, 'document')} restored, {removed:,} removed."
+    if left:
+        verb = "keeps its" if left == 1 else "keep their"
+        text += f" {count(left, 'document')} {verb} content: no earlier export is left."
+    return text
+
+
 def rejected(problem: Problem) -> str:
     """Sentence for a file that cannot be used."""
     return f"Not loaded. {problem.message} {problem.hint}"

@@ -26,6 +26,7 @@ from shared.outcomes import (
     Outcome,
     Put,
     Refused,
+    Remove,
     Written,
     refused,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Outcome",
     "Put",
     "Refused",
+    "Remove",
     "Stored",
     "Writer",
     "Written",

@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from shared.zones import midnight
 if TYPE_CHECKING:
     from shared.ledger import Status
     from shared.services import Services
+    from shared.undoing import Undone
 
 LIMIT = 20
 """Imports listed unless it is said otherwise."""
@@ -257,7 +259,7 @@ def _ids_arguments(parser: argparse.ArgumentParser, *, selects: str, words: str)
     )
 
 
-def _id_argument(parser: argparse.ArgumentParser, *, nargs: str) -> None:
+def _id_argument(parser: argparse.ArgumentParser, *, nargs: str | None) -> None:
     action = parser.add_argument(
         "import_id",
         metavar="IMPORT",
@@ -345,13 +347,63 @@ def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
     return [(one.connection, one.import_id) for one in reversed(found)]
 
 
+# -- undo -------------------------------------------------------------------------------------
+
+
+def _undo_arguments(parser: argparse.ArgumentParser) -> None:
+    _id_argument(parser, nargs=None)
+    parser.add_argument("--yes", action="store_true", help="do not ask before it is carried out")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would come of it")
+
+
+def _undo(desk: Desk) -> int:
+    from shared.undoing import undo
+
+    parsed = desk.parsed
+    (id,) = _ids(desk)
+    if not parsed.yes or parsed.dry_run:
+        planned = undo(*id, desk.services, dry_run=True)
+        if parsed.dry_run:
+            _tell_undone(desk, planned, done=False)
+            return DONE
+        if desk.json or not sys.stdin.isatty():
+            raise WrongUse(f"Undo {'/'.join(id)}? Say so with --yes, or look with --dry-run.")
+        _tell_undone(desk, planned, done=False)
+        if input("Undo it? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("Nothing was done.", file=sys.stderr)
+            return NOT_POSSIBLE
+    _tell_undone(desk, undo(*id, desk.services), done=True)
+    return DONE
+
+
+def _tell_undone(desk: Desk, undone: Undone, *, done: bool) -> None:
+    if desk.json:
+        desk.answer({**asdict(undone), "dry_run": not done})
+        return
+    line, one = desk.screen.line, undone
+    id = f"{one.connection}/{one.import_id}"
+    line(f"{id} {'is undone' if done else 'would be undone'}:")
+    line(f"  {count(one.documents, 'document')} had their content from it")
+    line(f"  {one.restored:,} {'got' if done else 'would get'} what other exports say of them")
+    line(f"  {one.removed:,} {'were' if done else 'would be'} removed: only it has created them")
+    if one.left:
+        line(f"  {one.left:,} cannot be restored and keep their content: no other export is left")
+        line("    The next file that holds them changes them.")
+    line("  consent that it has withdrawn stays withdrawn until a later export says otherwise")
+    for name in one.gone:
+        line(f"  the file of {name} is no longer there or cannot be read")
+    if done:
+        line("Replay the files that it had outdated, or upload it again under its right name.")
+
+
 # -- parts ------------------------------------------------------------------------------------
 
 
 def _ids(desk: Desk) -> list[Id]:
     """Read the ids; one may carry its connection before a slash."""
     ids = []
-    for text in desk.parsed.import_id:
+    given = desk.parsed.import_id
+    for text in [given] if isinstance(given, str) else given:
         first, slash, rest = text.partition("/")
         if is_connection(first) and rest and "/" not in rest:
             if desk.parsed.connection not in (None, first):
@@ -424,6 +476,8 @@ def ids_for(path: Sequence[str], services: Services) -> list[str]:
     statuses: tuple[Status, ...] = ()
     if path[-1:] == ["release"]:
         statuses = ("overdue", "waiting", "blocked", "scheduled")
+    elif path[-1:] == ["undo"]:
+        statuses = ("loaded", "loaded_with_rejects", "failed")
     elif path[-1:] == ["replay"]:
         statuses = ("failed", "rejected", "loaded_with_rejects", "loaded")
     try:
@@ -458,6 +512,18 @@ COMMANDS: tuple[Command, ...] = (
         words="let orders go that wait for their customers",
         arguments=_release_arguments,
         carry_out=_release,
+    ),
+    Command(
+        path=("imports", "undo"),
+        words="go back before an import: its documents get what the other exports say of them",
+        arguments=_undo_arguments,
+        carry_out=_undo,
+    ),
+    Command(
+        path=("undo",),
+        words="short for `imports undo`",
+        arguments=_undo_arguments,
+        carry_out=_undo,
     ),
     Command(
         path=("replay",),

@@ -383,3 +383,26 @@ def test_a_connection_is_set_up(pipeline: Pipeline, capsys: pytest.CaptureFixtur
 
     assert 2 == ops.main(["connections", "add", "nz"])
     assert "nz is there already. Change it:" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+def test_undo(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """--dry-run says what would come of it, --yes does it, and without either nothing is done
+    where nobody can be asked."""
+    pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+    capsys.readouterr()
+
+    assert 0 == ops.main(["undo", NAME, "--dry-run"])
+    assert "1 would be removed" in capsys.readouterr().out
+    assert 2 == ops.main(["undo", NAME])
+    assert {"1"} == set(pipeline.documents("customers"))
+
+    capsys.readouterr()
+    assert 0 == ops.main(["undo", NAME, "--yes", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (1, 0, 1, 0) == tuple(
+        answer[name] for name in ("documents", "restored", "removed", "left")
+    )
+    assert {} == pipeline.documents("customers")
+    assert 1 == ops.main(["undo", "customers_20230501T000000Z", "--yes"])

@@ -48,6 +48,7 @@ class Document:
 
     fields: Fields
     updated: int
+    created: datetime
 
 
 Watch = Callable[[str, Fields | None, Fields | None], None]
@@ -57,7 +58,8 @@ Watch = Callable[[str, Fields | None, Fields | None], None]
 class Store:
     """The documents by their paths."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._collections: dict[str, dict[str, Document]] = {}
         self._watch = watch
         self._ticks = 0
@@ -81,7 +83,8 @@ class Store:
         if fields is None:
             documents.pop(id, None)
         else:
-            documents[id] = Document(fields, self._ticks)
+            created = self._now() if before is None else before.created
+            documents[id] = Document(fields, self._ticks, created)
         self._watch(path, before.fields if before else None, fields)
         return self._ticks
 
@@ -243,6 +246,21 @@ class SimulatedDatabase:
                 yield id, None, None
             else:
                 yield id, found.fields, self.world.now()
+
+    def created_at(self, path: str) -> datetime | None:
+        found = self.call(lambda: f"reads {path}", lambda: self.store.get(path))
+        return None if found is None else found.created
+
+    def scan(
+        self, collection: str, fields: Sequence[str]
+    ) -> Iterator[tuple[str, Fields, datetime]]:
+        found = self.call(lambda: f"reads all of {collection}", lambda: self._all(collection))
+        for id, document in found.items():
+            some = {name: document.fields[name] for name in fields if name in document.fields}
+            yield id, some, document.created
+
+    def _all(self, collection: str) -> dict[str, Document]:
+        return self.store.collection(collection)
 
     def _commit(self, reads: SimulatedReads, writes: Mapping[str, Fields]) -> None:
         if not reads.still_so():

@@ -127,7 +127,7 @@ class Pipeline:
         **settings: Any,
     ) -> None:
         self.world = world
-        self.store = Store(watch)
+        self.store = Store(watch, world.now)
         self.database = SimulatedDatabase(world, self.store)
         self.documents = SimulatedCalls(world, self.store, sent)
         self.bucket = SimulatedBucket(world, self._finalized)

@@ -31,7 +31,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.world = World(0, Chances())
-        self.store = Store(lambda *_: None)
+        self.store = Store(lambda *_: None, self.world.now)
         self.store.put(PATH, MINE.to_document())
         self.asked = 0
         self.slow: list[float] = []

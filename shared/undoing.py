@@ -1,0 +1,644 @@
+"""Takes an import back: its documents get what the other exports say of their keys.
+
+The other exports are read again from where their files lie, and `shared.merge.decide` says who wins
+among them, as if the import had never been. Consent that the import withdrew stays withdrawn until
+a file that is exported later says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import index_objects, wording
+from shared.alerts import OUTDATED, resolve_alerts
+from shared.errors import FileRejected, LeaseLost, Problem, TryAgain
+from shared.examination import Examination
+from shared.exported import Exports
+from shared.incoming import Block, Incoming
+from shared.index import RECORD, UNKNOWN, Records, Stamp, Table, find, merged, stamp_of
+from shared.index_objects import Unusable
+from shared.indexing import look_at
+from shared.layout import Header
+from shared.lease import BEAT_SECONDS, new_owner
+from shared.ledger import ENDED, LOADED, Import
+from shared.ledger_store import (
+    Feed,
+    Holder,
+    Index,
+    LedgerTransaction,
+    Newest,
+    Running,
+    import_path,
+    without,
+)
+from shared.loading import wake_dependants
+from shared.merge import Origin, decide, disowned, is_disowned, source_age
+from shared.names import ExportFile, parse_import_id, read_name
+from shared.plan import Keys, Plan, hashes
+from shared.replaying import NotPossible
+from shared.run import origin_of
+from shared.schemas import FileType, file_type
+from shared.services import Services
+from shared.settings import ConnectionSettings
+from shared.source import Source
+from shared.writer import Leave, Outcome, Put, Remove, Stored, Writer
+
+UNDER = "undo"
+"""What stands in the mark of the index while an import is taken back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What came of it, or would come."""
+
+    connection: str
+    import_id: str
+    documents: int
+    """Documents whose content comes from the import."""
+    restored: int
+    """Those that get what another export says."""
+    removed: int
+    """Those that only the import has created."""
+    left: int
+    """Those that were there before, and of which no export is left: they keep their content."""
+    exports: tuple[str, ...]
+    """The exports that hold such documents."""
+    gone: tuple[str, ...]
+    """Exports whose files are no longer there, or cannot be read."""
+
+
+def undo(connection: str, import_id: str, services: Services, *, dry_run: bool = False) -> Undone:
+    """Take an import back, or say what would come of it.
+
+    Safe to repeat, and to call again after it broke off.
+
+    Raises:
+        NotPossible: there is no such import, it has not ended, or it never loads anything; or a
+            file of its type is being loaded.
+        SettingsError: a setting of the connection cannot be used.
+        LeaseLost: a newer upload of the same name has begun meanwhile, or this took too long.
+        TryAgain: Firestore or Cloud Storage could not be reached.
+    """
+    where = connection, import_id
+    import_ = services.ledger.get_many([where]).get(where)
+    _refuse(import_, connection, import_id)
+    assert import_ is not None
+    hold = _Hold(services, import_)
+    if not dry_run:
+        hold.take()
+    undoing = _Undoing(import_, services, hold)
+    try:
+        undoing.look()
+        for other in undoing.others():
+            undoing.apply(other, dry_run=dry_run)
+        undone = undoing.come_to() if dry_run else undoing.settle()
+    except BaseException:
+        hold.release()
+        raise
+    if not dry_run:
+        wake_dependants(import_, services)
+    return undone
+
+
+def _refuse(import_: Import | None, connection: str, import_id: str) -> None:
+    if import_ is None:
+        raise NotPossible(f"There is no import {import_id} in the connection {connection}.")
+    if import_.exported_at is None or import_.mode == "test":
+        raise NotPossible(f"{import_id} has never loaded anything: there is nothing to undo.")
+    if import_.status not in ENDED:
+        raise NotPossible(f"{import_id} is {import_.status}. Try again when it has ended.")
+
+
+class _Hold:
+    """The feed, held so that no import of the type begins meanwhile."""
+
+    def __init__(self, services: Services, import_: Import) -> None:
+        self._services = services
+        self._import = import_
+        self._owner = new_owner()
+        self._due: datetime | None = None
+        self.mark: Holder | None = None
+        """The mark of the index; None where only a look is taken."""
+
+    def take(self) -> None:
+        """Take the feed, mark its index as not to be trusted, and say so in the ledger.
+
+        Raises:
+            NotPossible: a file of the type is being loaded, or the import has changed.
+        """
+
+        def take(ledger: LedgerTransaction) -> Holder:
+            mine, now = self._import, self._services.now()
+            current = ledger.import_(mine.connection, mine.import_id)
+            feed = ledger.feed(mine.connection, str(mine.type))
+            if current is None or current.generation != mine.generation:
+                raise NotPossible(f"{mine.import_id}: a newer upload has taken over.")
+            _refuse(current, mine.connection, mine.import_id)
+            running = feed.running
+            if running is not None and now < running.expires_at and running.owner != self._owner:
+                raise NotPossible(
+                    f"{running.import_id} is being loaded or undone. Try again when that has ended."
+                )
+            before = feed.index_held_by
+            ours = (mine.import_id, mine.generation, UNDER)
+            again = before is not None and ours == (
+                before.import_id,
+                before.generation,
+                before.under,
+            )
+            clean = before is None or (again and before.clean)
+            mark = Holder(
+                import_id=mine.import_id, generation=mine.generation, under=UNDER, clean=clean
+            )
+            ledger.put_feed(replace(feed, running=self._running(now), index_held_by=mark))
+            if current.status_text != wording.undoing():
+                ledger.put(current.saying(wording.undoing(), now=now))
+            return mark
+
+        self.mark = self._services.ledger.transact(take)
+        self._due = self._services.now() + timedelta(seconds=BEAT_SECONDS)
+
+    def check(self) -> None:
+        """Make sure that the feed is still held, and renew that when it is due.
+
+        Raises:
+            LeaseLost: another import has begun.
+        """
+        if self._due is None or self._services.now() < self._due:
+            return
+
+        def renew(ledger: LedgerTransaction) -> None:
+            ledger.put_feed(replace(self.own(ledger), running=self._running(self._services.now())))
+
+        self._services.ledger.transact(renew)
+        self._due = self._services.now() + timedelta(seconds=BEAT_SECONDS)
+
+    def own(self, ledger: LedgerTransaction) -> Feed:
+        """Return the feed, which is still held.
+
+        Raises:
+            LeaseLost: another import has begun.
+        """
+        feed = ledger.feed(self._import.connection, str(self._import.type))
+        if feed.running is None or feed.running.owner != self._owner:
+            self._due = datetime.min.replace(tzinfo=UTC)
+            raise LeaseLost(f"Another import has begun while {self._import.import_id} was undone.")
+        return feed
+
+    def release(self) -> None:
+        """Let other imports begin, if that can be done now; what was begun stays marked."""
+
+        def release(ledger: LedgerTransaction) -> None:
+            feed = ledger.feed(self._import.connection, str(self._import.type))
+            ledger.put_feed(without(feed, self._owner))
+
+        if self._due is not None:
+            with suppress(TryAgain):  # it ends by itself
+                self._services.ledger.transact(release)
+
+    def _running(self, now: datetime) -> Running:
+        return Running(
+            import_id=self._import.import_id,
+            owner=self._owner,
+            expires_at=now + self._services.deployment.lease,
+        )
+
+
+@dataclass(slots=True)
+class _Keys:
+    """The keys whose latest known file is the import, or whose content comes from it."""
+
+    keys: Keys
+    mine: NDArray[np.bool_]
+    """Whose content comes from the import."""
+    created: NDArray[np.bool_]
+    """Whose document has been created since the import arrived."""
+    found: NDArray[np.bool_]
+    """Which another export holds."""
+    exported: NDArray[np.int64]
+    """When the latest of these was exported, in microseconds since 1970."""
+    generation: NDArray[np.int64]
+    """Which upload that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What another export says of a document."""
+
+    incoming: Incoming
+    origin: Origin
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Keeps the feed held while a file is read."""
+
+    check: Callable[[], None]
+
+    def begun(self, header: Header, delimiter: str) -> None:
+        """Do nothing."""
+
+    def beat(self, bytes_read: int, percent: int) -> None:
+        """Make sure that the feed is still held."""
+        self.check()
+
+    def reject(
+        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
+    ) -> None:
+        """Do nothing: the row was rejected when the file was loaded."""
+
+
+@dataclass(slots=True)
+class _Undoing:
+    """One attempt at taking an import back."""
+
+    import_: Import
+    services: Services
+    hold: _Hold
+    settings: ConnectionSettings = field(init=False)
+    affected: _Keys = field(init=False)
+    exports: list[str] = field(default_factory=list)
+    gone: list[Import] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        connection = self.import_.connection
+        self.settings = ConnectionSettings.from_document(
+            self.services.ledger.connection_document(connection),
+            connection=connection,
+            deployment=self.services.deployment,
+        )
+
+    @property
+    def type(self) -> FileType:
+        """The type of the import."""
+        return file_type(str(self.import_.type))
+
+    @property
+    def collection(self) -> str:
+        """Path of the documents' collection."""
+        return f"connections/{self.import_.connection}/{self.type.collection}"
+
+    @property
+    def age(self) -> tuple[datetime, int]:
+        """The age of the import."""
+        assert self.import_.exported_at is not None
+        return self.import_.exported_at, self.import_.generation
+
+    def is_mine(self, data: Any) -> bool:
+        """Whether the content of a document comes from the import."""
+        source = data.get("source") or {}
+        generation = source.get("generation")
+        return bool(
+            source.get("import") == self.import_.import_id
+            and not is_disowned(data)
+            and (not isinstance(generation, int) or generation <= self.import_.generation)
+        )
+
+    # -- what is affected ---------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Find out which keys are affected."""
+        rows = [np.empty(0, _AFFECTED)]
+        batch: list[tuple[str, bool]] = []
+        for one in self._mine():
+            batch.append(one)
+            if len(batch) >= 10_000:
+                rows.append(_affected(batch))
+                batch.clear()
+        rows.append(_affected(batch))
+        exported, generation = stamp_of(self.age)
+        for block in self._records():
+            known = block[(block["exported"] == exported) | (block["generation"] == generation)]
+            some = np.zeros(len(known), _AFFECTED)
+            some["high"], some["low"] = known["high"], known["low"]
+            rows.append(some)
+        found = np.concatenate(rows)
+        found = found[np.lexsort((found["low"], found["high"]))]
+        first = np.ones(len(found), bool)
+        first[1:] = (found["high"][1:] != found["high"][:-1]) | (
+            found["low"][1:] != found["low"][:-1]
+        )
+        starts = np.flatnonzero(first)
+        count = len(starts)
+
+        def any_(name: str) -> NDArray[np.bool_]:
+            empty = np.zeros(0, bool)
+            return np.logical_or.reduceat(found[name], starts) if count else empty
+
+        self.affected = _Keys(
+            keys=Keys(found["high"][first].copy(), found["low"][first].copy()),
+            mine=any_("mine"),
+            created=any_("created"),
+            found=np.zeros(count, bool),
+            exported=np.zeros(count, np.int64),
+            generation=np.zeros(count, np.int64),
+        )
+
+    def _mine(self) -> Iterator[tuple[str, bool]]:
+        """Give the ids of the documents whose content comes from the import, and whether they have
+        been created since it arrived."""
+        database = self.services.ledger.database
+        path = import_path(self.import_.connection, self.import_.import_id)
+        arrived = database.created_at(path)  # by the same clock
+        for id, data, created in database.scan(self.collection, ("source",)):
+            self.hold.check()
+            if self.is_mine(data):
+                yield id, arrived is not None and created >= arrived
+
+    def _records(self) -> Iterator[Records]:
+        feed = self._feed()
+        index, _ = look_at(feed, self.services, tick=self.hold.check)
+        try:
+            for part in index.parts if index else ():
+                yield from index_objects.read(self.services.bucket, part, tick=self.hold.check)
+        except Unusable as error:
+            raise TryAgain("The index was lost in the meantime.") from error
+
+    def _feed(self) -> Feed:
+        return self.services.ledger.feed(self.import_.connection, str(self.import_.type))
+
+    # -- what others say ----------------------------------------------------------------------
+
+    def others(self) -> list[Import]:
+        """Return the other imports that count: the latest-exported first, first loads last."""
+        found = [
+            one
+            for one in self.services.ledger.find(
+                self.import_.connection, type=str(self.import_.type)
+            )
+            if one.status in LOADED
+            and one.mode != "test"
+            and one.undone is None
+            and one.import_id != self.import_.import_id
+            and one.exported_at is not None
+        ]
+        return sorted(
+            found,
+            key=lambda one: (one.mode == "load", one.exported_at, one.generation),
+            reverse=True,
+        )
+
+    def apply(self, other: Import, *, dry_run: bool) -> None:
+        """Give the documents what another export says of them."""
+        self.hold.check()
+        affected, named = self.affected, read_name(other.object)
+        if not isinstance(named, ExportFile) or not len(affected.found):
+            return
+        try:
+            source = Source(self.services.bucket, other)
+            examination = Examination(
+                self.type,
+                self.settings,
+                open=source.open,
+                size=other.size,
+                watcher=_Watcher(self.hold.check),
+                first_load=other.mode == "bulk",
+                exports=Exports(named.type, latest=named.exported_at),
+            )
+            plan = examination.judge()
+        except FileRejected:
+            self.gone.append(other)
+            return
+        rows = np.zeros(plan.documents, RECORD)
+        rows["high"], rows["low"] = plan.keys
+        places = find(affected.keys, rows)
+        theirs = np.flatnonzero(places >= 0)
+        if not len(theirs):
+            return
+        self.exports.append(other.import_id)
+        origin = origin_of(other, named)
+        where = places[theirs]
+        affected.found[where] = True
+        for exported in plan.exported or (np.full(plan.documents, stamp_of(origin.age)[0]),):
+            at = exported[theirs]
+            later = (at > affected.exported[where]) | (
+                (at == affected.exported[where]) & (other.generation > affected.generation[where])
+            )
+            affected.exported[where[later]] = at[later]
+            affected.generation[where[later]] = other.generation
+        if not dry_run:
+            for layer, blocks in enumerate(examination.layers(plan)):
+                self._write(blocks, plan, layer, places, origin, other.mode == "bulk")
+
+    def _write(
+        self,
+        blocks: Iterable[Block],
+        plan: Plan,
+        layer: int,
+        places: NDArray[np.int64],
+        origin: Origin,
+        create_only: bool,
+    ) -> None:
+        def decide_(said: _Said, stored: Stored | None) -> Put | Leave:
+            return self._decide(said, stored, create_only=create_only)
+
+        with self._writer(decide_) as writer:
+            for block in blocks:
+                for at in np.flatnonzero(places[np.array(block.places, np.int64)] >= 0).tolist():
+                    incoming = block[at]
+                    exact = origin
+                    if plan.exported:
+                        stamp = int(plan.exported[layer][incoming.place])
+                        exported_at = _EPOCH + timedelta(microseconds=stamp)
+                        exact = replace(origin, exported_at=exported_at, corrected=True)
+                    writer.add(incoming.key, _Said(incoming, exact))
+
+    def _decide(self, said: _Said, stored: Stored | None, *, create_only: bool) -> Put | Leave:
+        if stored is None:
+            return Leave("somebody has removed it")
+        consent = self.type.consent
+        if self.is_mine(stored.data):
+            remains = disowned(
+                stored, by=self._withdrawn_at(), incoming=said.incoming, consent=consent
+            )
+            return decide(
+                said.incoming, remains, origin=said.origin, consent=consent, create_only=False
+            )
+        age = source_age(stored)
+        if age is None or (age < said.origin.age and not _is_corrected(stored)):
+            return Leave("the other export has found it as it is")
+        return decide(
+            said.incoming, stored, origin=said.origin, consent=consent, create_only=create_only
+        )
+
+    def _withdrawn_at(self) -> tuple[datetime, int]:
+        """Return how old the consent is taken to be that the import withdrew."""
+        exported_at, generation = self.age
+        return min(exported_at, self.services.now()), generation
+
+    def _writer(self, decide_: Callable[[_Said, Stored | None], Any]) -> Writer[_Said]:
+        def settled(said: _Said, outcome: Outcome) -> None:
+            """Take no note: what has become of the documents is looked at in the end."""
+
+        return Writer(
+            self.services.documents,
+            self.collection,
+            decide=decide_,
+            mask=None,
+            on_result=settled,
+            guard=self.hold.check,
+        )
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def come_to(self) -> Undone:
+        """Return what would come of it."""
+        affected = self.affected
+        found = affected.mine & affected.found
+        rest = affected.mine & ~affected.found
+        removed = (
+            rest
+            & np.array([self._is_only(one) for one in (False, True)])[
+                affected.created.astype(np.int64)
+            ]
+        )
+        return Undone(
+            connection=self.import_.connection,
+            import_id=self.import_.import_id,
+            documents=int(affected.mine.sum()),
+            restored=int(found.sum()),
+            removed=int(removed.sum()),
+            left=int(rest.sum()) - int(removed.sum()),
+            exports=tuple(self.exports),
+            gone=tuple(one.import_id for one in self.gone),
+        )
+
+    def _is_only(self, created: bool) -> bool:
+        """Whether only the import can have created a document that no other export holds.
+
+        `created` says that it has been created since the import arrived. Otherwise, or if an export
+        is gone that was loaded since, it may have been there before.
+        """
+        uploaded = self.import_.uploaded_at
+        return not self.gone or (
+            created
+            and not any(one.finished_at is None or one.finished_at >= uploaded for one in self.gone)
+        )
+
+    def settle(self) -> Undone:
+        """See to the documents that no other export holds, and let the feed forget the import."""
+        undone = self.come_to()
+
+        def decide_(said: _Said, stored: Stored | None) -> Put | Remove | Leave:
+            if stored is None or not self.is_mine(stored.data):
+                return Leave("it is no longer the import's")
+            if self._is_only(bool(said.incoming.place)):
+                return Remove()
+            remains = disowned(
+                stored, by=self._withdrawn_at(), incoming=None, consent=self.type.consent
+            )
+            return Put(data={"source": remains.data["source"]}, only=("source",))
+
+        assert self.import_.exported_at is not None
+        origin = Origin(import_id="", exported_at=self.import_.exported_at, generation=0)
+        with self._writer(decide_) as writer:
+            for id, created in self._mine():
+                incoming = Incoming(
+                    key=id, wire=b"", keep=frozenset(), lines=(0,), place=int(created)
+                )
+                writer.add(id, _Said(incoming, origin))
+        self._forget(undone)
+        return undone
+
+    def _forget(self, undone: Undone) -> None:
+        """Write an index that knows nothing of the import, and record that it is undone."""
+        services, import_, mark = self.services, self.import_, self.hold.mark
+        assert mark is not None
+        feed = self._feed()
+        index, until = look_at(feed, services, tick=self.hold.check)
+        others = [one for one in self.others() if one.mode == "load"]
+        ages = [(one.exported_at, one.generation) for one in self.others() if one.exported_at]
+        newest = max(ages, default=None)
+        after = None
+        if index is not None and newest is not None:
+            blocks = merged(self._records(), self._table(), trusted=mark.clean)
+            folder = index_objects.folder(import_.connection, str(import_.type))
+            part = index_objects.write(services.bucket, folder, blocks, tick=self.hold.check)
+            exported_at, generation = newest
+            after = Index(
+                parts=(part,), newest=Newest(exported_at=exported_at, generation=generation)
+            )
+        if until is not None and until == self.age:
+            until = newest
+        latest = max(others, key=lambda one: one.import_id, default=None)
+
+        def forget(ledger: LedgerTransaction) -> None:
+            now = services.now()
+            current = ledger.import_(import_.connection, import_.import_id)
+            there = ledger.feed(import_.connection, str(import_.type))
+            if (there.index, there.index_held_by) == (after, None):
+                return  # an earlier try, whose answer was lost
+            there = self.hold.own(ledger)
+            if (there.index, there.index_held_by) != (feed.index, mark) or current is None:
+                raise TryAgain("The index has been replaced in the meantime.")
+            if there.latest == import_.import_id:
+                there = replace(there, latest=latest.import_id if latest else None, header=())
+            ledger.put_feed(
+                replace(
+                    there,
+                    index=after,
+                    index_held_by=None,
+                    running=None,
+                    confirmed_until=until and Newest(exported_at=until[0], generation=until[1]),
+                )
+            )
+            about = {"connection": import_.connection, "about": str(import_.type)}
+            resolve_alerts(ledger, OUTDATED, now=now, **about)
+            text = wording.undone(undone.restored, undone.removed, undone.left)
+            ledger.put(replace(current.saying(text, now=now), undone=now))
+
+        services.ledger.transact(forget)
+        for old in feed.index.parts if feed.index else ():
+            index_objects.delete(services.bucket, old)
+
+    def _table(self) -> Table:
+        """Return what the index is to say of the affected keys: how old what is known is, and
+        nothing of contents."""
+        affected = self.affected
+        table = Table(affected.keys)
+        which = np.flatnonzero(affected.found)
+        table.put(
+            which,
+            content=UNKNOWN,
+            updated=0,
+            stamp=(affected.exported[which], affected.generation[which]),  # type: ignore[arg-type]
+        )
+        older = [
+            stamp_of((one.exported_at, one.generation))
+            for one in self.gone
+            if one.exported_at is not None and one.exported_at < self.age[0]
+        ]
+        if older:
+            # What these have confirmed is not known any more: no file older than them counts.
+            stamp: Stamp = max(older)
+            table.put(np.flatnonzero(~affected.found), content=UNKNOWN, updated=0, stamp=stamp)
+        return table
+
+
+_AFFECTED = np.dtype([("high", "<u8"), ("low", "<u8"), ("mine", "?"), ("created", "?")])
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _affected(documents: Sequence[tuple[str, bool]]) -> NDArray[Any]:
+    rows = np.zeros(len(documents), _AFFECTED)
+    if documents:
+        rows["high"], rows["low"] = hashes([id for id, _ in documents]).T
+        rows["mine"] = True
+        rows["created"] = [created for _, created in documents]
+    return rows
+
+
+def _is_corrected(stored: Stored) -> bool:
+    """Whether a document's content comes from a corrected row, which is older than its file."""
+    source = stored.data.get("source") or {}
+    try:
+        return bool(parse_import_id(source["import"])[2] != source["exportedAt"])
+    except (KeyError, TypeError, ValueError):
+        return False

@@ -1,0 +1,342 @@
+"""An import is undone: its documents get what the other exports say, as if it had never been."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.ledger import Import
+from shared.replaying import NotPossible, replay
+from shared.undoing import Undone, undo
+from tests.integration.conftest import Make
+from tests.support.imports import at
+from tests.support.pipeline import Pipeline, customers_csv, orders_csv
+
+OLD = "customers_20230501T080000Z"
+WRONG = "customers_20240501T090000Z"
+REAL = "customers_20230501T100000Z"
+
+
+@pytest.fixture(params=["whole", "in shards"])
+def pipeline(request: pytest.FixtureRequest, make: Make) -> Pipeline:
+    """Load small files in both ways; names may be ahead of their upload."""
+    settings: dict[str, Any] = {"future_tolerance": timedelta(days=500)}
+    if request.param == "in shards":
+        settings |= {"shard_bytes": 150, "shards_at_once": 2}
+    return make(**settings)
+
+
+def load(pipeline: Pipeline, import_id: str, content: str) -> Import:
+    """Load a file at once."""
+    pipeline.clock.advance(timedelta(minutes=1))
+    pipeline.upload(f"{import_id}.csv", content)
+    pipeline.run_due()
+    return pipeline.import_(import_id)
+
+
+def people(**cities: str) -> str:
+    """Return a file of people by their ids, each in a city, all of them subscribed."""
+    return customers_csv(
+        *({"PERIDX": id[1:], "CITY": city, "PRIVACY": "No"} for id, city in cities.items())
+    )
+
+
+def cities(pipeline: Pipeline) -> dict[str, str]:
+    """Return who is where."""
+    return {
+        id: document["address"]["city"] for id, document in pipeline.documents("customers").items()
+    }
+
+
+def run(pipeline: Pipeline, import_id: str = WRONG, **options: bool) -> Undone:
+    return undo("main", import_id, pipeline.services, **options)
+
+
+def counts(undone: Undone) -> tuple[int, int, int, int]:
+    return undone.documents, undone.restored, undone.removed, undone.left
+
+
+def test_a_slip_of_the_year(pipeline: Pipeline) -> None:
+    """After a file was named a year ahead, undoing it gives every document what the latest other
+    export says, also one that it had outdated; the feed is free again."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth", p3="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart", p4="Hobart"))
+    frozen = load(pipeline, REAL, people(p1="Cairns", p5="Cairns"))
+    assert (1, 1) == (frozen.rows.outdated, frozen.rows.loaded)
+
+    looked = run(pipeline, dry_run=True)
+
+    assert (3, 2, 1, 0) == counts(looked)
+    assert {"1": "Hobart", "2": "Hobart"}.items() <= cities(pipeline).items()
+    assert looked == run(pipeline)
+    assert {"1": "Cairns", "2": "Perth", "3": "Perth", "5": "Cairns"} == cities(pipeline)
+    assert REAL == pipeline.documents("customers")["1"]["source"]["import"]
+    import_ = pipeline.import_(WRONG)
+    assert import_.undone is not None
+    assert "Undone: 2 documents restored, 1 removed." == import_.status_text
+    assert import_.status_text == import_.history[-1].text
+    feed = pipeline.services.ledger.feed("main", "customers")
+    assert (None, None, REAL) == (feed.running, feed.index_held_by, feed.latest)
+    later = load(pipeline, "customers_20230501T110000Z", people(p1="Darwin", p2="Darwin"))
+    assert (2, 0) == (later.rows.loaded, later.rows.outdated)
+
+
+def test_twice(pipeline: Pipeline) -> None:
+    """Undoing it once more changes nothing."""
+    load(pipeline, OLD, people(p1="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart"))
+    run(pipeline)
+    before = pipeline.documents("customers")
+
+    assert (0, 0, 0, 0) == counts(run(pipeline))
+    assert before == pipeline.documents("customers")
+
+
+def test_rows_that_it_has_confirmed(pipeline: Pipeline) -> None:
+    """What the import had found unchanged is no longer held to be as new as the import."""
+    load(pipeline, OLD, people(p1="Perth"))
+    load(pipeline, WRONG, people(p1="Perth"))
+
+    assert (0, 0, 0, 0) == counts(run(pipeline))
+
+    assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
+    late = load(pipeline, "customers_20230501T070000Z", people(p1="Darwin"))
+    assert 1 == late.rows.outdated
+
+
+def test_a_file_that_it_had_outdated_can_be_replayed(pipeline: Pipeline) -> None:
+    """A replay after it changes nothing: all is as the exports say already."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart"))
+    load(pipeline, REAL, people(p1="Cairns"))
+    run(pipeline)
+    before = cities(pipeline)
+
+    for name in (REAL, OLD):
+        replay("main", name, pipeline.services)
+        pipeline.run_due()
+
+    assert before == cities(pipeline)
+
+
+def test_its_right_name(pipeline: Pipeline) -> None:
+    """The same bytes under the right name are loaded after it."""
+    load(pipeline, OLD, people(p1="Perth"))
+    content = people(p1="Hobart", p2="Hobart")
+    load(pipeline, WRONG, content)
+    run(pipeline)
+
+    right = load(pipeline, "customers_20230501T090000Z", content)
+
+    assert 2 == right.rows.loaded
+    assert {"1": "Hobart", "2": "Hobart"} == cities(pipeline)
+
+
+def consent(pipeline: Pipeline, id: str = "1") -> bool | None:
+    found: bool | None = pipeline.documents("customers")[id].get("subscribed")
+    return found
+
+
+def test_consent_stays_withdrawn(pipeline: Pipeline) -> None:
+    """Consent that the import withdrew stays withdrawn through replays and late files, until an
+    export that is made later gives it."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Perth"}))
+    load(pipeline, WRONG, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+
+    run(pipeline)
+
+    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    for name in ("customers_20230501T083000Z", "customers_20230501T084000Z"):
+        load(pipeline, name, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Cairns"}))
+    replay("main", OLD, pipeline.services)
+    pipeline.run_due()
+    assert (False, "Cairns") == (consent(pipeline), cities(pipeline)["1"])
+    pipeline.clock.advance(timedelta(hours=2))
+    load(pipeline, "customers_20230501T133000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    assert consent(pipeline)
+
+
+def test_consent_that_it_gave(pipeline: Pipeline) -> None:
+    """Consent that only the import gave is gone, and what an earlier file withdrew is withdrawn."""
+    load(pipeline, "customers_20230501T070000Z", customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+    load(pipeline, OLD, customers_csv(*({"PERIDX": key, "PRIVACY": ""} for key in "12")))
+    load(pipeline, WRONG, customers_csv(*({"PERIDX": key, "PRIVACY": "No"} for key in "12")))
+
+    run(pipeline)
+
+    assert (False, None) == (consent(pipeline), consent(pipeline, "2"))
+
+
+def test_what_the_import_left_open(pipeline: Pipeline) -> None:
+    """Consent that the import left open is still the one that an earlier file gave."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    load(pipeline, WRONG, customers_csv({"PERIDX": "1", "PRIVACY": ""}))
+
+    run(pipeline)
+
+    document = pipeline.documents("customers")["1"]
+    assert (True, OLD) == (document["subscribed"], document["source"]["import"])
+    assert "kept" not in document["source"]
+
+
+def test_an_export_that_is_gone(pipeline: Pipeline) -> None:
+    """A document that was there before, and of which no export is left, keeps its content and is
+    told of; the next file that holds it changes it, however old."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth"))
+    load(pipeline, WRONG, customers_csv({"PERIDX": "1", "CITY": "Hobart", "PRIVACY": "Yes"}))
+    pipeline.services.bucket.blob(f"processed/{OLD}.csv").delete()
+
+    undone = run(pipeline)
+
+    assert (1, 0, 0, 1) == counts(undone)
+    assert (OLD,) == undone.gone
+    assert ("Hobart", False) == (cities(pipeline)["1"], consent(pipeline))
+    assert "no earlier export is left" in pipeline.import_(WRONG).status_text
+    assert (0, 0, 0, 0) == counts(run(pipeline))
+    assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
+    assert ("Cairns", False) == (cities(pipeline)["1"], consent(pipeline))
+
+
+def test_an_import_of_the_present(pipeline: Pipeline) -> None:
+    """An ordinary import is undone likewise, and what newer files have written stays."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth"))
+    load(pipeline, "customers_20230501T090000Z", people(p1="Hobart", p2="Hobart"))
+    load(pipeline, REAL, people(p2="Cairns"))
+
+    assert (1, 1, 0, 0) == counts(run(pipeline, "customers_20230501T090000Z"))
+    assert {"1": "Perth", "2": "Cairns"} == cities(pipeline)
+
+
+def test_the_same_content_as_a_newer_file(pipeline: Pipeline) -> None:
+    """What a newer file has found as the import had it is that file's then."""
+    load(pipeline, OLD, people(p1="Perth"))
+    load(pipeline, "customers_20230501T090000Z", people(p1="Hobart"))
+    assert 1 == load(pipeline, REAL, people(p1="Hobart")).rows.unchanged
+
+    run(pipeline, "customers_20230501T090000Z")
+
+    document = pipeline.documents("customers")["1"]
+    assert ("Hobart", REAL) == (document["address"]["city"], document["source"]["import"])
+
+
+def test_a_first_load(pipeline: Pipeline) -> None:
+    """What only a first load has created is removed."""
+    load(pipeline, OLD, people(p1="Perth"))
+    load(pipeline, f"bulk/{REAL}".replace("bulk/", ""), people(p3="Perth"))
+    pipeline.upload(f"bulk/{WRONG}.csv", people(p1="Hobart", p2="Hobart"))
+    pipeline.run_due()
+    assert {"1", "2", "3"} == set(cities(pipeline))
+
+    assert (1, 0, 1, 0) == counts(run(pipeline, f"bulk_{WRONG}"))
+    assert {"1": "Perth", "3": "Perth"} == cities(pipeline)
+
+
+def test_orders(pipeline: Pipeline) -> None:
+    """An order is again what the latest other export says of it, whole."""
+    load(pipeline, OLD, people(p1="Perth"))
+    pipeline.clock.advance(timedelta(hours=1))
+
+    def order(key: str, *quantities: str) -> list[dict[str, object]]:
+        return [
+            {"ORDER_NUMBER": key, "PERIDX": "1", "LINE_NUMBER": str(line), "QUANTITY": quantity}
+            for line, quantity in enumerate(quantities, 1)
+        ]
+
+    load(pipeline, "orders_20230501T081000Z", orders_csv(*order("D1", "1", "2"), *order("D2", "3")))
+    wrong = "orders_20230501T090000Z"
+    load(pipeline, wrong, orders_csv(*order("D1", "9"), *order("D3", "9")))
+
+    assert (2, 1, 1, 0) == counts(run(pipeline, wrong))
+    assert {"D1": [1, 2], "D2": [3]} == {
+        key: [line["quantity"] for line in document["lines"]]
+        for key, document in pipeline.documents("orders").items()
+    }
+
+
+def test_corrected_rows(pipeline: Pipeline) -> None:
+    """A corrected row counts for as much as its export, as the one undone and as one of the
+    others."""
+    good = [{"PERIDX": str(100 + number)} for number in range(9)]
+    load(pipeline, OLD, customers_csv(*good, {"PERIDX": "x1", "CITY": "Perth"}))
+    text = pipeline.read(f"rejected/{OLD}.rejected.csv").replace("x1", "1")
+    load(pipeline, REAL, people(p1="Cairns"))
+    fixed = "customers_20230501T103000Z"
+    load(pipeline, fixed, text)
+    load(pipeline, WRONG, people(p1="Hobart"))
+
+    run(pipeline)
+
+    assert "Cairns" == cities(pipeline)["1"]
+    run(pipeline, REAL)
+    document = pipeline.documents("customers")["1"]
+    assert ("Perth", at("08:00")) == (document["address"]["city"], document["source"]["exportedAt"])
+    assert (1, 0, 1, 0) == counts(run(pipeline, fixed))
+
+
+def test_what_cannot_be_undone(pipeline: Pipeline) -> None:
+    """Unknown imports, checks, misnamed files and imports under way are refused in words."""
+    pipeline.upload(f"test/{OLD}.csv", people(p1="Perth"))
+    pipeline.run_due()
+    pipeline.upload(f"{OLD}.csv", people(p1="Perth"))
+
+    for import_id in ("customers_20230501T000000Z", f"test_{OLD}", OLD):
+        with pytest.raises(NotPossible):
+            run(pipeline, import_id)
+
+
+def test_nothing_of_the_type_begins_meanwhile(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an import is undone, a file of the type waits, a replay of it is refused, and another
+    undoing, too; all goes on afterwards."""
+    load(pipeline, OLD, people(p1="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart"))
+    pipeline.upload(f"{REAL}.csv", people(p1="Cairns"))
+    (task,) = pipeline.queue.due(pipeline.clock())
+    seen: list[str] = []
+
+    def meanwhile(*_: object) -> None:
+        if not seen:
+            seen.append(pipeline.work(task))
+            for ask in (lambda: replay("main", WRONG, pipeline.services), lambda: run(pipeline)):
+                with pytest.raises(NotPossible):
+                    ask()
+
+    monkeypatch.setattr("shared.undoing._Watcher.beat", meanwhile)
+    run(pipeline)
+
+    assert ["blocked"] == seen
+    assert {"1": "Perth"} == cities(pipeline)
+    assert ["loaded"] == [one for one in pipeline.run_due() if one == "loaded"][:1]
+    assert {"1": "Cairns"} == cities(pipeline)
+
+
+@pytest.mark.parametrize("at_call", range(1, 5))
+def test_broken_off(make: Make, monkeypatch: pytest.MonkeyPatch, at_call: int) -> None:
+    """However far it came before it broke off, doing it again comes to the same."""
+    pipeline = make(future_tolerance=timedelta(days=500))
+    load(pipeline, "customers_20230501T070000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "", "CITY": "Perth"}))
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart"))
+    transport = type(pipeline.services.documents)
+    write, left = transport.write, [at_call]
+
+    def dying(self: Any, writes: Any, *, timeout: float) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise RuntimeError("killed")
+        return write(self, writes, timeout=timeout)
+
+    monkeypatch.setattr(transport, "write", dying)
+    try:
+        run(pipeline)
+    except RuntimeError:
+        run(pipeline)
+    left[0] = 0
+
+    document = pipeline.documents("customers")["1"]
+    assert (True, "Perth") == (document["subscribed"], document["address"]["city"])
+    assert {"1"} == set(pipeline.documents("customers"))
+    assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
