@@ -36,11 +36,14 @@ _TYPES: Mapping[str, Any] = {
     "text": (str | None, None),
     "code": (str | None, None),
     "code or dash": (str | None, None),
+    "size or dash": (str | None, None),
+    "text or dash": (str | None, None),
     "currency": (str | None, None),
     "yes or no": (bool | None, None),
     "consent": (Literal["Yes", "No"] | None, None),
     "date": (date | None, None),
     "time": (datetime | None, None),
+    "date of birth": (date | None, None),
     "date or time": (date | datetime | None, None),
     "money": (Decimal | None, None),
     "number": (Decimal | None, None),
@@ -55,7 +58,7 @@ def model(type_: FileType, *, email: Any) -> type[BaseModel]:
         column.name: (email | None, None)
         if column.kind.name == "e-mail"
         else _TYPES[column.kind.name]
-        for column in type_.columns
+        for column in type_.own_columns
     }
     made: type[BaseModel] = create_model(
         type_.name.capitalize(), __config__=ConfigDict(extra="allow"), **fields
@@ -105,7 +108,7 @@ def _by_columns(path: Path, made: type[BaseModel]) -> Rows:
 
 
 def _documents(rows: Rows, type_: FileType) -> Iterator[tuple[str, dict[str, Any]]]:
-    own, items = paths(type_.columns, "document"), paths(type_.columns, "item")
+    own, items = paths(type_.own_columns, "document"), paths(type_.own_columns, "item")
     key = type_.key.name
     grouped: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(rows):

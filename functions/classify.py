@@ -10,7 +10,7 @@ import functions_framework
 from shared.answers import answer
 from shared.errors import BadRequest
 from shared.events import read_event
-from shared.intake import take_in
+from shared.intake import take_in_event
 from shared.logs import follow, log, take_over
 from shared.services import services
 
@@ -31,6 +31,6 @@ def classify(event: CloudEvent) -> None:
     trace = flask.request.headers.get("X-Cloud-Trace-Context")
     follow(trace, project=services().deployment.project)
     try:
-        take_in(read_event(event.data, type=event["type"]), services())
+        take_in_event(read_event(event.data, type=event["type"]), services())
     except BadRequest as error:
         log("ERROR", f"Not an event for this function: {error}")

@@ -319,7 +319,11 @@ class _Demo:
             ("ended", import_.status, sample.status),
             ("rows read", rows.read, sample.rows),
             ("rows rejected", rows.rejected, sample.rejected),
-            ("rows loaded or unchanged", rows.loaded + rows.unchanged, rows.read - rows.rejected),
+            (
+                "rows loaded, unchanged or outdated",
+                rows.loaded + rows.unchanged + rows.outdated,
+                rows.read - rows.rejected,
+            ),
             ("orders orphaned", rows.orphaned, orphaned),
         ):
             if found != wanted:

@@ -259,6 +259,17 @@ CODES: dict[str, Code] = {
         "Separate columns by a comma, a semicolon, a tab or a |, and quote each cell on its own.",
     ),
     # -- rows -------------------------------------------------------------------------------
+    "row.text_mark": Code(
+        "warning",
+        'A spreadsheet has marked the cell as text, as in ="0800" or \'0800. It was read as 0800.',
+        "Nothing, if the value is right. Export the file without a spreadsheet next time.",
+    ),
+    "row.invisible_characters": Code(
+        "warning",
+        "An id, a code or an e-mail address holds characters that are not shown, such as a "
+        "zero-width space. They were removed.",
+        "Nothing, if the value is right. Correct it in Apparel21, so that both are the same.",
+    ),
     "row.bad_amount": Code(
         "warning",
         "The cell is not an amount of money that can be read.",
@@ -270,6 +281,13 @@ CODES: dict[str, Code] = {
         "warning",
         "The cell is not a currency of three letters.",
         "Export the ISO 4217 code, such as AUD or NZD; the order is loaded without a currency.",
+    ),
+    "row.bad_code": Code(
+        "warning",
+        "A spreadsheet has changed an id, a code, a phone number or a postcode: it is shortened "
+        "(6.14E+10), holds decimals (12345.0), or # or an error is in place of it.",
+        "Send the export as Apparel21 wrote it. Rows that require this value are rejected; other "
+        "rows load without it.",
     ),
     "row.bad_date": Code(
         "warning",
@@ -393,6 +411,14 @@ CODES: dict[str, Code] = {
         "The file was removed from the bucket, or changed there, before it could be loaded.",
         "Upload it again.",
     ),
+    "file.damaged_column": Code(
+        "file",
+        "Too many values of one column cannot be read (more than the reject limit, 20 % unless set "
+        "otherwise, and at least 5), which points to a damaged file. Nothing was loaded.",
+        "Send the export as Apparel21 wrote it. A spreadsheet that saves it turns dates round and "
+        "takes zeros and plus signs away. If Apparel21 itself writes such values, correct the "
+        "export's template.",
+    ),
     "file.too_many_bad_rows": Code(
         "file",
         "More than 5 rows and more than 20 % of all rows have errors (unless set otherwise), or no "
@@ -442,6 +468,12 @@ CODES: dict[str, Code] = {
         "warning",
         "The row is right, but another row of its order was not loaded.",
         "Mend the other row and send both again: an order replaces all that was known of it.",
+    ),
+    "order.total_unknown": Code(
+        "warning",
+        "An amount of an order's line cannot be read, so that the order has no total.",
+        "Correct the amount in Apparel21 and export the order again. It was loaded without "
+        "`valueCents`.",
     ),
     "order.total_too_large": Code(
         "warning",

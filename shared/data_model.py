@@ -34,11 +34,13 @@ _STORED: dict[Kind, str] = {
     kinds.YES_NO: "boolean",
     kinds.CONSENT: "boolean",
     kinds.DATE: "string `YYYY-MM-DD`",
+    kinds.BIRTH_DATE: "string `YYYY-MM-DD`",
     kinds.TIME: "timestamp",
-    kinds.DATE_OR_TIME: "string `YYYY-MM-DD`, or timestamp where the file gives a time",
+    kinds.DAY: "string `YYYY-MM-DD`",
+    kinds.TIME_OF_DAY: "timestamp",
     kinds.MONEY: "integer, cents",
-    kinds.DECIMAL: "integer, or double where it has decimals",
-    kinds.PERCENT: "integer, or double where it has decimals",
+    kinds.DECIMAL: "double",
+    kinds.PERCENT: "double",
     kinds.WHOLE: "integer",
 }
 """What a kind of cell is in Firestore; a string where it is not named here."""
@@ -48,8 +50,13 @@ _CONSENT = "Whether the person has agreed to be written to. Absent where no file
 _TOTALS = {
     "orders": (
         ("lineCount", "integer", "How many lines the order has."),
-        ("quantity", "integer, or double where it has decimals", "The sum over its lines."),
-        ("valueCents", "integer, cents", "The sum over its lines; negative for a refund."),
+        ("quantity", "double", "The sum over its lines."),
+        (
+            "valueCents",
+            "integer, cents",
+            "The sum over its lines; negative for a refund. Absent where an amount of a line could "
+            "not be read.",
+        ),
         (
             "incomplete",
             "boolean",
@@ -91,7 +98,10 @@ _GUARANTEES = """\
   `keep`). A cell that cannot be read never changes a stored value.
 * Ids, codes, phones and postcodes are strings with their leading zeros. Money is integer cents,
   in fields that end in `Cents`. A date is a string `YYYY-MM-DD`; a time is a Firestore timestamp,
-  whatever zone the file was written in.
+  whatever zone the file was written in. Quantities and percentages are doubles, whole ones too.
+* A field has one Firestore type, whatever the file says. So `orderDate` is always a day, in the
+  connection's time zone, and orders sort by it; where the file gives the time of the sale,
+  `orderedAt` is there besides.
 * An orders file is authoritative for the orders it holds: an order is replaced whole. Returns are
   negative.
 * An order with `incomplete: true` lacks lines that could not be read, and so do its totals: do not

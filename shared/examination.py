@@ -5,6 +5,7 @@ The loader and the check before an upload both judge files here, so that they ca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import BinaryIO, Protocol
@@ -25,14 +26,17 @@ from shared.repeats import ROWS_OF_A_KEY, Rank, Repeats, RowOfKey
 from shared.schemas import FileType, PartMaker, Rules
 from shared.schemas.parts import Outcome as Made
 from shared.schemas.parts import Parts
-from shared.schemas.rows import CONSENT_BLANK
+from shared.schemas.rows import CONSENT_BLANK, Seen, damaged
 from shared.settings import ConnectionSettings
 from shared.spreading import Spread, SpreadRows
 from shared.tally import Tally
 from shared.wording import count, percent
 
-JUDGED = frozenset({"file.too_many_bad_rows"})
+JUDGED = frozenset({"file.too_many_bad_rows", "file.damaged_column"})
 """Codes of files that are rejected whole after every row was checked: the counts hold."""
+
+_SPREADSHEET = re.compile(r"spreadsheet|/YYYY|two digits|DD-MON")
+"""Looks of cells that a spreadsheet has saved."""
 
 
 _UNREADABLE = frozenset(name for name in CODES if name.removeprefix("row.").startswith("bad_"))
@@ -120,6 +124,7 @@ class Examination:
         self._open = open
         self._size = size
         self._watcher = watcher
+        self._seen = Seen()
         self._first_load = first_load
         self._exports = exports or Exports(type_.name)
         self._kept = Kept()
@@ -147,7 +152,7 @@ class Examination:
             kept.add(packed, chunk.bytes(packed.ordinals))
 
         self._examine(take)
-        self._refuse_bad_rows()
+        self._refuse_bad_file()
         plan = self._plan(planner)
         self.note_repeated(plan.repeated)
         return plan
@@ -167,7 +172,7 @@ class Examination:
             spread.add(packed.keys, packed.lines, rows, exported)
 
         self._examine(take)
-        self._refuse_bad_rows()
+        self._refuse_bad_file()
 
     def take_up(self, rows: SpreadRows) -> Plan:
         """Take up some of the rows that `spread` has handed on; return which of them count.
@@ -210,7 +215,8 @@ class Examination:
                 times=rows,
             )
 
-    def _refuse_bad_rows(self) -> None:
+    def _refuse_bad_file(self) -> None:
+        self._refuse_damaged_columns()
         bad, read = self.rejected, self.read
         if bad and bad == read:
             message = f"No row can be loaded: {count(read, 'row has', 'rows have')} errors."
@@ -234,6 +240,36 @@ class Examination:
             "header in a delimiter, too, or no row."
         )
 
+    def _refuse_damaged_columns(self) -> None:
+        """Refuse the file when too many cells of a column hold something that is no value.
+
+        Rows without a usable key are not loaded anyway, and counted as such.
+        """
+        found = damaged(
+            self._seen,
+            limit=self._limit,
+            floors={
+                column.name: self._floor + column.needed
+                for column in self.type.own_columns
+                if not column.kind.identifies
+            },
+        )
+        if not found:
+            return
+        assert self.header is not None
+        own = dict(zip(self.header.canonical, self.header.names, strict=True))
+        worst, *others = (own.get(name, name) for name in found)
+        seen, looks = self._seen, self._seen.looks_of(found[0])
+        message = (
+            f"{seen.unreadable_in(found[0]):,} of {count(seen.filled[found[0]], 'value')} in "
+            f"{worst} cannot be read, so nothing was loaded. {looks}"
+        )
+        if others:
+            message += f" {', '.join(others)}: damaged too."
+        if any(_SPREADSHEET.search(seen.looks_of(name)) for name in found):
+            message += " Probably the file was saved by a spreadsheet."
+        raise FileRejected(Problem(code="file.damaged_column", message=message, column=worst))
+
     def _examine(self, take: Callable[[Chunk, Made], None]) -> None:
         unused = 0
         for chunk, made in self._chunks(share=(0, 50), first=True):
@@ -242,6 +278,7 @@ class Examination:
             self.rejected += len(made.rejected) + len(chunk.bad)
             self.tally.extend(made.warnings)
             self.left_out += sum(map(is_left_out, made.warnings))
+            self._seen.add(made.seen)
             bad: list[tuple[int, Sequence[str], Sequence[Problem], str | None]] = [
                 (one.line, one.cells, (one.problem,), one.export) for one in chunk.bad
             ]
@@ -296,6 +333,8 @@ class Examination:
         self._maker = self.type.part_maker(
             reader.header,
             self.rules,
+            delimiter=reader.delimiter,
+            exported_at=self._exports.latest,
             leave_out=self.type.consent if self._first_load else frozenset(),
         )
         self._reader = reader

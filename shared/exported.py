@@ -37,7 +37,8 @@ class Exports:
             known: whether the connection has received an export, by its import id.
         """
         self._type = type
-        self._latest = latest
+        self.latest = latest
+        """When the file was exported; None where its name does not tell."""
         self._known = known
         self._read: dict[str, int | str] = {}
 
@@ -56,7 +57,7 @@ class Exports:
             return f"The cell does not name the export of the row, such as {example}."
         if type != self._type:
             return f"The cell names an export of {type}, and this is a file of {self._type}."
-        if self._latest is not None and at > self._latest:
+        if self.latest is not None and at > self.latest:
             return "The cell names an export that is later than this file."
         if not self._known(cell):
             return "The cell names an export that this connection has not received."

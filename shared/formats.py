@@ -97,11 +97,20 @@ place of `PERIDX` or `EMAIL`, as text. Names of other columns are mapped in `ali
 **What is wrong with a row.** A row without a usable value in a column that is *needed* is not \
 loaded. Any other value that cannot be read is left out and the rest of the row is loaded. A text \
 that is longer than the table says is loaded as it is, with a warning. When more than {floor} \
-rows and more than {limit:.0%} of them cannot be loaded, or none can, nothing of the file is.
+rows and more than {limit:.0%} of them cannot be loaded, or none can, nothing of the file is. \
+Nor is it when more than {limit:.0%} of the values of a column cannot be read, and at least {floor}.
 
 **Spreadsheets.** Do not open an export in a spreadsheet and save it: long numbers are shortened \
-(`1.2E+12`), leading zeros are lost and dates are turned round. Rows of which that can be seen are \
-not loaded."""
+(`1.2E+12`), leading zeros are lost and dates are turned round. A file whose dates show that is \
+refused. In ids, codes, phone numbers, SKUs and postcodes, `1.23E+11`, `12345.0`, `####` and \
+`#N/A` cannot be read: the row is not loaded where the column is *needed*, and the value is left \
+out elsewhere. `="0800"` and `'0800` are read as `0800`, with a warning.
+
+**Characters that are not shown** (zero-width spaces, byte order marks) are removed from keys, \
+ids, codes and e-mail addresses, with a warning. In names and other text they stay.
+
+**Numbers.** In a file whose cells are not separated by commas, `1,500` may be 1500 or 1.5: it \
+cannot be read. `1,234.50` can."""
 
 
 _LIMITS = Deployment()
@@ -146,9 +155,9 @@ def example_csv(type_: FileType) -> str:
     """Return a small file of a type: its header and its example rows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column.name for column in type_.columns)
+    writer.writerow(column.name for column in type_.own_columns)
     for differences in type_.example_rows:
-        writer.writerow(differences.get(c.name, c.example) for c in type_.columns)
+        writer.writerow(differences.get(c.name, c.example) for c in type_.own_columns)
     return text.getvalue()
 
 
@@ -160,9 +169,13 @@ def _type_section(type_: FileType) -> str:
             column.kind.name,
             _needed(column, type_),
             str(column.max_length or ""),
-            f"`{_field(column, type_)}`",
+            ", ".join(
+                f"`{_field(one, type_)}`"
+                for one in type_.columns
+                if column.name in (one.name, one.reads)
+            ),
         )
-        for column in type_.columns
+        for column in type_.own_columns
     )
     parts = [
         f"## {type_.name}",
@@ -221,7 +234,10 @@ def _kinds_section() -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+        decimals = f".{value:%f}".rstrip("0") if value.microsecond else ""
+        return f"{value:%Y-%m-%d %H:%M:%S}{decimals} UTC"
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
@@ -235,7 +251,7 @@ def _sources_section() -> str:
             if len(found) < 3
             else f"{type_.name} ({len(found)} columns)"
             for type_ in all_types()
-            if (found := [column for column in type_.columns if column.source == source])
+            if (found := [column for column in type_.own_columns if column.source == source])
         ]
         if names:
             lines.append(f"* {words}: {', '.join(names)}")

@@ -38,6 +38,8 @@ class Grid:
     """Whether the cell may not be what stands there: it has quotes inside, or blanks around it."""
     regular: Mask
     """Whether the cells of each row are known; the others must be cut one by one."""
+    wide: frozenset[int]
+    """The columns in which there are characters outside ASCII."""
 
     def cell(self, row: int, column: int) -> str:
         """Return a cell as it stands in the file, in a regular row."""
@@ -55,9 +57,17 @@ class Grid:
     def texts(self, column: int) -> list[str]:
         """Return the cells of a column as they stand between their quotes."""
         starts = self.starts[column]
-        ends = (starts + self.lengths[column]).tolist()
+        bounds = zip(starts.tolist(), (starts + self.lengths[column]).tolist(), strict=True)
+        if column not in self.wide:
+            text = self.data.decode("latin-1")  # a sign a byte, so that places stay the same
+            return [text[start:end] for start, end in bounds]
         data = self.data
-        return [data[start:end].decode() for start, end in zip(starts.tolist(), ends, strict=True)]
+        return [data[start:end].decode() for start, end in bounds]
+
+    def firsts(self, column: int) -> Octets:
+        """Return the first byte of each cell of a column; any byte where it is blank."""
+        firsts: Octets = self.octets[self.starts[column]]
+        return firsts
 
     def words(self, column: int, width: int) -> Words:
         """Return the first `width` bytes of each cell of a column, zeros behind its end, as
@@ -144,7 +154,12 @@ def lay_out(
     if not whole:
         doubled &= regular
         strange &= regular
-    return Grid(records.data, octets, starts, lengths, doubled, strange, regular)
+    wide: frozenset[int] = frozenset()
+    if not records.data.isascii():
+        places = np.flatnonzero(octets >= 0x80)
+        holding = np.bincount(_cells(records, rows, places, columns)[0], minlength=1)
+        wide = frozenset(np.flatnonzero(holding).tolist())
+    return Grid(records.data, octets, starts, lengths, doubled, strange, regular, wide)
 
 
 def _cells(

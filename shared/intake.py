@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from shared import pairing, wording
 from shared.alerts import FEED_STOPPED, resolve_alerts, resolve_import_alerts
-from shared.errors import BadRequest, Problem, SettingsError
+from shared.errors import BadRequest, Problem, SettingsError, TryAgain
 from shared.events import StorageObject
 from shared.guesses import shown
 from shared.ledger import ENDED, Import, Reports
@@ -17,6 +17,59 @@ from shared.names import Arrival, ExportFile, Ignored, Misnamed, read_name
 from shared.services import Services
 from shared.settings import ConnectionSettings
 from shared.tasks import LoadTask
+
+
+def take_in_event(told: StorageObject, services: Services) -> Import | None:
+    """Take in what lies in the bucket under the name that an event tells.
+
+    An event is believed for nothing but the name: one that is stale, or forged, must neither hide
+    the upload that is there nor make one up.
+
+    Returns:
+        As `take_in`; None also where nothing lies under the name any more.
+
+    Raises:
+        BadRequest: the object lies in another bucket.
+        TryAgain: Cloud Storage, Firestore or the queue could not be reached.
+    """
+    _refuse_other_buckets(told, services)
+    if isinstance(read_name(told.name), Ignored):
+        return take_in(told, services)
+    arrived = lying_there(told.name, services)
+    if arrived is None:
+        log("INFO", "The object of the event is no longer there.", object=told.name)
+        return None
+    return take_in(arrived, services)
+
+
+def lying_there(name: str, services: Services) -> StorageObject | None:
+    """Return the generation of an object that lies in the bucket; None if there is none.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    from google.api_core import exceptions
+    from requests.exceptions import RequestException
+
+    try:
+        blob = services.bucket.get_blob(name)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    if blob is None:
+        return None
+    return StorageObject(
+        bucket=services.deployment.bucket,
+        name=name,
+        generation=int(blob.generation),
+        size=int(blob.size or 0),
+        crc32c=blob.crc32c or "",
+        uploaded_at=blob.time_created,
+    )
+
+
+def _refuse_other_buckets(arrived: StorageObject, services: Services) -> None:
+    if arrived.bucket != services.deployment.bucket:
+        raise BadRequest(f"The event is about another bucket, {shown(arrived.bucket)}.")
 
 
 def take_in(arrived: StorageObject, services: Services) -> Import | None:
@@ -32,8 +85,7 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
         BadRequest: the object lies in another bucket.
         TryAgain: Firestore or the queue could not be reached.
     """
-    if arrived.bucket != services.deployment.bucket:
-        raise BadRequest(f"The event is about another bucket, {shown(arrived.bucket)}.")
+    _refuse_other_buckets(arrived, services)
     named = read_arrived(arrived, services)
     if isinstance(named, Ignored):
         log("INFO", f"Ignored: {named.reason}", object=named.object, generation=arrived.generation)
@@ -209,7 +261,12 @@ def _receive(
 
 
 def is_newer(arrived: StorageObject, current: Import) -> bool:
-    """Whether this upload is later than the one in the ledger; events come in any order."""
+    """Whether this upload takes over from the one in the ledger; events come in any order.
+
+    A later one does, and so does any other where the recorded one was not in the bucket.
+    """
+    if current.error is not None and current.error.code == "file.gone":
+        return arrived.generation != current.generation
     return (arrived.uploaded_at, arrived.generation) > (current.uploaded_at, current.generation)
 
 

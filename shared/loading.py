@@ -20,7 +20,7 @@ from shared.errors import (
     Undecidable,
     fault_of,
 )
-from shared.intake import enqueue, plan_task
+from shared.intake import enqueue, lying_there, plan_task, take_in
 from shared.lease import Hold, release_feed
 from shared.ledger import ENDED, ENDED_WELL, LOADED, Import
 from shared.ledger_store import LedgerTransaction, Running
@@ -107,8 +107,17 @@ def settle(import_: Import, services: Services) -> None:
             _log("WARNING", import_, why="the file is no longer there to be put away")
     _remove_split(import_, services)
     wake_dependants(import_, services)
+    if import_.error is not None and import_.error.code == "file.gone":
+        _take_in_another(import_, services)
     if import_.status in ("failed", "rejected") or import_.rows.outdated:
         tell(services)
+
+
+def _take_in_another(import_: Import, services: Services) -> None:
+    """Take in the upload that lies where the import's is gone; its event may never be heeded."""
+    arrived = lying_there(import_.object, services)
+    if arrived is not None and arrived.generation != import_.generation:
+        take_in(arrived, services)
 
 
 def _remove_split(import_: Import, services: Services) -> None:

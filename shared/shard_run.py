@@ -10,6 +10,7 @@ from shared import index_objects, wording
 from shared.delivery import Account, Delivery
 from shared.errors import Problem, SplitLost
 from shared.examination import Examination
+from shared.exported import Exports
 from shared.incoming import Block
 from shared.index import Table
 from shared.index_objects import Unusable
@@ -77,6 +78,7 @@ class ShardRun:
             open=lambda: Source(services.bucket, import_).open(),
             size=import_.size,
             watcher=self,
+            exports=Exports(named.type, latest=named.exported_at),
             first_load=import_.mode == "bulk",
         )
         folder = index_objects.folder(import_.connection, named.type)

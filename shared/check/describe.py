@@ -19,7 +19,7 @@ def _lines(type_: FileType, width: int) -> Iterator[str]:
     yield ""
     yield from textwrap.wrap(type_.about, width)
     yield ""
-    for column in type_.columns:
+    for column in type_.own_columns:
         needed = f"  ({need})" if (need := _need(column, type_)) else ""
         yield f"{column.name}{needed}"
         facts = [column.kind.form]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +14,20 @@ import pandas as pd
 from shared import wire
 from shared.grid import Grid, Places
 from shared.records import PADDING, Mask, Numbers, Octets, Words
-from shared.schemas.certain import DAY_BYTES, MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
-from shared.schemas.kinds import Kind
+from shared.schemas.certain import (
+    BEGINS,
+    DAY_BYTES,
+    MOMENT_BYTES,
+    NUMBER_BYTES,
+    UNREAD,
+    microseconds,
+)
+from shared.schemas.kinds import Context, Kind
 
 HEADS: Final = 4096
 """Bytes of the shortest text or map whose head is not to be had from a table."""
 MANY: Final = 128
 """Different cells of a column that are quicker to read together than to remember one by one."""
-_MIDNIGHT = np.frombuffer(b"T00:00:00", np.uint8)
 _REMEMBERED = 8192
 """Different cells of a column that are remembered from one chunk to the next."""
 
@@ -186,7 +191,7 @@ class Cells:
         place: int,
         tag: bytes,
         name: str,
-        zone: ZoneInfo,
+        context: Context,
         pool: Pool,
         *,
         longest: int,
@@ -200,7 +205,7 @@ class Cells:
             place: the column's place in the grid.
             tag: `shared.wire.FIELD` for a field of the document itself, MAP_FIELD for one in a map.
             name: the field's own name, without those of the maps around it.
-            zone: of times that carry none.
+            context: the file that they are in.
             pool: what the entries will be put together from.
             longest: characters above which a cell is odd.
             needed: whether a blank cell is odd.
@@ -208,10 +213,12 @@ class Cells:
         """
         self.place = place
         self._kind = kind
-        self._zone = zone
-        self._read = kind.reader(zone)
+        self._context = context
+        self._zone = context.zone
+        self._read = kind.reader(context)
+        self._repairs = kind.repairs
         self._certain = kind.certain
-        self._is_text = kind.annotation(zone) is str
+        self._is_text = kind.annotation(context) is str
         self._tag, self._name = tag, name.encode()
         self._longest = longest
         self._needed = needed
@@ -246,46 +253,45 @@ class Cells:
         alone = grid.strange[self.place]
         if most > min(self._longest, HEADS - 1):
             alone = alone | (lengths > min(self._longest, HEADS - 1))
-        if self._certain is not None:
+        if self._certain is not None and not self._is_plain(grid):
             width = min(PADDING, most + 7 & ~7)
             signs = grid.words(self.place, width).view(np.uint8)
-            alone = alone | ~self._certain(signs, lengths)
+            alone = alone | ~self._certain(signs, lengths, self._context)
         for text in self._kind.blanks:
             blank = text.encode()
             words = grid.words(self.place, len(blank) + 7 & ~7)
             wanted = np.frombuffer(blank.ljust(8 * words.shape[1], b"\0"), "<u8")
             alone = alone | ((lengths == len(blank)) & (words == wanted).all(axis=1))
         if self._kind.moments is not None:
-            alone = alone & ~self._times_among(column, alone, grid, supply)
+            alone = alone & ~self._days_among(column, alone, grid)
         if alone.any():
             rows = np.flatnonzero(alone & (lengths > 0))
             self._read_alone(column, rows, rows, grid, supply)
         return column
 
-    def _times_among(self, column: Column, cells: Mask, grid: Grid, supply: Supply) -> Mask:
-        """Read the times among some cells of a column of texts, those of midnight as their days;
-        returns which cells have been read."""
+    def _is_plain(self, grid: Grid) -> bool:
+        """Whether all cells of the column are seen to be certain at their first bytes."""
+        if self._kind.plain is None or self.place in grid.wide:
+            return False
+        begins = BEGINS[grid.firsts(self.place)] * (grid.lengths[self.place] > 0)
+        return not begins.any()
+
+    def _days_among(self, column: Column, cells: Mask, grid: Grid) -> Mask:
+        """Read the times among some cells of a column of texts as their days; returns which cells
+        have been read."""
         assert self._kind.moments is not None
         read = np.zeros(len(cells), bool)
         rows = np.flatnonzero(cells & (grid.lengths[self.place] == MOMENT_BYTES))
         if not len(rows):
             return read
         signs = grid.words(self.place, MOMENT_BYTES + 7 & ~7)[rows].view(np.uint8)
-        seconds = self._kind.moments(signs, self._zone)
-        at_midnight = (signs[:, DAY_BYTES:MOMENT_BYTES] == _MIDNIGHT).all(axis=1)
-        is_day = at_midnight & (seconds != UNREAD)
-        is_time = ~at_midnight & wire.usual_moments(seconds)
-        days = rows[is_day]
+        days = rows[self._kind.moments(signs, self._zone) != UNREAD]
         column.lengths = column.lengths.copy()
         column.lengths[days] = DAY_BYTES
         if self._wants_values:
             for row in days.tolist():
                 column.values[row] = column.values[row][:DAY_BYTES]
-        times = rows[is_time]
-        entries = wire.moments(self._tag, self._name, seconds[is_time])
-        self._put(column, times, entries, seconds[is_time] * 1_000_000, supply)
-        column.mark(times, odd=[], whole=[True] * len(times))
-        read[rows] = is_day | is_time
+        read[days] = True
         return read
 
     def _read_alone(
@@ -372,9 +378,22 @@ class Cells:
     def _of_moments(self, grid: Grid, supply: Supply) -> Column:
         """Make entries of times, most of which are read together."""
         assert self._kind.moments is not None
+        lengths = grid.lengths[self.place]
+        if self._kind.blank is not None and int(lengths.max(initial=0)) <= DAY_BYTES:
+            return Column(
+                np.zeros(len(lengths), np.int32),
+                np.zeros(len(lengths), np.int32),
+                table=self._table,
+                times=np.full(len(lengths), UNREAD) if self._wants_values else None,
+            )
         signs = grid.words(self.place, MOMENT_BYTES + 7 & ~7).view(np.uint8)
         seconds = self._kind.moments(signs, self._zone)
         read = wire.usual_moments(seconds)
+        alone = ~read & (lengths > 0)
+        if self._kind.blank is not None:
+            blank = self._kind.blank(signs, lengths)
+            read &= ~blank
+            alone &= ~blank
         groups = wire.seconds_groups(seconds)
         count, width = groups.shape
         begin = supply.add(groups.tobytes())
@@ -382,9 +401,8 @@ class Cells:
         column = Column(starts, width * read.astype(np.int32), table=self._table)
         if self._wants_values:
             column.times = np.where(read, seconds * 1_000_000, UNREAD)
-        if not read.all():
-            rows = np.flatnonzero(~read & (grid.lengths[self.place] > 0))
-            self._read_alone(column, rows, rows, grid, supply)
+        rows = np.flatnonzero(alone)
+        self._read_alone(column, rows, rows, grid, supply)
         return column
 
     def _entry(self, cell: str) -> Read:
@@ -392,12 +410,14 @@ class Cells:
         text = cell.strip()
         if not text or text in self._kind.blanks:
             return b"", None
-        if len(text) > self._longest:
+        if len(text) > self._longest or (self._repairs and self._kind.repaired(text)[1]):
             return None, None
         try:
             value = self._read(text)
         except ValueError:
             return None, None
+        if value is None:
+            return b"", None
         if type(value) is str:
             octets = value.encode()
             return self._heads[len(octets)] + octets, value

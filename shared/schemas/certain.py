@@ -51,9 +51,12 @@ _LOW, _HIGH, _SEVEN_BITS = _each(0x01), _each(0x80), _each(0x7F)
 _NONE, _ALL = np.uint64(0), _each(0xFF)
 
 _MEANINGS = bytearray(256)
-"""What a sign is in an e-mail address: its bits say that it is known, an @ and a dot."""
-for _sign in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~":
-    _MEANINGS[_sign] = 0b001
+"""What a sign is in an e-mail address: its bits say that it is known, an @, a dot, and that it is
+known before the @ only."""
+for _sign in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+    _MEANINGS[_sign] = 0b0001
+for _sign in b"!#$%&'*+/=?^`{|}~":
+    _MEANINGS[_sign] = 0b1001
 _MEANINGS[ord("@")], _MEANINGS[ord(".")] = 0b011, 0b101
 
 
@@ -64,14 +67,26 @@ def read_moments(signs: Octets, zone: ZoneInfo) -> Numbers:
     `signs` has a row a cell and 19 columns, or more that are zeros behind a cell's end.
     """
     good, pairs = _of_form(_FORM, signs)
+    # The first day of 1900 stands for none.
     year = _number(pairs[0], 0) * 100 + _number(pairs[0], 2) - _FIRST_YEAR
     month, day = _number(pairs[0], 5), _number(pairs[1], 0)
     hour, minute, second = _number(pairs[1], 3), _number(pairs[1], 6), _number(pairs[2], 1)
-    good &= (year >= 0) & (year < _YEARS) & (month <= 12) & (day <= 31)
+    good &= (year > 0) & (year < _YEARS) & (month <= 12) & (day <= 31)
     good &= (hour < 24) & (minute < 60) & (second < 60)
     midnights = _midnights(zone).at(((year << 9) + (month << 5) + day) * good)
     good &= midnights != UNREAD
     return np.where(good, midnights + ((hour * 60 + minute) * 60 + second), UNREAD)
+
+
+def midnights(signs: Octets, lengths: Numbers) -> Mask:
+    """Whether cells of 19 bytes end in T00:00:00; `signs` has a row a cell and 24 columns."""
+    _, second, third = _words(signs)
+    good: Mask = (second >> np.uint64(16) == _MIDNIGHT[0]) & (third == _MIDNIGHT[1])
+    good &= lengths == MOMENT_BYTES
+    return good
+
+
+_MIDNIGHT = tuple(np.uint64(int.from_bytes(part, "little")) for part in (b"T00:00", b":00"))
 
 
 def digits(signs: Octets, lengths: Numbers) -> Mask:
@@ -84,11 +99,60 @@ def letters_and_digits(signs: Octets, lengths: Numbers) -> Mask:
     return _all_are(_letters_and_digits, signs, lengths)
 
 
+def codes(signs: Octets, lengths: Numbers, *, decimals: bool = False) -> Mask:
+    """Whether cells, without blanks around them, are ASCII and nothing that a spreadsheet makes.
+
+    Those that begin like a number hold no plus behind the first sign, and no dot unless `decimals`
+    may be part of a code.
+    """
+    begins = BEGINS[signs[:, 0]]
+    words = _words(signs)
+    wide = words[0] & _HIGH
+    for word in words[1:]:
+        wide |= word & _HIGH
+    good: Mask = (wide == _NONE) & (lengths <= signs.shape[1])
+    good &= begins < MARK
+    marked = np.flatnonzero(begins == MARK)
+    if len(marked):  # #1135 is a number of an order
+        first, second = signs[marked, 0], words[0][marked] >> np.uint64(8) & np.uint64(0xFF)
+        good[marked] = (first == ord("#")) & (second >= 0x30) & (second <= 0x39)
+        good[marked] |= (first | 0x20 == ord("e")) & (words[0][marked] & _FOUR | _SMALL != _ERR)
+        good[marked] &= (wide[marked] == _NONE) & (lengths[marked] <= signs.shape[1])
+    rows = np.flatnonzero(begins == NUMBER)
+    if len(rows):
+        dubious = _beside(words[0][rows] & ~np.uint64(0xFF), decimals)
+        for word in words[1:]:
+            dubious |= _beside(word[rows], decimals)
+        good[rows] &= (dubious & _HIGH) == _NONE
+    return good
+
+
+def _beside(word: Words, decimals: bool) -> Words:
+    """Set the high bits of bytes that are a plus or, unless decimals are meant, a dot."""
+    plus = _between(word, 0x2B, 0x2B)
+    return plus if decimals else plus | _between(word, 0x2E, 0x2E)
+
+
+NUMBER, MARK = 1, 2
+BEGINS = np.zeros(256, np.uint8)
+"""What a code may be by its first byte: a number, or something with a mark; 0 where neither."""
+BEGINS[[*b"0123456789+-"]] = NUMBER
+BEGINS[[*b"#='\"eE"]] = MARK
+_FOUR, _SMALL = np.uint64(0xFFFFFFFF), np.uint64(0x20202020)
+_ERR = np.uint64(int.from_bytes(b"err:", "little"))
+
+
 def days(signs: Octets, lengths: Numbers) -> Mask:
-    """Whether cells are days of the calendar, `YYYY-MM-DD`, from 1900 to 2099; not 29 February."""
+    """Whether cells are days of the calendar, `YYYY-MM-DD`, from 1901 to 2099; not 29 February."""
+    return born_between(signs, lengths, _FIRST_YEAR + _YEARS)
+
+
+def born_between(signs: Octets, lengths: Numbers, end: int) -> Mask:
+    """Whether cells are such days of the years from 1901 to `end`, which is not among them."""
     good, pairs = _of_form(_FORM[:DAY_BYTES], signs)
-    century, month, day = _number(pairs[0], 0), _number(pairs[0], 5), _number(pairs[1], 0)
-    good &= (century >= _CENTURIES.start) & (century < _CENTURIES.stop)
+    month, day = _number(pairs[0], 5), _number(pairs[1], 0)
+    year = _number(pairs[0], 0) * 100 + _number(pairs[0], 2)
+    good &= (year > _FIRST_YEAR) & (year < min(end, _FIRST_YEAR + _YEARS))
     good &= (day > 0) & (day <= _DAYS_OF_MONTH[month & 0x7F]) & (lengths == DAY_BYTES)
     return good
 
@@ -110,13 +174,19 @@ def addresses(signs: Octets, lengths: Numbers) -> Mask:
         before = word << np.uint64(8) | carried
         carried = word >> np.uint64(56)
         dotted |= domain & dot
+        wrong |= domain & word >> np.uint64(3) & _LOW
         wrong |= (domain & dot & (before >> np.uint64(1) | before >> np.uint64(2))) | (
             ~word & _LOW & before >> np.uint64(2)
         )
     wrong |= carried >> np.uint64(2)
-    first = signs[:, 0] == ord("@")
+    first = _NOT_FIRST[signs[:, 0]]
     good: Mask = (known == lengths) & (ats == 1) & (wrong == _NONE) & (dotted != _NONE) & ~first
     return good
+
+
+_NOT_FIRST = np.zeros(256, bool)
+"""Signs that do not begin an address: an @, and those that are used as quotes."""
+_NOT_FIRST[[*b"@'`"]] = True
 
 
 def read_whole(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
@@ -137,14 +207,11 @@ def read_cents(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
 
 
 def read_decimals(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
-    """Read numbers, those that are whole as such and the others as doubles; likewise."""
+    """Read numbers, all of them as doubles; likewise."""
     good, minus, whole, rest, parts = _parts(signs, lengths)
-    # Both are below 2**53, so exact as doubles, and their quotient is the double that is nearest.
-    doubles = minus * (whole * parts + rest) / parts
-    return (
-        np.where(good & (rest == 0), minus * whole, UNREAD),
-        np.where(good & (rest != 0), doubles, np.nan),
-    )
+    # With decimals, both are below 2**53, so exact as doubles, and their quotient is the nearest.
+    doubles = np.where(rest == 0, whole.astype(np.float64), (whole * parts + rest) / parts)
+    return np.full(len(signs), UNREAD), np.where(good, minus * doubles + 0.0, np.nan)
 
 
 def _parts(signs: Octets, lengths: Numbers) -> tuple[Mask, Numbers, Numbers, Numbers, Numbers]:

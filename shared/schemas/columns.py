@@ -46,6 +46,9 @@ class Column:
     """The setting of the connection that stands in for a blank value."""
     part: Part = "document"
     """Where the field is."""
+    reads: str | None = None
+    """The column whose cells it reads, for a second field of their meaning. Such a column has no
+    name in a file and no cells of its own."""
 
     @property
     def needed(self) -> bool:

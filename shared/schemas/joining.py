@@ -14,15 +14,18 @@ import pandas as pd
 from shared.errors import Problem
 from shared.incoming import Block
 from shared.records import Mask, Numbers
+from shared.schemas.certain import Doubles
 from shared.schemas.kinds import INT64_MAX
-from shared.schemas.parts import Part, Parts, Values, values_at
+from shared.schemas.parts import NEVER, UNREADABLE, Part, Parts, Values, values_at
 from shared.schemas.texts import Texts
-from shared.wire import FIELD, Heads, integers
+from shared.wire import FIELD, Entries, Heads, doubles, integers
 
 Join = Callable[[Sequence[Part]], tuple[bytes, frozenset[str], list[Problem]]]
 MakeParts = Callable[[Parts, Sequence[int]], Iterator[Part]]
 
 _NONE: Final = -1
+_EXACT: Final = 2**53
+"""Up to it, whole numbers are exact as doubles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +33,8 @@ class Usual:
     """What `FileType.assemble` comes to wherever there is nothing to say of a document's rows.
 
     That is where they agree on what they share, no two have the same item, and only whole numbers
-    are added up. All other documents are left to `assemble`, and what it makes of these must be:
-    all items in order, the fields named here, no problem.
+    are added up, be they integers or doubles. All other documents are left to `assemble`, and what
+    it makes of these must be: all items in order, the fields named here, no problem.
     """
 
     shared: tuple[str, ...] = ()
@@ -150,9 +153,7 @@ class Joiner:
             return
         items = items.some(~alone[items.documents])
         between = [
-            self._array_heads
-            if name == self._items
-            else integers(FIELD, name.encode(), totals[name][usual])
+            self._array_heads if name == self._items else _total(name.encode(), totals[name][usual])
             for name in self._made
         ]
         wires = parts.shares.gather(lasts[usual], items.rows, items.sizes[usual], between)
@@ -215,7 +216,7 @@ def _look(
     rows: _Rows,
     items: _Rows,
     alone: Mask,
-) -> tuple[_Rows, dict[str, Numbers]]:
+) -> tuple[_Rows, dict[str, Numbers | Doubles]]:
     """Mark the documents that are not usual; return the items of the others, and their totals."""
     several = rows.some(rows.sizes[rows.documents] > 1)
     _mark_differing(alone, [values[name] for name in usual.shared], several)
@@ -223,7 +224,9 @@ def _look(
     _mark_repeated(alone, [values[name] for name in usual.known_by], several)
     if usual.sorted_by is not None:
         items = _sorted(alone, values[usual.sorted_by], items)
-    totals = {name: _sums(alone, values[column], items) for name, column in usual.sums.items()}
+    totals: dict[str, Numbers | Doubles] = {
+        name: _sums(alone, values[column], items) for name, column in usual.sums.items()
+    }
     if usual.count is not None:
         totals[usual.count] = items.sizes
     return items, totals
@@ -253,6 +256,9 @@ def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None
     codes = np.full(len(items.rows), _NONE)
     known = 0
     for column in columns:
+        if isinstance(column, list):
+            unreadable = [column[row] is UNREADABLE for row in items.rows.tolist()]
+            alone[items.documents[np.array(unreadable, bool)]] = True
         without = np.flatnonzero(codes == _NONE)
         if not len(without):
             break
@@ -280,33 +286,48 @@ def _sorted(alone: Mask, column: Values, items: _Rows) -> _Rows:
     return _Rows(items.rows[order], items.documents, items.ends)
 
 
-def _sums(alone: Mask, column: Values, items: _Rows) -> Numbers:
+def _sums(alone: Mask, column: Values, items: _Rows) -> Numbers | Doubles:
     """Return the sums of a column; marks the documents where that is not certain."""
     numbers, whole = _whole(column)
     numbers = numbers[items.rows]
-    certain = whole[items.rows] & (np.abs(numbers) <= INT64_MAX // max(1, len(numbers)))
+    are_doubles = isinstance(column, np.ndarray) and column.dtype == np.float64
+    most = (_EXACT if are_doubles else INT64_MAX) // max(1, len(numbers))
+    certain = whole[items.rows] & (np.abs(numbers) <= most)
     alone[items.documents[~certain]] = True
-    return items.total(np.where(certain, numbers, 0))
+    sums = items.total(np.where(certain, numbers, 0))
+    return sums.astype(np.float64) if are_doubles else sums
+
+
+def _total(name: bytes, totals: Numbers | Doubles) -> Entries:
+    """Return an entry for each of these totals."""
+    if totals.dtype == np.float64:
+        return doubles(FIELD, name, totals.astype(np.float64))
+    return integers(FIELD, name, totals.astype(np.int64))
 
 
 def _whole(column: Values) -> tuple[Numbers, Mask]:
     """Return the whole numbers of a column, 0 in place of everything else, and which they are."""
     if isinstance(column, np.ndarray):
-        return column, np.ones(len(column), bool)
+        if column.dtype == np.float64:
+            whole = (np.abs(column) <= _EXACT) & (column == np.floor(column))
+        else:
+            whole = column != NEVER
+        return np.where(whole, column, 0).astype(np.int64), whole
     if isinstance(column, Texts):
         column = column.all()
-    whole = [type(cell) is int for cell in column]
+    whole = np.array([type(cell) is int for cell in column], bool)
     numbers = [cell if is_whole else 0 for cell, is_whole in zip(column, whole, strict=True)]
-    return np.array(numbers, np.int64), np.array(whole, bool)
+    return np.array(numbers, np.int64), whole
 
 
 def _codes(column: Values) -> Numbers:
     """Return numbers from 0 that are the same where the values are; _NONE where there is none."""
     if isinstance(column, Texts):
         return column.codes()
-    cells: Numbers | npt.NDArray[np.object_]
+    cells: Numbers | Doubles | npt.NDArray[np.object_]
     if isinstance(column, np.ndarray):
-        cells = column
+        codes = np.asarray(pd.factorize(column)[0], np.int64)
+        return np.where(column == NEVER, _NONE, codes) if column.dtype == np.int64 else codes
     else:
         cells = np.empty(len(column), object)
         cells[:] = column

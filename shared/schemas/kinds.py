@@ -21,23 +21,42 @@ import numpy.typing as npt
 from pydantic import PlainValidator
 from pydantic_core import PydanticCustomError
 
-from shared.records import Octets
+from shared.records import Mask, Numbers, Octets
 from shared.schemas.certain import (
+    DAY_BYTES,
     addresses,
+    born_between,
+    codes,
     days,
     digits,
     letters_and_digits,
+    midnights,
     read_cents,
     read_decimals,
     read_moments,
     read_whole,
 )
+from shared.schemas.damage import PLAIN, UNMARKED, VISIBLE, Repair, describe, repaired
 
 INT64_MAX = 2**63 - 1
 """The largest integer that Firestore holds."""
 
 YEARS = range(1900, 2101)
 """Years that can be meant; what lies outside is a placeholder or a slip."""
+PLACEHOLDER = "1900-01-01"
+"""The day that programs write for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The file that a cell is in, as far as the meaning of the cell depends on it."""
+
+    zone: ZoneInfo
+    """Zone of times that carry none."""
+    delimiter: str = ","
+    exported_on: date | None = None
+    """Day of the export in that zone; None where it is not known."""
+
 
 ReadNumbers = Callable[
     [Octets, npt.NDArray[np.int64]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
@@ -61,47 +80,65 @@ class Kind:
     """Accepted cells and what becomes of them; times as in Australia/Sydney."""
     read: Callable[[str], Any] | None = None
     """Reads a cell; None where the text is the value."""
-    read_in_zone: Callable[[str, ZoneInfo], Any] | None = None
-    """Reads a cell whose meaning hangs on the connection's time zone; stands in for `read`."""
+    read_in: Callable[[str, Context], Any] | None = None
+    """Reads a cell whose meaning depends on the file; used in place of `read`."""
+    repairs: tuple[Repair, ...] = ()
+    """Changes to a cell that are undone before it is read."""
+    plain: re.Pattern[str] | None = None
+    """Cells that are certainly returned as they are; others may be, too."""
     blanks: frozenset[str] = frozenset()
     """Texts that mean as little as a blank cell."""
-    certain: Callable[[Octets, npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None
-    """Says of many cells at once which of them `read` certainly returns as they are."""
-    moments: Callable[[Octets, ZoneInfo], npt.NDArray[np.int64]] | None = None
-    """Reads many cells of `MOMENT_BYTES` as seconds since 1970, as `read_in_zone` would; UNREAD
-    where that is not certain. With `certain` besides, midnight stands for the day alone."""
+    certain: Callable[[Octets, Numbers, Context], Mask] | None = None
+    """Says of many cells at once which of them are certainly returned as they are."""
+    moments: Callable[[Octets, ZoneInfo], Numbers] | None = None
+    """Reads many cells of `MOMENT_BYTES` as seconds since 1970, as `read_in` would; UNREAD where
+    that is not certain. With `certain` besides, the value of such a cell is its day."""
+    blank: Callable[[Octets, Numbers], Mask] | None = None
+    """Says of many cells of a kind with `moments` which certainly have no value."""
     numbers: ReadNumbers | None = None
     """Reads many cells of at most `NUMBER_BYTES` at once, as `read` would: as whole numbers or as
     doubles; UNREAD and NaN where neither is certain."""
     identifies: bool = False
     """Whether the value names a document, so that nothing can be done without it."""
 
-    def reader(self, zone: ZoneInfo) -> Callable[[str], Any]:
-        """Return the function that reads one cell in a connection with this time zone."""
-        in_zone = self.read_in_zone
-        if in_zone is not None:
-            return lambda text: in_zone(text, zone)
-        return self.read or str
+    def reader(self, context: Context) -> Callable[[str], Any]:
+        """Return the function that reads one cell of a file; None is no value."""
+        read_in, read, repairs = self.read_in, self.read or str, self.repairs
+        if read_in is not None:
+            return lambda text: read_in(text, context)
+        if not repairs:
+            return read
 
-    def annotation(self, zone: ZoneInfo) -> Any:
+        def repair_and_read(text: str) -> Any:
+            text, _ = repaired(text, repairs)
+            return read(text) if text else None
+
+        return repair_and_read
+
+    def repaired(self, text: str) -> tuple[str, list[Repair]]:
+        """Return a trimmed cell without the changes that are undone, and what was done."""
+        return repaired(text, self.repairs)
+
+    def annotation(self, context: Context) -> Any:
         """Return the type for a field of a pydantic model."""
-        if self.read is None and self.read_in_zone is None:
+        if self.read is None and self.read_in is None:
             return self.type
-        return Annotated[self.type, PlainValidator(self.reader(zone))]
+        return Annotated[self.type, PlainValidator(self.reader(context))]
 
 
 # -- keys -------------------------------------------------------------------------------------
 
 _ID_LIMIT_BYTES = 1500
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
-_SHORTENED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{1,3}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _read_person_id(text: str) -> str:
     if text.isascii() and text.isdigit() and len(text) <= 22:
         return text
-    if _SHORTENED.fullmatch(text):
-        what = "it looks like a number that a spreadsheet has shortened"
+    what = describe(text)
+    if what:
+        pass
     elif re.fullmatch(r"[0-9]+[.,][0-9]*", text):
         what = "it holds decimals, as if a spreadsheet had taken it for a number"
     elif text.isascii() and text.isdigit():
@@ -121,17 +158,35 @@ def _read_document_id(text: str) -> str:
         what = "it begins and ends with two underscores"
     elif len(text) * 4 > _ID_LIMIT_BYTES and len(text.encode()) > _ID_LIMIT_BYTES:
         what = f"it is longer than {_ID_LIMIT_BYTES} bytes"
-    elif _SHORTENED.fullmatch(text):
-        # Several keys come out of a spreadsheet as the same one: loading it would merge them.
-        what = "it looks like a number that a spreadsheet has shortened"
-    else:
+    elif _CONTROL.search(text):
+        what = "it holds control characters"
+    # Several keys come out of a spreadsheet as the same one: loading it would merge them.
+    elif not (what := describe(text)):
         return text
     raise PydanticCustomError("row.bad_key", f"The key cannot name a document: {what}.")
 
 
 # -- texts ------------------------------------------------------------------------------------
 
-_EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(?:\.[^@\s,;<>.]+)+")
+
+def _read_code(text: str) -> str:
+    return _undamaged(text, describe(text))
+
+
+def _read_size(text: str) -> str:
+    return _undamaged(text, describe(text, decimals=True))
+
+
+def _undamaged(text: str, what: str) -> str:
+    if what:
+        raise PydanticCustomError("row.bad_code", f"The cell is not an id or a code: {what}.")
+    return text
+
+
+_NOT_IN_ADDRESS = r"@\s,;:<>()\[\]\\\"“”„‟‘’‚‛«»‹›"
+_LABEL = rf"[^{_NOT_IN_ADDRESS}.!#$%&'*+/=?^`{{|}}~]+"
+_EMAIL = re.compile(rf"(?!['`])[^{_NOT_IN_ADDRESS}]+@{_LABEL}(?:\.{_LABEL})+")
+_DECORATED = re.compile(r"(?i:mailto:|smtp:|e-?mail:).*|[<('\"`“„‘‚«‹\[].*|.*[>)'\"`”’»›\]]")
 
 
 def _read_email(text: str) -> str:
@@ -140,12 +195,16 @@ def _read_email(text: str) -> str:
     signs = text.count("@")
     if signs == 0:
         what = "it has no @"
+    elif signs == 1 and _DECORATED.fullmatch(text):
+        what = "it holds more than an address: quotes, brackets or a word such as mailto:"
     elif re.search(r"[,;<>]", text) or signs > 1:
         what = "it holds more than one address, or more than an address"
     elif re.search(r"\s", text):
         what = "it holds a blank"
-    else:
+    elif not re.fullmatch(r"[^@]+@[^@.]+(?:\.[^@.]+)+", text):
         what = "a part before or after the @ is missing"
+    else:
+        what = "it holds a sign that no address holds there"
     raise PydanticCustomError("row.bad_email", f"The cell is not an e-mail address: {what}.")
 
 
@@ -187,9 +246,10 @@ def _read_consent(text: str) -> bool:
 
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 _TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
-    r"(?:[.,][0-9]+)?(?:(Z)|([+-])([0-9]{2}):?([0-9]{2}))?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)"
+    r"(?: ?(?:(Z)|([+-])([0-9]{2})(?::?([0-9]{2}))?))?"
 )
+_MIDNIGHT = re.compile(r"00:00(?::00(?:[.,]0+)?)?")
 _FOREIGN_DATES = (
     (re.compile(r"[0-9]{4}[/.][0-9]{1,2}[/.][0-9]{1,2}"), "it is not written with dashes"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"), "month and day need two digits each"),
@@ -213,7 +273,16 @@ def _read_date(text: str) -> str:
     raise PydanticCustomError("row.bad_date", f"The cell is not a date as YYYY-MM-DD: {what}.")
 
 
-def _read_time(text: str, zone: ZoneInfo) -> datetime:
+def _read_birth_date(text: str, context: Context) -> str:
+    day = _read_date(text)
+    if context.exported_on is not None and day > context.exported_on.isoformat():
+        raise PydanticCustomError(
+            "row.bad_date", "The cell is not a date of birth: it is later than the export."
+        )
+    return day
+
+
+def _read_time(text: str, context: Context) -> datetime:
     """Read a time of the connection's zone. Of an hour that comes twice, the first is meant."""
     match = _TIME.fullmatch(text)
     what = ""
@@ -226,9 +295,9 @@ def _read_time(text: str, zone: ZoneInfo) -> datetime:
             if match[3]:
                 return moment.replace(tzinfo=UTC)
             if not match[4]:
-                return moment.replace(tzinfo=zone).astimezone(UTC)
-            offset = timedelta(hours=int(match[5]), minutes=int(match[6]))
-            if offset <= timedelta(hours=18) and int(match[6]) < 60:
+                return moment.replace(tzinfo=context.zone).astimezone(UTC)
+            offset = timedelta(hours=int(match[5]), minutes=int(match[6] or 0))
+            if offset <= timedelta(hours=18) and int(match[6] or 0) < 60:
                 offset = -offset if match[4] == "-" else offset
                 return moment.replace(tzinfo=timezone(offset)).astimezone(UTC)
             what = "there is no such offset from UTC"
@@ -240,18 +309,33 @@ def _read_time(text: str, zone: ZoneInfo) -> datetime:
     )
 
 
-def _read_date_or_time(text: str, zone: ZoneInfo) -> str | datetime:
+def _read_day(text: str, context: Context) -> str:
     match = _TIME.fullmatch(text)
+    if match is None:
+        return _read_date(text)
     # Apparel21 writes 00:00:00 for a day without a time (Retail API Guide 2025.1, p. 155).
-    if match and match[2] == "00:00:00" and _is_day(match[1]):
+    if _MIDNIGHT.fullmatch(match[2]) and _is_day(match[1]):
         return match[1]
-    return _read_time(text, zone) if match else _read_date(text)
+    moment = _read_time(text, context)
+    told = match[3] or match[4]
+    return moment.astimezone(context.zone).date().isoformat() if told else match[1]
+
+
+def _read_time_of_day(text: str, context: Context) -> datetime | None:
+    """Read the time beside the day of `_read_day`, which says what is wrong with the cell."""
+    match = _TIME.fullmatch(text)
+    if match is None or _MIDNIGHT.fullmatch(match[2]):
+        return None
+    try:
+        return _read_time(text, context)
+    except PydanticCustomError:
+        return None
 
 
 def _is_day(text: str) -> bool:
-    """Whether YYYY-MM-DD is a day of the calendar, in a year that can be meant."""
+    """Whether YYYY-MM-DD is a day of the calendar that can be meant."""
     try:
-        return date.fromisoformat(text).year in YEARS
+        return date.fromisoformat(text).year in YEARS and text != PLACEHOLDER
     except ValueError:
         return False
 
@@ -264,6 +348,8 @@ def _describe_date(text: str) -> str:
             date.fromisoformat(day)
         except ValueError:
             return "there is no such day"
+        if day == PLACEHOLDER:
+            return f"{PLACEHOLDER} stands for no date"
         if not _is_day(day):
             return f"its year is not between {YEARS[0]} and {YEARS[-1]}"
         return "what follows the day cannot be read"
@@ -291,11 +377,17 @@ _MISWRITTEN_NUMBERS = (
 )
 
 
-def _parts(text: str, code: str, wanted: str) -> tuple[bool, str, str]:
-    """Split a number into (is negative, whole digits, decimals without trailing zeros)."""
+def _parts(text: str, code: str, wanted: str, commas: bool) -> tuple[bool, str, str]:
+    """Split a number into (is negative, whole digits, decimals without trailing zeros).
+
+    `commas` says that a single comma is certainly one between thousands.
+    """
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if match is None or not (match[2] or match[3]):
         raise PydanticCustomError(code, f"The cell is not {wanted}: {_describe_number(text)}.")
+    if not commas and text.count(",") == 1 and "." not in text:
+        what = "its comma may stand before decimals or between thousands"
+        raise PydanticCustomError(code, f"The cell is not certainly {wanted}: {what}.")
     whole = (match[2] or "0").replace(",", "")
     return match[1] == "-", whole, (match[3] or "").rstrip("0")
 
@@ -315,31 +407,44 @@ def _within(number: int, code: str, wanted: str) -> int:
     return number
 
 
+def _commas(context: Context) -> bool:
+    """Whether a comma cannot be a decimal one, because it is what separates the cells."""
+    return context.delimiter == ","
+
+
+def _read_money(text: str, context: Context) -> int:
+    return _money(text, _commas(context))
+
+
 @lru_cache(maxsize=_REMEMBERED)
-def _read_money(text: str) -> int:
+def _money(text: str, commas: bool) -> int:
     code, wanted = "row.bad_amount", "an amount of money such as 1234.50"
-    negative, whole, decimals = _parts(text, code, wanted)
+    negative, whole, decimals = _parts(text, code, wanted, commas)
     if len(decimals) > 2:
         raise PydanticCustomError(code, f"The cell is not {wanted}: it has parts of a cent.")
     cents = int(whole) * 100 + int(decimals.ljust(2, "0"))
     return _within(-cents if negative else cents, code, wanted)
 
 
+def _read_decimal(text: str, context: Context) -> float:
+    return _decimal(text, _commas(context))
+
+
 @lru_cache(maxsize=_REMEMBERED)
-def _read_decimal(text: str) -> int | float:
+def _decimal(text: str, commas: bool) -> float:
     code, wanted = "row.bad_number", "a number such as 2 or -1.5"
-    negative, whole, decimals = _parts(text, code, wanted)
-    number = _within(-int(whole) if negative else int(whole), code, wanted)
-    return float(f"{'-' if negative else ''}{whole}.{decimals}") if decimals else number
+    negative, whole, decimals = _parts(text, code, wanted, commas)
+    _within(int(whole), code, wanted)
+    return float(f"{'-' if negative else ''}{whole}.{decimals}") + 0.0  # and no -0.0
 
 
-def _read_percent(text: str) -> int | float:
-    return _read_decimal(text.removesuffix("%").rstrip() or text)
+def _read_percent(text: str, context: Context) -> float:
+    return _read_decimal(text.removesuffix("%").rstrip() or text, context)
 
 
-def _read_whole(text: str) -> int:
+def _read_whole(text: str, context: Context) -> int:
     code, wanted = "row.bad_number", "a whole number"
-    negative, whole, decimals = _parts(text, code, wanted)
+    negative, whole, decimals = _parts(text, code, wanted, _commas(context))
     if decimals:
         raise PydanticCustomError(code, f"The cell is not {wanted}: it has decimals.")
     return _within(-int(whole) if negative else int(whole), code, wanted)
@@ -357,7 +462,8 @@ PERSON_ID = Kind(
     form="1 to 22 digits",
     type=str,
     read=_read_person_id,
-    certain=lambda signs, lengths: digits(signs, lengths) & (lengths <= 22),
+    repairs=(VISIBLE, UNMARKED),
+    certain=lambda signs, lengths, _: digits(signs, lengths) & (lengths <= 22),
     identifies=True,
     examples=(("65432", "65432"), ("0065432", "0065432")),
 )
@@ -366,7 +472,8 @@ DOCUMENT_ID = Kind(
     form="text without a slash, kept letter by letter",
     type=str,
     read=_read_document_id,
-    certain=letters_and_digits,
+    repairs=(VISIBLE, UNMARKED),
+    certain=lambda signs, lengths, _: letters_and_digits(signs, lengths),
     identifies=True,
     examples=(("D55500000135", "D55500000135"),),
 )
@@ -380,21 +487,48 @@ CODE = Kind(
     name="code",
     form="text, kept letter by letter: leading zeros stay",
     type=str,
+    read=_read_code,
+    repairs=(VISIBLE, UNMARKED),
+    plain=PLAIN,
+    certain=lambda signs, lengths, _: codes(signs, lengths),
     examples=(("0800", "0800"), ("+61491570006", "+61491570006")),
 )
 DASHED = Kind(
     name="code or dash",
     form="text, kept letter by letter; a single - means none",
     type=str,
+    read=_read_code,
+    repairs=(VISIBLE, UNMARKED),
+    plain=PLAIN,
+    certain=lambda signs, lengths, _: codes(signs, lengths),
     blanks=frozenset({"-"}),
     examples=(("NVY", "NVY"),),
+)
+SIZE = Kind(
+    name="size or dash",
+    form="text, kept letter by letter, decimals too; a single - means none",
+    type=str,
+    read=_read_size,
+    repairs=(VISIBLE, UNMARKED),
+    plain=PLAIN,
+    certain=lambda signs, lengths, _: codes(signs, lengths, decimals=True),
+    blanks=frozenset({"-"}),
+    examples=(("S", "S"), ("8.0", "8.0")),
+)
+NAME_OR_DASH = Kind(
+    name="text or dash",
+    form="text; a single - means none",
+    type=str,
+    blanks=frozenset({"-"}),
+    examples=(("Navy", "Navy"),),
 )
 EMAIL = Kind(
     name="e-mail",
     form="one e-mail address",
     type=str,
     read=_read_email,
-    certain=addresses,
+    repairs=(VISIBLE,),
+    certain=lambda signs, lengths, _: addresses(signs, lengths),
     examples=(("jo.smith@example.com", "jo.smith@example.com"),),
 )
 CURRENCY = Kind(
@@ -423,32 +557,59 @@ DATE = Kind(
     form="YYYY-MM-DD",
     type=str,
     read=_read_date,
-    certain=days,
+    certain=lambda signs, lengths, _: days(signs, lengths),
     examples=(("1990-04-24", "1990-04-24"), ("1990-04-24 00:00:00", "1990-04-24")),
+)
+BIRTH_DATE = Kind(
+    name="date of birth",
+    form="YYYY-MM-DD, not later than the export",
+    type=str,
+    read_in=_read_birth_date,
+    certain=lambda signs, lengths, context: born_between(
+        signs, lengths, (context.exported_on or date.max).year
+    ),
+    examples=(("1990-04-24", "1990-04-24"),),
 )
 TIME = Kind(
     name="time",
-    form="YYYY-MM-DDTHH:MM:SS in the connection's time zone; or with Z or an offset",
+    form="YYYY-MM-DDTHH:MM:SS in the connection's time zone; or with Z or an offset. Seconds may "
+    "be missing",
     type=datetime,
-    read_in_zone=_read_time,
+    read_in=_read_time,
     moments=read_moments,
     examples=(
         ("2023-04-24T20:12:30", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
-        ("2023-04-24 20:12:30.5", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
+        ("2023-04-24 20:12:30.5", datetime(2023, 4, 24, 10, 12, 30, 500_000, tzinfo=UTC)),
+        ("2023-04-24 20:12", datetime(2023, 4, 24, 10, 12, tzinfo=UTC)),
         ("2023-04-24T20:12:30Z", datetime(2023, 4, 24, 20, 12, 30, tzinfo=UTC)),
         ("2023-04-24T20:12:30+12:00", datetime(2023, 4, 24, 8, 12, 30, tzinfo=UTC)),
+        ("2023-04-24T20:12:30+12", datetime(2023, 4, 24, 8, 12, 30, tzinfo=UTC)),
     ),
 )
-DATE_OR_TIME = Kind(
+DAY = Kind(
     name="date or time",
-    form="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS; a time of 00:00:00 counts as none",
-    type=str | datetime,
-    read_in_zone=_read_date_or_time,
-    certain=days,
+    form="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS; the day is stored, in the connection's time zone",
+    type=str,
+    read_in=_read_day,
+    certain=lambda signs, lengths, _: days(signs, lengths),
     moments=read_moments,
     examples=(
         ("2023-04-24", "2023-04-24"),
         ("2023-04-24T00:00:00", "2023-04-24"),
+        ("2023-04-24T20:12:30", "2023-04-24"),
+        ("2023-04-24T20:12:30Z", "2023-04-25"),
+    ),
+)
+TIME_OF_DAY = Kind(
+    name="time beside the date",
+    form="the time of a cell that holds more than a date; 00:00:00 counts as none",
+    type=datetime | None,
+    read_in=_read_time_of_day,
+    moments=read_moments,
+    blank=lambda signs, lengths: (lengths <= DAY_BYTES) | midnights(signs, lengths),
+    examples=(
+        ("2023-04-24", None),
+        ("2023-04-24T00:00:00", None),
         ("2023-04-24T20:12:30", datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)),
     ),
 )
@@ -456,7 +617,7 @@ MONEY = Kind(
     name="money",
     form="decimal point, at most two decimals; stored as whole cents",
     type=int,
-    read=_read_money,
+    read_in=_read_money,
     numbers=read_cents,
     examples=(
         ("12.30", 1230),
@@ -469,30 +630,30 @@ MONEY = Kind(
 DECIMAL = Kind(
     name="number",
     form="number with a decimal point; negative for a return",
-    type=int | float,
-    read=_read_decimal,
+    type=float,
+    read_in=_read_decimal,
     numbers=read_decimals,
-    examples=(("2", 2), ("-1.00", -1), ("0.75", 0.75)),
+    examples=(("2", 2.0), ("-1.00", -1.0), ("0.75", 0.75)),
 )
 PERCENT = Kind(
     name="percent",
     form="number; 12.5 is 12.5 %",
-    type=int | float,
-    read=_read_percent,
+    type=float,
+    read_in=_read_percent,
     numbers=read_decimals,
-    examples=(("10", 10), ("12.5", 12.5), ("10 %", 10)),
+    examples=(("10", 10.0), ("12.5", 12.5), ("10 %", 10.0)),
 )
 WHOLE = Kind(
     name="whole number",
     form="number without decimals",
     type=int,
-    read=_read_whole,
+    read_in=_read_whole,
     numbers=read_whole,
     examples=(("120", 120), ("1,200.00", 1200)),
 )
 
 KINDS = (
-    *(PERSON_ID, DOCUMENT_ID, TEXT, CODE, DASHED, EMAIL, CURRENCY, YES_NO, CONSENT),
-    *(DATE, TIME, DATE_OR_TIME, MONEY, DECIMAL, PERCENT, WHOLE),
+    *(PERSON_ID, DOCUMENT_ID, TEXT, CODE, DASHED, SIZE, NAME_OR_DASH, EMAIL, CURRENCY, YES_NO),
+    *(CONSENT, DATE, BIRTH_DATE, TIME, DAY, TIME_OF_DAY, MONEY, DECIMAL, PERCENT, WHOLE),
 )
 """Every kind, in the order of docs/formats.md."""

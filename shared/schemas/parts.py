@@ -24,7 +24,7 @@ from shared.errors import Problem
 from shared.reader import Chunk
 from shared.records import Mask, Numbers
 from shared.schemas.cells import Cells, Column, HeadTable, Pool, Supply
-from shared.schemas.certain import microseconds
+from shared.schemas.certain import Doubles, microseconds
 from shared.schemas.columns import nest
 from shared.schemas.gathering import Shares
 from shared.schemas.kinds import TEXT
@@ -36,14 +36,23 @@ from shared.schemas.rows import (
     Checker,
     Row,
     RowProblems,
+    Seen,
     content,
 )
 from shared.schemas.texts import Texts
 
-Values = Texts | Numbers | list[Any]
-"""Values of a column, None where there is none; an array where all are whole numbers or times."""
+Values = Texts | Numbers | Doubles | list[Any]
+"""Values of a column, None where there is none; an array where all are whole numbers or times, with
+NEVER where there is none, or all are doubles."""
 NEVER = -(2**63)
 """Stands for the time of a row that has none."""
+
+
+class Unreadable:
+    """Stands for the value of a cell that is looked at and holds something that is none."""
+
+
+UNREADABLE = Unreadable()
 
 
 @dataclass(slots=True)
@@ -62,6 +71,8 @@ class Part:
     Times are in microseconds since 1970."""
     keep: frozenset[str]
     """Paths of the document's fields that the row leaves as they are stored."""
+    faulty: frozenset[str] = frozenset()
+    """Those of these columns whose cells hold something that is no value."""
 
 
 @dataclass(slots=True)
@@ -126,6 +137,8 @@ class Outcome:
     packed: Packed
     rejected: list[RowProblems]
     warnings: list[Problem]
+    seen: Seen
+    """How many cells of each column could be read."""
     left_out: int = 0
     """How many rows hold a value of a field that is not to be written."""
 
@@ -164,7 +177,7 @@ class PartMaker:
         self._keepable = keepable
         self._leave_out = leave_out
         self._pool = pool = Pool()
-        zone = checker.rules.time_zone
+        context = checker.context
         names = checker.header.names
         # So short that a row without an odd cell cannot be too large.
         longest = ROW_LIMIT_BYTES // 4 // (len(checker.sources) + len(checker.extra))
@@ -182,7 +195,7 @@ class PartMaker:
                 source.kind,
                 source.place,
                 *stand[source.column.name],
-                zone,
+                context,
                 pool,
                 longest=longest if source.limit is None else min(longest, source.limit),
                 needed=source.column.needed,
@@ -195,14 +208,14 @@ class PartMaker:
         }
         for place in checker.extra:
             self._cells[f"{EXTRA}.{names[place]}"] = Cells(
-                TEXT, place, wire.MAP_FIELD, names[place], zone, pool, longest=longest
+                TEXT, place, wire.MAP_FIELD, names[place], context, pool, longest=longest
             )
         sources = {source.column.name: source for source in checker.sources}
         self._substitutes = [
             (
                 name,
                 other,
-                Cells(sources[other].kind, 0, *stand[name], zone, pool, longest=longest),
+                Cells(sources[other].kind, 0, *stand[name], context, pool, longest=longest),
             )
             for name, other in checker.others
             if other in sources
@@ -233,6 +246,7 @@ class PartMaker:
             for name in sources
             if columns[name].part != "item" and columns[name].field in keepable
         ]
+        self._counted = [name for name in sources if columns[name].reads is None]
         self._patterns: dict[tuple[bool, ...], frozenset[str]] = {}
 
     def make(self, chunk: Chunk) -> Outcome:
@@ -244,6 +258,7 @@ class PartMaker:
         supply = Supply(grid.octets, self._pool)
         columns = {name: cells.column(grid, supply) for name, cells in self._cells.items()}
         unsaid = [(name, ~columns[name].there) for name in self._checker.consents]
+        filled = {name: columns[name].there for name in self._counted}
         self._stand_in(columns)
         keep = self._kept(columns, len(grid.regular))
 
@@ -260,7 +275,11 @@ class PartMaker:
             there = [columns[name].there for name in group if name in columns]
             odd |= ~np.logical_or.reduce(there, initial=False)
 
-        checked, rows = self._check(chunk, np.flatnonzero(odd))
+        left = np.flatnonzero(odd)
+        checked, rows = self._check(chunk, left)
+        for name, is_there in filled.items():
+            unread = np.count_nonzero(is_there) - np.count_nonzero(is_there[left])
+            checked.seen.filled[name] += int(unread)
         good = ~odd
         good[list(rows)] = True
         warnings = [
@@ -273,8 +292,9 @@ class PartMaker:
         ]
         others = self._others(columns, rows, too_long)
         packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
-        sorted_ = sorted(warnings, key=lambda one: one.line or 0)
-        return Outcome(packed, checked.rejected, sorted_, self._count_left_out(columns, good))
+        warnings.sort(key=lambda one: one.line or 0)
+        left_out = self._count_left_out(columns, good)
+        return Outcome(packed, checked.rejected, warnings, checked.seen, left_out)
 
     def _count_left_out(self, columns: Mapping[str, Column], good: Mask) -> int:
         there = [
@@ -368,14 +388,17 @@ class PartMaker:
         if name not in columns:
             return [None] * count
         column = columns[name]
-        found = {place: row.values.get(name) for place, row in rows.items()}
+        found = {
+            place: UNREADABLE if name in row.faulty else row.values.get(name)
+            for place, row in rows.items()
+        }
         if column.times is None:
             for place, value in found.items():
                 column.values[place] = _plain(value)
             return column.values
         times = column.times.copy()
         for place, at in found.items():
-            times[place] = NEVER if at is None else microseconds(at)
+            times[place] = microseconds(at) if isinstance(at, datetime) else NEVER
         return times
 
     # -- what is not in the cells themselves --------------------------------------------------
@@ -495,8 +518,13 @@ class PartMaker:
         for row, line, item, *values in zip(
             rows, parts.lines[at].tolist(), items, *lists, strict=True
         ):
+            faulty = _NONE
+            if UNREADABLE in values:
+                pairs = zip(parts.values, values, strict=True)
+                faulty = frozenset(name for name, value in pairs if value is UNREADABLE)
+                values = [None if value is UNREADABLE else value for value in values]
             named = dict(zip(parts.values, values, strict=True))
-            yield Part(line, own.get(row, ()), item, named, parts.keep[row])
+            yield Part(line, own.get(row, ()), item, named, parts.keep[row], faulty)
 
     # -- rows that the checker has read -------------------------------------------------------
 
@@ -527,18 +555,24 @@ def values_at(column: Values, places: Numbers) -> list[Any]:
     if isinstance(column, list):
         return [column[place] for place in places.tolist()]
     values: list[Any] = column[places].tolist()
+    if column.dtype == np.int64 and NEVER in values:
+        return [None if value == NEVER else value for value in values]
     return values
 
 
 def _packed(column: list[Any] | Numbers) -> Values:
     """Return values in as little memory as may be; an array holds times, NEVER for none."""
     if isinstance(column, np.ndarray):
-        blank = column == NEVER
-        return [None if at == NEVER else at for at in column.tolist()] if blank.any() else column
+        return column
     types = {*map(type, column)}
     if types <= {str, type(None)}:
         return Texts(column)
-    return np.array(column, np.int64) if types == {int} else column
+    if types == {int}:
+        return np.array(column, np.int64)
+    return np.array(column, np.float64) if types == {float} else column
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 _ROW_BYTES = 48

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -17,7 +18,8 @@ from shared.decoding import UNREADABLE
 from shared.errors import Problem
 from shared.layout import Header
 from shared.schemas.columns import Column, Paths, nest
-from shared.schemas.kinds import CONSENT, Kind
+from shared.schemas.damage import Repair
+from shared.schemas.kinds import CONSENT, Context, Kind
 
 if TYPE_CHECKING:
     from shared.settings import ConnectionSettings
@@ -36,6 +38,8 @@ _RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
 _PATTERNS = 4096
 _REMEMBERED = 1024
 """Different cells of a column that are remembered from one call to the next."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,8 @@ class Row:
     """
     unreadable: frozenset[str] = frozenset()
     """Those of these paths whose cell holds something that is not a value of its kind."""
+    faulty: frozenset[str] = frozenset()
+    """The columns, those of items too, whose cells hold something that is no value."""
 
     def keep(self, keepable: frozenset[str]) -> frozenset[str]:
         """Return the paths of the fields that stay as they are stored, where blank cells leave
@@ -100,6 +106,44 @@ class RowProblems:
 
 
 @dataclass(slots=True)
+class Seen:
+    """How many cells of each column there are, in good rows and bad ones."""
+
+    filled: Counter[str] = field(default_factory=Counter)
+    """Column name -> cells that are not blank."""
+    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Column name and what its cells look like -> how many cannot be read for that reason."""
+
+    def add(self, other: Seen) -> None:
+        """Add what was seen in other rows."""
+        self.filled.update(other.filled)
+        self.unreadable.update(other.unreadable)
+
+    def unreadable_in(self, column: str) -> int:
+        """Return how many cells of a column cannot be read."""
+        return sum(times for (name, _), times in self.unreadable.items() if name == column)
+
+    def looks_of(self, column: str) -> str:
+        """Return what most of the unreadable cells of a column look like."""
+        looks = {look: times for (name, look), times in self.unreadable.items() if name == column}
+        return max(looks, key=looks.__getitem__)
+
+
+def damaged(seen: Seen, *, limit: float, floors: Mapping[str, int]) -> list[str]:
+    """Return the columns of which too many cells cannot be read, the worst first.
+
+    Those are more than the share `limit` of the cells that are not blank, and no fewer than
+    `floors` says of the column; columns that are not in it are left out.
+    """
+    shares = {
+        name: bad / max(1, seen.filled[name])
+        for name, floor in floors.items()
+        if (bad := seen.unreadable_in(name)) >= floor and bad > limit * seen.filled[name]
+    }
+    return sorted(shares, key=lambda name: -shares[name])
+
+
+@dataclass(slots=True)
 class Checked:
     """The outcome of checking some rows, each list in file order."""
 
@@ -107,6 +151,8 @@ class Checked:
     rejected: list[RowProblems] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     """What is worth saying about rows that passed, and once about the header."""
+    seen: Seen = field(default_factory=Seen)
+    """How many cells of each column could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +170,13 @@ class Source:
         return self.column.max_length if self.kind is self.column.kind else None
 
 
-def build_model(name: str, sources: Sequence[Source], zone: ZoneInfo) -> type[BaseModel]:
+def build_model(name: str, sources: Sequence[Source], context: Context) -> type[BaseModel]:
     """Return the pydantic model of a row: a field a column, None where the cell was blank."""
     fields: dict[str, Any] = {
         source.column.name: (
-            (source.kind.annotation(zone), ...)
+            (source.kind.annotation(context), ...)
             if source.column.needed
-            else (source.kind.annotation(zone) | None, None)
+            else (source.kind.annotation(context) | None, None)
         )
         for source in sources
     }
@@ -166,9 +212,12 @@ def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
 class _Field:
     """What one field of the model says of the cells of its column, each different one once."""
 
-    def __init__(self, source: Source, schema: CoreSchema, zone: ZoneInfo) -> None:
+    def __init__(self, source: Source, schema: CoreSchema, context: Context) -> None:
         """`schema` is the field's in the schema of the model."""
-        self._is_text = source.kind.annotation(zone) is str and not source.column.needed
+        self._is_text = source.kind.annotation(context) is str and not source.column.needed
+        self._kind = source.kind
+        plain = source.kind.plain
+        self._is_plain = None if plain is None or source.column.needed else plain.fullmatch
         self._validate = SchemaValidator(schema).validate_python
         self._blank: dict[str, _Fault] = {}
         if source.column.needed:
@@ -176,19 +225,22 @@ class _Field:
                 "row.missing_key" if source.kind.identifies else "row.missing_value",
                 "The cell is blank, but the row cannot be loaded without it.",
             )
+        self._forget()
+
+    def _forget(self) -> None:
         self._values: dict[str, Any] = {"": None}
         self._faults = {**self._blank}
+        self._repairs: dict[str, list[Repair]] = {}
 
-    def read(self, cells: Sequence[str]) -> tuple[Sequence[Any], dict[int, _Fault]]:
-        """Return the values of trimmed cells, None where there is none, and which are bad."""
+    def read(self, cells: Sequence[str]) -> _Column:
+        """Read trimmed cells."""
         bad = _unreadable(cells)
         if bad:
             cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
-        if self._is_text:
-            return [cell or None for cell in cells], bad
+        if self._is_text or (self._is_plain is not None and all(map(self._is_plain, cells))):
+            return _Column([cell or None for cell in cells], bad, {})
         if len(self._values) > _REMEMBERED:
-            self._values = {"": None}
-            self._faults = {**self._blank}
+            self._forget()
         known, validate = self._values, self._validate
         for cell in {*cells}.difference(known):
             try:
@@ -196,14 +248,33 @@ class _Field:
             except ValidationError as error:
                 known[cell] = None
                 self._faults[cell] = _Fault.of(error)
-        if not self._faults.keys().isdisjoint(cells):
-            found = {
-                place: self._faults[cell]
-                for place, cell in enumerate(cells)
-                if cell in self._faults
-            }
-            bad = {**found, **bad}
-        return [*map(known.__getitem__, cells)], bad
+            else:
+                if known[cell] is None and self._blank:
+                    self._faults[cell] = self._blank[""]
+                if self._kind.repairs and (done := self._kind.repaired(cell)[1]):
+                    self._repairs[cell] = done
+        return _Column(
+            [*map(known.__getitem__, cells)],
+            {**_places(cells, self._faults), **bad},
+            _places(cells, self._repairs),
+        )
+
+
+class _Column(NamedTuple):
+    """The cells of a column, read."""
+
+    values: Sequence[Any]
+    """None where there is none."""
+    faults: dict[int, _Fault]
+    """By their places, the cells that are bad."""
+    repairs: dict[int, list[Repair]]
+    """By their places, the cells that were changed before they were read."""
+
+
+def _places(cells: Sequence[str], of: Mapping[str, T]) -> dict[int, T]:
+    if of.keys().isdisjoint(cells):
+        return {}
+    return {place: of[cell] for place, cell in enumerate(cells) if cell in of}
 
 
 class Checker:
@@ -218,6 +289,7 @@ class Checker:
         sources: Sequence[Source],
         one_of: tuple[tuple[str, ...], ...],
         rules: Rules,
+        context: Context,
     ) -> None:
         """Prepare to check.
 
@@ -229,21 +301,21 @@ class Checker:
                 columns of the file are unknown ones.
             one_of: groups of columns; a row needs a value in one column of each.
             rules: what the connection's settings say.
+            context: the file.
         """
-        self.model = build_model(name, sources, rules.time_zone)
+        self.model = build_model(name, sources, context)
         """The pydantic model of a row."""
         self.header = header
         self.columns = tuple(columns)
         self.sources = tuple(sources)
         self.rules = rules
+        self.context = context
         self._names = tuple(source.column.name for source in sources)
         self._own = {source.column.name: header.names[source.place] for source in sources}
         self._needed = {source.column.name for source in sources if source.column.needed}
         schema: Any = self.model.__pydantic_core_schema__
         self._read = tuple(
-            _Field(
-                source, schema["schema"]["fields"][source.column.name]["schema"], rules.time_zone
-            )
+            _Field(source, schema["schema"]["fields"][source.column.name]["schema"], context)
             for source in sources
         )
         self.key = next(source.column.name for source in sources if source.column.key)
@@ -261,7 +333,11 @@ class Checker:
             if column.setting and (value := getattr(rules, column.setting)) is not None
         )
         """(column, the value that stands in for a blank)."""
-        self._fields = {s.column.name: s.column.field for s in sources if s.column.part != "item"}
+        self._fields = {
+            source.column.name: source.column.field
+            for source in sources
+            if source.column.part != "item" and source.column.reads is None
+        }
         self.always_open = frozenset(
             column.field
             for column in columns
@@ -311,19 +387,27 @@ class Checker:
         ]
 
         read = [field.read(column) for field, column in zip(self._read, cells, strict=True)]
-        faults: dict[int, list[tuple[str, _Fault]]] = {}
-        for name, (_, found) in zip(self._names, read, strict=True):
-            for place, fault in found.items():
-                faults.setdefault(place, []).append((name, fault))
-        for name, column in zip(self._extra_names, extra, strict=True):
-            for place, fault in _unreadable(column).items():
-                faults.setdefault(place, []).append((name, fault))
-                column[place] = ""
         cells_of = dict(zip(self._names, cells, strict=True))
-
         checked = Checked(warnings=self._said)
+        faults: dict[int, list[tuple[str, _Fault]]] = {}
+        repairs: dict[int, list[tuple[str, Repair]]] = {}
+        for source, column in zip(self.sources, read, strict=True):
+            if source.column.reads is not None:
+                continue  # the column with the cells says it
+            name = source.column.name
+            checked.seen.filled[name] = sum(map(bool, cells_of[name]))
+            for place, fault in column.faults.items():
+                faults.setdefault(place, []).append((name, fault))
+                if cells_of[name][place]:
+                    checked.seen.unreadable[name, fault.message] += 1
+            for place, done in column.repairs.items():
+                repairs.setdefault(place, []).extend((name, one) for one in done)
+        for name, texts in zip(self._extra_names, extra, strict=True):
+            for place, fault in _unreadable(texts).items():
+                faults.setdefault(place, []).append((name, fault))
+                texts[place] = ""
         self._said = []
-        rows: Iterable[tuple[Any, ...]] = zip(*(values for values, _ in read), strict=True)
+        rows: Iterable[tuple[Any, ...]] = zip(*(column.values for column in read), strict=True)
         extra_rows: Iterable[tuple[str, ...]] = (
             zip(*extra, strict=True) if extra else repeat((), len(lines))
         )
@@ -342,6 +426,11 @@ class Checker:
             if fatal or refused:
                 checked.rejected.append(RowProblems(line, ordinal, (*refused, *fatal, *problems)))
                 continue
+            faulty = frozenset(name for name, _ in faults.get(place, ()))
+            problems += [
+                Problem(code=one.code, message=one.message, line=line, column=self._own[name])
+                for name, one in repairs.get(place, ())
+            ]
             for name, limit in limits:
                 if name in values:
                     problems += self._too_long(name, limit, cells_of[name][place], line)
@@ -371,6 +460,7 @@ class Checker:
                     last_updated=values.get(self.recency),
                     blank=blank,
                     unreadable=unreadable,
+                    faulty=faulty,
                 )
             )
         return checked

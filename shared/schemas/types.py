@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import MAXYEAR, datetime
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from shared.folding import Version
 from shared.layout import Header, Layout
 from shared.schemas.columns import Column, Paths, nest, paths
 from shared.schemas.joining import Joiner, Usual
-from shared.schemas.kinds import CONSENT, DOCUMENT_ID
+from shared.schemas.kinds import CONSENT, DOCUMENT_ID, Context
 from shared.schemas.parts import Part, PartMaker
 from shared.schemas.rows import Checker, Row, Rules, Source, content
 from shared.wire import FIELD, Heads, entry, value
@@ -39,6 +40,10 @@ class ItemRow(Protocol):
     @property
     def values(self) -> Mapping[str, Any]:
         """Column name -> value; None or absent where there is none."""
+
+    @property
+    def faulty(self) -> frozenset[str]:
+        """Names of columns whose cells hold something that is no value."""
 
 
 R = TypeVar("R", bound=ItemRow)
@@ -104,6 +109,8 @@ class FileType:
         object.__setattr__(self, "_cuts", tuple(sorted((self.items, *self.totals))))
         object.__setattr__(self, "_array_heads", Heads.array(FIELD, self.items.encode()))
         spellings = [name for c in self.columns for name in (c.name, *c.aliases)]
+        if not {c.reads for c in self.columns if c.reads} <= {c.name for c in self.own_columns}:
+            raise ValueError(f"a column of {self.name} reads one that there is not")
         fields = [(c.part, c.field) for c in self.columns]
         for what, all_ in (("names", spellings), ("fields", fields)):
             if len(set(all_)) != len(all_):
@@ -121,6 +128,11 @@ class FileType:
         return frozenset(column.field for column in self.columns if column.kind is CONSENT)
 
     @property
+    def own_columns(self) -> list[Column]:
+        """The columns that have cells of their own."""
+        return [column for column in self.columns if column.reads is None]
+
+    @property
     def key(self) -> Column:
         """The column that names the document."""
         return next(column for column in self.columns if column.key)
@@ -129,7 +141,7 @@ class FileType:
         """Return the paths of the document's fields that a row may leave as they are stored."""
         if rules.blank_means == "clear":
             return self.consent
-        return frozenset(c.field for c in self.columns if c.part != "item" and not c.needed)
+        return frozenset(c.field for c in self.own_columns if c.part != "item" and not c.needed)
 
     def grouped(self, header: Header) -> bool:
         """Whether several rows make one document."""
@@ -143,18 +155,32 @@ class FileType:
                 of another column.
         """
         columns, shared = self._spellings(rules)
-        needed = [(c.name,) for c in self.columns if c.needed]
+        needed = [(c.name,) for c in self.own_columns if c.needed]
         return Layout(
             columns=columns,
             required=tuple(
                 tuple(shared.get(name, name) for name in group) for group in (*needed, *self.one_of)
             ),
-            expected=tuple(c.name for c in self.columns if c.expected and c.name not in shared),
+            expected=tuple(c.name for c in self.own_columns if c.expected and c.name not in shared),
             key=shared.get(self.key.name, self.key.name),
         )
 
-    def checker(self, header: Header, rules: Rules) -> Checker:
-        """Return a checker for the rows of a file with this header."""
+    def checker(
+        self,
+        header: Header,
+        rules: Rules,
+        *,
+        delimiter: str = ",",
+        exported_at: datetime | None = None,
+    ) -> Checker:
+        """Return a checker for the rows of a file with this header.
+
+        `exported_at` is None where it is not known when the file was exported.
+        """
+        zone = rules.time_zone
+        exported_on = None
+        if exported_at is not None and exported_at.year < MAXYEAR:  # or no zone may have the day
+            exported_on = exported_at.astimezone(zone).date()
         _, shared = self._spellings(rules)
         places = {name: place for place, name in enumerate(header.canonical)}
         grouped = self.grouped(header)
@@ -167,7 +193,7 @@ class FileType:
                 place=places[cells],
             )
             for column in self.columns
-            if (cells := shared.get(column.name, column.name)) in places
+            if (cells := shared.get(own := column.reads or column.name, own)) in places
             and (grouped or column.part != "item")
         ]
         return Checker(
@@ -177,6 +203,7 @@ class FileType:
             sources=sources,
             one_of=self.one_of,
             rules=rules,
+            context=Context(zone, delimiter, exported_on),
         )
 
     def place(self, column: str, header: Header, rules: Rules) -> int | None:
@@ -186,18 +213,26 @@ class FileType:
         return header.canonical.index(name) if name in header.canonical else None
 
     def raw_key(self, cells: Mapping[str, Sequence[str]], place: int) -> str:
-        """Return the key cell of one row, by the header's canonical names; "" where it is blank."""
-        return cells[self.key.name][place].strip()
+        """Return the key of one row, by the header's canonical names; "" where it is blank."""
+        text, _ = self.key.kind.repaired(cells[self.key.name][place].strip())
+        return text
 
     def part_maker(
-        self, header: Header, rules: Rules, *, leave_out: frozenset[str] = frozenset()
+        self,
+        header: Header,
+        rules: Rules,
+        *,
+        delimiter: str = ",",
+        exported_at: datetime | None = None,
+        leave_out: frozenset[str] = frozenset(),
     ) -> PartMaker:
         """Return what makes documents, or parts of them, of the rows of a file with this header.
 
-        `leave_out` names fields of the document that are checked and not written.
+        `leave_out` names fields of the document that are checked and not written; for the others
+        see `checker`.
         """
         return PartMaker(
-            self.checker(header, rules),
+            self.checker(header, rules, delimiter=delimiter, exported_at=exported_at),
             looks_at=self.looks_at if self.grouped(header) else None,
             made=(self.items, *self.totals),
             keepable=self.keepable(rules),
@@ -279,13 +314,13 @@ class FileType:
         The latter comes about where a setting makes one column of the file the key, the e-mail
         column or both, while it is a column of the table in its own right.
         """
-        mine = {column.name for column in self.columns}
+        mine = {column.name for column in self.own_columns}
         spellings = {
             spelling: column.name
-            for column in self.columns
+            for column in self.own_columns
             for spelling in (column.name, *column.aliases)
         }
-        known = {column.name for type_ in _TYPES.values() for column in type_.columns} | mine
+        known = {column.name for type_ in _TYPES.values() for column in type_.own_columns} | mine
         for own, published in rules.aliases.items():
             own, published = own.strip().upper(), published.strip().upper()
             if published not in known:

@@ -62,7 +62,7 @@ def test_late_orders(tmp_path: Path) -> None:
 
             assert eventually(told)
 
-        assert "no matching customers file has come" in page(browser)
+        assert "release these orders to load them without it" in page(browser)
         browser.find_element(By.PARTIAL_LINK_TEXT, ORDERS).click()
         WebDriverWait(browser, PATIENCE).until(url_contains("import="))
         assert f"release nz/{ORDERS}" in page(browser)
@@ -76,5 +76,5 @@ def test_late_orders(tmp_path: Path) -> None:
             return "without a known customer" in page(browser) and "✓" in page(browser)
 
         assert eventually(loaded), page(browser)
-        assert "a person has released it" in page(browser)
+        assert "released to load without waiting for its customers" in page(browser)
         assert "All is well: no alert is open." in run(up.data, "alerts")

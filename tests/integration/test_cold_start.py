@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import google.cloud.storage as storage
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from tests.integration.conftest import Servers, Tasks
 from tests.support.pipeline import BUCKET
@@ -45,10 +47,13 @@ HEAVY = (
     [
         ("processed/customers_20230501T115500Z.csv", set()),
         ("pending/x.csv.filepart", set()),
-        ("pending/orders_20230501T115500Z.csv", {"google.cloud.firestore"}),
+        (
+            "pending/orders_20230501T115500Z.csv",
+            {"google.cloud.firestore", "google.cloud.storage"},
+        ),
         (
             "pending/customers_20230501T115500Z.csv",
-            {"google.cloud.firestore", "google.cloud.tasks_v2"},
+            {"google.cloud.firestore", "google.cloud.storage", "google.cloud.tasks_v2"},
         ),
         (
             "pending/Customers_20230501T115500Z.csv",
@@ -59,9 +64,16 @@ HEAVY = (
 def test_first_event(servers: Servers, tasks: Tasks, name: str, needed: set[str]) -> None:
     """classify has imported, once its first event is answered, no more than that one takes.
 
-    An event of no concern takes none of Google's libraries, an import Firestore, one with a task
-    Cloud Tasks, a report Cloud Storage; none takes what reads and checks rows.
+    An event of no concern takes none of Google's libraries, an import Cloud Storage and Firestore,
+    one with a task Cloud Tasks; none takes what reads and checks rows.
     """
+    if needed:
+        bucket = storage.Client(
+            project="cold",
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": servers.storage},
+        ).bucket(BUCKET)
+        bucket.blob(name).upload_from_string(b"PERIDX\n1\n")
     answered = subprocess.run(
         [sys.executable, "-c", FIRST_EVENT, name, *HEAVY],
         cwd=ROOT,

@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import google.cloud.storage as storage
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from local.identity import Key, load_key, mint
 from shared.callers import REMOVED
@@ -269,6 +271,16 @@ def post(url: str, body: object, **headers: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+def put(servers: Servers, name: str) -> None:
+    """Put an object into the bucket."""
+    bucket = storage.Client(
+        project="deployable",
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": servers.storage},
+    ).bucket(BUCKET)
+    bucket.blob(name).upload_from_string(b"PERIDX\n1\n")
+
+
 def test_classify(workspace: Path, servers: Servers, python: Path) -> None:
     """classify takes an event that it has nothing to do with, and answers that it is done."""
     event = {
@@ -333,6 +345,7 @@ def test_classify_answers_503(workspace: Path, servers: Servers, python: Path) -
         "crc32c": "AAAAAA==",
         "timeCreated": "2023-05-01T12:00:00Z",
     }
+    put(servers, name)
     with running("classify", workspace, servers, python) as url:
         status, text = post(url, event, **EVENT)
 

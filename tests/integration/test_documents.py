@@ -33,7 +33,9 @@ def test_what_a_busy_week_leaves(pipeline: Pipeline) -> None:
         pipeline.upload(f"{folder}customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
         pipeline.upload(f"{folder}customers_20230501T115500Z.csv", customers_csv({"PERIDX": "2"}))
         pipeline.upload(f"{folder}orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
-        pipeline.upload(f"{folder}rewards_20230501T115500Z.csv", "PERIDX,ACCOUNT_ID\r\n1,A1\r\n")
+        pipeline.upload(
+            f"{folder}rewards_20230501T115500Z.csv", "PERIDX,REWARD_ACCOUNT_ID\r\n1,A1\r\n"
+        )
         pipeline.upload(f"{folder}Customers_20230501.csv", "PERIDX\r\n1\r\n")
         pipeline.upload(f"{folder}orders_20230401T115500Z.csv", orders_csv({"ORDER_NUMBER": "D2"}))
     pipeline.run_due()

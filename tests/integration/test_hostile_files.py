@@ -43,7 +43,7 @@ def codes(import_: Import) -> dict[str, int]:
 
 KEYS = [
     *(".", "..", "__x__", "____", "a/b", "/", "x" * 2_000, "é" * 800, "a\tb", "\u200b", '"a\nb"'),
-    *("1e999", "=1+1", "'; DROP TABLE", "\u202e1", "a\x7fb", "1,5", "٣"),
+    *("1e999", "=1+1", "'; DROP TABLE", "a\x7fb", "1,5", "٣"),
 ]
 
 
@@ -58,7 +58,7 @@ def test_keys_that_cannot_be_ids(pipeline: Pipeline) -> None:
         import_.rows.loaded,
         import_.rows.rejected,
     )
-    assert {"row.bad_key", "row.cell_count"} >= codes(import_).keys()
+    assert {"row.bad_key", "row.missing_key", "row.cell_count"} >= codes(import_).keys()
     assert {str(key) for key in range(100, 200)} == set(pipeline.documents("customers"))
     assert len(KEYS) == len(pipeline.rejected(f"rejected/{NAME}.rejected.csv"))
 

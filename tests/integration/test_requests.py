@@ -160,6 +160,7 @@ def test_an_event_while_the_queue_is_out_of_reach(
 ) -> None:
     """What a later event can mend is answered 503, with one warning."""
     pipeline.queue.broken = True
+    pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
 
     answer = call("classify").post("/", headers=EVENT_HEADERS, data=json.dumps(EVENT))
 
@@ -235,7 +236,7 @@ def test_a_forged_task(call: Call, pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize(
     ("name", "inside"),
-    [("classify", "shared.intake.take_in"), ("load", "shared.loading.work")],
+    [("classify", "shared.intake.take_in_event"), ("load", "shared.loading.work")],
 )
 def test_an_error_that_nobody_foresaw(
     call: Call,
@@ -308,7 +309,7 @@ def test_a_wrong_setting(
     def wrong(*_: Any) -> None:
         raise SettingsError("ORDERS_DELAY", "expected a length of time")
 
-    monkeypatch.setattr("shared.intake.take_in", wrong)
+    monkeypatch.setattr("shared.intake.take_in_event", wrong)
 
     answer = call("classify").post("/", headers=EVENT_HEADERS, data=json.dumps(EVENT))
 

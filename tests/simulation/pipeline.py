@@ -23,7 +23,7 @@ import shared.splitting
 from shared.customers import KnownCustomers
 from shared.errors import TryAgain
 from shared.events import StorageObject
-from shared.intake import take_in
+from shared.intake import take_in_event
 from shared.lease import Hold
 from shared.ledger_store import LedgerStore
 from shared.loading import work
@@ -203,7 +203,7 @@ class Pipeline:
         def act() -> None:
             self._events += 1
             name = f"classify {self._events} {made.name.rpartition('/')[2]}#{made.generation}"
-            world.spawn(name, lambda: _status(take_in(arrived, self.services)), ended)
+            world.spawn(name, lambda: _status(take_in_event(arrived, self.services)), ended)
 
         world.at(world.clock + wait, act)
 

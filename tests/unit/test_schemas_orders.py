@@ -90,10 +90,19 @@ def test_dash_is_none() -> None:
 
 
 def test_order_date_with_a_time() -> None:
-    """An order date with a time of day is a timestamp, read in the connection's zone."""
+    """An order date with a time of day is a day, and a timestamp beside it."""
     content, _ = document("orders", lines({"ORDER_DATE": "2023-04-24T20:12:30"}))
 
-    assert datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC) == content["orderDate"]
+    assert "2023-04-24" == content["orderDate"]
+    assert datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC) == content["orderedAt"]
+
+
+@pytest.mark.parametrize("day", ["2023-04-24", "2023-04-24T00:00:00"])
+def test_order_date_without_a_time(day: str) -> None:
+    """An order of which only the day is known has no `orderedAt`."""
+    content, _ = document("orders", lines({"ORDER_DATE": day}))
+
+    assert ("2023-04-24", None) == (content["orderDate"], content.get("orderedAt"))
 
 
 @pytest.mark.parametrize(
@@ -159,11 +168,38 @@ def test_totals() -> None:
     )
 
 
-def test_whole_total() -> None:
-    """Parts that add up to a whole number are a whole number."""
-    content, _ = document("orders", lines({"QUANTITY": "0.1"}, {"QUANTITY": "0.9"}))
+@pytest.mark.parametrize("quantities", [("0.1", "0.9"), ("1", "0"), ("3", "-2.0")])
+def test_quantities_are_doubles(quantities: tuple[str, str]) -> None:
+    """Quantities are doubles, whole ones and their total too."""
+    content, _ = document("orders", lines(*({"QUANTITY": one} for one in quantities)))
 
-    assert (1, int) == (content["quantity"], type(content["quantity"]))
+    values = [content["quantity"], *(line["quantity"] for line in content["lines"])]
+    assert 1 == values[0]
+    assert {float} == set(map(type, values))
+
+
+@pytest.mark.parametrize("row", [{"VALUE": "(4.00)"}, {"VALUE": "", "DISCOUNT": "half"}])
+def test_no_total_without_an_amount(row: Mapping[str, str]) -> None:
+    """An amount that cannot be read is not worked out: the order has no total, and it is told."""
+    checked = check("orders", lines({"VALUE": "1.00"}, row))
+
+    content, problems = file_type("orders").document(checked.rows)
+
+    assert [(3, next(name for name in row if row[name]), "row.bad_amount")] == found(
+        checked.warnings
+    )
+    assert [(3, None, "order.total_unknown")] == found(problems)
+    assert "valueCents" not in content
+    assert [100, None] == [line.get("valueCents") for line in content["lines"]]
+
+
+def test_lines_whose_id_is_damaged_stay_apart() -> None:
+    """Two lines whose LINE_ID a spreadsheet has shortened are two lines."""
+    checked = check("orders", lines({"LINE_ID": "1.2E+12"}, {"LINE_ID": "1.2E+12"}))
+
+    content, problems = file_type("orders").document(checked.rows)
+
+    assert (2, []) == (content["lineCount"], problems)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +274,7 @@ def test_exchange() -> None:
     [
         ({"PERIDX": "7"}, "different customers;"),
         ({"ORDER_DATE": "2023-04-25"}, "different dates;"),
+        ({"ORDER_DATE": "2023-04-24T10:00:00"}, "different dates;"),
         ({"PERIDX": "7", "ORDER_DATE": "2023-04-25"}, "different customers and dates;"),
     ],
 )
@@ -248,7 +285,7 @@ def test_differing_heads(row: Mapping[str, str], words: str) -> None:
     assert [(4, None, "order.header_differs")] == found(problems)
     assert words in problems[0].message
     expected: dict[str, Any] = {**HEAD, **row}
-    assert (expected["PERIDX"], expected["ORDER_DATE"]) == (
+    assert (expected["PERIDX"], expected["ORDER_DATE"][:10]) == (
         content["personId"],
         content["orderDate"],
     )

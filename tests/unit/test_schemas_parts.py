@@ -7,6 +7,7 @@ import io
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from shared.reader import Chunk, CsvReader
 from shared.schemas import FileType, Row, RowProblems, Rules, cells, file_type
 from shared.schemas.certain import microseconds
 from shared.schemas.parts import NEVER
+from shared.schemas.rows import Checker, Seen
 from tests.support.cells import SYDNEY
 
 Table = Mapping[str, Sequence[str]]
@@ -35,13 +37,16 @@ ODDITIES = (
     *("2100-12-31T23:59:59", "2023-04-24T20:12:3０", "  padded  ", "tab\tinside", "line\nbreak"),
     *('a "quote"', '"', '""', "é", "\u3000ü\u2028", "🥇", "x" * 23, "y" * 130, "z" * 251),
     *("w" * 4097, "ß" * 3000, ".", "__x__", "1.2E+12", "\ufeff1", "\u200b", "٣", "D55/1"),
+    *("12345.0", "8.0", "#N/A", "####", '="0800"', "'0800", "'0800'", "1E10", "x\u200by", "=1"),
+    *("Err:502", "'a@b.c'", "mailto:a@b.c", "a\u200b@b.c", "a@b.c'", "2023-04-24 20:12+10"),
+    *("2023-04-24 20:12", "2023-04-24T20:12:30.123456", "2023-04-24T00:00:00.5", "2999-01-01"),
 )
 """Cells that are blank, good, bad or strange, each to some kind or other."""
 
 
 def chunks_of(
     type_: FileType, table: Table, rules: Rules, chance: random.Random
-) -> tuple[Header, list[Chunk]]:
+) -> tuple[Header, str, list[Chunk]]:
     """Write a table as a file in some form, and read it in blocks of some size."""
     text = io.StringIO(newline="")
     line_end = chance.choice(("\r\n", "\n", "\r"))
@@ -61,22 +66,23 @@ def chunks_of(
     )
     chunks = list(reader.chunks())
     assert [] == [bad for chunk in chunks for bad in chunk.bad]
-    return reader.header, chunks
+    return reader.header, reader.delimiter, chunks
 
 
 def plain(
-    type_: FileType, header: Header, chunks: Sequence[Chunk], rules: Rules
-) -> tuple[list[Row], list[RowProblems], list[Problem]]:
+    checker: Checker, header: Header, chunks: Sequence[Chunk]
+) -> tuple[list[Row], list[RowProblems], list[Problem], Seen]:
     """Read every row with the pydantic model."""
-    checker = type_.checker(header, rules)
     rows, rejected, warnings = [], [], []
+    seen = Seen()
     for chunk in chunks:
         cells = {name: chunk.frame[name].tolist() for name in header.canonical}
         checked = checker.check(cells, chunk.lines, chunk.ordinals)
         rows += checked.rows
         rejected += checked.rejected
         warnings += checked.warnings
-    return rows, rejected, warnings
+        seen.add(checked.seen)
+    return rows, rejected, warnings, seen
 
 
 def documents(
@@ -110,14 +116,19 @@ def agree(
 ) -> None:
     """Read a table both ways and compare everything that comes out."""
     type_ = file_type(type_name)
-    header, chunks = chunks_of(type_, table, rules, chance)
+    header, delimiter, chunks = chunks_of(type_, table, rules, chance)
+    file: dict[str, Any] = {
+        "delimiter": delimiter,
+        "exported_at": chance.choice((None, datetime(2023, 4, 24, 12, tzinfo=UTC))),
+    }
     grouped = type_.grouped(header)
-    rows, rejected, warnings = plain(type_, header, chunks, rules)
+    checker = type_.checker(header, rules, **file)
+    rows, rejected, warnings, seen = plain(checker, header, chunks)
     keepable = type_.keepable(rules)
     expected, problems = documents(
         type_, rows, grouped=grouped, leave_out=leave_out, keepable=keepable
     )
-    maker = type_.part_maker(header, rules, leave_out=leave_out)
+    maker = type_.part_maker(header, rules, leave_out=leave_out, **file)
     outcomes = [maker.make(chunk) for chunk in chunks]
     actual: dict[tuple[str, int], bytes] = {}
     found: list[Problem] = []
@@ -145,6 +156,10 @@ def agree(
     assert rejected == [refused for one in outcomes for refused in one.rejected]
     assert warnings == [problem for one in outcomes for problem in one.warnings]
     assert problems == found
+    found_in = Seen()
+    for outcome in outcomes:
+        found_in.add(outcome.seen)
+    assert seen == found_in
     if expected != actual:  # said in words that can be read
         assert {key: decode_content(content) for key, content in expected.items()} == {
             key: decode_content(content) for key, content in actual.items()
@@ -156,7 +171,7 @@ def columns_of(type_: FileType, chance: random.Random) -> list[str]:
     """Choose columns: those that are needed, most others, under some name; and unknown ones."""
     header = [
         chance.choice((column.name, column.name.lower(), *column.aliases))
-        for column in type_.columns
+        for column in type_.own_columns
         if column.needed or column.name in ("SKU", "PRODUCT_CODE") or chance.random() < 0.85
     ]
     header += chance.sample(["OWN", "a.b", "Ünïcode", "__x__", "zz top", "`"], chance.randrange(4))
@@ -168,7 +183,7 @@ def cell(type_: FileType, name: str, chance: random.Random, share: float) -> str
     """Draw a cell: from the examples of its column's kind, or, with that share, an oddity."""
     if chance.random() < share:
         return chance.choice(ODDITIES)
-    for column in type_.columns:
+    for column in type_.own_columns:
         if name.upper() in (column.name, *column.aliases):
             if column.kind.identifies:
                 return str(chance.randrange(1, 9))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.schemas.columns import Column
-from shared.schemas.kinds import CODE, CONSENT, DATE, EMAIL, PERSON_ID, TEXT, TIME, YES_NO
+from shared.schemas.kinds import BIRTH_DATE, CODE, CONSENT, EMAIL, PERSON_ID, TEXT, TIME, YES_NO
 from shared.schemas.types import FileType, register
 
 COLUMNS = (
@@ -120,7 +120,7 @@ COLUMNS = (
     Column(
         name="DOB",
         field="dateOfBirth",
-        kind=DATE,
+        kind=BIRTH_DATE,
         meaning="Date of birth.",
         example="1990-04-24",
         source="templates",

@@ -13,15 +13,18 @@ from shared.schemas.kinds import (
     CODE,
     CURRENCY,
     DASHED,
-    DATE_OR_TIME,
+    DAY,
     DECIMAL,
     DOCUMENT_ID,
     EMAIL,
     INT64_MAX,
     MONEY,
+    NAME_OR_DASH,
     PERCENT,
     PERSON_ID,
+    SIZE,
     TEXT,
+    TIME_OF_DAY,
     WHOLE,
     round_cents,
 )
@@ -93,11 +96,20 @@ COLUMNS = (
     Column(
         name="ORDER_DATE",
         field="orderDate",
-        kind=DATE_OR_TIME,
+        kind=DAY,
         aliases=("SALE_DATE", "TRANSACTION_DATE"),
         required=True,
-        meaning="The day of the sale, with or without the time.",
+        meaning="The day of the sale. Where the cell holds the time too, `orderedAt` is it.",
         example="2023-04-24",
+        source="API guide",
+    ),
+    Column(
+        name="ORDERED_AT",
+        field="orderedAt",
+        kind=TIME_OF_DAY,
+        reads="ORDER_DATE",
+        meaning="The time of the sale; absent where the file gives the day alone.",
+        example="",
         source="API guide",
     ),
     Column(
@@ -233,7 +245,7 @@ COLUMNS = (
         name="COLOUR_NAME",
         field="colourName",
         part="item",
-        kind=DASHED,
+        kind=NAME_OR_DASH,
         aliases=("COLOR_NAME",),
         max_length=61,
         meaning="Name of the colour.",
@@ -244,7 +256,7 @@ COLUMNS = (
         name="SIZE_CODE",
         field="sizeCode",
         part="item",
-        kind=DASHED,
+        kind=SIZE,
         aliases=("SIZE",),
         max_length=7,
         meaning="The size.",
@@ -372,9 +384,19 @@ def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
         kept.sort(key=lambda row: int(row.values["LINE_NUMBER"]))
 
     totals: dict[str, int | float] = {"lineCount": len(kept)}
+    paid = [_paid(row) for row in kept]
+    known = [cents for cents in paid if cents is not None]
+    if len(known) < len(paid):
+        problems.append(
+            Problem(
+                code="order.total_unknown",
+                message="An amount of this line cannot be read, so the order has no valueCents.",
+                line=kept[paid.index(None)].line,
+            )
+        )
     for field, total in {
         "quantity": _sum([row.values["QUANTITY"] for row in kept]),
-        "valueCents": sum([_paid(row) for row in kept]),
+        **({"valueCents": sum(known)} if len(known) == len(paid) else {}),
     }.items():
         if abs(total) <= INT64_MAX:
             totals[field] = total
@@ -400,8 +422,8 @@ def _line_key(row: ItemRow, place: int) -> tuple[str, Any]:
 def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
     differing = [
         words
-        for name, words in (("PERIDX", "customers"), ("ORDER_DATE", "dates"))
-        if len({row.values[name] for row in rows}) > 1
+        for words, names in (("customers", ("PERIDX",)), ("dates", ("ORDER_DATE", "ORDERED_AT")))
+        if len({tuple(row.values.get(name) for name in names) for row in rows}) > 1
     ]
     if not differing:
         return []
@@ -411,12 +433,17 @@ def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
     return [Problem(code="order.header_differs", message=message, line=rows[-1].line)]
 
 
-def _paid(row: ItemRow) -> int:
-    """Return what was paid for a line in cents, worked out where the file does not say."""
+def _paid(row: ItemRow) -> int | None:
+    """Return what was paid for a line in cents, worked out where the file does not say.
+
+    None where the file says something that cannot be read.
+    """
     values = row.values
     paid = values.get("VALUE")
     if paid is not None:
         return int(paid)
+    if row.faulty & {"VALUE", "DISCOUNT"}:
+        return None
     quantity = values["QUANTITY"]
     discount = values.get("DISCOUNT") or 0
     # A discount makes a refund smaller too, whichever sign the file gives it there.
@@ -424,12 +451,9 @@ def _paid(row: ItemRow) -> int:
     return round_cents(Decimal(values["PRICE"]) * Decimal(str(quantity)) - discount)
 
 
-def _sum(quantities: Sequence[int | float]) -> int | float:
+def _sum(quantities: Sequence[float]) -> float:
     """Add up without the error of binary fractions: 0.1 and 0.2 are 0.3."""
-    if all(type(quantity) is int for quantity in quantities):
-        return sum(quantities)
-    total = sum((Decimal(str(quantity)) for quantity in quantities), Decimal())
-    return int(total) if total == total.to_integral_value() else float(total)
+    return float(sum((Decimal(str(quantity)) for quantity in quantities), Decimal()))
 
 
 ORDERS = register(
@@ -446,14 +470,14 @@ ORDERS = register(
         grouped_where=lambda header: True,
         assemble=assemble,
         usual=Usual(
-            shared=("PERIDX", "ORDER_DATE"),
+            shared=("PERIDX", "ORDER_DATE", "ORDERED_AT"),
             known_by=("LINE_ID", "LINE_NUMBER"),
             sorted_by="LINE_NUMBER",
             count="lineCount",
             sums={"quantity": "QUANTITY", "valueCents": "VALUE"},
         ),
         looks_at=(
-            *("PERIDX", "ORDER_DATE", "LINE_ID", "LINE_NUMBER"),
+            *("PERIDX", "ORDER_DATE", "ORDERED_AT", "LINE_ID", "LINE_NUMBER"),
             *("QUANTITY", "PRICE", "VALUE", "DISCOUNT"),
         ),
         items="lines",

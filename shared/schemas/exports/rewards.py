@@ -244,7 +244,7 @@ def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
     """
     last = rows[-1]
     problems: list[Problem] = []
-    if any(row.values["REWARD_ACCOUNT_ID"] != last.values["REWARD_ACCOUNT_ID"] for row in rows):
+    if len({row.values.get("REWARD_ACCOUNT_ID") for row in rows}) > 1:
         problems.append(
             Problem(
                 code="reward.account_differs",
