@@ -131,8 +131,17 @@ def raise_alert(
 ) -> None:
     """Open an alert about an import, in the transaction that brings the trouble on record.
 
-    `about` names its feed where the trouble is the feed's, whichever of its imports shows it.
+    `about` names its feed where the trouble is the feed's, whichever of its imports shows it. An
+    import that has failed is no longer overdue.
     """
+    if code == "failed":
+        resolve_alerts(
+            ledger,
+            "overdue",
+            connection=import_.connection,
+            about=import_.import_id,
+            now=now,
+        )
     id = alert_id(code, connection=import_.connection, about=about or import_.import_id)
     open_alert(
         ledger,

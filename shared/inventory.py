@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 import google.cloud.storage as storage
 from google.api_core import exceptions
 from requests.exceptions import RequestException
 
+from shared.apart import Apart
 from shared.errors import TryAgain
 from shared.events import StorageObject
 from shared.intake import arrival, is_newer, take_in
 from shared.ledger import ENDED_WELL, Import
 from shared.loading import settle
-from shared.logs import log, log_failure
+from shared.logs import log
 from shared.names import STATE, ExportFile, Misnamed, read_name
 from shared.services import Services
 from shared.source import put_aside
@@ -41,6 +43,7 @@ def take_stock(services: Services) -> dict[str, int]:
         TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
     counts = {"found": 0, "settled": 0, "aside": 0}
+    apart = Apart("An object could not be seen to.")
     latest = services.now() - GRACE
     arrivals = _arrivals(services)
     objects = islice(arrivals, LOOKED_AT)
@@ -50,45 +53,51 @@ def take_stock(services: Services) -> dict[str, int]:
         )
         for arrived, named in batch:
             import_ = known.get((named.connection, named.import_id))
-            if import_ is None or import_.generation != arrived.generation:
-                if arrived.uploaded_at > latest:
-                    continue
-                if import_ is not None and not is_newer(arrived, import_):
-                    if isinstance(named, ExportFile):
-                        put_aside(services.bucket, named, arrived.generation)
-                        counts["aside"] += 1
-                    continue
-                before = import_ and import_.generation
-                taken = _take_in(arrived, services)
-                if taken is not None and taken.generation != before:
-                    log(
-                        "WARNING",
-                        "Found by the sweep: the event of this object never came.",
-                        object=arrived.name,
-                        generation=arrived.generation,
-                    )
-                    counts["found"] += 1
-            elif import_.status in ENDED_WELL and _over(import_.finished_at, latest):
-                settle(import_, services)
-                counts["settled"] += 1
+            act = partial(_see_to, arrived, named, import_, services, latest=latest)
+            done = apart(act, object=arrived.name)
+            if done is not None:
+                counts[done] += 1
     if next(arrivals, None) is not None:
         log(
             "ERROR",
             f"More than {LOOKED_AT:,} files lie in the upload folders, and only so many are looked "
             "at for lost events: remove those that were rejected long ago.",
         )
+    apart.end()
     return counts
 
 
-def _take_in(arrived: StorageObject, services: Services) -> Import | None:
-    """Take an object in; one that brings an unforeseen error keeps none behind it from it."""
-    try:
-        return take_in(arrived, services)
-    except TryAgain:
-        raise
-    except Exception as error:
-        log_failure("An object could not be taken in.", error, object=arrived.name)
+def _see_to(
+    arrived: StorageObject,
+    named: ExportFile | Misnamed,
+    import_: Import | None,
+    services: Services,
+    *,
+    latest: datetime,
+) -> str | None:
+    """See to one object, given what the ledger says of it; return what was done."""
+    if import_ is not None and import_.generation == arrived.generation:
+        if import_.status in ENDED_WELL and _over(import_.finished_at, latest):
+            settle(import_, services)
+            return "settled"
         return None
+    if arrived.uploaded_at > latest:
+        return None
+    if import_ is not None and not is_newer(arrived, import_):
+        if not isinstance(named, ExportFile):
+            return None
+        put_aside(services.bucket, named, arrived.generation)
+        return "aside"
+    taken = take_in(arrived, services)
+    if taken is None or (import_ is not None and taken.generation == import_.generation):
+        return None
+    log(
+        "WARNING",
+        "Found by the sweep: the event of this object never came.",
+        object=arrived.name,
+        generation=arrived.generation,
+    )
+    return "found"
 
 
 def _over(at: datetime | None, latest: datetime) -> bool:

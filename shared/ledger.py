@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
 
 from shared.camel import camel
 from shared.errors import Problem
@@ -241,7 +241,11 @@ class Import:
 
     @classmethod
     def from_document(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
-        """Read the document of an import."""
+        """Read the document of an import.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it cannot be used as it is.
+        """
         values: dict[str, Any] = {"connection": connection, "import_id": import_id}
         for name, key in _KEYS[cls]:
             if key in data:
@@ -249,9 +253,12 @@ class Import:
         for name, kind in _PARTS.items():
             if values.get(name) is not None:
                 values[name] = _part(kind, values[name])
+            elif kind is not Lease:
+                values.pop(name, None)
         if values.get("split") is not None:
             values["split"] = Split.from_document(values["split"])
-        values["warnings"] = tuple(values.get("warnings") or ())
+        warnings = values.get("warnings") or ()
+        values["warnings"] = tuple(one for one in warnings if isinstance(one, Mapping))
         values["history"] = tuple(
             _part(HistoryEntry, entry) for entry in values.get("history") or ()
         )
@@ -263,8 +270,33 @@ class Import:
                 line=error.get("line"),
                 column=error.get("column"),
             )
-        return cls(**values)
+        import_ = cls(**values)
+        _make_sure(import_)
+        return import_
 
+    @classmethod
+    def unusable(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
+        """Return something to show for a document that cannot be read."""
+        uploaded = data.get("uploadedAt")
+        return cls(
+            connection=connection,
+            import_id=import_id,
+            file=import_id,
+            object=import_id,
+            bucket="",
+            generation=0,
+            type=None,
+            mode="load",
+            exported_at=None,
+            uploaded_at=uploaded if isinstance(uploaded, datetime) else _NEVER,
+            size=0,
+            crc32c="",
+            status="failed",
+            status_text="The document of this import in the ledger cannot be used.",
+        )
+
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PARTS: dict[str, type] = {
     "lease": Lease,
@@ -300,8 +332,47 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _part(kind: type, data: Mapping[str, Any]) -> Any:
-    return kind(**{name: data[key] for name, key in _KEYS[kind] if key in data})
+def _part(kind: type, data: object) -> Any:
+    if not isinstance(data, Mapping):
+        raise TypeError(kind.__name__)
+    part = kind(**{name: data[key] for name, key in _KEYS[kind] if key in data})
+    _make_sure(part)
+    return part
+
+
+def _make_sure(read: Any) -> None:
+    """Make sure that fields hold what they say they do.
+
+    Raises:
+        ValueError: one does not; it is named.
+    """
+    for spec in fields(read):
+        kinds = _KINDS.get(str(spec.type))
+        value = getattr(read, spec.name)
+        odd = isinstance(value, bool) and kinds != (bool,)
+        if kinds is not None and (odd or not isinstance(value, kinds)):
+            raise ValueError(camel(spec.name))
+        if isinstance(value, datetime) and spec.name != "exported_at" and not _usable(value):
+            raise ValueError(camel(spec.name))
+    if isinstance(read, Import) and (read.status not in NEXT or read.mode not in get_args(Mode)):
+        raise ValueError("status or mode")
+
+
+def _usable(at: datetime) -> bool:
+    """Whether a time is aware, and far enough from the end of all time for what is added to it."""
+    return at.tzinfo is not None and at.year <= 9_000
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "bool": (bool,),
+    "float | None": (float, int, type(None)),
+    "datetime": (datetime,),
+    "datetime | None": (datetime, type(None)),
+}
+"""Annotation -> what a value of the field may be."""
 
 
 _KEYS: dict[Any, tuple[tuple[str, str], ...]] = {

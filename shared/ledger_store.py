@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.ledger import Import, Status
+from shared.logs import log
 from shared.shard import Shard
 from shared.slices import Slice
 from shared.state import PORTIONS, Part
@@ -252,7 +254,7 @@ class LedgerTransaction:
         """
         found = self.reads.documents_between(imports_path(connection), first, last)
         imports = [_import(connection, id, data) for id, data in found.items()]
-        return [import_ for import_ in imports if import_.exported_at is not None]
+        return [one for one in imports if one is not None and one.exported_at is not None]
 
     def shard(self, connection: str, import_id: str, split: str, number: int) -> Shard | None:
         """Read a shard."""
@@ -342,25 +344,37 @@ class LedgerStore:
     def find(self, connection: str, **equals: Any) -> list[Import]:
         """Return the imports of a connection whose fields have these values (names as stored)."""
         found = self.database.find(imports_path(connection), equals)
-        return [_import(connection, id, data) for id, data in found.items()]
+        imports = [_import(connection, id, data) for id, data in found.items()]
+        return [one for one in imports if one is not None]
 
     def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
         """Return (connection, import id) -> import for those that exist."""
         paths = {import_path(*id): id for id in ids}
         found = self.database.documents(paths)
-        return {paths[path]: _import(*paths[path], data) for path, data in found.items()}
+        imports = {paths[path]: _import(*paths[path], data) for path, data in found.items()}
+        return {id: one for id, one in imports.items() if one is not None}
 
     def with_status(self, statuses: Iterable[Status]) -> Iterator[Import]:
         """Give the imports of all connections that have one of these statuses."""
         for path, data in self.database.find_in_group("imports", "status", statuses):
             _, connection, _, import_id = path.split("/")
-            yield _import(connection, import_id, data)
+            if (import_ := _import(connection, import_id, data)) is not None:
+                yield import_
+
+    def unusable(self, statuses: Iterable[Status]) -> Iterator[tuple[str, str]]:
+        """Give connection and id of imports with these statuses that cannot be read."""
+        for path, data in self.database.find_in_group("imports", "status", statuses):
+            _, connection, _, import_id = path.split("/")
+            if _import(connection, import_id, data, quietly=True) is None:
+                yield connection, import_id
 
     def newest(self, which: Which, *, limit: int) -> Iterator[Import]:
-        """Give the imports that were uploaded last."""
+        """Give the imports that were uploaded last, to be shown; see `Import.unusable`."""
         for path, data in self.database.newest(which.slice(), limit=limit):
             _, owner, _, import_id = path.split("/")
-            yield _import(owner, import_id, data)
+            yield _import(owner, import_id, data) or Import.unusable(
+                connection=owner, import_id=import_id, data=data
+            )
 
     def feed(self, connection: str, type: str) -> Feed:
         """Return a feed; one that has never been written is empty."""
@@ -384,20 +398,19 @@ class LedgerStore:
         """Return the superseded uploads of an import's name, the latest first."""
         generations = f"{import_path(connection, import_id)}/generations"
         which = Slice(group="generations", collection=generations, by="uploadedAt")
-        return [
-            _import(connection, import_id, data)
-            for _, data in self.database.newest(which, limit=limit)
-        ]
+        found = self.database.newest(which, limit=limit)
+        imports = [_import(connection, import_id, data) for _, data in found]
+        return [one for one in imports if one is not None]
 
     def feeds(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Feed]:
         """Return (connection, type) -> feed for those that exist."""
         paths = {feed_path(*id): id for id in ids}
-        return {
-            paths[path]: Feed.from_document(
-                connection=paths[path][0], type=paths[path][1], data=data
-            )
-            for path, data in self.database.documents(paths).items()
-        }
+        feeds = {}
+        for path, data in self.database.documents(paths).items():
+            connection, type = paths[path]
+            with suppress(*UNUSABLE):
+                feeds[paths[path]] = Feed.from_document(connection=connection, type=type, data=data)
+        return feeds
 
     def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
         """Return all shards of a splitting, in order."""
@@ -427,6 +440,10 @@ class LedgerStore:
         """Return id -> fields of the open alerts that nobody has been told of."""
         return self.database.find("alerts", {"open": True, "toldAt": None})
 
+    def open_alerts(self, code: str) -> list[str]:
+        """Return the ids of the open alerts of a kind."""
+        return list(self.database.find("alerts", {"open": True, "code": code}))
+
     def alerts(
         self, *, connection: str | None = None, open: bool | None = None, limit: int
     ) -> dict[str, Fields]:
@@ -440,8 +457,25 @@ class LedgerStore:
         }
 
 
-def _import(connection: str, import_id: str, data: Fields) -> Import:
-    return Import.from_document(connection=connection, import_id=import_id, data=data)
+UNUSABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a document raises that somebody has changed so that it cannot be used."""
+
+
+def _import(
+    connection: str, import_id: str, data: Fields, *, quietly: bool = False
+) -> Import | None:
+    """Read an import; None where its document cannot be used, which counts as none at all."""
+    try:
+        return Import.from_document(connection=connection, import_id=import_id, data=data)
+    except UNUSABLE as error:
+        if not quietly:
+            log(
+                "ERROR",
+                f"A document of the ledger cannot be used: {type(error).__name__}.",
+                connection=connection,
+                importId=import_id,
+            )
+        return None
 
 
 def _shard(connection: str, import_id: str, number: int, data: Fields) -> Shard:

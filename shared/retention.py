@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
+import google.cloud.storage as storage
 from google.api_core import exceptions
 from requests.exceptions import RequestException
 
+from shared.apart import Apart
 from shared.errors import TryAgain
 from shared.reports import part_name
 from shared.services import Services
@@ -37,18 +40,26 @@ def clean_up(services: Services) -> int:
 
 
 def _delete(services: Services, folder: str, kept: timedelta, *, ending: str = "") -> int:
-    deleted = 0
+    deleted, apart = 0, Apart("An object could not be deleted.")
     oldest = services.now() - kept
     try:
         for blob in services.bucket.list_blobs(prefix=folder):
             if not blob.name.endswith(ending):
                 continue
-            if blob.time_created < oldest and deleted < DELETED_AT_ONCE:
-                try:
-                    blob.delete(if_generation_match=blob.generation)
-                except (exceptions.NotFound, exceptions.PreconditionFailed):
-                    continue
-                deleted += 1
+            if blob.time_created >= oldest or deleted >= DELETED_AT_ONCE:
+                continue
+            deleted += bool(apart(partial(_delete_one, blob), object=blob.name))
     except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
         raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    apart.end()
     return deleted
+
+
+def _delete_one(blob: storage.Blob) -> bool:
+    try:
+        blob.delete(if_generation_match=blob.generation)
+    except (exceptions.NotFound, exceptions.PreconditionFailed):
+        return False
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage refuses: {type(error).__name__}.") from error
+    return True

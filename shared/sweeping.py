@@ -9,6 +9,7 @@ from functools import partial
 
 from shared import pairing
 from shared.alerts import tell
+from shared.apart import Apart
 from shared.cadence import watch_feeds
 from shared.errors import TryAgain
 from shared.intake import enqueue, plan_task
@@ -20,6 +21,7 @@ from shared.logs import log, log_failure
 from shared.retention import clean_up
 from shared.services import Services
 from shared.settings import Deployment
+from shared.unusable import watch_documents
 
 PATIENCE = timedelta(minutes=10)
 """How long a task may be late, or a wake-up may take, before the sweep sends another one."""
@@ -37,15 +39,16 @@ def sweep(services: Services) -> dict[str, object]:
     Safe to run at any time, several times at once, and to break off.
 
     Returns:
-        What was done: imports that are `late`, `revived` imports by status, objects `found` and
-        `settled`, feeds `stopped`, objects `deleted` and `orphans` of lost indexes removed, alerts
-        `told`.
+        What was done: imports that are `late`, documents that are `unusable`, `revived` imports by
+        status, objects `found` and `settled`, feeds `stopped`, objects `deleted` and `orphans` of
+        lost indexes removed, alerts `told`.
 
     Raises:
         TryAgain: a part could not be done; the next sweep makes up for it.
     """
     parts: dict[str, Callable[[Services], object]] = {
         "late": _watch_load,  # before the late ones get new tasks, which change their times
+        "unusable": watch_documents,
         "revived": revive,
         "stock": take_stock,
         "stopped": watch_feeds,
@@ -90,6 +93,7 @@ def revive(services: Services) -> dict[str, int]:
     """
     revived: Counter[str] = Counter()
     lines: set[tuple[str, str | None]] = set()
+    apart = Apart("An import could not be revived.")
     for import_ in services.ledger.with_status(UNATTENDED):
         if not neglected(import_, now=services.now(), deployment=services.deployment):
             continue
@@ -98,20 +102,29 @@ def revive(services: Services) -> dict[str, int]:
             if (import_.connection, import_.type) in lines:
                 continue
             lines.add((import_.connection, import_.type))
-        planned = services.ledger.transact(partial(_plan, import_=import_, services=services))
-        if planned is not None:
-            log(
-                "WARNING",
-                f"Revived by the sweep: {import_.status}: {import_.status_text}",
-                connection=import_.connection,
-                importId=import_.import_id,
-                generation=import_.generation,
-            )
-            enqueue(planned, services)
+        named = {"connection": import_.connection, "importId": import_.import_id}
+        if apart(partial(_revive, import_, services), **named):
             revived[import_.status] += 1
             if revived.total() >= REVIVED_AT_ONCE:
                 break
+    apart.end()
     return dict(revived)
+
+
+def _revive(import_: Import, services: Services) -> bool:
+    """Give an import a new task unless somebody attends to it by now; return whether it got one."""
+    planned = services.ledger.transact(partial(_plan, import_=import_, services=services))
+    if planned is None:
+        return False
+    log(
+        "WARNING",
+        f"Revived by the sweep: {import_.status}: {import_.status_text}",
+        connection=import_.connection,
+        importId=import_.import_id,
+        generation=import_.generation,
+    )
+    enqueue(planned, services)
+    return True
 
 
 def neglected(import_: Import, *, now: datetime, deployment: Deployment) -> bool:

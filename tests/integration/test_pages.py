@@ -300,7 +300,7 @@ def test_downloads(told: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_reports_that_are_no_longer_kept(pipeline: Pipeline) -> None:
     """When the rejected file has been deleted, the page says so instead of failing."""
-    pipeline.upload("customers_20230501T115500Z.csv", 'PERIDX\r\n1\r\n2\r\n3\r\n4\r\n5\r\n""\r\n')
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n2\r\n3\r\n4\r\n5\r\nx\r\n")
     pipeline.run_due()
     query = "connection=main&import=customers_20230501T115500Z"
     assert "Line 7" in text(get(pipeline.services, query))
