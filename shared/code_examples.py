@@ -85,7 +85,7 @@ EXAMPLES: dict[str, str] = {
     "row.missing_value": "an order line without `QUANTITY`",
     "row.nul": "a row with a zero byte in it",
     "row.text_mark": '`="0800"`',
-    "row.too_large": "a row of more than 900,000 bytes",
+    "row.too_large": "a row of more than 900,000 bytes; a million rows with `ORDER_NUMBER` 0",
     "row.too_long": "a `FIRSTNAME` of 32 characters, where Apparel21 holds 20",
     "row.undecodable": "bytes that stand for nothing in UTF-8 or Windows-1252, or `Zo�`",
     "settings.invalid": "`timeZone` is `Sydney`",

@@ -384,8 +384,10 @@ CODES: dict[str, Code] = {
     ),
     "row.too_large": Code(
         "row",
-        "The row holds more than a document of Firestore can.",
-        "Shorten its longest cell; a missing quote may have swallowed the rows after it.",
+        "The row, or all rows of its key together, are more than a document of Firestore holds "
+        "(1 MiB).",
+        "Shorten the longest cells. Where unrelated rows share a key, such as 0 for none, give "
+        "each its own.",
     ),
     "row.too_long": Code(
         "warning",

@@ -11,6 +11,7 @@ from itertools import compress
 from typing import BinaryIO, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared import wire
 from shared.codes import CODES
@@ -19,8 +20,8 @@ from shared.exported import Exports
 from shared.incoming import INCOMPLETE, Block
 from shared.kept import Kept, Rows
 from shared.layout import Header
-from shared.plan import NOWHERE, Plan, Planner
-from shared.reader import Chunk, CsvReader
+from shared.plan import NOWHERE, Plan, Planner, hashes
+from shared.reader import Chunk, CsvReader, RowBytes
 from shared.records import Numbers
 from shared.repeats import ROWS_OF_A_KEY, Rank, Repeats, RowOfKey
 from shared.schemas import FileType, PartMaker, Rules
@@ -28,6 +29,7 @@ from shared.schemas.parts import Outcome as Made
 from shared.schemas.parts import Parts
 from shared.schemas.rows import CONSENT_BLANK, Seen, damaged
 from shared.settings import ConnectionSettings
+from shared.sizes import Measured, Sums
 from shared.spreading import Spread, SpreadRows
 from shared.tally import Tally
 from shared.wording import count, percent
@@ -84,6 +86,7 @@ class Examination:
         header, delimiter, encoding: None until they have been read.
         tally: everything that is odd or wrong.
         broken: keys of documents some of whose rows are bad.
+        too_large: keys of documents that are larger than Firestore takes; their rows are bad.
     """
 
     def __init__(
@@ -132,6 +135,8 @@ class Examination:
         self._reader: CsvReader
         self._grouped = False
         self.broken: set[str] = set()
+        self.too_large: set[str] = set()
+        self._sums: Sums
         self._maker: PartMaker
 
     # -- first reading: is the file good, and which rows count? -------------------------------
@@ -148,10 +153,13 @@ class Examination:
         def take(chunk: Chunk, made: Made) -> None:
             packed = made.packed
             exported = chunk.exported_at(packed.ordinals)
-            planner.see(packed.keys, packed.ordinals, exported)
-            kept.add(packed, chunk.bytes(packed.ordinals))
+            rows = chunk.bytes(packed.ordinals)
+            if packed.keys:
+                planner.see_hashes(self._add_up(packed.keys, rows), packed.ordinals, exported)
+            kept.add(packed, rows)
 
         self._examine(take)
+        self._reject_too_large(lambda: self._rows_again(share=(50, 50)))
         self._refuse_bad_file()
         plan = self._plan(planner)
         self.note_repeated(plan.repeated)
@@ -169,9 +177,10 @@ class Examination:
             packed = made.packed
             rows = chunk.bytes(packed.ordinals)
             exported = chunk.exported_at(packed.ordinals)
-            spread.add(packed.keys, packed.lines, rows, exported)
+            spread.add(self._add_up(packed.keys, rows), packed.lines, rows, exported)
 
         self._examine(take)
+        self._reject_too_large(lambda: self._read_again(share=(50, 50)))
         self._refuse_bad_file()
 
     def take_up(self, rows: SpreadRows) -> Plan:
@@ -184,11 +193,56 @@ class Examination:
         planner = Planner()
         for seen in rows.seen():
             planner.see_hashes(*seen)
-        self._spread_rows, self.broken = rows, rows.broken
+        self._spread_rows, self.broken, self.too_large = rows, rows.broken, rows.too_large
         return self._plan(planner)
 
     def _plan(self, planner: Planner) -> Plan:
-        return planner.plan(rows_of_a_key=None if self._grouped else ROWS_OF_A_KEY)
+        return planner.plan(
+            rows_of_a_key=None if self._grouped else ROWS_OF_A_KEY, without=[*self.too_large]
+        )
+
+    def _add_up(self, keys: Sequence[str], rows: RowBytes) -> NDArray[np.uint64]:
+        """Add up the sizes of documents of several rows; return the hashes of the rows' keys."""
+        found = hashes(keys)
+        if self._grouped and keys:
+            self._sums.add(found, rows.lengths)
+        return found
+
+    def _reject_too_large(self, again: Callable[[], Iterator[Rows]]) -> None:
+        """Reject all rows of documents that are larger than Firestore takes.
+
+        `again` gives the good rows once more.
+        """
+        if not self._grouped or not self._sums.suspicious:
+            return
+        sizes: dict[str, Measured] = {}
+        for parts, _ in again():
+            if not parts.keys:
+                continue
+            rows: list[int] = []
+            for row in np.flatnonzero(self._sums.suspects(hashes(parts.keys))).tolist():
+                measured = sizes.setdefault(parts.keys[row], Measured())
+                measured.count(int(parts.lines[row]))
+                if not measured.too_large:
+                    rows.append(row)
+            for row, part in zip(rows, self._maker.parts(parts, rows), strict=True):
+                sizes[parts.keys[row]].add(part.own, part.item)
+        too_large = {key: str(measured) for key, measured in sizes.items() if measured.too_large}
+        self.too_large = {*too_large}
+        self.broken -= self.too_large
+        for parts, records in again() if too_large else ():
+            for place, key in enumerate(parts.keys):
+                if key in too_large:
+                    problem = Problem(
+                        code="row.too_large",
+                        message=f"The rows of this key ({too_large[key]}) are more than a "
+                        "document of Firestore holds (1 MiB).",
+                        line=int(parts.lines[place]),
+                    )
+                    self.rejected += 1
+                    self.tally.add(problem)
+                    cells, export = self._reader.cut(records[place])
+                    self._watcher.reject(cells, (problem,), export)
 
     def read_header(self) -> None:
         """Read nothing of the file but its header, for whoever goes on from an earlier reading.
@@ -337,6 +391,7 @@ class Examination:
             exported_at=self._exports.latest,
             leave_out=self.type.consent if self._first_load else frozenset(),
         )
+        self._sums = Sums(self._maker.row_bytes)
         self._reader = reader
 
     # -- second reading: what does it say of each document? -----------------------------------
@@ -422,6 +477,10 @@ class Examination:
                 there = plan.in_layer(parts.ordinals, layer)
                 mine &= there
                 places[~there] = NOWHERE
+            if self.too_large:
+                gone = np.array([key in self.too_large for key in parts.keys], bool)
+                mine &= ~gone
+                places[gone] = NOWHERE
             broken = map(self.broken.__contains__, parts.keys)
             for place in compress(range(len(mine)), broken):
                 if mine[place]:
@@ -486,5 +545,8 @@ class Examination:
                 self._watcher.beat(self._size, share[0])
                 yield kept
             return
+        yield from self._read_again(share=share)
+
+    def _read_again(self, *, share: tuple[int, int]) -> Iterator[Rows]:
         for chunk, made in self._chunks(share=share):
             yield made.parts, chunk.bytes(made.packed.ordinals)

@@ -73,12 +73,19 @@ class Planner:
             rest.append(rows[pile == number])
 
     def plan(
-        self, *, rows_of_a_key: int | None = None, open_rows_limit: int = OPEN_ROWS_LIMIT
+        self,
+        *,
+        rows_of_a_key: int | None = None,
+        open_rows_limit: int = OPEN_ROWS_LIMIT,
+        without: Sequence[str] = (),
     ) -> Plan:
         """Return the plan for all rows seen; nothing is left of them here.
 
-        `rows_of_a_key` is how many rows of one key are held at once at most; None: all.
+        `rows_of_a_key` is how many rows of one key are held at once at most; None: all. Rows of the
+        keys `without` are as if they had not been seen.
         """
+        removed = [*map(halves, without)]
+        dropped = 0
         places = np.full(self._size, -1, dtype=np.int32)
         opened = np.zeros(self._size + 1, dtype=np.int32)
         high: list[NDArray[np.uint64]] = []
@@ -93,6 +100,12 @@ class Planner:
                 continue
             seen = np.concatenate(pile)
             pile.clear()
+            count = len(seen)
+            for upper, lower in removed:
+                seen = seen[(seen["high"] != np.uint64(upper)) | (seen["low"] != np.uint64(lower))]
+            dropped += count - len(seen)
+            if not len(seen):
+                continue
             seen = seen[np.lexsort([*(seen[name] for name in by), seen["low"], seen["high"]])]
             last_of_key = np.ones(len(seen), dtype=bool)
             last_of_key[:-1] = (seen["high"][1:] != seen["high"][:-1]) | (
@@ -123,6 +136,7 @@ class Planner:
             several=np.concatenate([np.empty(0, bool), *several]),
             keys=Keys(np.concatenate([none, *high]), np.concatenate([none, *low])),
             repeated=repeated,
+            dropped=dropped,
             partitions=max(1, -(-most // open_rows_limit)),
             layers=layers if self._aged else None,
             exported=_exported(ages, documents),
@@ -139,11 +153,14 @@ class Plan:
         several: NDArray[np.bool_],
         keys: Keys,
         repeated: int,
+        dropped: int,
         partitions: int,
         layers: NDArray[np.int32] | None,
         exported: Sequence[NDArray[np.int64]],
     ) -> None:
         self._places = places
+        self.dropped = dropped
+        """Rows that were seen and left out."""
         self._layers = layers
         self.exported = exported
         """Layer -> when what it says of each document was exported, as `shared.exported.micros`;

@@ -92,6 +92,14 @@ class RowBytes(Sequence[bytes]):
         """Bytes that this takes in memory besides the block, about."""
         return self._starts.nbytes + self._ends.nbytes + sum(map(len, self._recoded.values()))
 
+    @property
+    def lengths(self) -> Numbers:
+        """How many bytes each row has."""
+        lengths = (self._ends - self._starts).astype(np.int64)
+        for place, recoded in self._recoded.items():
+            lengths[place] = len(recoded)
+        return lengths
+
     def __len__(self) -> int:
         return len(self._starts)
 

@@ -137,7 +137,7 @@ class ShardRun:
             (part,) = index.checkpoint().after.parts
             return self._go_on_later(part, delivery.pace())
         counted = self._hold.rows
-        if rows.count != counted.settled:
+        if rows.count - plan.dropped != counted.settled:
             raise RuntimeError(f"of {rows.count} rows some are unaccounted for: {counted}")
         (part,) = index.successor().after.parts
         self._flush()

@@ -50,6 +50,7 @@ class Splitting(Run):
             self.found.spread(self._spread)
             verdict, objects = self._spread.close(
                 broken=self.found.broken,
+                too_large=self.found.too_large,
                 findings={"tally": self.found.tally.dump(), "leftOut": self.found.left_out},
             )
         finally:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import Problem
+from shared.index_objects import Unusable
 from shared.plan import hashes
 from shared.records import Numbers
 from shared.split_objects import LEAST_UPLOAD_BYTES, Writing, boxes
@@ -76,20 +77,19 @@ class Spread:
 
     def add(
         self,
-        keys: Sequence[str],
+        found: NDArray[np.uint64],
         lines: Numbers,
         rows: Sequence[bytes],
         exported: Numbers | None = None,
     ) -> None:
-        """Take rows: the keys of their documents, the lines where they begin, their bytes, and when
-        each was exported, as `shared.plan.Planner.see` takes it.
+        """Take rows: the `hashes` of the keys of their documents, the lines where they begin, their
+        bytes, and when each was exported, as `shared.plan.Planner.see` takes it.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        if not keys:
+        if not len(found):
             return
-        found = hashes(keys)
         shard = self._shard_of(found)
         order = np.argsort(shard, kind="stable")
         ends = np.searchsorted(shard[order], np.arange(len(self._spans)), "right")
@@ -121,25 +121,27 @@ class Spread:
         if len(self._rejects) >= _REJECTS:
             self._flush_rejects()
 
-    def close(self, *, broken: Iterable[str], findings: Any) -> tuple[Part, list[Part]]:
+    def close(
+        self, *, broken: Iterable[str], too_large: Iterable[str], findings: Any
+    ) -> tuple[Part, list[Part]]:
         """Finish; return the verdict's object and the shards', in order.
 
         Args:
             broken: keys of documents some of whose rows were found wrong.
+            too_large: keys of documents all of whose rows were.
             findings: what else is to be known of the file, as plain data.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        keys = sorted(broken)
-        shard = self._shard_of(hashes(keys)).tolist() if keys else []
+        lists = [[*self._by_shard(sorted(keys))] for keys in (broken, too_large)]
         done = []
         for number, (span, pending, object) in enumerate(
             zip(self._spans, self._pending, self._objects, strict=True)
         ):
             if pending.rows:
                 self._flush(pending, object)
-            object.add([key for key, of in zip(keys, shard, strict=True) if of == number])
+            object.add(tuple([key for key, of in keys if of == number] for keys in lists))
             done.append(object.close(span))
         if self._rejects:
             self._flush_rejects()
@@ -153,6 +155,10 @@ class Spread:
 
     def _shard_of(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
         return (found[:, 0] >> self._shift).astype(np.int64)
+
+    def _by_shard(self, keys: Sequence[str]) -> Iterator[tuple[str, int]]:
+        shards = self._shard_of(hashes(keys)).tolist() if keys else []
+        return zip(keys, shards, strict=True)
 
     def _flush(self, pending: _Pending, object: Writing) -> None:
         columns = pending.hashes, pending.exported, pending.lines, pending.rows
@@ -179,6 +185,8 @@ class SpreadRows:
         """How many there are; complete after `seen`, like the next."""
         self.broken: set[str] = set()
         """Keys of documents some of whose rows were found wrong."""
+        self.too_large: set[str] = set()
+        """Keys of documents that are too large: their rows have been rejected."""
 
     def seen(self) -> Iterator[Seen]:
         """Give what is to be known of the rows to plan them, box by box.
@@ -214,5 +222,7 @@ class SpreadRows:
                         np.frombuffer(exported, np.int64) if exported else None,
                     )
                     yield seen, (data, np.frombuffer(lines, np.int64), ordinals)
-                case broken:
-                    self.broken = set(broken)
+                case (list(broken), list(too_large)):
+                    self.broken, self.too_large = set(broken), set(too_large)
+                case _:
+                    raise Unusable(self._part.object)

@@ -236,6 +236,10 @@ class PartMaker:
         }
         self._document = Tree({**paths["document"], **extra}, wire.FIELD, pool)
         self._item = Tree({**paths["item"], **extra}, wire.MAP_FIELD, pool)
+        self.row_bytes = sum(
+            len(name.encode()) + 10 for path in {**paths["item"], **extra} for name in path
+        )
+        """What the names and the numbers of an item take at most, besides the bytes of the row."""
         self._item_heads = wire.Heads.item()
         self._item_table = HeadTable(self._item_heads, pool)
         self._paths = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,130 @@ CASES = [
         documents={"10": {"lastName": "Mā", "firstName": None}},
         rejected={12: ("row.undecodable", "PERIDX")},
         warnings=frozenset({"row.undecodable"}),
+    ),
+    Case(
+        name="characters that are not shown in addresses",
+        content=customers(
+            "10,Bo,Lee,b\u200bo@example.com,Yes",
+            "11,Cy,Ng,\ufeffcy@example.com\u200e,No",
+            "12,Zo\u200dë,Ng,ed@exam\u00adple.com,No",
+        ),
+        documents={
+            "10": BO,
+            "11": {"email": "cy@example.com"},
+            "12": {"email": "ed@example.com", "firstName": "Zo\u200dë"},
+        },
+        warnings=frozenset({"row.invisible_characters"}),
+    ),
+    Case(
+        name="characters that are not shown in keys",
+        type="orders",
+        content=orders(
+            "1,D1,2023-04-24,S,Tee,1,1.00,1.00,1", "1,D1\u200b,2023-04-24,S,,1,1,2.00,2"
+        ),
+        documents={"D1": {"lineCount": 2, "valueCents": 300}},
+        warnings=frozenset({"row.invisible_characters"}),
+    ),
+    Case(
+        name="more than an address",
+        content=customers(
+            *(f"{1000 + n},Ana,Roe,a{n}@example.com,No" for n in range(20)),
+            "10,Bo,Lee,mailto:bo@example.com,Yes",
+            "11,Bo,Lee,'bo@example.com',Yes",
+            '12,Bo,Lee,"""bo@example.com""",Yes',
+            "13,Bo,Lee,<bo@example.com>,Yes",
+        ),
+        documents={
+            **{str(1000 + n): {} for n in range(20)},
+            **{str(n): {"firstName": "Bo", "email": None} for n in range(10, 14)},
+        },
+        warnings=frozenset({"row.bad_email"}),
+    ),
+    Case(
+        name="codes that a spreadsheet has changed",
+        content=customers(
+            "10,Bo,Lee,bo@example.com,Yes,6.14916E+10,#####",
+            "11,Bo,Lee,bo@example.com,Yes,#N/A,3000.0",
+            '12,Bo,Lee,bo@example.com,Yes,"=""0412345678""","=""0800"""',
+            "13,Bo,Lee,bo@example.com,Yes,'+61491570006,'0800",
+            head=f"{HEAD},MOBILE,POSTCODE",
+        ).replace(b".com,No\r", b".com,No,0412345678,7000\r"),
+        documents={
+            **{str(n): {**BO, "mobile": None, "address": None} for n in (10, 11)},
+            "12": {"mobile": "0412345678", "address": {"postcode": "0800"}},
+            "13": {"mobile": "+61491570006", "address": {"postcode": "0800"}},
+        },
+        warnings=frozenset({"row.bad_code", "row.text_mark"}),
+    ),
+    Case(
+        name="keys that a spreadsheet has changed",
+        type="orders",
+        content=orders(
+            "1,55500135.0,2023-04-24,S,Tee,1,1.00,1.00,1", "1,D2,2023-04-24,S,Tee,1,1.00,1.00,2"
+        ),
+        documents={"D2": {}},
+        rejected={LINE: ("row.bad_key", "ORDER_NUMBER")},
+        says="holds decimals",
+    ),
+    Case(
+        name="a comma among semicolons",
+        type="orders",
+        content=orders("1,D1,2023-04-24,S,Ribbon,1,4.00,1?500,1")
+        .replace(b",", b";")
+        .replace(b"?", b","),
+        documents={"D1": {"valueCents": None}},
+        warnings=frozenset({"row.bad_amount", "order.total_unknown"}),
+    ),
+    Case(
+        name="an amount that cannot be read",
+        type="orders",
+        content=orders(
+            "1,D1,2023-04-24 20:12,S,Tee,1,10.00,(4.00),1",
+            "1,D1,2023-04-24 20:12,T,Tee,1,9.00,9.00,2",
+        ),
+        documents={"D1": {"valueCents": None, "quantity": 2.0, "orderDate": "2023-04-24"}},
+        warnings=frozenset({"row.bad_amount", "order.total_unknown"}),
+    ),
+    Case(
+        name="days that cannot be",
+        content=customers(
+            "10,Bo,Lee,bo@example.com,Yes,2065-05-05",
+            "11,Bo,Lee,bo@example.com,Yes,1900-01-01",
+            "12,Bo,Lee,bo@example.com,Yes,2023-05-01",
+            head=f"{HEAD},DOB",
+        ).replace(b".com,No\r", b".com,No,1990-01-01\r"),
+        documents={
+            **{str(n): {"dateOfBirth": None} for n in (10, 11)},
+            "12": {"dateOfBirth": "2023-05-01"},
+        },
+        warnings=frozenset({"row.bad_date"}),
+    ),
+    Case(
+        name="times without minutes or seconds",
+        content=customers(
+            "10,Bo,Lee,bo@example.com,Yes,2023-04-24 20:12:30+10",
+            "11,Bo,Lee,bo@example.com,Yes,2023-04-24 20:12",
+            head=f"{HEAD},LAST_UPDATED",
+        ).replace(b".com,No\r", b".com,No,\r"),
+        documents={
+            "10": {"lastUpdated": datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)},
+            "11": {"lastUpdated": datetime(2023, 4, 24, 10, 12, tzinfo=UTC)},
+        },
+    ),
+    Case(
+        name="saved by a spreadsheet",
+        content=customers(
+            *(f"{n},Bo,Lee,bo@example.com,Yes,{n}/04/1990" for n in range(10, 15)),
+            head=f"{HEAD},DOB",
+        ).replace(b".com,No\r", b".com,No,\r"),
+        refused=("file.damaged_column", None),
+        says="5 of 5 values in DOB cannot be read",
+    ),
+    Case(
+        name="consent in other words",
+        content=customers(*(f"{n},Bo,Lee,bo@example.com,opted out" for n in range(10, 15))),
+        refused=("file.damaged_column", None),
+        says="5 of 14 values in PRIVACY cannot be read",
     ),
 ]
 
