@@ -20,6 +20,7 @@ from shared.errors import FileRejected
 from shared.header import DELIMITERS, HEADER_BYTES, read_header
 from shared.records import Splitter
 from shared.schemas import FileType, Rules
+from shared.schemas.damage import UNMARKED, VISIBLE, repaired
 from shared.schemas.types import EMAIL_COLUMN, PERSON_COLUMN
 from shared.spreadsheet import unguard
 
@@ -278,10 +279,13 @@ def _search(data: bytes, found: Look, *, what: str) -> Look:
 def _mentions(data: bytes, person: Person) -> bool:
     """Whether bytes may hold the person at all: quick, and never wrong when it says no."""
     words = (person.id, *person.addresses)
-    lower = data.lower()
+    lower = data.lower().translate(None, _WIDE)  # an id may have unseen characters inside
     return any(
         not word.isascii() or word.lower().replace('"', '""').encode() in lower for word in words
     )
+
+
+_WIDE = bytes(range(0x80, 0x100))
 
 
 def _loose_cells(record: bytes) -> list[str]:
@@ -291,7 +295,7 @@ def _loose_cells(record: bytes) -> list[str]:
 def _text(cell: bytes) -> str:
     decoded = decode(cell)
     text = decoded[0] if decoded else cell.decode("utf-8", "replace")
-    return unguard(text.strip())
+    return repaired(unguard(text.strip()), (VISIBLE, UNMARKED))[0]  # as a key is read
 
 
 def _read(stream: BinaryIO, wanted: int) -> bytes:

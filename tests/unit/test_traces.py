@@ -45,6 +45,9 @@ HEAD = b"PERIDX,FIRSTNAME,EMAIL\r\n"
         (HEAD + b"654321,B,b\r\n165432,C,c\r\n", HEAD + b"654321,B,b\r\n165432,C,c\r\n"),
         (HEAD + b"1,65432,b@x.au\r\n", HEAD + b"1,65432,b@x.au\r\n"),
         (HEAD + b"065432,B,b\r\n", HEAD + b"065432,B,b\r\n"),
+        # An id is read as the key of a row is: without marks and characters that are not shown.
+        (HEAD + b'"=""65432""",A,a\r\n\'65432,A,a\r\n\'65433,A,a\r\n', HEAD + b"'65433,A,a\r\n"),
+        (HEAD + "65\u200b432\ufeff,Zoë,a\r\n".encode(), HEAD),
         # A row with too many or too few cells may hold them anywhere.
         (HEAD + b"1,2,3,65432\r\n1,2,3,4\r\n", HEAD + b"1,2,3,4\r\n"),
         (HEAD + b"Ana,ana@example.com\r\n1,2\r\n", HEAD + b"1,2\r\n"),
