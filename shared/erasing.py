@@ -1,4 +1,9 @@
-"""How one person is erased: looked for everywhere, taken out, looked for again, put on record.
+"""Erases one person: looks everywhere, takes out, looks again, puts on record.
+
+Nothing is held up meanwhile. A file that is loaded while everything is looked through can write
+the person again behind the look. So a look counts only if no import has begun since its start.
+Example: the look has passed `customers/65432`. A replay of last night's file begins, writes that
+document, and ends. The ledger shows another `startedAt` than before, so the look does not count.
 
 The record says that it was done, when and by whom, and not of whom: it holds a salted hash of the
 id. While an erasure is under way it also holds what was found out about the person on the way (the
@@ -12,7 +17,7 @@ import hashlib
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -55,7 +60,14 @@ class Findings:
     """Path -> orders of theirs that it names, of documents of the ledger."""
     looked_at: int = 0
     """Documents of the ledger that were read; those about people are asked for by id."""
+    begun: tuple[str, ...] = ()
+    """Ids of the imports that have begun during the look, or were being loaded at its end."""
     objects: Objects = field(init=False)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything stood still while it was looked at."""
+        return not self.begun and not self.objects.moved
 
     @property
     def nothing(self) -> bool:
@@ -93,13 +105,18 @@ class Erasure:
     """How much the last look has seen: `objects`, `rows` and `documents` of the ledger."""
     left: Mapping[str, int]
     """What the last look has found nevertheless."""
+    begun: tuple[str, ...]
+    """Ids of the imports that were loaded during the last look: nothing is proved by it."""
+    moved: int
+    """Objects that were moved or replaced during the last look: nothing is proved by it either."""
     earlier: tuple[datetime, ...]
     """When this person was erased before."""
 
     @property
     def proved(self) -> bool:
-        """Whether nothing is left that can be seen, and everything can be."""
-        return not any(self.left.values()) and not self.unreadable
+        """Whether nothing is left that can be seen, everything can be, and nothing has moved."""
+        quiet = not self.begun and not self.moved
+        return quiet and not any(self.left.values()) and not self.unreadable
 
 
 def erase(
@@ -145,24 +162,26 @@ def erase(
     total, names = found.counts(), {one.blob.name for one in found.objects.traces}
     record = None
     if not dry_run:
-        remove_rows(services, connection)
         record = begun or secrets.token_hex(10)
         data = records.get(begun or "") or _new_record(connection, person_id, by, services)
         erased: Counter[str] = Counter(data["erased"])
         for _ in range(ROUNDS):
-            if found.nothing and not (delete_unreadable and found.objects.unreadable):
-                break
             _put(database, record, {**data, "trail": _trail(found.person)})
+            _refuse_while_loading(connection, services)
+            remove_rows(services, connection)
             _take_out(found, services, delete_unreadable=delete_unreadable)
+            _forget(connection, found.person, services)
+            _amend_ledger(connection, services)
+            names |= {one.blob.name for one in found.objects.traces}
             erased += found.counts()
             if delete_unreadable:
                 erased["unreadable"] += len(found.objects.unreadable)
             data = {**data, "erased": dict(erased)}
+            if found.settled and found.nothing and not found.objects.unreadable:
+                break
             found = _look_until_settled(connection, found.person, types, services)
-        _forget(connection, found.person, services)
-        _amend_ledger(connection, services)
         total = erased
-        proved = found.nothing and not found.objects.unreadable
+        proved = found.nothing and found.settled and not found.objects.unreadable
         done = {"finishedAt": services.now(), "trail": None} if proved else {}
         trail = {} if proved else {"trail": _trail(found.person)}
         _put(database, record, {**data, "looked": _looked(found), **trail, **done})
@@ -174,6 +193,8 @@ def erase(
         unreadable=tuple(sorted((blob.name, why) for blob, why in found.objects.unreadable)),
         looked=_looked(found),
         left={} if dry_run else {name: n for name, n in found.counts().items() if n},
+        begun=() if dry_run else found.begun,
+        moved=0 if dry_run else found.objects.moved,
         earlier=earlier,
     )
 
@@ -203,7 +224,10 @@ def _types(connection: str, services: Services) -> list[tuple[FileType, Rules]]:
 def _look_until_settled(
     connection: str, person: Person, types: list[tuple[FileType, Rules]], services: Services
 ) -> Findings:
-    """Look at everything, and again as long as that finds out more about the person."""
+    """Look at everything, and again while that finds out more about the person.
+
+    An import that begins meanwhile makes the look worthless: see `Findings.settled`.
+    """
     for _ in range(ROUNDS):
         found = _look(connection, person, types, services)
         if found.person == person:
@@ -217,14 +241,33 @@ def _look(
 ) -> Findings:
     database = services.ledger.database
     found = Findings(person)
+    before = database.find(imports_path(connection), {})
+    _look_at_all_documents(database, connection, found)
+    found.objects = search(services.bucket, connection, found.person, types)
+    found.person = found.objects.person
+    # Again, because an import may have written some during the long search.
+    _look_at_all_documents(database, connection, found)
+    imports = database.find(imports_path(connection), {})
+    found.begun = tuple(sorted(_begun_since(before, imports)))
+    _look_at_ledger(database, connection, imports, found)
+    return found
+
+
+def _begun_since(before: Mapping[str, Fields], imports: Mapping[str, Fields]) -> Iterator[str]:
+    """Give the imports that are being loaded, or that have begun since they were `before`."""
+    for id, data in imports.items():
+        was = before.get(id, {"generation": data["generation"], "startedAt": None})
+        same = all(data[name] == was[name] for name in ("generation", "startedAt"))
+        if data["status"] == "loading" or not same:
+            yield id
+
+
+def _look_at_all_documents(database: Database, connection: str, found: Findings) -> None:
+    found.documents = {}
     for kind in KINDS:
         if kind.personal:
             collection = kind.path.rpartition("/")[0].replace("{connection}", connection)
             _look_at_documents(database, collection, kind.path.endswith("/{person}"), found)
-    found.objects = search(services.bucket, connection, found.person, types)
-    found.person = found.objects.person
-    _look_at_ledger(database, connection, found)
-    return found
 
 
 def _look_at_documents(
@@ -251,9 +294,10 @@ def _look_at_documents(
         )
 
 
-def _look_at_ledger(database: Database, connection: str, found: Findings) -> None:
+def _look_at_ledger(
+    database: Database, connection: str, imports: Mapping[str, Fields], found: Findings
+) -> None:
     """Look for the person's orders in what the ledger says of the files."""
-    imports = database.find(imports_path(connection), {})
     found.looked_at = len(imports)
     if not found.person.orders:
         return

@@ -63,6 +63,8 @@ class Objects:
     traces: list[Trace] = field(default_factory=list)
     unreadable: list[tuple[storage.Blob, str]] = field(default_factory=list)
     """Objects in which no rows can be told, and why. The person may be in them."""
+    moved: int = 0
+    """Objects that were gone or put away during the search: they may not have been looked into."""
 
 
 def search(
@@ -74,13 +76,22 @@ def search(
         TryAgain: Cloud Storage could not be reached.
     """
     found = Objects(person)
+    listed: set[tuple[str, int]] = set()
     with _reachable():
         for blob in bucket.list_blobs(versions=True):
             if not blob.size or blob.name.startswith(f"{STATE}/"):
                 continue
             if _connection_of(blob.name) == connection:
-                with suppress(exceptions.NotFound):
+                listed.add((blob.name, blob.generation))
+                try:
                     _look_into(bucket, blob, found, types)
+                except exceptions.NotFound:
+                    found.moved += 1
+        # A file is put away when its import has ended: perhaps from a folder that was not listed
+        # yet into this one, which was.
+        for blob in bucket.list_blobs(prefix="processed/", versions=True):
+            ours = _connection_of(blob.name) == connection
+            found.moved += ours and (blob.name, blob.generation) not in listed
     return found
 
 

@@ -92,6 +92,16 @@ def _told(done: Erasure, *, dry_run: bool) -> list[str]:
         lines.append(f"Looked at {looked}.")
     elif any(done.left.values()):
         lines.append(f"NOT DONE: {_counted(done.left)} found again. Run it once more.")
+    elif done.begun:
+        lines.append(
+            f"NOT DONE: {', '.join(done.begun)} was loaded meanwhile and may have written the "
+            "person again. Run it once more when no file is being loaded."
+        )
+    elif done.moved:
+        lines.append(
+            f"NOT DONE: {count(done.moved, 'object')} moved while the bucket was looked through. "
+            "Run it once more."
+        )
     else:
         lines.append(f"Looked again at {looked}: nothing is left.")
     lines += [f"Cannot be looked into: {name}: {why}" for name, why in done.unreadable]

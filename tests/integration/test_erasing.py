@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -215,6 +217,121 @@ def test_while_loading(few: Pipeline) -> None:
 
     with pytest.raises(NotPossible, match=f"customers_{STAMP} is being loaded"):
         run(few)
+
+
+def during(
+    monkeypatch: pytest.MonkeyPatch, looks: Container[int], act: Callable[[], object]
+) -> None:
+    """Let something happen at the end of these searches of the bucket, counted from 1."""
+    numbers = count(1)
+
+    def searched(*arguments: Any) -> object_traces.Objects:
+        found = object_traces.search(*arguments)
+        if next(numbers) in looks:
+            act()
+        return found
+
+    monkeypatch.setattr(erasing, "search", searched)
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_a_replay_meanwhile(few: Pipeline, monkeypatch: pytest.MonkeyPatch, look: int) -> None:
+    """A replay that begins and ends during a look does not bring the person back."""
+    content = few.read(f"processed/au/customers_{STAMP}.csv")
+
+    def replayed() -> None:
+        # As a worker does that has read the file before it was rewritten.
+        few.put(f"processed/au/customers_{STAMP}.csv", content)
+        blob = few.services.bucket.get_blob(f"processed/au/customers_{STAMP}.csv")
+        few.database.document(f"connections/au/imports/customers_{STAMP}").update(
+            {"crc32c": blob.crc32c, "size": blob.size}
+        )
+        replay("au", f"customers_{STAMP}", few.services)
+        few.run_due()
+        assert PERSON in few.documents("customers", "au")
+
+    during(monkeypatch, {look}, replayed)
+
+    assert run(few).proved
+    assert set() == traces(few)
+
+
+def test_written_behind_the_look(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that a replay has written after the last look at it is looked for again."""
+    import_ = few.database.document(f"connections/au/imports/customers_{STAMP}")
+    written = few.database.document(f"connections/au/customers/{PERSON}")
+    content = written.get().to_dict() or {}
+    look_at_all_documents, looked = erasing._look_at_all_documents, 0
+
+    def passed(*arguments: Any) -> None:
+        nonlocal looked
+        look_at_all_documents(*arguments)
+        looked += 1
+        if looked == 6:  # The end of the third look, the first after everything was taken out.
+            import_.update({"startedAt": few.services.now()})
+            written.set(content)
+
+    monkeypatch.setattr(erasing, "_look_at_all_documents", passed)
+    few.clock.advance("23:00")
+
+    assert run(few).proved
+    assert looked > 6
+    assert set() == traces(few)
+
+
+def test_a_file_that_begins_and_goes_on(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still being loaded when all was looked through ends the erasure without a proof, and
+    the next one finishes it under the same record."""
+    import_ = few.database.document(f"connections/au/imports/customers_{STAMP}")
+    during(monkeypatch, {1}, lambda: import_.update({"status": "loading"}))
+
+    with pytest.raises(NotPossible, match="is being loaded"):
+        run(few)
+
+    (record,) = [one.to_dict() for one in few.database.collection("erasures").stream()]
+    assert record is not None
+    assert record["finishedAt"] is None
+    import_.update({"status": "loaded"})
+    done = run(few)
+    assert done.proved
+    assert 1 == len(list(few.database.collection("erasures").stream()))
+    assert set() == traces(few)
+
+
+def test_files_that_never_rest(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an import begins during every look, nothing is proved, and the command names it."""
+    import_ = few.database.document(f"connections/au/imports/customers_{STAMP}")
+
+    def begun() -> None:
+        import_.update({"startedAt": datetime.now(UTC)})
+
+    during(monkeypatch, range(100), begun)
+
+    done = run(few)
+
+    assert not done.proved
+    assert (f"customers_{STAMP}",) == done.begun
+
+
+def test_a_file_put_away_meanwhile(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is put away behind the search is looked into by the next one."""
+    name = "test/au/customers_20230601T115500Z.csv"
+    away = "processed/au/test/customers_20230601T115500Z.csv"
+    few.put(name, customers_csv({"PERIDX": "2"}))
+    look_into, looked = object_traces._look_into, 0
+
+    def looking(bucket: Any, blob: Any, *rest: Any) -> None:
+        nonlocal looked
+        looked += blob.name == name
+        if looked == 3:  # The last look but for this, and `processed/` has been passed.
+            few.put(away, customers_csv(ANA, {"PERIDX": "2"}))
+        look_into(bucket, blob, *rest)
+
+    monkeypatch.setattr(object_traces, "_look_into", looking)
+
+    assert run(few).proved
+    assert looked > 3
+    assert set() == traces(few)
 
 
 def test_replays_afterwards(few: Pipeline) -> None:
