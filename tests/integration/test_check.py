@@ -6,6 +6,7 @@ import csv
 import io
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ GENERATED = 1_000
 SETTINGS = ConnectionSettings.from_document(None, connection="main", deployment=Deployment())
 
 
+LATER = timedelta(days=3650)
+"""From the beginning of the simulated world to a time when no file here is of the future."""
+
+
 class Loader:
     """The pipeline in memory, to which files are sent to be checked."""
 
     def __init__(self) -> None:
         self.world = World(1, Chances())
+        self.world.clock = LATER.total_seconds()
         self.pipeline = Pipeline(
             self.world, watch=lambda *_: None, sent=lambda _: None, cleanup=False
         )

@@ -66,7 +66,7 @@ def test_a_long_load(slow: Callable[..., Pipeline], folder: str) -> None:
         import_.rows.unchanged,
         import_.attempt,
     )
-    assert any("goes on from here" in entry.text for entry in import_.history)
+    assert any("continues from here" in entry.text for entry in import_.history)
     assert 1 == len(pipeline.remembered())
     assert feed(pipeline).index_held_by is None
     assert feed(pipeline).running is None
@@ -121,7 +121,7 @@ def test_a_fault_after_a_checkpoint(slow: Callable[..., Pipeline]) -> None:
     before = calls.written
     calls.break_after = 0
     (second,) = pipeline.queue.due(pipeline.clock())
-    with pytest.raises(Exception, match="repeated"):
+    with pytest.raises(Exception, match="retried"):
         pipeline.work(second)
     calls.break_after = None
 

@@ -172,9 +172,20 @@ def test_column_names_that_are_hostile(pipeline: Pipeline) -> None:
     assert NAME == document["source"]["import"]
 
 
-@pytest.mark.parametrize("time", ["00010101T000000Z", "99991231T235959Z"])
-def test_the_ends_of_time(pipeline: Pipeline, time: str) -> None:
-    """Files of the first and the last moment that a name can tell are paired and loaded."""
+@pytest.mark.parametrize("time", ["99991231T235959Z", "29000101T000000Z"])
+def test_the_end_of_time(pipeline: Pipeline, time: str) -> None:
+    """Files of the last moment that a name can tell are refused, as all from times to come."""
+    for type_ in ("customers", "orders"):
+        import_ = pipeline.upload(f"{type_}_{time}.csv", customers_csv({"PERIDX": "1"}))
+        assert import_ is not None
+        assert import_.error is not None
+        assert import_.error.code == "name.in_future"
+    assert [] == pipeline.run_due()
+
+
+@pytest.mark.parametrize("time", ["00010101T000000Z", "20230501T115959Z"])
+def test_the_beginning_of_time(pipeline: Pipeline, time: str) -> None:
+    """Files of the first moment that a name can tell are paired and loaded like any other."""
     pipeline.upload(f"customers_{time}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.upload(f"orders_{time}.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     assert ["loaded"] == pipeline.run_due()
