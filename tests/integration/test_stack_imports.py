@@ -286,7 +286,11 @@ def test_bad_rows(stack: Hands, faulty: Faulty) -> None:
     assert second.warnings == ()
     for place, line in zip(faulty.refused, lines, strict=True):
         person = faulty.people[place]
-        expected[person.key] = customer_document(person.cells, import_=second, line=line)
+        expected[person.key] = customer_document(
+            person.cells,
+            import_=replace(second, exported_at=first.exported_at),
+            line=line,
+        )
     assert len(expected) == COUNT
     assert [] == differences(expected, stack.documents("connections/faulty/customers"))
 
@@ -307,16 +311,16 @@ def documents_of(faulty: Faulty, import_: Import) -> dict[str, dict[str, Any]]:
 
 def check_rejects(faulty: Faulty, header: list[str], rejects: list[list[str]]) -> None:
     """Hold the rejected file against the rows that were spoilt beyond use, in their order."""
-    assert header == [*CUSTOMER_COLUMNS, "line", "column", "code", "reason"]
+    assert header == [*CUSTOMER_COLUMNS, "line", "column", "code", "reason", "export"]
     expected = []
     for place in faulty.refused:
         fault = faulty.faults[place]
         assert fault.reported is not None
         shown = fault.reported(faulty.rows[place])
-        expected.append([*shown, str(faulty.lines[place]), fault.column, fault.code])
-    assert [row[:-1] for row in rejects] == expected
+        expected.append([*shown, str(faulty.lines[place]), fault.column, fault.code, CUSTOMERS])
+    assert [[*row[:-2], row[-1]] for row in rejects] == expected
     for place, row in zip(faulty.refused, rejects, strict=True):
-        assert faulty.faults[place].says in row[-1]
+        assert faulty.faults[place].says in row[-2]
 
 
 def check_report(faulty: Faulty, report: dict[str, Any]) -> None:
