@@ -80,6 +80,8 @@ def customer_document(
         "exportedAt": import_.exported_at,
         "generation": import_.generation,
     }
+    if unread := sorted(FIELDS[column] for column in without if cells[column]):
+        document["source"]["open"] = unread
     return document
 
 
