@@ -80,7 +80,7 @@ def customer_document(
         "exportedAt": import_.exported_at,
         "generation": import_.generation,
     }
-    if unread := sorted(FIELDS[column] for column in without if cells[column]):
+    if unread := sorted(FIELDS[column] for column in without):
         document["source"]["open"] = unread
     return document
 
