@@ -500,7 +500,7 @@ class Examination:
         assert self.header is not None
         place = self.type.place(self.type.key.name, self.header, self.rules) or 0
         low, high = sorted((place, place + len(cells) - len(self.header.names)))
-        return {cell.strip() for cell in cells[max(0, low) : max(0, high + 1)]} - {""}
+        return {self.type.read_key(cell) for cell in cells[max(0, low) : max(0, high + 1)]} - {""}
 
     def _mark_incomplete(self, block: Block) -> None:
         """Mark the documents some of whose rows were rejected, and tell of them."""

@@ -43,7 +43,8 @@ not UTC. |
 load. With several connections, the folder of the connection below that. |
 | Encoding | UTF-8, with or without a byte order mark. A cell that is not UTF-8 is read as \
 Windows-1252, with a warning; the other cells of its row stay UTF-8. A cell that is neither, or \
-holds the sign � for lost characters, is unreadable. |
+holds the sign � for lost characters, is unreadable. In a row with such a cell in an unknown \
+column, all of `extra` stays as it is stored. |
 | Delimiter | Comma, semicolon, tab or `\\|`, the same one in the whole file. |
 | Quotes | `"` around a cell that holds the delimiter, a line break or a quote; a quote inside is \
 written twice. A line break inside quotes belongs to the cell. Blanks before and behind the \

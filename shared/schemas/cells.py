@@ -20,6 +20,7 @@ from shared.schemas.certain import (
     MOMENT_BYTES,
     NUMBER_BYTES,
     UNREAD,
+    finer,
     microseconds,
 )
 from shared.schemas.kinds import Context, Kind
@@ -122,7 +123,7 @@ class Column:
     whole: Mask | None = None
     """The entries that have no head from the table because it is part of them; None if none is."""
     values: list[Any] = field(default_factory=list)
-    """Their values, None where there is none, times in microseconds since 1970; if wanted."""
+    """Their values, None where there is none, times in nanoseconds since 1970; if wanted."""
     times: Numbers | None = None
     """In place of `values`, where times are read together: UNREAD where there is none."""
 
@@ -400,7 +401,7 @@ class Cells:
         starts = np.arange(begin, begin + width * count, width, dtype=np.int32)
         column = Column(starts, width * read.astype(np.int32), table=self._table)
         if self._wants_values:
-            column.times = np.where(read, seconds * 1_000_000, UNREAD)
+            column.times = np.where(read, seconds * 1_000_000_000, UNREAD)
         rows = np.flatnonzero(alone)
         self._read_alone(column, rows, rows, grid, supply)
         return column
@@ -422,7 +423,9 @@ class Cells:
             octets = value.encode()
             return self._heads[len(octets)] + octets, value
         entry = wire.entry(self._tag, self._name, wire.value(value))
-        return entry, microseconds(value) if isinstance(value, datetime) else value
+        if isinstance(value, datetime):
+            return entry, 1000 * microseconds(value) + finer(text)
+        return entry, value
 
     def standing_in(self, own: Column | None, other: Column) -> Column:
         """Fill the blanks of this column with the texts of another one.

@@ -6,6 +6,7 @@ of the ordinary it says nothing, and its kind reads it alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -308,6 +309,15 @@ def _number(pairs: Words, place: int) -> Numbers:
 def microseconds(moment: datetime) -> int:
     """Return an aware time in microseconds since 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def finer(time: str) -> int:
+    """Return the nanoseconds of a written time that are beyond its microseconds."""
+    match = _BEYOND_MICROSECONDS.search(time)
+    return int(match[1].ljust(3, "0")) if match else 0
+
+
+_BEYOND_MICROSECONDS = re.compile(r"[.,][0-9]{6}([0-9]{1,3})")
 
 
 class _Midnights:

@@ -78,7 +78,8 @@ UNMARKED = Repair(
 )
 
 _SHORTENED = re.compile(r"[+-]?[0-9]{1,3}(?:[.,][0-9]+)?[eE]\+[0-9]{1,3}")
-_WITH_DECIMALS = re.compile(r"[+-]?[0-9]+\.0+")
+_SHORTENED_BY_A_PROGRAM = re.compile(r"[+-]?[0-9]\.[0-9]+[eE]-?[0-9]{1,3}")
+_WITH_DECIMALS = re.compile(r"[+-]?[0-9]+\.0*")
 _PLACEHOLDER = re.compile(
     r"#+|#(?:n/a|nv|name\?|ref!|value!|div/0!|null!|num!|spill!|calc!|field!|getting_data)"
     r"|err:[0-9]{3}",
@@ -96,7 +97,7 @@ def describe(text: str, *, decimals: bool = False) -> str:
 
     `decimals` are part of the text: 8.0 is a size.
     """
-    if _SHORTENED.fullmatch(text):
+    if _SHORTENED.fullmatch(text) or (not decimals and _SHORTENED_BY_A_PROGRAM.fullmatch(text)):
         return "it looks like a number that a spreadsheet has shortened"
     if not decimals and _WITH_DECIMALS.fullmatch(text):
         return "it holds decimals, as if a spreadsheet had taken it for a number"

@@ -84,7 +84,7 @@ class Parts:
     keys: list[str]
     """The ids of their documents."""
     updated: Numbers
-    """When each was last changed in the ERP, in microseconds since 1970, or NEVER."""
+    """When each was last changed in the ERP, in nanoseconds since 1970, or NEVER."""
     keep: list[frozenset[str]]
     """Paths of the document's fields that each row leaves as they are stored."""
     own: list[bytes]
@@ -352,7 +352,7 @@ class PartMaker:
         looked = [self._looked(name, columns, rows, len(keep)) for name in self._looks_at]
         for place, row in rows.items():
             keys[place] = row.key
-            updated[place] = NEVER if row.last_updated is None else microseconds(row.last_updated)
+            updated[place] = _nanoseconds(row)
             keep[place] = row.keep(self._keepable)
         if len(good) < len(keep):
             places = good.tolist()
@@ -400,7 +400,7 @@ class PartMaker:
             for place, value in found.items():
                 column.values[place] = _plain(value)
             return column.values
-        times = column.times.copy()
+        times = np.where(column.times == NEVER, NEVER, column.times // 1000)
         for place, at in found.items():
             times[place] = microseconds(at) if isinstance(at, datetime) else NEVER
         return times
@@ -546,6 +546,12 @@ class PartMaker:
             return b""
         item = wire.fields(content(row, self._paths["item"]), wire.MAP_FIELD)
         return self._item_heads[len(item)] + item
+
+
+def _nanoseconds(row: Row) -> int:
+    """Return when a row was last changed, with the digits that a `datetime` cannot hold."""
+    at = row.last_updated
+    return NEVER if at is None else 1000 * microseconds(at) + row.finer
 
 
 def _plain(value: Any) -> Any:

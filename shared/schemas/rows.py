@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, SchemaValidator
 from shared.decoding import UNREADABLE
 from shared.errors import Problem
 from shared.layout import Header
+from shared.schemas.certain import finer
 from shared.schemas.columns import Column, Paths, nest
 from shared.schemas.damage import Repair
 from shared.schemas.kinds import CONSENT, Context, Kind
@@ -79,6 +80,8 @@ class Row:
     """Column name -> value, of the columns that have one; unknown columns are under `extra`."""
     last_updated: datetime | None
     """When the record was last changed in the ERP, where the type has such a column."""
+    finer: int = field(kw_only=True, default=0)
+    """Nanoseconds of that time which are beyond its microseconds."""
     blank: frozenset[str]
     """Paths of the document's fields that the row leaves open: the cell is blank or unusable.
 
@@ -441,7 +444,9 @@ class Checker:
             self._stand_in(values, cells_of, place)
             blank = self._left_open(values)
             unreadable = frozenset(
-                self._fields[name] for name, _ in faults.get(place, ()) if name in self._fields
+                EXTRA if name in self._extra_names else self._fields[name]
+                for name in faulty
+                if name in self._extra_names or name in self._fields
             )
             if extra_row and (
                 kept := {
@@ -458,6 +463,7 @@ class Checker:
                     key=values[self.key],
                     values=values,
                     last_updated=values.get(self.recency),
+                    finer=finer(cells_of[self.recency][place]) if self.recency else 0,
                     blank=blank,
                     unreadable=unreadable,
                     faulty=faulty,

@@ -214,7 +214,11 @@ class FileType:
 
     def raw_key(self, cells: Mapping[str, Sequence[str]], place: int) -> str:
         """Return the key of one row, by the header's canonical names; "" where it is blank."""
-        text, _ = self.key.kind.repaired(cells[self.key.name][place].strip())
+        return self.read_key(cells[self.key.name][place])
+
+    def read_key(self, cell: str) -> str:
+        """Return the key in a cell, without what is undone of it; "" where it is blank."""
+        text, _ = self.key.kind.repaired(cell.strip())
         return text
 
     def part_maker(

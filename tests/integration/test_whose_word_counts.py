@@ -92,6 +92,30 @@ def test_what_cannot_be_read_in_a_new_document(make: Make) -> None:
     assert {"city": "Hobart"} == customer(pipeline)["address"]
 
 
+def test_a_column_of_ones_own_that_cannot_be_read(make: Make) -> None:
+    """Of a row with such a cell, the columns that no table knows stay as they are stored."""
+    pipeline = make()
+    load(pipeline, "1100", {**GOOD, "SIZE": "8", "CLUB": "gold"})
+
+    load(pipeline, "1200", {**GOOD, "CITY": "Perth", "SIZE": "\ufffd", "CLUB": "gold"})
+
+    assert {"SIZE": "8", "CLUB": "gold"} == customer(pipeline)["extra"]
+    assert {"city": "Perth"} == customer(pipeline)["address"]
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+10"])
+def test_times_are_compared_with_all_their_digits(make: Make, zone: str) -> None:
+    """Of two rows that differ by less than a microsecond the later one counts."""
+    pipeline = make()
+    later = {**GOOD, "LAST_UPDATED": f"2023-04-24T10:00:00.1234568{zone}"}
+    before = {**GOOD, "CITY": "Perth", "LAST_UPDATED": f"2023-04-24T10:00:00.1234567{zone}"}
+
+    load(pipeline, "1200", later, {**before, "PRIVACY": "Yes"})
+
+    assert {"city": "Hobart"} == customer(pipeline)["address"]
+    assert customer(pipeline)["subscribed"]
+
+
 def test_cleared_stays_cleared(make: Make) -> None:
     """A cleared value is not filled by an older file after the connection has turned to keep."""
     pipeline = make()
@@ -218,6 +242,20 @@ def test_a_stored_order_with_a_bad_line(
     assert 3 == stored["D2"]["quantity"]
     assert (3, 1, 2) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
     assert 2 == len(pipeline.rejected(f"rejected/{ORDERS.format('1200')}.rejected.csv"))
+    assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
+
+
+@pytest.mark.parametrize("cell", ["D1\u200b", "\u2060D1", "'D1", "\ufeffD1 "])
+def test_a_broken_line_whose_key_is_read_without_its_marks(make: Make, cell: str) -> None:
+    """A line that does not fit the header is one of the order that its key is read as."""
+    pipeline = make()
+    load_orders(pipeline, "1100", *LINES)
+    text = orders_csv(*LINES).replace("1,D1,2023-05-01,2,S1,", f"1,{cell},2023-05-01,2,")
+    assert cell in text
+
+    import_ = load_orders(pipeline, "1200", ends="loaded_with_rejects", text=text)
+
+    assert 2 == pipeline.documents("orders")["D1"]["lineCount"]
     assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
 
 

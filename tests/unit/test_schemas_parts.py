@@ -151,7 +151,8 @@ def agree(
     assert [row.key for row in rows] == [key for one in outcomes for key in one.parts.keys]
     assert [row.keep(keepable) for row in rows] == [k for one in outcomes for k in one.parts.keep]
     assert [
-        NEVER if row.last_updated is None else microseconds(row.last_updated) for row in rows
+        NEVER if row.last_updated is None else 1000 * microseconds(row.last_updated) + row.finer
+        for row in rows
     ] == [at for one in outcomes for at in one.parts.updated]
     assert rejected == [refused for one in outcomes for refused in one.rejected]
     assert warnings == [problem for one in outcomes for problem in one.warnings]
