@@ -25,7 +25,6 @@ from grpc import StatusCode
 
 from shared.events import StorageObject
 from shared.intake import lying_there
-from shared.plan import Planner
 from shared.services import Services
 from tests.integration.conftest import Servers
 from tests.support.alerts import Receiver
@@ -245,10 +244,10 @@ def test_a_crash_that_quotes_a_cell(
 ) -> None:
     """An import that fails with an exception about a row fails without its words."""
 
-    def crash(_: Planner, keys: list[str], *others: Any) -> None:
+    def crash(keys: list[str]) -> None:
         raise ValueError(f"cannot plan {keys}")
 
-    monkeypatch.setattr(Planner, "see", crash)
+    monkeypatch.setattr("shared.examination.hashes", crash)
     stage.bring("customers_20230501T110000Z.csv", csv_text(CUSTOMERS, GOOD_CUSTOMERS))
 
     text = told(stage, capfd)
