@@ -229,6 +229,10 @@ show() {
 
 teardown() {
     local there
+    there=$(ask monitoring uptime list-configs "--project=$PROJECT" \
+        "--filter=displayName=\"$NAME\"" '--format=value(name)')
+    there=${there:-${DRY_RUN:+UPTIME_CHECK}}
+    [[ -z $there ]] || run gcloud monitoring uptime delete "$there" "--project=$PROJECT" --quiet
     remove compute instances "--zone=$ZONE"
     remove compute firewall-rules
     remove compute networks subnets "--region=$REGION"

@@ -5,6 +5,7 @@ they are documented; that Google itself takes them is shown by a deployment only
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -21,6 +22,7 @@ from tests.support.project import (
     PROJECT,
     REGION,
     SETUP,
+    TEARDOWN,
     Project,
     account,
     has_firebase,
@@ -29,6 +31,10 @@ from tests.support.project import (
 )
 
 FUNCTIONS = {"classify", "load", "status", "sweep"}
+GATEWAY = (
+    *("setup", "setup --allow 0.0.0.0/0", "deploy", "deploy --allow 0.0.0.0/0"),
+    *("add-retailer au-erp --connection au", "show"),
+)
 GCLOUD = shutil.which("gcloud")
 pytestmark = [
     pytest.mark.timeout(1200),
@@ -42,6 +48,8 @@ class Life:
 
     project: Project
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    """What the commands of the gateway printed."""
     ran: list[list[str]] = field(default_factory=list)
     firebase: bool = field(default_factory=has_firebase)
     """Whether the Firebase CLI is there."""
@@ -56,6 +64,8 @@ class Life:
                 for key, policy in google.policies.items()
             },
             "requests": google.requests[:],
+            "kept": copy.deepcopy(google.things),
+            "objects": dict(google.objects),
         }
         google.requests.clear()
 
@@ -75,6 +85,17 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         life.look("deployed")
         life.ran.append(made.build(without=left_out))
         life.look("deployed again")
+        where = {"PROJECT": PROJECT, "PROJECT_NUMBER": made.google.number}
+        made.script("deploy.sh", "rollback", who=account("deploy"), **where)
+        life.look("rolled back")
+        for command in GATEWAY:
+            life.said[command] = made.script(
+                "gateway/gateway.sh", *command.split(), "--project", PROJECT, answer="open sesame\n"
+            )
+        life.look("with a gateway")
+        made.script("gateway/gateway.sh", "teardown", "--project", PROJECT)
+        made.script(*TEARDOWN, answer=f"{PROJECT}\n")
+        life.look("taken down")
         yield life
 
 
@@ -95,13 +116,13 @@ def test_firestore(life: Life) -> None:
     """The Firebase CLI releases the rules, and makes each index and field what the files say."""
     if not life.firebase:
         pytest.skip("The Firebase CLI is not there: npx cannot fetch it")
-    google = life.project.google
-    release = google.get("firebaserules", f"projects/{PROJECT}/releases/cloud.firestore")
-    (file,) = google.get("firebaserules", release["rulesetName"])["source"]["files"]
+    things = life.seen["deployed again"]["kept"]
+    release = things["firebaserules", f"projects/{PROJECT}/releases/cloud.firestore"]
+    (file,) = things["firebaserules", release["rulesetName"]]["source"]["files"]
     wanted = json.loads((ROOT / "firestore.indexes.json").read_text())
     groups = {
         tuple(name.split("/")[5:])
-        for at, name in google.things
+        for at, name in things
         if at == "firestore" and "/collectionGroups/" in name
     }
 
@@ -123,30 +144,87 @@ def test_deployed_again(life: Life) -> None:
 
 def test_functions(life: Life) -> None:
     """Each function has the files that the tests of the functions run from, and its variables."""
-    google = life.project.google
+    seen, number = life.seen["deployed again"], life.project.google.number
     for name in FUNCTIONS:
         place = f"projects/{PROJECT}/locations/{REGION}/functions/{name}"
-        function = google.things["cloudfunctions", place]
+        function = seen["kept"]["cloudfunctions", place]
         source = function["buildConfig"]["source"]["storageSource"]
-        archive = zipfile.ZipFile(io.BytesIO(google.objects[source["bucket"], source["object"]]))
+        archive = zipfile.ZipFile(io.BytesIO(seen["objects"][source["bucket"], source["object"]]))
         files = {one for one in archive.namelist() if not one.endswith("/")}
         variables = function["serviceConfig"]["environmentVariables"]
 
         assert uploaded() == files
-        assert f"https://load-{google.number}.{REGION}.run.app" == variables["LOAD_URL"]
+        assert f"https://load-{number}.{REGION}.run.app" == variables["LOAD_URL"]
         assert account(name) == function["serviceConfig"]["serviceAccountEmail"]
 
 
 def test_sweep_is_called(life: Life) -> None:
     """The scheduler calls the address that sweep has and expects in its callers' tokens."""
-    google = life.project.google
+    things = life.seen["deployed again"]["kept"]
     place = f"projects/{PROJECT}/locations/{REGION}"
-    job = google.things["cloudscheduler", f"{place}/jobs/sweep"]
-    function = google.things["cloudfunctions", f"{place}/functions/sweep"]["serviceConfig"]
+    job = things["cloudscheduler", f"{place}/jobs/sweep"]
+    function = things["cloudfunctions", f"{place}/functions/sweep"]["serviceConfig"]
 
     assert function["uri"] == job["httpTarget"]["uri"]
     assert function["uri"] == job["httpTarget"]["oidcToken"]["audience"]
     assert function["uri"] == function["environmentVariables"]["SWEEP_URL"]
+
+
+def test_rolled_back(life: Life) -> None:
+    """A rollback, as the account of the build, sends all calls to the revisions before."""
+    services = {
+        name: thing
+        for (at, name), thing in life.seen["rolled back"]["kept"].items()
+        if at == "run" and "/services/" in name
+    }
+
+    assert len(FUNCTIONS) == len(services)
+    for service in services.values():
+        before, _ = [one["name"] for one in service["revisions"]]
+        serving = [one["revisionName"] for one in service["traffic"] if one.get("percent")]
+        assert [before] == serving
+
+
+def test_gateway(life: Life) -> None:
+    """The gateway is set up twice and deployed twice; its machine runs the second image."""
+    things = life.seen["with a gateway"]["kept"]
+    machine = things["compute", f"{REGION}-a/instances/import-gateway"]
+    items = {one["key"]: one["value"] for one in machine["metadata"]["items"]}
+    *_, build = [thing for (at, name), thing in things.items() if "/builds/" in name]
+    secrets = f"projects/{PROJECT}/secrets"
+
+    assert "RUNNING" == machine["status"]
+    assert [account("gateway")] == [one["email"] for one in machine["serviceAccounts"]]
+    assert build["substitutions"]["_IMAGE"] == items["gateway-image"]
+    assert ("secretmanager", f"{secrets}/gateway-host-key/versions/1") in things
+    assert ("secretmanager", f"{secrets}/gateway-host-key/versions/2") not in things
+    assert "203.0.113.9, port 22" in life.said["show"]
+    assert "ssh-ed25519 " in life.said["show"]
+
+
+def test_taken_down(life: Life) -> None:
+    """What is left after a tear-down of everything is what the pages say."""
+    left = {
+        name.split(f"projects/{PROJECT}/")[-1]
+        for at, name in life.seen["taken down"]["kept"]
+        if "/operations/" not in name
+        and at not in ("cloudbuild", "billingbudgets", "firebaserules")
+    }
+    left = {"notificationChannels" if "Channels" in name else name for name in left}
+
+    assert {
+        f"locations/{REGION}/buckets/imports",
+        f"locations/{REGION}/repositories/gcf-artifacts",
+        f"locations/{REGION}/repositories/import-gateway",
+        f"{REGION}/addresses/import-gateway",
+        "notificationChannels",
+        "roles/importBucketSettings",
+        "secrets/gateway-host-key",
+        "secrets/gateway-host-key/versions/1",
+        "sinks/_Default",
+    } == left
+    project = life.seen["taken down"]["policies"]["", ""]
+    assert ["roles/owner"] == [binding["role"] for binding in project]
 
 
 def test_nobody_is_refused(life: Life) -> None:

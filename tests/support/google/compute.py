@@ -94,7 +94,7 @@ class Part:
             if at == "compute" and any(_same(link, one) for one in users):
                 raise Refused(400, "INVALID_ARGUMENT", f"{link} is used by {name}.")
         call.google.remove("compute", self.key(call))
-        return operation(call, link)
+        return operation(call, link, "delete")
 
 
 def _same(link: str, other: object) -> bool:
@@ -118,7 +118,7 @@ def _made(call: Call, kind: str, thing: Json) -> None:
         thing.setdefault("metadata", {})["fingerprint"] = call.google.etag()
 
 
-def operation(call: Call, link: str) -> Json:
+def operation(call: Call, link: str, kind: str = "update") -> Json:
     """Return an operation that has ended well."""
     place = call.path.partition("/projects/")[2].split("/")[1:]
     where = "/".join(place[: 1 if place[0] == "global" else 2])
@@ -130,7 +130,7 @@ def operation(call: Call, link: str) -> Json:
         "status": "DONE",
         "progress": 100,
         "targetLink": link,
-        "operationType": "insert",
+        "operationType": kind,
         "selfLink": f"https://www.googleapis.com/compute/v1/{at}/operations/{short}",
     }
     for part in ("zone", "region"):
@@ -224,3 +224,8 @@ def image(call: Call) -> Json:
 @method("GET", "compute", "/compute/v1/projects/{project}", "compute.projects.get")
 def project(call: Call) -> Json:
     return {"name": call.google.project, "defaultServiceAccount": ""}
+
+
+@method("GET", "compute", "/compute/v1/projects/{project}/zones/{zone}", "compute.zones.get")
+def zone(call: Call) -> Json:
+    return {"name": call.names["zone"], "status": "UP"}

@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any
 
+import google_crc32c
+
 from tests.support.google import policies
 from tests.support.google.iam import ROLES
 from tests.support.google.kinds import account_must_be_there, done
@@ -281,6 +283,12 @@ def layout(call: Call) -> Json:
     return {"kind": "storage#storageLayout", "bucket": bucket, "locationType": "region"}
 
 
+@method("GET", "storage", "/storage/v1/b/{bucket}/managedFolders")
+def folders(call: Call) -> Json:
+    _bucket(call, "storage.managedFolders.list")
+    return {"kind": "storage#managedFolders"}
+
+
 @method("DELETE", "storage", "/storage/v1/b/{bucket}")
 def delete_bucket(call: Call) -> Bytes:
     name = _bucket(call, "storage.buckets.delete")
@@ -442,10 +450,19 @@ def add_version(call: Call) -> Json:
     secret = _secret(call)
     number = len(call.google.below("secretmanager", f"{secret}/versions")) + 1
     name = f"{secret}/versions/{number}"
-    call.google.objects["secretmanager", name] = base64.b64decode(call.body["payload"]["data"])
-    return call.google.put(
-        "secretmanager", name, {"name": name, "state": "ENABLED", "createTime": call.google.now()}
-    )
+    call.known("payload")
+    payload = call.body["payload"]
+    content = base64.b64decode(payload["data"])
+    if int(payload.get("dataCrc32c", google_crc32c.value(content))) != google_crc32c.value(content):
+        raise invalid("The checksum is not that of the data.")
+    call.google.objects["secretmanager", name] = content
+    version = {
+        "name": name,
+        "state": "ENABLED",
+        "createTime": call.google.now(),
+        "clientSpecifiedPayloadChecksum": "dataCrc32c" in payload,
+    }
+    return call.google.put("secretmanager", name, version)
 
 
 @method("GET", "secretmanager", "/v1/projects/{project}/secrets/{secret}/versions/{number}:access")
@@ -460,7 +477,10 @@ def access(call: Call) -> Json:
         raise not_found(f"Secret Version [{secret}/versions/{number}]")
     return {
         "name": f"{secret}/versions/{number}",
-        "payload": {"data": base64.b64encode(content).decode()},
+        "payload": {
+            "data": base64.b64encode(content).decode(),
+            "dataCrc32c": str(google_crc32c.value(content)),
+        },
     }
 
 
