@@ -80,8 +80,9 @@ def customer_document(
         "exportedAt": import_.exported_at,
         "generation": import_.generation,
     }
-    if unread := sorted(FIELDS[column] for column in without):
-        document["source"]["open"] = unread
+    # Consent may always be left open; for any other field the document has to say so.
+    if silent := sorted(FIELDS[column] for column in without if column != "PRIVACY"):
+        document["source"]["open"] = silent
     return document
 
 
