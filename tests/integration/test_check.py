@@ -39,7 +39,12 @@ class Loader:
         self.world = World(1, Chances())
         self.world.clock = LATER.total_seconds()
         self.pipeline = Pipeline(
-            self.world, watch=lambda *_: None, sent=lambda _: None, cleanup=False
+            self.world,
+            watch=lambda *_: None,
+            sent=lambda _: None,
+            cleanup=False,
+            # The samples are younger than this world.
+            future_tolerance=timedelta(days=1_000),
         )
 
     def verdict(self, name: str, content: bytes) -> dict[str, Any]:
