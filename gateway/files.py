@@ -27,6 +27,7 @@ from gateway.upload import Refused, Upload
 from gateway.workers import Workers
 from shared.logs import Severity, log, log_failure
 from shared.names import Arrival, Ignored, read_name
+from shared.printable import printable
 from shared.settings import Deployment
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -121,7 +122,8 @@ def _explained(
             raise self._complaint(asyncssh.SFTPFailure, str(error)) from error
         except asyncssh.SFTPError as error:
             if error.code != asyncssh.FX_NO_SUCH_FILE:  # clients look for many files in vain
-                self._complain(str(error.reason))
+                error.reason = printable(str(error.reason), keep="\n")
+                self._complain(error.reason)
             raise
         except Exception as error:
             log_failure("The gateway failed.", error, event="failure", **self._who)
@@ -617,6 +619,7 @@ class Files(asyncssh.SFTPServer):
     def _complaint(
         self, kind: Callable[[str], asyncssh.SFTPError], text: str
     ) -> asyncssh.SFTPError:
+        text = printable(text, keep="\n")
         self._complain(text)
         return kind(text)
 

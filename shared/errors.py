@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.codes import CODES
+from shared.printable import column_name, printable
 
 
 class IngestError(Exception):
@@ -60,6 +61,13 @@ class Problem:
     """Line of the file as an editor numbers it (the first is 1), where the row begins."""
     column: str | None = None
     """The column by the name it has in the file's own header."""
+
+    def __post_init__(self) -> None:
+        # The one place that every text about a file passes on its way to reports, ledger and logs.
+        if not self.message.isprintable():
+            object.__setattr__(self, "message", printable(self.message))
+        if self.column is not None:
+            object.__setattr__(self, "column", column_name(self.column))
 
     @property
     def hint(self) -> str:

@@ -12,6 +12,7 @@ from shared.decoding import UNREADABLE, UTF_8, WINDOWS_1252, text_of
 from shared.dialect import INVISIBLE, Dialect, Record
 from shared.errors import FileRejected, Problem
 from shared.layout import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns
+from shared.printable import column_name, looks_like_data
 from shared.spreadsheet import unguard
 
 HEADER_BYTES = 64 * 1024
@@ -321,7 +322,7 @@ def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
     for canonical, count in Counter(header.canonical).items():
         if count > 1:
             same = [
-                f"{_shown(own)} (column {place})"
+                f"{column_name(own)} (column {place})"
                 for place, own in enumerate(header.names, 1)
                 if header.canonical[place - 1] == canonical
             ]
@@ -330,7 +331,7 @@ def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
                     code="header.duplicate_column",
                     message=f"{' and '.join(same)} are the same column.",
                     line=line,
-                    column=_shown(header.names[header.canonical.index(canonical)]),
+                    column=column_name(header.names[header.canonical.index(canonical)]),
                 )
             )
 
@@ -367,17 +368,15 @@ def _near(canonical: str, header: Header, layout: Layout) -> list[str]:
     found = next(hints, None)
     if found is None:
         return []
-    return [f"Is {_shown(unknown[found])} meant to be {_spelling(canonical, layout)}?"]
+    return [f"Is {column_name(unknown[found])} meant to be {_spelling(canonical, layout)}?"]
 
 
 def _found(header: Header) -> str:
-    """Name the columns of a header."""
-    names = [_shown(name) for name in header.names if name]
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"Found: {', '.join(names[:_SHOWN])}{more}."
-
-
-def _shown(name: str) -> str:
-    """A column's name as it may stand in a sentence."""
-    plain = "".join(c if c.isprintable() else " " for c in name)
-    return plain if len(plain) <= 60 else f"{plain[:59]}…"
+    """Name the columns of a header; where it may be a row of data, only those that are known."""
+    names = [name for name in header.names if name]
+    if any(map(looks_like_data, header.unknown)):
+        names = [name for name in names if name not in header.unknown]
+    shown = [column_name(name) for name in names[:_SHOWN]]
+    left = sum(map(bool, header.names)) - len(shown)
+    more = f" and {left:,} more" if left else ""
+    return f"Found: {', '.join(shown)}{more}."

@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal
 
+from shared.printable import printable
+
 Severity = Literal["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 
 MESSAGE_LIMIT = 8_000
@@ -41,12 +43,13 @@ def log(severity: Severity, message: str, **fields: Any) -> None:
     """
     if len(message) > MESSAGE_LIMIT:
         message = f"{message[:MESSAGE_LIMIT]}…"
+    message = printable(message, keep="\n")
     line: dict[str, Any] = {"severity": severity, "message": message, **fields}
     trace = _trace.get()
     if trace:
         line["logging.googleapis.com/trace"] = trace
     # ASCII alone: any terminal takes it, and names may hold what is no valid Unicode.
-    text = json.dumps(line, default=str)
+    text = json.dumps(line, default=str).replace("\x7f", "\\u007f")
     with _writing:
         sys.stdout.write(text)
         # By itself, because the framework's own stream ends every other text it is given.

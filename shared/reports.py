@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from google.resumable_media import DataCorruption
 from shared.errors import Problem, TryAgain
 from shared.layout import REPORT_COLUMNS
 from shared.ledger import ENDED, Import, problem_document
+from shared.printable import printable_json
 from shared.spreadsheet import guard
 from shared.summary import summary_name, summary_text
 
@@ -192,8 +192,8 @@ def write_report(
         "problemsTotal": sum(counts.values()),
     }
     summary = summary_text(import_, problems=problems, total=sum(counts.values()), send_as=send_as)
-    listed = json.dumps([*map(problem_document, problems)], ensure_ascii=False)
-    head = json.dumps(report, ensure_ascii=False, indent=2).removesuffix("\n}")
+    listed = printable_json([*map(problem_document, problems)])
+    head = printable_json(report, indent=2).removesuffix("\n}")
     verdict = f'{head},\n  "problems": {a_line_each(listed)}\n}}\n'
     for place, text, content_type in (
         (summary_name(name), summary, "text/plain"),

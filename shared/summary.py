@@ -12,6 +12,7 @@ from itertools import islice
 from shared.errors import Problem
 from shared.layout import EXPORT
 from shared.ledger import Import
+from shared.printable import printable
 from shared.wording import count, moment
 
 LISTED = 20
@@ -83,7 +84,7 @@ def summary_text(
         if import_.exported_at is not None:
             text += f" Fix the file and upload it again under the same name: {import_.object}."
         parts.append("\n".join(_wrapped(text)))
-    return "\n\n".join(parts) + "\n"
+    return printable("\n\n".join(parts) + "\n", keep="\n")
 
 
 def _after_a_check(import_: Import) -> str:

@@ -17,6 +17,7 @@ from shared.check.verdict import FILE, GOOD, Verdict, arrival, check_file
 from shared.errors import SettingsError
 from shared.formats import example_csv
 from shared.names import TYPES, Misnamed, read_name
+from shared.printable import printable, printable_json
 from shared.schemas import file_type
 from shared.settings import ConnectionSettings, Deployment
 
@@ -72,7 +73,7 @@ def _main(arguments: Sequence[str]) -> int:
     found = [one for one in verdicts if not isinstance(one, OSError)]
     if parsed.json:
         documents = {"exitCode": max(codes), "files": [one.to_document() for one in found]}
-        print(json.dumps(documents, ensure_ascii=False, indent=2))
+        print(printable_json(documents, indent=2))
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         sys.stdout.write(
@@ -92,7 +93,7 @@ def _check(path: Path, settings: ConnectionSettings, type: str | None) -> Verdic
         bar = Bar(path.name, path.stat().st_size)
         return check_file(path, settings=settings, type=type, progress=bar)
     except OSError as error:
-        print(f"{path}: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"{path}: {error.strerror or error}"), file=sys.stderr)
         return error
     finally:
         if bar is not None:
@@ -103,10 +104,10 @@ def _fix(name: str, settings: ConnectionSettings) -> int:
     """Print the right name for a wrong one."""
     named = read_name(Path(name).name, arrival(settings))
     if not isinstance(named, Misnamed):
-        print(Path(name).name)
+        print(printable(Path(name).name))
         return GOOD
     if named.suggestion is None:
-        print(f"{name}: {named.problem.message} {named.problem.hint}", file=sys.stderr)
+        print(printable(f"{name}: {named.problem.message} {named.problem.hint}"), file=sys.stderr)
         return FILE
     print(named.suggestion.rpartition("/")[2])
     return GOOD
@@ -136,7 +137,7 @@ def _settings(
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+        self.exit(WRONG_USE, f"{self.prog}: {printable(message)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from shared.check.verdict import Verdict
+from shared.printable import finalized
 from shared.wording import size
 
 _ENVIRONMENT = jinja2.Environment(
@@ -16,6 +17,7 @@ _ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
+    finalize=finalized,
 )
 _ENVIRONMENT.filters["size"] = size
 

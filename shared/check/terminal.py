@@ -11,6 +11,7 @@ from typing import TextIO
 
 from shared.check.verdict import Verdict
 from shared.errors import Problem
+from shared.printable import column_name, printable
 from shared.wording import count, size
 
 LISTED = 20
@@ -42,6 +43,7 @@ class _Paint:
         self._colour = colour
 
     def __call__(self, style: str, words: str) -> str:
+        words = printable(words)
         return f"\x1b[{_COLOURS[style]}m{words}\x1b[0m" if self._colour else words
 
 
@@ -58,7 +60,9 @@ def _lines(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
     if verdict.columns:
         columns = count(len(verdict.columns), "column")
         if verdict.unknown:
-            known = ", ".join(verdict.unknown[:8]) + (" …" if len(verdict.unknown) > 8 else "")
+            known = ", ".join(map(column_name, verdict.unknown[:8])) + (
+                " …" if len(verdict.unknown) > 8 else ""
+            )
             columns += f"; not in the format, kept under `extra`: {known}"
         yield from _fact("Header", columns, width)
         delimiter = _NAMES.get(verdict.delimiter or "", "?")
@@ -126,7 +130,7 @@ def _fact(name: str, words: str, width: int) -> Iterator[str]:
 
 def _wrapped(words: str, width: int, first: str, *, rest: str | None = None) -> list[str]:
     return textwrap.wrap(
-        words,
+        printable(words),
         width,
         initial_indent=first,
         subsequent_indent=first if rest is None else rest,
@@ -138,7 +142,7 @@ class Bar:
     """A progress bar on a terminal; does nothing elsewhere, or for a file that is soon read."""
 
     def __init__(self, name: str, size: int, stream: TextIO = sys.stderr) -> None:
-        self._name = name
+        self._name = printable(name)
         self._size = size
         self._stream = stream
         self._shown = -1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import traceback
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import IngestError, SettingsError, TryAgain
 from shared.names import is_connection
 from shared.ops.terminal import Screen
+from shared.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -66,7 +66,7 @@ class Desk:
 
     def answer(self, document: object) -> None:
         """Print an answer for a program: JSON, times in ISO 8601."""
-        print(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
+        print(printable_json(document, default=_plain, indent=2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +204,9 @@ def _foreign(desk: Desk, error: Exception) -> int:
 
 def _fail(desk: Desk, code: int, message: str) -> int:
     if desk.json:
-        print(json.dumps({"error": message}, ensure_ascii=False))
+        print(printable_json({"error": message}))
     else:
-        print(message, file=sys.stderr)
+        print(printable(message, keep="\n"), file=sys.stderr)
     return code
 
 

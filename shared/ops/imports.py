@@ -17,6 +17,7 @@ from shared.ledger import Import
 from shared.names import DEFAULT_CONNECTION, TYPES, is_connection
 from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, connection
 from shared.ops.terminal import Cell
+from shared.printable import printable
 from shared.settings import read_duration
 from shared.statuses import FACES, GROUPS, UNDER_WAY
 from shared.summary import report_names
@@ -314,7 +315,7 @@ def _each(
             refused = True
             answers.append({"connection": id[0], "import": id[1], "error": str(error)})
             if not desk.json:
-                print(error, file=sys.stderr)
+                print(printable(str(error)), file=sys.stderr)
         else:
             answers.append(_document(done))
             if not desk.json:

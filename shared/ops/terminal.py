@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from shared.printable import printable
 from shared.statuses import FACES, Tone, face_of
 
 _COLOURS: Mapping[str, str] = {
@@ -20,6 +22,7 @@ _COLOURS: Mapping[str, str] = {
     "head": "1",
     "quiet": "2",
 }
+_PAINT = re.compile(r"(\033\[[0-9]m|\033\[3[0-9]m)")
 _LEAST = 24
 """Columns that the last part of a table needs to be worth showing."""
 _PAGE = 100
@@ -33,6 +36,9 @@ class Cell:
     text: str
     tone: Tone | str = ""
     right: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text))
 
 
 class Screen:
@@ -50,11 +56,15 @@ class Screen:
 
     def paint(self, text: str, tone: str) -> str:
         """Return a text in a colour where there are colours."""
-        colour = _COLOURS.get(tone)
+        colour, text = _COLOURS.get(tone), printable(text)
         return f"\033[{colour}m{text}\033[0m" if self._colour and colour and text else text
 
     def line(self, text: str = "") -> None:
-        """Write a line as it is."""
+        """Write a line: its colours if there are any, and nothing else that a terminal obeys."""
+        parts = _PAINT.split(text) if self._colour else [text]
+        text = "".join(
+            part if place % 2 else printable(part, keep="\n") for place, part in enumerate(parts)
+        )
         print(text, file=self._stream)
 
     def head(self, text: str) -> None:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from shared import wording
 from shared.codes import CODES
 from shared.names import TYPES
+from shared.printable import finalized
 from shared.statuses import FACES, GROUPS, face_of
 
 _FOLDER = Path(__file__).parent
@@ -78,6 +79,7 @@ _ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
+    finalize=finalized,
 )
 _ENVIRONMENT.filters.update(
     moment=_moment,

@@ -306,6 +306,17 @@ def test_misnamed(house: House, tmp_path: Path, client: Client) -> None:
     assert house.objects == {}
 
 
+def test_hostile_name(house: House) -> None:
+    """What the gateway says of a name that turns text around shows its number instead."""
+    with house.paramiko() as sftp:
+        for name in ("a.part", "\u202eb.part"):
+            sftp.putfo(io.BytesIO(b"id\n1\n"), f"pending/{name}", confirm=False)
+        with pytest.raises(OSError, match=r"/pending/\\u202eb.part exists") as refused:
+            sftp.rename("pending/a.part", "pending/\u202eb.part")
+
+    assert str(refused.value).isprintable()
+
+
 def test_commands(house: House, tmp_path: Path) -> None:
     """What people type into sftp does what they expect."""
     local = tmp_path / "x.csv"
