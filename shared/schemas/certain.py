@@ -103,8 +103,8 @@ def letters_and_digits(signs: Octets, lengths: Numbers) -> Mask:
 def codes(signs: Octets, lengths: Numbers, *, decimals: bool = False) -> Mask:
     """Whether cells, without blanks around them, are ASCII and nothing that a spreadsheet makes.
 
-    Those that begin like a number hold no plus behind the first sign, and no dot unless `decimals`
-    may be part of a code.
+    Those that begin like a number hold no plus behind the first sign, and no dot or comma unless
+    `decimals` may be part of a code.
     """
     begins = BEGINS[signs[:, 0]]
     words = _words(signs)
@@ -129,9 +129,10 @@ def codes(signs: Octets, lengths: Numbers, *, decimals: bool = False) -> Mask:
 
 
 def _beside(word: Words, decimals: bool) -> Words:
-    """Set the high bits of bytes that are a plus or, unless decimals are meant, a dot."""
-    plus = _between(word, 0x2B, 0x2B)
-    return plus if decimals else plus | _between(word, 0x2E, 0x2E)
+    """Set the high bits of bytes that are a plus or, unless decimals are meant, a dot or comma."""
+    if decimals:
+        return _between(word, 0x2B, 0x2B)
+    return _between(word, 0x2B, 0x2C) | _between(word, 0x2E, 0x2E)
 
 
 NUMBER, MARK = 1, 2

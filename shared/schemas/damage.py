@@ -79,7 +79,7 @@ UNMARKED = Repair(
 
 _SHORTENED = re.compile(r"[+-]?[0-9]{1,3}(?:[.,][0-9]+)?[eE]\+[0-9]{1,3}")
 _SHORTENED_BY_A_PROGRAM = re.compile(r"[+-]?[0-9]\.[0-9]+[eE]-?[0-9]{1,3}")
-_WITH_DECIMALS = re.compile(r"[+-]?[0-9]+\.0*")
+_WITH_DECIMALS = re.compile(r"[+-]?[0-9]+(?:\.0*|,0+)")
 _PLACEHOLDER = re.compile(
     r"#+|#(?:n/a|nv|name\?|ref!|value!|div/0!|null!|num!|spill!|calc!|field!|getting_data)"
     r"|err:[0-9]{3}",

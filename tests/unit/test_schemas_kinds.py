@@ -165,6 +165,7 @@ REFUSED: list[tuple[Kind, str, str, str]] = [
             ("6.1491570006E10", "shortened"),
             ("12345.0", "decimals"),
             ("12345.", "decimals"),
+            ("800,0", "decimals"),
             ("-12345.000", "decimals"),
             ("########", "# or an error"),
             ("#N/A", "slash" if kind is kinds.DOCUMENT_ID else "# or an error"),
