@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -208,6 +208,8 @@ def disowned(
         content, open_ = dict(stored.data), dict(version.open)
     else:
         content, open_ = {}, dict.fromkeys(incoming.keep)
+        if incoming.incomplete:
+            content[INCOMPLETE] = True  # there is no complete one any more
         for path in kept:
             put(content, path, get(stored.data, path))
     source = {
@@ -217,6 +219,52 @@ def disowned(
         **_open_fields({**open_, **kept}, consent),
     }
     return Stored({**content, "source": source}, stored.update_time)
+
+
+Word = Callable[[Age], bool]
+"""Whether a word in a document is of an age that only one import has."""
+
+
+def holds_word(stored: Mapping[str, Any], is_word: Word) -> bool:
+    """Whether a document holds a value that an import gave and newer files have left open."""
+    source = stored.get("source")
+    return isinstance(source, Mapping) and any(map(is_word, _kept(source).values()))
+
+
+def without_word(
+    incoming: Incoming | None,
+    stored: Stored,
+    is_word: Word,
+    *,
+    by: Age,
+    origin: Origin,
+    consent: frozenset[str],
+) -> Put | Leave:
+    """Replace the values that an import gave, and newer files have left open, by what an older file
+    says; with None as `incoming` take away those that no file replaces. Consent that the import
+    withdrew stays withdrawn, as if that had been done at `by`.
+    """
+    data = stored.data
+    version = _version(data, source_age(stored) or _LONG_AGO, consent)
+    words = {path: age for path, age in version.open.items() if age is not None and is_word(age)}
+    stays = {path: by for path in words if path in consent and get(data, path) is False}
+    version.open |= {**dict.fromkeys(words), **stays}
+    if incoming is None:
+        paths = [path for path in words if path not in stays]
+        for path in paths:
+            put(version.content, path, None)
+    else:
+        unsaid = {path for path in consent if get(incoming.content, path) is None}
+        older = Version.of(incoming.content, origin.age, incoming.keep | unsaid)
+        paths = version.take(older)
+        if not paths:
+            return Leave(NEWER)
+        version.open |= {path: age for path, age in words.items() if path not in paths}
+    known = {name: value for name, value in data["source"].items() if name not in _OPEN_FIELDS}
+    patch: dict[str, Any] = {"source": known | _open_fields(version.open, consent)}
+    for path in paths:
+        put(patch, path, get(version.content, path))
+    return Put(data=patch, only=(*sorted(paths), "source"))
 
 
 def is_disowned(stored: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,15 @@ from shared.ledger_store import (
     without,
 )
 from shared.loading import wake_dependants
-from shared.merge import Origin, decide, disowned, is_disowned, source_age
+from shared.merge import (
+    Origin,
+    decide,
+    disowned,
+    holds_word,
+    is_disowned,
+    source_age,
+    without_word,
+)
 from shared.names import ExportFile, parse_import_id, read_name
 from shared.plan import Keys, Plan, hashes
 from shared.replaying import NotPossible
@@ -211,6 +219,18 @@ class _Hold:
         )
 
 
+class _Document(NamedTuple):
+    """A document whose content comes from the import."""
+
+    id: str
+    mine: bool
+    """Whether all of it does, and not only what newer files have left open."""
+    created: bool
+    """Whether it has been created since the import arrived."""
+    stamp: Stamp
+    """The age of the file that wrote it last, if that is not the import."""
+
+
 @dataclass(slots=True)
 class _Keys:
     """The keys whose latest known file is the import, or whose content comes from it."""
@@ -218,6 +238,8 @@ class _Keys:
     keys: Keys
     mine: NDArray[np.bool_]
     """Whose content comes from the import."""
+    partly: NDArray[np.bool_]
+    """Of whose content a newer file has left some values of the import as they were."""
     created: NDArray[np.bool_]
     """Whose document has been created since the import arrived."""
     found: NDArray[np.bool_]
@@ -301,12 +323,21 @@ class _Undoing:
             and (not isinstance(generation, int) or generation <= self.import_.generation)
         )
 
+    def is_word(self, age: tuple[datetime, int]) -> bool:
+        """Whether a value of that age comes from the import."""
+        exported_at, generation = self.age
+        return age[1] == generation or (age[0] == exported_at and 0 < age[1] < generation)
+
+    def is_partly_mine(self, data: Any) -> bool:
+        """Whether some values of a document come from the import."""
+        return not self.is_mine(data) and holds_word(data, self.is_word)
+
     # -- what is affected ---------------------------------------------------------------------
 
     def look(self) -> None:
         """Find out which keys are affected."""
         rows = [np.empty(0, _AFFECTED)]
-        batch: list[tuple[str, bool]] = []
+        batch: list[_Document] = []
         for one in self._mine():
             batch.append(one)
             if len(batch) >= 10_000:
@@ -332,25 +363,32 @@ class _Undoing:
             empty = np.zeros(0, bool)
             return np.logical_or.reduceat(found[name], starts) if count else empty
 
+        def highest(name: str) -> NDArray[np.int64]:
+            empty = np.zeros(0, np.int64)
+            return np.maximum.reduceat(found[name], starts) if count else empty
+
         self.affected = _Keys(
             keys=Keys(found["high"][first].copy(), found["low"][first].copy()),
             mine=any_("mine"),
+            partly=any_("partly"),
             created=any_("created"),
             found=np.zeros(count, bool),
-            exported=np.zeros(count, np.int64),
-            generation=np.zeros(count, np.int64),
+            exported=highest("exported"),
+            generation=highest("generation"),
         )
 
-    def _mine(self) -> Iterator[tuple[str, bool]]:
-        """Give the ids of the documents whose content comes from the import, and whether they have
-        been created since it arrived."""
+    def _mine(self) -> Iterator[_Document]:
+        """Give the documents whose content comes from the import, whole or in part."""
         database = self.services.ledger.database
         path = import_path(self.import_.connection, self.import_.import_id)
         arrived = database.created_at(path)  # by the same clock
         for id, data, created in database.scan(self.collection, ("source",)):
             self.hold.check()
-            if self.is_mine(data):
-                yield id, arrived is not None and created >= arrived
+            mine = self.is_mine(data)
+            if mine or holds_word(data, self.is_word):
+                new = arrived is not None and created >= arrived
+                age = None if mine else source_age(Stored(data, None))
+                yield _Document(id, mine, new, (0, 0) if age is None else stamp_of(age))
 
     def _records(self) -> Iterator[Records]:
         feed = self._feed()
@@ -461,6 +499,15 @@ class _Undoing:
             return decide(
                 said.incoming, remains, origin=said.origin, consent=consent, create_only=False
             )
+        if self.is_partly_mine(stored.data):
+            return without_word(
+                said.incoming,
+                stored,
+                self.is_word,
+                by=self._withdrawn_at(),
+                origin=said.origin,
+                consent=consent,
+            )
         age = source_age(stored)
         if age is None or (age < said.origin.age and not _is_corrected(stored)):
             return Leave("the other export has found it as it is")
@@ -469,9 +516,9 @@ class _Undoing:
         )
 
     def _withdrawn_at(self) -> tuple[datetime, int]:
-        """Return how old the consent is taken to be that the import withdrew."""
-        exported_at, generation = self.age
-        return min(exported_at, self.services.now()), generation
+        """Return how old the consent is taken to be that the import withdrew; of no upload, so that
+        it is not the import's word any more."""
+        return min(self.age[0], self.services.now()), 0
 
     def _writer(self, decide_: Callable[[_Said, Stored | None], Any]) -> Writer[_Said]:
         def settled(said: _Said, outcome: Outcome) -> None:
@@ -502,8 +549,8 @@ class _Undoing:
         return Undone(
             connection=self.import_.connection,
             import_id=self.import_.import_id,
-            documents=int(affected.mine.sum()),
-            restored=int(found.sum()),
+            documents=int((affected.mine | affected.partly).sum()),
+            restored=int((found | affected.partly).sum()),
             removed=int(removed.sum()),
             left=int(rest.sum()) - int(removed.sum()),
             exports=tuple(self.exports),
@@ -527,7 +574,18 @@ class _Undoing:
         undone = self.come_to()
 
         def decide_(said: _Said, stored: Stored | None) -> Put | Remove | Leave:
-            if stored is None or not self.is_mine(stored.data):
+            if stored is None:
+                return Leave("somebody has removed it")
+            if self.is_partly_mine(stored.data):
+                return without_word(
+                    None,
+                    stored,
+                    self.is_word,
+                    by=self._withdrawn_at(),
+                    origin=said.origin,
+                    consent=self.type.consent,
+                )
+            if not self.is_mine(stored.data):
                 return Leave("it is no longer the import's")
             if self._is_only(bool(said.incoming.place)):
                 return Remove()
@@ -539,11 +597,11 @@ class _Undoing:
         assert self.import_.exported_at is not None
         origin = Origin(import_id="", exported_at=self.import_.exported_at, generation=0)
         with self._writer(decide_) as writer:
-            for id, created in self._mine():
+            for one in self._mine():
                 incoming = Incoming(
-                    key=id, wire=b"", keep=frozenset(), lines=(0,), place=int(created)
+                    key=one.id, wire=b"", keep=frozenset(), lines=(0,), place=int(one.created)
                 )
-                writer.add(id, _Said(incoming, origin))
+                writer.add(one.id, _Said(incoming, origin))
         self._forget(undone)
         return undone
 
@@ -603,7 +661,7 @@ class _Undoing:
         nothing of contents."""
         affected = self.affected
         table = Table(affected.keys)
-        which = np.flatnonzero(affected.found)
+        which = np.flatnonzero(affected.exported)
         table.put(
             which,
             content=UNKNOWN,
@@ -618,20 +676,31 @@ class _Undoing:
         if older:
             # What these have confirmed is not known any more: no file older than them counts.
             stamp: Stamp = max(older)
-            table.put(np.flatnonzero(~affected.found), content=UNKNOWN, updated=0, stamp=stamp)
+            table.put(
+                np.flatnonzero(affected.exported == 0), content=UNKNOWN, updated=0, stamp=stamp
+            )
         return table
 
 
-_AFFECTED = np.dtype([("high", "<u8"), ("low", "<u8"), ("mine", "?"), ("created", "?")])
+_AFFECTED = np.dtype(
+    [
+        *(("high", "<u8"), ("low", "<u8")),
+        *(("mine", "?"), ("partly", "?"), ("created", "?")),
+        *(("exported", "<i8"), ("generation", "<i8")),
+    ]
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _affected(documents: Sequence[tuple[str, bool]]) -> NDArray[Any]:
+def _affected(documents: Sequence[_Document]) -> NDArray[Any]:
     rows = np.zeros(len(documents), _AFFECTED)
     if documents:
-        rows["high"], rows["low"] = hashes([id for id, _ in documents]).T
-        rows["mine"] = True
-        rows["created"] = [created for _, created in documents]
+        rows["high"], rows["low"] = hashes([one.id for one in documents]).T
+        rows["mine"] = [one.mine for one in documents]
+        rows["partly"] = [not one.mine for one in documents]
+        rows["created"] = [one.created for one in documents]
+        rows["exported"] = [one.stamp[0] for one in documents]
+        rows["generation"] = [one.stamp[1] for one in documents]
     return rows
 
 

@@ -8,6 +8,7 @@ from shared.database import Fields
 from shared.ledger import ENDED, Import
 from shared.settings import Deployment
 from tests.simulation.firestore import Store
+from tests.simulation.oracle import Age
 from tests.simulation.world import World
 
 IMPORTS = "connections/main/imports"
@@ -28,6 +29,11 @@ class Checks:
         self._shards: dict[tuple[str, int], set[str]] = {}
         """(import id, generation) -> owners of shards of it."""
         self._changed = False
+        self.withdrawn: dict[str, list[tuple[str, Age]]] = {}
+        """Id of a customer -> import that was undone and whose word was that consent is withdrawn,
+        and how old that word may be."""
+        self._undoing: dict[str, str] = {}
+        """Owner of a feed for which an import is undone -> that import."""
 
     def watch(self, path: str, before: Fields | None, after: Fields | None) -> None:
         """Look at a change of a document."""
@@ -35,6 +41,10 @@ class Checks:
         if collection.endswith("/shards"):
             self._watch_shard(collection.split("/")[-2], id, before, after)
             return
+        if collection.endswith("/feeds"):
+            self._watch_feed(id, before, after)
+        if collection.endswith("/customers") and after is None:
+            self.withdrawn.pop(id, None)
         if not collection.endswith("/imports") or after is None:
             return
         self._changed = True
@@ -99,6 +109,53 @@ class Checks:
         shards = self._shards.get((id, after["generation"]), set())
         of_a_shard = actor is not None and actor.about.get("owner") in shards
         return bool(was["owner"] == split["id"] and (live or of_a_shard))
+
+    def _watch_feed(self, type: str, before: Fields | None, after: Fields | None) -> None:
+        """Look at a change of a feed: whether it is held so that an import can be undone."""
+        now = self._world.now()
+        was, running = (fields and fields["running"] for fields in (before, after))
+        actor = self._world.actor
+        if (
+            was
+            and running
+            and was["owner"] in self._undoing
+            and running["owner"] != was["owner"]
+            and running["import"] != was["import"]
+            and now < was["expiresAt"]
+        ):
+            self._fail(f"{running['import']} begins while {was['import']} is undone")
+        if was and was["owner"] in self._undoing and running != was:
+            self._note_withdrawn(type, was["import"])
+            if running is None or running["owner"] != was["owner"]:
+                self._lost_at[was["owner"]] = self._world.clock
+        if running is None or (was and was["owner"] == running["owner"]):
+            return
+        if actor is not None and actor.name.startswith("undo"):
+            self._undoing[running["owner"]] = running["import"]
+            found = self.store.get(f"{IMPORTS}/{running['import']}")
+            assert found is not None
+            actor.about |= {
+                "owner": running["owner"],
+                "import": _import(running["import"], found.fields),
+            }
+            self._note_withdrawn(type, running["import"])
+
+    def _note_withdrawn(self, type: str, import_id: str) -> None:
+        """Note whose consent an import has withdrawn that is about to be undone, and by when."""
+        import_ = self.store.get(f"{IMPORTS}/{import_id}")
+        if type != "customers" or import_ is None:
+            return
+        fields = import_.fields
+        at = min(fields["exportedAt"], self._world.now()), 0
+        for id, document in self.store.collection("connections/main/customers").items():
+            source = document.fields["source"]
+            known = self.withdrawn.get(id, [])
+            kept = source.get("keptGenerations", {}).get("subscribed")
+            own = source["import"] == import_id if kept is None else kept == fields["generation"]
+            if any(one == import_id for one, _ in known) or (
+                own and document.fields.get("subscribed") is False
+            ):
+                self.withdrawn[id] = [*known, (import_id, at)]
 
     def _watch_shard(
         self, import_id: str, id: str, before: Fields | None, after: Fields | None

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from shared.layout import REPORT_COLUMNS
 from shared.names import Mode
 
 Content = Mapping[str, Any]
@@ -56,6 +57,47 @@ class Said:
     """Good rows of orders with a bad one."""
     contents: Mapping[str, Rows] = field(default_factory=dict)
     """Key -> what its rows say about the document, in file order."""
+    exported: Mapping[str, datetime] = field(default_factory=dict)
+    """Key -> when its rows were exported, where that is not when the file was."""
+    bases: tuple[str, ...] = ()
+    """Import ids of the exports that the rows of a corrected file name."""
+
+    def exported_of(self, key: str) -> datetime:
+        """Return when what the file says of a document was exported."""
+        return self.exported.get(key, self.exported_at)
+
+
+def corrected_file(rng: random.Random, exported_at: datetime, bases: Sequence[Said]) -> Said:
+    """Return rejected rows of some exports of a type, corrected, as one file.
+
+    Of no person does the export of a row hold another row.
+    """
+    type = bases[0].type
+    while True:
+        header, rows, contents, bad, _ = _MAKERS[type](rng)
+        key_at = header.index("ORDER_NUMBER" if type == "orders" else "PERIDX")
+        whose = {
+            key: [base for base in bases if key not in base.contents] for key in sorted(contents)
+        }
+        if not bad and all(whose.values()):
+            break
+    of = {key: rng.choice(fitting) for key, fitting in whose.items()}
+    ids = {key: file_name(base.exported_at, type)[:-4] for key, base in of.items()}
+    report = [["2", "", "row.bad_key", "wrong", ids[row[key_at]]] for row in rows]
+    return Said(
+        type=type,
+        mode="load",
+        exported_at=exported_at,
+        verdict="good",
+        data=_csv(
+            [*header, *REPORT_COLUMNS],
+            [[*row, *more] for row, more in zip(rows, report, strict=True)],
+        ),
+        read=len(rows),
+        contents=contents,
+        exported={key: base.exported_at for key, base in of.items()},
+        bases=tuple(sorted({*ids.values()})),
+    )
 
 
 def large_file(rng: random.Random, exported_at: datetime) -> Said:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
 from grpc import StatusCode
 
 import shared.begin
+from shared.exported import micros
 from shared.indexing import Indexing
 from shared.lease import Hold
 from shared.ledger import LOADED, PENDING
@@ -123,6 +125,7 @@ def _whoever_it_is(history: History) -> Any:
     return patch.object(Hold, "change", unguarded)
 
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SEEDS = 1_000
 """Seeds among which there must be a history that needs a guard."""
 
@@ -289,6 +292,26 @@ GUARDS: Mapping[str, Guard] = {
     "incomplete orders": Guard(
         "an order with a bad line does not replace a complete one",
         _complete_or_not,
+        "mixed",
+    ),
+    "age of a corrected row": Guard(
+        "a corrected row is as old as its export, not as its file",
+        _attribute("shared.exported.Exports.read", lambda self, cell: micros(self._latest)),
+        "corrected rows",
+    ),
+    "word of an import that is undone": Guard(
+        "what an import says does not count when it is undone",
+        _attribute("shared.undoing.disowned", lambda stored, **_: stored),
+        "undo",
+    ),
+    "consent that an undone import has withdrawn": Guard(
+        "consent stays withdrawn that an import withdrew which is undone",
+        _attribute("shared.undoing._Undoing._withdrawn_at", lambda self: (LONG_AGO, 0)),
+        "undo",
+    ),
+    "feed of an import that is undone": Guard(
+        "who undoes an import looks whether its feed is still held",
+        _attribute("shared.undoing._Hold.check", lambda self: None),
         "mixed",
     ),
     "unattended imports": Guard(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -15,14 +15,16 @@ from shared.names import ExportFile, read_name
 from shared.reports import part_name
 from tests.simulation.checks import Checks
 from tests.simulation.files import (
+    PEOPLE,
     Said,
     bad_file,
+    corrected_file,
     empty_file,
     file_name,
     good_file,
     large_file,
 )
-from tests.simulation.oracle import Uploaded, contents, matching, stand_in
+from tests.simulation.oracle import Age, Uploaded, contents, matching, stand_in
 from tests.simulation.pipeline import Pipeline, installed
 from tests.simulation.world import BEGINNING, Chances, Failure, World
 
@@ -112,6 +114,9 @@ def plan(seed: int) -> Plan:
         if isinstance(named, ExportFile):
             command = "release" if named.type == "orders" and rng.random() < 0.4 else "replay"
             asks.append(Ask(upload.at + rng.uniform(0, 4 * HOUR), command, named.import_id))
+    more = random.Random(seed * 7919 + 3)
+    asks += _undoings(more, uploads)
+    uploads = [*uploads, *_corrected(more, uploads)]
     sweeps, at = [], rng.uniform(0, 2 * HOUR)
     while at < end + 2 * HOUR:
         sweeps.append(at)
@@ -134,6 +139,43 @@ def plan(seed: int) -> Plan:
         batch_size=rng.choice((1, 2, 4)),
         replays_at_rest=rng.random() < 0.3,
     )
+
+
+def _undoings(rng: random.Random, uploads: Sequence[Upload]) -> list[Ask]:
+    """Draw which imports are undone, and when."""
+    asks = []
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        upload = rng.choice(uploads)
+        named = read_name(upload.name)
+        if isinstance(named, ExportFile):
+            asks.append(Ask(upload.at + rng.uniform(0, 8 * HOUR), "undo", named.import_id))
+    return asks
+
+
+def _corrected(rng: random.Random, uploads: Sequence[Upload]) -> list[Upload]:
+    """Draw a file with corrected rows of one export or two."""
+    once = [
+        one
+        for one in uploads
+        if (one.said.verdict, one.said.mode) == ("good", "load")
+        and len(one.said.contents) < len(PEOPLE)
+        and [two.said.exported_at for two in uploads if two.said.type == one.said.type].count(
+            one.said.exported_at
+        )
+        == 1
+    ]
+    if not once or rng.random() < 0.7:
+        return []
+    first = rng.choice(once)
+    bases = [one for one in once if one.said.type == first.said.type]
+    bases = rng.sample(bases, min(len(bases), rng.choice((1, 2))))
+    at = max(one.at for one in bases) + rng.uniform(0.1, 8) * HOUR
+    latest = max(one.said.exported_at for one in bases)
+    exported_at = rng.choice(
+        (latest + timedelta(seconds=1), BEGINNING + timedelta(seconds=int(at)))
+    )
+    said = corrected_file(rng, exported_at, [one.said for one in bases])
+    return [Upload(at, file_name(exported_at, said.type), said)]
 
 
 def _shards(rng: random.Random) -> dict[str, Any]:
@@ -303,7 +345,7 @@ class History:
             if plan.replays_at_rest:
                 before = self.documents()
                 for import_ in self.imports().values():
-                    if import_.status in LOADED:
+                    if import_.status in LOADED and import_.undone is None:
                         pipeline.ask("replay", import_.import_id)
                 self.come_to_rest()
                 self.judge()
@@ -480,11 +522,17 @@ class History:
                 self._fail(f"{named.processed} is not what was uploaded")
 
     def _judge_documents(self, last: Mapping[str, Uploaded], imports: Mapping[str, Import]) -> None:
-        settled = [one for id, one in last.items() if imports[id].status in LOADED]
+        undone = {id for id, import_ in imports.items() if import_.undone is not None}
+        settled = [
+            one for id, one in last.items() if imports[id].status in LOADED and id not in undone
+        ]
         begun = [
             one
             for one in self.uploaded
-            if one not in settled and self._began(one) and one.said.verdict == "good"
+            if one not in settled
+            and self._began(one)
+            and one.said.verdict == "good"
+            and not (one.import_id in undone and last[one.import_id] is one)
         ]
         keep = self.pipeline.services.deployment.blank_means == "keep"
         there = self.documents()
@@ -493,12 +541,21 @@ class History:
             past = [one for one in begun if one.said.type == type]
             keys = {key for one in (*mine, *past) for key in one.said.contents}
             for key in sorted(keys):
-                allowed = contents(key, mine, past, keep=keep)
+                withdrawn = self._withdrawn(key, undone) if type == "customers" else [None]
+                allowed = contents(key, mine, past, keep=keep, withdrawn=withdrawn)
                 found = there.pop(f"{type}/{key}", None)
                 if found not in allowed:
                     self._fail(f"{type}/{key} is {found}, not {' or '.join(map(str, allowed))}")
         if there:
             self._fail(f"nobody has uploaded {there}")
+
+    def _withdrawn(self, key: str, undone: set[str]) -> Sequence[Age | None]:
+        """Return how old the word of an import that was undone may be that consent is withdrawn."""
+        found = self.checks.withdrawn.get(key, [])
+        sure = [at for import_id, at in found if import_id in undone]
+        if len({import_id for import_id, _ in found}) > 1:
+            return [None, *(at for _, at in found)]
+        return sure or [None, *(at for _, at in found)]
 
     def _judge_rest(self, imports: Mapping[str, Import]) -> None:
         store = self.pipeline.store
@@ -536,7 +593,8 @@ class History:
                 and one.status in LOADED
                 and one.rows.read > one.rows.rejected
             ]
-            if not ended:
+            undone = any(one.type == type and one.undone for one in imports.values())
+            if not ended or undone:
                 continue
             last = max(ended, key=lambda one: one.finished_at or BEGINNING)
             rows, told = last.rows, f"main~{type}~outdated" in open_
@@ -563,7 +621,9 @@ class History:
             self._fail(f"{sorted(there - used)} are left over, {sorted(used - there)} are missing")
 
     def upload(self, upload: Upload) -> None:
-        """Put a file into the bucket, now."""
+        """Put a file into the bucket, now: a corrected one once its exports are known."""
+        if not self.imports().keys() >= {*upload.said.bases}:
+            return
         made = self.pipeline.upload(upload.name, upload.said.data)
         named = read_name(upload.name, arrival(made.time_created, self.pipeline.services))
         import_id: str = named.import_id  # type: ignore[union-attr]

@@ -17,6 +17,9 @@ NEEDED = {
 """Fields that no row leaves blank."""
 
 
+Age = tuple[datetime, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Uploaded:
     """One generation of a file."""
@@ -27,24 +30,30 @@ class Uploaded:
     uploaded_at: datetime
     said: Said
 
-    @property
-    def age(self) -> tuple[datetime, int]:
+    def age_of(self, key: str) -> Age:
         """The later-exported file is the newer, then the later upload."""
-        return self.said.exported_at, self.generation
+        return self.said.exported_of(key), self.generation
 
 
-def content(key: str, files: Iterable[Uploaded], *, keep: bool) -> Content | None:
+def content(
+    key: str, files: Iterable[Uploaded], *, keep: bool, withdrawn: Age | None = None
+) -> Content | None:
     """Return the content that a document must have once exactly these files are loaded.
 
     Each field has what the latest-exported file says of it that says anything. An order with a bad
-    line counts only where there is none without.
+    line counts only where there is none without. `withdrawn` is when consent was withdrawn by an
+    import that was undone: that is a word like any other.
     """
     found: dict[str, Any] = {}
     holding = [file for file in files if key in file.said.contents]
     complete = [one for one in holding if not in_file(one.said, key, keep=keep).get("incomplete")]
     holding = complete or holding
-    for file in sorted(holding, key=lambda file: file.age):
+    for file in sorted(holding, key=lambda file: file.age_of(key)):
+        if withdrawn is not None and withdrawn < file.age_of(key):
+            found["subscribed"], withdrawn = False, None
         found |= in_file(file.said, key, keep=keep)
+    if withdrawn is not None:
+        found["subscribed"] = False
     if not holding:
         return None
     return {path: value for path, value in found.items() if value is not None}
@@ -79,12 +88,18 @@ def in_file(said: Said, key: str, *, keep: bool) -> Content:
 
 
 def contents(
-    key: str, settled: Sequence[Uploaded], superseded: Sequence[Uploaded], *, keep: bool
+    key: str,
+    settled: Sequence[Uploaded],
+    superseded: Sequence[Uploaded],
+    *,
+    keep: bool,
+    withdrawn: Sequence[Age | None] = (None,),
 ) -> list[Content | None]:
     """Return every content that a document may have.
 
     There is more than one only where the promise leaves it open: whether a file that was superseded
     while it was being loaded had come to this document yet, and which first load created it.
+    `withdrawn` are the ages that consent may have that an import withdrew which was undone.
     """
     firm = [one for one in settled if one.said.mode == "load" and key in one.said.contents]
     loose = [one for one in superseded if one.said.mode == "load" and key in one.said.contents]
@@ -97,7 +112,11 @@ def contents(
     found: list[Content | None] = []
     for size in range(len(loose) + 1):
         for some in combinations(loose, size):
-            found += [content(key, (*firm, *some, *one), keep=keep) for one in _one_or_none(first)]
+            found += [
+                content(key, (*firm, *some, *one), keep=keep, withdrawn=at)
+                for one in _one_or_none(first)
+                for at in withdrawn
+            ]
     return [one for one in found if one is not None] if must else found
 
 

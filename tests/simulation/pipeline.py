@@ -20,8 +20,9 @@ import shared.remains
 import shared.run
 import shared.shard_run
 import shared.splitting
+import shared.undoing
 from shared.customers import KnownCustomers
-from shared.errors import TryAgain
+from shared.errors import LeaseLost, TryAgain
 from shared.events import StorageObject
 from shared.intake import take_in_event
 from shared.lease import Hold
@@ -32,6 +33,7 @@ from shared.services import Services
 from shared.settings import Deployment
 from shared.sweeping import sweep
 from shared.tasks import LoadTask
+from shared.undoing import undo
 from shared.writer import Writer
 from tests.simulation.bucket import Object, SimulatedBucket
 from tests.simulation.firestore import SimulatedCalls, SimulatedDatabase, Store, Watch
@@ -157,8 +159,12 @@ class Pipeline:
         self.world.spawn(f"sweep {self._asked}", lambda: sweep(self.services))
 
     def ask(self, command: str, import_id: str) -> None:
-        """Let a person ask for a `replay` or a `release`, now, and again if it did not work."""
+        """Let a person ask for a `replay`, a `release` or an `undo`, now, and again if it did not
+        work."""
         self._asked += 1
+        if command == "undo":
+            self._undo(import_id)
+            return
 
         def act() -> object:
             try:
@@ -173,6 +179,24 @@ class Pipeline:
                 self.world.at(self.world.clock + 60.0, lambda: self.ask(command, import_id))
 
         self.world.spawn(f"{command} {self._asked} {import_id}", act, ended)
+
+    def _undo(self, import_id: str, tries: int = 300) -> None:
+        def act() -> object:
+            try:
+                return undo("main", import_id, self.services).restored
+            except LeaseLost as lost:
+                raise TryAgain(str(lost)) from lost
+            except NotPossible as refusal:
+                if "Try again" in str(refusal):
+                    raise TryAgain(str(refusal)) from refusal
+                return str(refusal)
+
+        def ended(ending: Ending) -> None:
+            if ending != "done" and tries:
+                self.world.at(self.world.clock + 60.0, lambda: self._undo(import_id, tries - 1))
+
+        self._asked += 1
+        self.world.spawn(f"undo {self._asked} {import_id}", act, ended)
 
     def _finalized(self, made: Object) -> None:
         if made.name.startswith(("processed/", "rejected/", "state/")):

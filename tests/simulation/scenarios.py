@@ -9,7 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from shared.names import Mode
-from tests.simulation.files import Said, bad_file, empty_file, file_name, good_file
+from tests.simulation.files import (
+    Said,
+    bad_file,
+    corrected_file,
+    empty_file,
+    file_name,
+    good_file,
+)
 from tests.simulation.history import HOUR, Ask, History, Plan, Upload
 from tests.simulation.oracle import in_file
 from tests.simulation.world import BEGINNING
@@ -72,6 +79,33 @@ _TAKEN_BACK = _again(_SECOND, at=2 * HOUR, hours=2)
 
 _AHEAD = replace(_said(5, "customers"), verdict="misnamed", read=0, rejected=0, contents={})
 
+
+def _withdrawal() -> Upload:
+    """Return a file that withdraws consent that the first one gives."""
+    given = [key for key in _SECOND.contents if in_file(_SECOND, key, keep=False)["subscribed"]]
+    for seed in range(1_000):
+        said = _correction(_SECOND, seed)
+        if any(not in_file(said, key, keep=False)["subscribed"] for key in given):
+            return _again(said, at=2 * HOUR, hours=2)
+    raise AssertionError("no file withdraws consent")
+
+
+def _late_correction() -> tuple[Upload, Upload]:
+    """Return a newer file, and rows of the first one that are corrected after it, about somebody
+    of whom the newer one says something else."""
+    exported_at = EXPORTED + timedelta(hours=4)
+    for seed in range(1_000):
+        rng = random.Random(seed)
+        newer = good_file(rng, "customers", "load", EXPORTED)
+        said = corrected_file(rng, exported_at, [_FIRST])
+        for key in said.contents.keys() & newer.contents.keys():
+            words = [in_file(one, key, keep=False) for one in (newer, said)]
+            if not newer.rejected and words[0] != words[1]:
+                late = Upload(4 * HOUR, file_name(exported_at, "customers"), said)
+                return _again(newer, at=2 * HOUR, hours=2), late
+    raise AssertionError("no file has a key of the newer one")
+
+
 SHARDS: Mapping[str, Any] = {"shard_bytes": 150, "shards_at_once": 2}
 """Settings under which the small files of these scenarios are split."""
 
@@ -94,6 +128,12 @@ SCENARIOS: Mapping[str, Plan] = {
     ),
     "late file": _plan(_again(_FIRST, at=2 * HOUR, hours=1), Upload(3 * HOUR, _CUSTOMERS, _SECOND)),
     "changed rows": _plan(Upload(400, _CUSTOMERS, _SECOND), _CHANGED),
+    "undo": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _withdrawal(),
+        asks=(Ask(3 * HOUR, "undo", _withdrawal().name[:-4]),),
+    ),
+    "corrected rows": _plan(Upload(400, _CUSTOMERS, _FIRST), *_late_correction()),
     "orders after customers": _plan(
         Upload(400, _ORDERS, _said(3, "orders", rejects=True)),
         Upload(500, _CUSTOMERS, _said(4, "customers")),
