@@ -75,6 +75,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "order_by": (),
     "queue_path": (),
     "reload": ("storage.objects.get",),
+    "select": (),
     "set": ("firestore.Commit",),
     "start_after": (),
     "start_at": (),
