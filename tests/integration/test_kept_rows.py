@@ -66,8 +66,8 @@ def test_in_parts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, kept: boo
     plan = Planner.plan
     plans = []
 
-    def in_parts(planner: Planner, *, rows_of_a_key: int | None) -> Plan:
-        plans.append(plan(planner, rows_of_a_key=rows_of_a_key, open_rows_limit=50))
+    def in_parts(planner: Planner, **given: Any) -> Plan:
+        plans.append(plan(planner, **given, open_rows_limit=50))
         return plans[-1]
 
     monkeypatch.setattr(Planner, "plan", in_parts)
