@@ -188,24 +188,31 @@ def _fill_in(
     return Put(data=patch, only=(*sorted(paths), "source"))
 
 
+Word = Callable[[Age], bool]
+"""Whether a word in a document is of an age that only one import has."""
+
+
 def disowned(
     stored: Stored,
     *,
+    is_word: Word,
     by: Age,
     incoming: Incoming | None,
     consent: frozenset[str],
 ) -> Stored:
     """Return what remains of a document without the word of the import that has written it last:
     older than any file, with the fields that this had left open, and with the consent that it
-    withdrew, as if that had been withdrawn at `by`.
+    withdrew, as if that had been withdrawn at `by`. `is_word` also knows what earlier uploads of
+    the import said.
 
     `incoming` is what another file says of it; all that it leaves open is open.
     """
     version = _version(stored.data, _LONG_AGO, consent)
-    kept = {path: age for path, age in version.open.items() if age is not None}
+    kept = {path: age for path, age in version.open.items() if age is not None and not is_word(age)}
     kept |= {path: by for path in consent - kept.keys() if get(stored.data, path) is False}
     if incoming is None:
-        content, open_ = dict(stored.data), dict(version.open)
+        content = dict(stored.data)
+        open_ = {path: age and _LONG_AGO for path, age in version.open.items()}
     else:
         content, open_ = {}, dict.fromkeys(incoming.keep)
         if incoming.incomplete:
@@ -219,10 +226,6 @@ def disowned(
         **_open_fields({**open_, **kept}, consent),
     }
     return Stored({**content, "source": source}, stored.update_time)
-
-
-Word = Callable[[Age], bool]
-"""Whether a word in a document is of an age that only one import has."""
 
 
 def holds_word(stored: Mapping[str, Any], is_word: Word) -> bool:

@@ -179,14 +179,19 @@ class _Hold:
         Raises:
             LeaseLost: another import has begun.
         """
-        if self._due is None or self._services.now() < self._due:
+        if self._due is None:
             return
 
         def renew(ledger: LedgerTransaction) -> None:
             ledger.put_feed(replace(self.own(ledger), running=self._running(self._services.now())))
 
-        self._services.ledger.transact(renew)
-        self._due = self._services.now() + timedelta(seconds=BEAT_SECONDS)
+        while self._services.now() >= self._due:
+            asked = self._services.now()
+            self._services.ledger.transact(renew)
+            self._due = asked + timedelta(seconds=BEAT_SECONDS)
+            # An answer that took longer than the lease says nothing about now.
+            if self._services.now() - asked < self._services.deployment.lease:
+                break
 
     def own(self, ledger: LedgerTransaction) -> Feed:
         """Return the feed, which is still held.
@@ -481,6 +486,8 @@ class _Undoing:
             for block in blocks:
                 for at in np.flatnonzero(places[np.array(block.places, np.int64)] >= 0).tolist():
                     incoming = block[at]
+                    if create_only:  # a first load says nothing about consent
+                        incoming = replace(incoming, keep=incoming.keep | self.type.consent)
                     exact = origin
                     if plan.exported:
                         stamp = int(plan.exported[layer][incoming.place])
@@ -494,7 +501,11 @@ class _Undoing:
         consent = self.type.consent
         if self.is_mine(stored.data):
             remains = disowned(
-                stored, by=self._withdrawn_at(), incoming=said.incoming, consent=consent
+                stored,
+                is_word=self.is_word,
+                by=self._withdrawn_at(),
+                incoming=said.incoming,
+                consent=consent,
             )
             return decide(
                 said.incoming, remains, origin=said.origin, consent=consent, create_only=False
@@ -590,7 +601,11 @@ class _Undoing:
             if self._is_only(bool(said.incoming.place)):
                 return Remove()
             remains = disowned(
-                stored, by=self._withdrawn_at(), incoming=None, consent=self.type.consent
+                stored,
+                is_word=self.is_word,
+                by=self._withdrawn_at(),
+                incoming=None,
+                consent=self.type.consent,
             )
             return Put(data={"source": remains.data["source"]}, only=("source",))
 
@@ -634,6 +649,8 @@ class _Undoing:
             if (there.index, there.index_held_by) == (after, None):
                 return  # an earlier try, whose answer was lost
             there = self.hold.own(ledger)
+            if current is not None and current.generation != import_.generation:
+                raise LeaseLost(f"{import_.import_id}: a newer upload has taken over.")
             if (there.index, there.index_held_by) != (feed.index, mark) or current is None:
                 raise TryAgain("The index has been replaced in the meantime.")
             if there.latest == import_.import_id:

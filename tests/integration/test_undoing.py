@@ -340,3 +340,14 @@ def test_broken_off(make: Make, monkeypatch: pytest.MonkeyPatch, at_call: int) -
     assert (True, "Perth") == (document["subscribed"], document["address"]["city"])
     assert {"1"} == set(pipeline.documents("customers"))
     assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
+
+
+def test_consent_stays_withdrawn_where_a_first_load_is_restored(pipeline: Pipeline) -> None:
+    """A first load that says what a document is again says nothing about consent."""
+    pipeline.upload(f"bulk/{OLD}.csv", people(p1="Perth"))
+    pipeline.run_due()
+    load(pipeline, WRONG, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+
+    run(pipeline)
+
+    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])

@@ -150,8 +150,12 @@ class Checks:
         for id, document in self.store.collection("connections/main/customers").items():
             source = document.fields["source"]
             known = self.withdrawn.get(id, [])
-            kept = source.get("keptGenerations", {}).get("subscribed")
-            own = source["import"] == import_id if kept is None else kept == fields["generation"]
+            kept = source.get("kept", {}).get("subscribed")
+            generation = source.get("keptGenerations", {}).get("subscribed")
+            own = source["import"] == import_id
+            if kept is not None:  # of this upload, or of one that it has superseded
+                own = kept == fields["exportedAt"] and 0 < generation <= fields["generation"]
+                own = own or generation == fields["generation"]
             if any(one == import_id for one, _ in known) or (
                 own and document.fields.get("subscribed") is False
             ):

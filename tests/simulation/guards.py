@@ -44,6 +44,9 @@ class Guard:
                 yield from (disturbed("customers", effect, correct) for effect in range(1, 30))
             case "stalled":
                 yield from (disturbed("correction", effect, stall) for effect in range(1, 30))
+            case "undoing stalled":
+                name = "undo beside another file"
+                yield from (disturbed(name, effect, stall) for effect in range(1, 60))
             case "taken back":
                 yield from (disturbed("changed rows", effect, take_back) for effect in range(1, 60))
             case name if name in SCENARIOS:
@@ -312,7 +315,7 @@ GUARDS: Mapping[str, Guard] = {
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",
         _attribute("shared.undoing._Hold.check", lambda self: None),
-        "mixed",
+        "undoing stalled",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",

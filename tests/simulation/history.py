@@ -552,6 +552,9 @@ class History:
     def _withdrawn(self, key: str, undone: set[str]) -> Sequence[Age | None]:
         """Return how old the word of an import that was undone may be that consent is withdrawn."""
         found = self.checks.withdrawn.get(key, [])
+        if len([id for id in undone if id.startswith("customers")]) > 1:
+            # The word of the first may have given way to one of the second.
+            return [None, *(at for _, at in found)]
         sure = [at for import_id, at in found if import_id in undone]
         if len({import_id for import_id, _ in found}) > 1:
             return [None, *(at for _, at in found)]

@@ -133,6 +133,12 @@ SCENARIOS: Mapping[str, Plan] = {
         _withdrawal(),
         asks=(Ask(3 * HOUR, "undo", _withdrawal().name[:-4]),),
     ),
+    "undo beside another file": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _withdrawal(),
+        _again(_FIRST, at=3 * HOUR + 30, hours=3),
+        asks=(Ask(3 * HOUR, "undo", _withdrawal().name[:-4]),),
+    ),
     "corrected rows": _plan(Upload(400, _CUSTOMERS, _FIRST), *_late_correction()),
     "orders after customers": _plan(
         Upload(400, _ORDERS, _said(3, "orders", rejects=True)),
