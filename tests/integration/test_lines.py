@@ -9,6 +9,7 @@ import pytest
 from shared.begin import Begun, begin
 from shared.errors import TryAgain
 from shared.loading import _work
+from shared.tasks import LoadTask
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 FILES = 20
@@ -22,6 +23,18 @@ def names(type_: str) -> list[str]:
 def rewards_csv() -> str:
     """Write a rewards file of one account."""
     return "PERIDX,REWARD_ACCOUNT_ID,TIER_NAME\r\n1,7,Gold\r\n"
+
+
+def hold_first(pipeline: Pipeline, first: str, *others: str) -> tuple[Begun, dict[str, LoadTask]]:
+    """Upload files, begin the first one and let the others find it at work; returns their tasks."""
+    for name in (first, *others):
+        pipeline.upload(f"{name}.csv", customers_csv({"PERIDX": name[-7:]}))
+    tasks = {task.import_id: task for task in pipeline.queue.due(pipeline.clock())}
+    begun = begin(tasks[first], pipeline.services)
+    assert isinstance(begun, Begun)
+    for name in others:
+        pipeline.work(tasks[name])
+    return begun, tasks
 
 
 def run_while_busy(pipeline: Pipeline) -> list[str]:
@@ -55,13 +68,7 @@ def test_one_after_the_other(pipeline: Pipeline) -> None:
 def test_sentence(pipeline: Pipeline) -> None:
     """A file in line says so, and not that it waits for a file that has ended long ago."""
     first, second, third = names("customers")[:3]
-    for name in (first, second, third):
-        pipeline.upload(f"{name}.csv", customers_csv({"PERIDX": name[-7:]}))
-    tasks = {task.import_id: task for task in pipeline.queue.due(pipeline.clock())}
-    begun = begin(tasks[first], pipeline.services)
-    assert isinstance(begun, Begun)
-    pipeline.work(tasks[second])
-    pipeline.work(tasks[third])
+    begun, _ = hold_first(pipeline, first, second, third)
     _work(begun.import_, pipeline.services)
 
     waiting = pipeline.import_(third)
@@ -105,13 +112,7 @@ def test_rewards_let_earlier_customers_pass(pipeline: Pipeline) -> None:
 def test_woken_again(pipeline: Pipeline) -> None:
     """A wake-up whose task could not be created is made up for when the end is settled again."""
     first, second, third = names("customers")[:3]
-    for name in (first, second, third):
-        pipeline.upload(f"{name}.csv", customers_csv({"PERIDX": name[-7:]}))
-    tasks = {task.import_id: task for task in pipeline.queue.due(pipeline.clock())}
-    begun = begin(tasks[first], pipeline.services)
-    assert isinstance(begun, Begun)
-    pipeline.work(tasks[second])
-    pipeline.work(tasks[third])
+    begun, tasks = hold_first(pipeline, first, second, third)
     pipeline.queue.broken = True
     with pytest.raises(TryAgain):
         _work(begun.import_, pipeline.services)
