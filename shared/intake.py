@@ -209,7 +209,7 @@ def _receive(
     now: datetime,
 ) -> Import:
     current = ledger.import_(file.connection, file.import_id)
-    if current is not None and not is_newer(arrived, current):
+    if current is not None and not is_newer(arrived, current, now):
         return current
     # Each of the two reads what the other writes, before it looks for the other's imports, so that
     # they cannot overlook each other.
@@ -260,12 +260,14 @@ def _receive(
     return fresh
 
 
-def is_newer(arrived: StorageObject, current: Import) -> bool:
-    """Whether this upload takes over from the one in the ledger; events come in any order.
+def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
+    """Return True if this upload takes over from the one in the ledger; events come in any order.
 
-    A later one does, and so does any other where the recorded one was not in the bucket.
+    A later upload does. So does any upload if the recorded one is made up: it is not in the bucket
+    and its time is in the future.
     """
-    if current.error is not None and current.error.code == "file.gone":
+    gone = current.error is not None and current.error.code == "file.gone"
+    if gone and current.uploaded_at > now:
         return arrived.generation != current.generation
     return (arrived.uploaded_at, arrived.generation) > (current.uploaded_at, current.generation)
 
@@ -356,7 +358,7 @@ def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> I
     def change(ledger: LedgerTransaction) -> Import:
         now = services.now()
         current = ledger.import_(misnamed.connection, misnamed.import_id)
-        if current is not None and not is_newer(arrived, current):
+        if current is not None and not is_newer(arrived, current, now):
             return current
         refused = Import(
             connection=misnamed.connection,

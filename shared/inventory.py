@@ -83,7 +83,7 @@ def _see_to(
         return None
     if arrived.uploaded_at > latest:
         return None
-    if import_ is not None and not is_newer(arrived, import_):
+    if import_ is not None and not is_newer(arrived, import_, services.now()):
         if not isinstance(named, ExportFile):
             return None
         put_aside(services.bucket, named, arrived.generation)

@@ -213,7 +213,7 @@ GUARDS: Mapping[str, Guard] = {
         "the event of an earlier upload changes nothing",
         _attribute(
             "shared.intake.is_newer",
-            lambda arrived, current: arrived.generation != current.generation,
+            lambda arrived, current, _: arrived.generation != current.generation,
         ),
         "mixed",
     ),
