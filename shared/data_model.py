@@ -21,6 +21,7 @@ from shared.formats import EXAMPLE_STAMP, example_csv
 from shared.incoming import Incoming
 from shared.merge import Origin, decide
 from shared.schemas import Column, FileType, Kind, Row, Rules, all_types, kinds
+from shared.schemas.factory import make_checker, make_document
 from shared.writer import Put
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -156,7 +157,9 @@ def example_document(type_: FileType) -> dict[str, Any]:
     columns = zip(*others, strict=True)
     cells = {name: list(cells) for name, cells in zip(header.canonical, columns, strict=True)}
     numbers = range(len(others))
-    checked = type_.checker(header, rules).check(cells, [number + 2 for number in numbers], numbers)
+    checked = make_checker(type_, header, rules).check(
+        cells, [number + 2 for number in numbers], numbers
+    )
     rows = [row for row in checked.rows if row.key == checked.rows[0].key]
     if not type_.grouped(header):
         rows = rows[:1]
@@ -180,7 +183,7 @@ def _in_order(document: dict[str, Any], type_: FileType) -> dict[str, Any]:
 
 
 def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
-    content, _ = type_.document(rows)
+    content, _ = make_document(type_, rows)
     exported_at = datetime.strptime(EXAMPLE_STAMP, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     decision = decide(
         Incoming(

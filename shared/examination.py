@@ -25,6 +25,7 @@ from shared.reader import Chunk, CsvReader, RowBytes
 from shared.records import Numbers
 from shared.repeats import ROWS_OF_A_KEY, Rank, Repeats, RowOfKey
 from shared.schemas import FileType, PartMaker, Rules
+from shared.schemas.factory import make_joiner, make_part_maker
 from shared.schemas.parts import Outcome as Made
 from shared.schemas.parts import Parts
 from shared.schemas.rows import CONSENT_BLANK, Seen, damaged
@@ -384,7 +385,8 @@ class Examination:
         self.encoding = reader.encoding
         self._grouped = self.type.grouped(reader.header)
         self._watcher.begun(reader.header, reader.delimiter)
-        self._maker = self.type.part_maker(
+        self._maker = make_part_maker(
+            self.type,
             reader.header,
             self.rules,
             delimiter=reader.delimiter,
@@ -469,7 +471,7 @@ class Examination:
         self, chunks: Iterator[Rows], plan: Plan, part: int, layer: int
     ) -> Iterator[Block]:
         """Make a document of all rows of a key, of those keys that belong to one part."""
-        joiner = self.type.joiner(self._maker)
+        joiner = make_joiner(self.type, self._maker)
         for parts, records in chunks:
             mine = plan.partition(parts.keys) == part
             places = plan.places(parts.ordinals)

@@ -12,7 +12,8 @@ from shared.names import TYPES
 from shared.schemas.columns import Column
 from shared.schemas.kinds import KINDS, Kind
 from shared.schemas.parts import Part, PartMaker, Parts
-from shared.schemas.rows import Checked, Checker, Row, RowProblems, Rules
+from shared.schemas.rows import Checked, Checker, Row, RowProblems
+from shared.schemas.rules import Rules
 from shared.schemas.types import FileType, all_types, file_type, register
 
 __all__ = [

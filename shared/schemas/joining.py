@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Final
 
@@ -18,6 +18,7 @@ from shared.schemas.certain import Doubles
 from shared.schemas.kinds import INT64_MAX
 from shared.schemas.parts import NEVER, UNREADABLE, Part, Parts, Values, values_at
 from shared.schemas.texts import Texts
+from shared.schemas.usual import Usual
 from shared.wire import FIELD, Entries, Heads, doubles, integers
 
 Join = Callable[[Sequence[Part]], tuple[bytes, frozenset[str], list[Problem]]]
@@ -26,40 +27,6 @@ MakeParts = Callable[[Parts, Sequence[int]], Iterator[Part]]
 _NONE: Final = -1
 _EXACT: Final = 2**53
 """Up to it, whole numbers are exact as doubles."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
-    """What `FileType.assemble` comes to wherever there is nothing to say of a document's rows.
-
-    That is where they agree on what they share, no two have the same item, and only whole numbers
-    are added up, be they integers or doubles. All other documents are left to `assemble`, and what
-    it makes of these must be: all items in order, the fields named here, no problem.
-    """
-
-    shared: tuple[str, ...] = ()
-    """The columns on which all rows of a document agree."""
-    known_by: tuple[str, ...] = ()
-    """The columns an item is known by: by the first that has a value, so that no other item of the
-    document has it there. One without any is an item of its own."""
-    sorted_by: str | None = None
-    """The column with the whole numbers that items are sorted by, where all of a document's have
-    one; they stay in file order where not."""
-    count: str | None = None
-    """The field that says how many items there are."""
-    sums: Mapping[str, str] = field(default_factory=dict)
-    """Field -> the column of whose whole numbers, one an item, it is the sum."""
-
-    @property
-    def looks_at(self) -> frozenset[str]:
-        """The columns whose values are looked at."""
-        sorted_by = (self.sorted_by,) if self.sorted_by else ()
-        return frozenset((*self.shared, *self.known_by, *sorted_by, *self.sums.values()))
-
-    @property
-    def totals(self) -> frozenset[str]:
-        """The fields that are made of all items."""
-        return frozenset((*self.sums, *((self.count,) if self.count else ())))
 
 
 class Joiner:

@@ -30,7 +30,6 @@ from shared.schemas.gathering import Shares
 from shared.schemas.kinds import TEXT
 from shared.schemas.pieces import Path, Pieces, Strings, Tree
 from shared.schemas.rows import (
-    EXTRA,
     ROW_LIMIT_BYTES,
     Checked,
     Checker,
@@ -39,6 +38,7 @@ from shared.schemas.rows import (
     Seen,
     content,
 )
+from shared.schemas.rules import EXTRA
 from shared.schemas.texts import Texts
 
 Values = Texts | Numbers | Doubles | list[Any]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import CoreSchema, SchemaValidator
@@ -21,15 +20,10 @@ from shared.schemas.certain import finer
 from shared.schemas.columns import Column, Paths, nest
 from shared.schemas.damage import Repair
 from shared.schemas.kinds import CONSENT, Context, Kind
-
-if TYPE_CHECKING:
-    from shared.settings import ConnectionSettings
+from shared.schemas.rules import EXTRA, Rules
 
 ROW_LIMIT_BYTES = 900_000
 """UTF-8 bytes in the cells of a row, at most: Firestore takes documents of 1 MiB in all."""
-
-EXTRA = "extra"
-"""Where the columns that no table knows are kept, by their own names."""
 
 CONSENT_BLANK = "The consent is blank"
 """Beginning of the warning about a consent that says nothing, not even something unreadable."""
@@ -41,29 +35,6 @@ _REMEMBERED = 1024
 """Different cells of a column that are remembered from one call to the next."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What a connection's settings say about reading its files."""
-
-    time_zone: ZoneInfo
-    """Zone of times that carry none."""
-    blank_means: Literal["clear", "keep"] = "clear"
-    """What a blank cell does to the stored field."""
-    key_column: str | None = None
-    """The retailer's own name of the column with the customer's key, in place of PERIDX."""
-    email_column: str | None = None
-    """The retailer's own name of the column with the e-mail address, in place of EMAIL."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    """Own column name -> published one."""
-    currency: str | None = None
-    """Currency of orders that name none."""
-
-    @classmethod
-    def of(cls, settings: ConnectionSettings) -> Rules:
-        """Return what a connection's settings say."""
-        return cls(**{spec.name: getattr(settings, spec.name) for spec in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import MAXYEAR, datetime
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.encoding import decode_content, encode_content
 from shared.errors import Problem, SettingsError
-from shared.folding import Version
 from shared.layout import Header, Layout
-from shared.schemas.columns import Column, Paths, nest, paths
-from shared.schemas.joining import Joiner, Usual
-from shared.schemas.kinds import CONSENT, DOCUMENT_ID, Context
-from shared.schemas.parts import Part, PartMaker
-from shared.schemas.rows import Checker, Row, Rules, Source, content
-from shared.wire import FIELD, Heads, entry, value
+from shared.schemas.columns import Column
+from shared.schemas.kinds import CONSENT
+from shared.schemas.rules import Rules
+from shared.schemas.usual import Usual
 
 PERSON_COLUMN = "PERIDX"
 """The column that holds the customer's key, in whatever type has one."""
 
 EMAIL_COLUMN = "EMAIL"
 """The column that holds the customer's e-mail address, in whatever type has one."""
-
-Document = tuple[dict[str, Any], list[Problem]]
-"""The content of a document without `source`, and what is worth a warning about its rows."""
 
 
 class ItemRow(Protocol):
@@ -98,16 +88,7 @@ class FileType:
     example_rows: tuple[Mapping[str, str], ...] = ({},)
     """Example rows for docs/formats.md, each by its differences from the columns' examples."""
 
-    _paths: Paths = field(init=False, repr=False)
-    _item_paths: Paths = field(init=False, repr=False)
-    _cuts: tuple[str, ...] = field(init=False, repr=False)
-    _array_heads: Heads = field(init=False, repr=False)
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_paths", paths(self.columns, "document"))
-        object.__setattr__(self, "_item_paths", paths(self.columns, "item"))
-        object.__setattr__(self, "_cuts", tuple(sorted((self.items, *self.totals))))
-        object.__setattr__(self, "_array_heads", Heads.array(FIELD, self.items.encode()))
         spellings = [name for c in self.columns for name in (c.name, *c.aliases)]
         if not {c.reads for c in self.columns if c.reads} <= {c.name for c in self.own_columns}:
             raise ValueError(f"a column of {self.name} reads one that there is not")
@@ -154,7 +135,7 @@ class FileType:
             SettingsError: an alias stands for a column that no type has, or is itself the name
                 of another column.
         """
-        columns, shared = self._spellings(rules)
+        columns, shared = self.spellings(rules)
         needed = [(c.name,) for c in self.own_columns if c.needed]
         return Layout(
             columns=columns,
@@ -165,50 +146,9 @@ class FileType:
             key=shared.get(self.key.name, self.key.name),
         )
 
-    def checker(
-        self,
-        header: Header,
-        rules: Rules,
-        *,
-        delimiter: str = ",",
-        exported_at: datetime | None = None,
-    ) -> Checker:
-        """Return a checker for the rows of a file with this header.
-
-        `exported_at` is None where it is not known when the file was exported.
-        """
-        zone = rules.time_zone
-        exported_on = None
-        if exported_at is not None and exported_at.year < MAXYEAR:  # or no zone may have the day
-            exported_on = exported_at.astimezone(zone).date()
-        _, shared = self._spellings(rules)
-        places = {name: place for place, name in enumerate(header.canonical)}
-        grouped = self.grouped(header)
-        sources = [
-            Source(
-                column=column,
-                kind=DOCUMENT_ID
-                if column.name == PERSON_COLUMN and _own_key(rules) != PERSON_COLUMN
-                else column.kind,
-                place=places[cells],
-            )
-            for column in self.columns
-            if (cells := shared.get(own := column.reads or column.name, own)) in places
-            and (grouped or column.part != "item")
-        ]
-        return Checker(
-            self.name.capitalize(),
-            header=header,
-            columns=self.columns,
-            sources=sources,
-            one_of=self.one_of,
-            rules=rules,
-            context=Context(zone, delimiter, exported_on),
-        )
-
     def place(self, column: str, header: Header, rules: Rules) -> int | None:
         """Return which cell of a row is read for a column of the table; None where none is."""
-        _, shared = self._spellings(rules)
+        _, shared = self.spellings(rules)
         name = shared.get(column, column)
         return header.canonical.index(name) if name in header.canonical else None
 
@@ -221,98 +161,7 @@ class FileType:
         text, _ = self.key.kind.repaired(cell.strip())
         return text
 
-    def part_maker(
-        self,
-        header: Header,
-        rules: Rules,
-        *,
-        delimiter: str = ",",
-        exported_at: datetime | None = None,
-        leave_out: frozenset[str] = frozenset(),
-    ) -> PartMaker:
-        """Return what makes documents, or parts of them, of the rows of a file with this header.
-
-        `leave_out` names fields of the document that are checked and not written; for the others
-        see `checker`.
-        """
-        return PartMaker(
-            self.checker(header, rules, delimiter=delimiter, exported_at=exported_at),
-            looks_at=self.looks_at if self.grouped(header) else None,
-            made=(self.items, *self.totals),
-            keepable=self.keepable(rules),
-            leave_out=leave_out,
-        )
-
-    def joiner(self, maker: PartMaker) -> Joiner:
-        """Return what joins the rows of one file, of which `maker` makes parts, to documents."""
-        return Joiner(
-            self.usual,
-            join=self.join,
-            parts=maker.parts,
-            items=self.items,
-            totals=self.totals,
-            refers_by=PERSON_COLUMN,
-        )
-
-    def join(self, parts: Sequence[Part]) -> tuple[bytes, frozenset[str], list[Problem]]:
-        """Make one document of the parts that all rows of its key are, given in file order.
-
-        Returns its content, as `shared.encoding.encode_content` has it, the paths of the fields
-        that all rows leave open, and what is worth a warning about them.
-        """
-        if self.assemble is None:
-            raise ValueError(f"a row of {self.name} is a document")
-        assembled = self.assemble(parts, [part for part in parts if part.item])
-        made = {name: _total(name, total) for name, total in assembled.totals.items()}
-        if assembled.items:
-            items = b"".join([part.item for part in assembled.items])
-            made[self.items] = self._array_heads[len(items)] + items
-        (first, *own), keep = self._own(parts)
-        pieces = [first]
-        for name, after in zip(self._cuts, own, strict=True):
-            pieces += (made.get(name, b""), after)
-        return b"".join(pieces), keep, assembled.problems
-
-    def _own(self, parts: Sequence[Part]) -> tuple[Sequence[bytes], frozenset[str]]:
-        """Return the entries of the document's own fields, cut where those that all rows make come,
-        and the paths of those that all rows leave open."""
-        last = parts[-1]
-        if not last.keep or len(parts) == 1:
-            return last.own, last.keep
-        versions = [
-            Version.of(decode_content(b"".join(part.own)), place, part.keep)
-            for place, part in enumerate(parts)
-            if part.own
-        ]
-        version = _folded(versions)
-        cuts: list[dict[str, Any]] = [{} for _ in range(len(self._cuts) + 1)]
-        for name, value_ in version.content.items():
-            cuts[bisect(self._cuts, name)][name] = value_
-        return [*map(encode_content, cuts)], version.keep
-
-    def document(self, rows: Sequence[Row], keepable: frozenset[str] = frozenset()) -> Document:
-        """Make one document of all rows of its key, given in file order, in Python's own types.
-
-        `keepable` are paths of the fields that a blank cell leaves open.
-        A type that is not grouped takes one row. Maps without content are left out. This is what
-        `join` is held against: the same, the slow way.
-        """
-        own = _folded(
-            [
-                Version.of(content(row, self._paths), place, row.keep(keepable))
-                for place, row in enumerate(rows)
-            ]
-        ).content
-        if self.assemble is None:
-            (_,) = rows
-            return own, []
-        items = [row for row in rows if nest(row.values, self._item_paths)]
-        assembled = self.assemble(rows, items)
-        if assembled.items:
-            own[self.items] = [content(row, self._item_paths) for row in assembled.items]
-        return {**own, **assembled.totals}, assembled.problems
-
-    def _spellings(self, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
+    def spellings(self, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
         """Return spelling -> canonical name, and column -> the other column whose cells it reads.
 
         The latter comes about where a setting makes one column of the file the key, the e-mail
@@ -342,7 +191,7 @@ class FileType:
         shared: dict[str, str] = {}
         taken: dict[str, str] = {}
         for own, published in (
-            (_own_key(rules), PERSON_COLUMN),
+            (own_key(rules), PERSON_COLUMN),
             ((rules.email_column or EMAIL_COLUMN).strip().upper(), EMAIL_COLUMN),
         ):
             if published not in mine:
@@ -362,20 +211,8 @@ class FileType:
         return spellings, shared
 
 
-def _folded(versions: list[Version[int]]) -> Version[int]:
-    """Fold what rows say of a document's own fields, given in file order."""
-    *others, last = versions
-    for older in reversed(others):
-        last.take(older)
-    return last
-
-
-@lru_cache(4096, typed=True)
-def _total(name: str, total: int | float) -> bytes:
-    return entry(FIELD, name.encode(), value(total))
-
-
-def _own_key(rules: Rules) -> str:
+def own_key(rules: Rules) -> str:
+    """Return the name of the column with the customer's key in a connection's files."""
     return (rules.key_column or PERSON_COLUMN).strip().upper()
 
 

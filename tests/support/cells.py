@@ -11,6 +11,7 @@ from shared.layout import Header
 from shared.plan import Planner
 from shared.schemas import Checked, FileType, Row, Rules, file_type
 from shared.schemas.certain import microseconds
+from shared.schemas.factory import make_checker, make_document
 from shared.schemas.parts import NEVER
 
 SYDNEY = Rules(time_zone=ZoneInfo("Australia/Sydney"))
@@ -35,7 +36,7 @@ def check(
         canonical: [row[name] for row in rows]
         for name, canonical in zip(names, header.canonical, strict=True)
     }
-    checker = as_type(type_).checker(header, rules)
+    checker = make_checker(as_type(type_), header, rules)
     return checker.check(columns, range(2, 2 + len(rows)), range(len(rows)))
 
 
@@ -46,7 +47,7 @@ def document(
     checked = check(type_, rows, rules)
     assert (checked.rejected, checked.warnings) == ([], [])
     assert len({row.key for row in checked.rows}) == 1
-    return as_type(type_).document(checked.rows)
+    return make_document(as_type(type_), checked.rows)
 
 
 def found(problems: Sequence[Problem]) -> list[tuple[int | None, str | None, str]]:

@@ -11,6 +11,7 @@ import pytest
 
 from shared.encoding import decode_content
 from shared.schemas import file_type
+from shared.schemas.factory import join_parts, make_part_maker
 from tests.support.cells import SYDNEY
 from tests.unit.test_schemas_parts import cell, chunks_of, columns_of
 
@@ -43,7 +44,7 @@ def test_one_type_a_field(name: str) -> None:
             for column in table_columns
         }
         header, _, chunks = chunks_of(type_, table, SYDNEY, chance)
-        maker = type_.part_maker(header, SYDNEY)
+        maker = make_part_maker(type_, header, SYDNEY)
         for chunk in chunks:
             parts = maker.make(chunk).parts
             wires = parts.own
@@ -51,7 +52,7 @@ def test_one_type_a_field(name: str) -> None:
                 groups: dict[str, list[Any]] = defaultdict(list)
                 for key, part in zip(parts.keys, maker.parts(parts), strict=True):
                     groups[key].append(part)
-                wires = [type_.join(group)[0] for group in groups.values()]
+                wires = [join_parts(type_, group)[0] for group in groups.values()]
             for wire in wires:
                 for path, kind in types_in(decode_content(wire)):
                     found[path].add(kind)

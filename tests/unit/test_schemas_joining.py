@@ -18,8 +18,8 @@ from shared.layout import Header
 from shared.plan import Planner
 from shared.schemas import FileType, file_type
 from shared.schemas.exports.rewards import assemble as assemble_rewards
-from shared.schemas.joining import Usual
 from shared.schemas.types import Assembled, R
+from shared.schemas.usual import Usual
 from shared.settings import ConnectionSettings, Deployment
 
 SETTINGS = {

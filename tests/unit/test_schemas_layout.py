@@ -7,6 +7,7 @@ import pytest
 from shared.errors import SettingsError
 from shared.layout import Header, Layout
 from shared.schemas import Rules, file_type
+from shared.schemas.factory import make_document
 from tests.support.cells import SYDNEY, check, document
 
 LAYOUT = Layout(columns={"SKU": "SKU", "BARCODE": "SKU", "SIZE": "SIZE_CODE"})
@@ -95,7 +96,7 @@ def test_own_key_is_text() -> None:
     checked = check("customers", [{"member_no": key, "PRIVACY": "No"}], rules)
 
     assert ([key], []) == ([row.key for row in checked.rows], checked.warnings)
-    assert key == file_type("customers").document(checked.rows)[0]["personId"]
+    assert key == make_document(file_type("customers"), checked.rows)[0]["personId"]
 
 
 def test_own_key_beside_peridx() -> None:

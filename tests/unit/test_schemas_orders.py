@@ -10,6 +10,7 @@ import pytest
 
 from shared.schemas import Rules, file_type
 from shared.schemas.exports.orders import COLUMNS
+from shared.schemas.factory import make_document
 from tests.support.cells import SYDNEY, check, document, found, read_header
 
 HEAD = {"PERIDX": "65432", "ORDER_NUMBER": "D1", "ORDER_DATE": "2023-04-24"}
@@ -129,7 +130,7 @@ def test_bad_currency_is_not_replaced() -> None:
     checked = check("orders", lines({"CURRENCY": "$"}), rules)
 
     assert [(2, "CURRENCY", "row.bad_currency")] == found(checked.warnings)
-    assert "currency" not in file_type("orders").document(checked.rows)[0]
+    assert "currency" not in make_document(file_type("orders"), checked.rows)[0]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_no_total_without_an_amount(row: Mapping[str, str]) -> None:
     """An amount that cannot be read is not worked out: the order has no total, and it is told."""
     checked = check("orders", lines({"VALUE": "1.00"}, row))
 
-    content, problems = file_type("orders").document(checked.rows)
+    content, problems = make_document(file_type("orders"), checked.rows)
 
     assert [(3, next(name for name in row if row[name]), "row.bad_amount")] == found(
         checked.warnings
@@ -197,7 +198,7 @@ def test_lines_whose_id_is_damaged_stay_apart() -> None:
     """Two lines whose LINE_ID a spreadsheet has shortened are two lines."""
     checked = check("orders", lines({"LINE_ID": "1.2E+12"}, {"LINE_ID": "1.2E+12"}))
 
-    content, problems = file_type("orders").document(checked.rows)
+    content, problems = make_document(file_type("orders"), checked.rows)
 
     assert (2, []) == (content["lineCount"], problems)
 

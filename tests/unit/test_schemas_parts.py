@@ -19,6 +19,7 @@ from shared.layout import Header
 from shared.reader import Chunk, CsvReader
 from shared.schemas import FileType, Row, RowProblems, Rules, cells, file_type
 from shared.schemas.certain import microseconds
+from shared.schemas.factory import join_parts, make_checker, make_document, make_part_maker
 from shared.schemas.parts import NEVER
 from shared.schemas.rows import Checker, Seen
 from tests.support.cells import SYDNEY
@@ -99,7 +100,7 @@ def documents(
         groups[row.key if grouped else row.ordinal].append(row)
     made, problems = {}, []
     for group in groups.values():
-        content, found = type_.document(group, keepable)
+        content, found = make_document(type_, group, keepable)
         problems += found
         kept = {name: content[name] for name in content if name not in leave_out}
         made[group[-1].key, group[-1].line] = encode_content(kept)
@@ -122,13 +123,13 @@ def agree(
         "exported_at": chance.choice((None, datetime(2023, 4, 24, 12, tzinfo=UTC))),
     }
     grouped = type_.grouped(header)
-    checker = type_.checker(header, rules, **file)
+    checker = make_checker(type_, header, rules, **file)
     rows, rejected, warnings, seen = plain(checker, header, chunks)
     keepable = type_.keepable(rules)
     expected, problems = documents(
         type_, rows, grouped=grouped, leave_out=leave_out, keepable=keepable
     )
-    maker = type_.part_maker(header, rules, leave_out=leave_out, **file)
+    maker = make_part_maker(type_, header, rules, leave_out=leave_out, **file)
     outcomes = [maker.make(chunk) for chunk in chunks]
     actual: dict[tuple[str, int], bytes] = {}
     found: list[Problem] = []
@@ -142,7 +143,7 @@ def agree(
         for key, line, own in zip(parts.keys, parts.lines, parts.own, strict=True):
             actual[key, line] = own
     for key, group in groups.items():
-        content, _, more = type_.join(group)
+        content, _, more = join_parts(type_, group)
         found += more
         actual[key, group[-1].line] = content
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from shared.codes import CODES
 from shared.schemas import Row, Rules, file_type
+from shared.schemas.factory import make_checker, make_document
 from shared.schemas.rows import ROW_LIMIT_BYTES
 from tests.support.cells import SYDNEY, check, found, read_header
 
@@ -201,7 +202,7 @@ ORDER = {
 def test_unusable_names(name: str, why: str) -> None:
     """A column whose name Firestore does not take is left out, and that is said once a file."""
     header = read_header("customers", [*GOOD, name])
-    checker = file_type("customers").checker(header, SYDNEY)
+    checker = make_checker(file_type("customers"), header, SYDNEY)
     columns = {**{column: [cell] for column, cell in GOOD.items()}, name: ["x"]}
 
     first = checker.check(columns, [2], [0])
@@ -253,7 +254,7 @@ def test_pydantic_model() -> None:
     """Rows are checked against a pydantic model with a field for each known column."""
     header = read_header("orders", ["Own", *ORDER])
 
-    model = file_type("orders").checker(header, SYDNEY).model
+    model = make_checker(file_type("orders"), header, SYDNEY).model
 
     assert issubclass(model, BaseModel)
     assert {*ORDER, "ORDERED_AT"} == set(model.model_fields)
@@ -285,17 +286,15 @@ def test_any_cells(type_: str, data: st.DataObject) -> None:
     header = read_header(type_, names)
     columns = {name: [row[name] for row in rows] for name in names}
 
-    checked = (
-        file_type(type_)
-        .checker(header, SYDNEY)
-        .check(columns, range(2, 2 + len(rows)), range(len(rows)))
+    checked = make_checker(file_type(type_), header, SYDNEY).check(
+        columns, range(2, 2 + len(rows)), range(len(rows))
     )
 
     kept = [row.ordinal for row in checked.rows]
     assert sorted(kept + [r.ordinal for r in checked.rejected]) == list(range(len(rows)))
     problems = [*checked.warnings, *(p for r in checked.rejected for p in r.problems)]
     for row in checked.rows:
-        content, more = file_type(type_).document([row])
+        content, more = make_document(file_type(type_), [row])
         problems += more
         assert_storable(content)
     for problem in problems:

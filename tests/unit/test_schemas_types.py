@@ -9,7 +9,7 @@ import pytest
 
 from shared import formats, names
 from shared.schemas import Column, FileType, all_types, file_type, kinds, register, types
-from shared.schemas.joining import Usual
+from shared.schemas.usual import Usual
 from tests.support.cells import SYDNEY, check, document, found
 
 GIFT_CARDS = FileType(

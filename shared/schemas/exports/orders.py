@@ -8,7 +8,6 @@ from typing import Any
 
 from shared.errors import Problem
 from shared.schemas.columns import Column
-from shared.schemas.joining import Usual
 from shared.schemas.kinds import (
     CODE,
     CURRENCY,
@@ -29,6 +28,7 @@ from shared.schemas.kinds import (
     round_cents,
 )
 from shared.schemas.types import Assembled, FileType, ItemRow, R, register
+from shared.schemas.usual import Usual
 
 COLUMNS = (
     Column(

@@ -7,9 +7,9 @@ from typing import Any
 
 from shared.errors import Problem
 from shared.schemas.columns import Column
-from shared.schemas.joining import Usual
 from shared.schemas.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
 from shared.schemas.types import Assembled, FileType, R, register
+from shared.schemas.usual import Usual
 
 COLUMNS = (
     Column(
