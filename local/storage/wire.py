@@ -7,6 +7,7 @@ The framing is h11's; each connection has a thread, as everything behind it bloc
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import logging
 import socket
@@ -17,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
@@ -100,12 +101,39 @@ def split_query(text: str) -> dict[str, str]:
         raise invalid("The address is not UTF-8.") from None
 
 
+def _by_own_names(handler: Handler, host: str) -> Handler:
+    """Refuse a request whose Host is neither an address, nor `localhost`, nor the server's `host`.
+
+    A page in a browser can have its own name resolved to this machine and then read every answer
+    (DNS rebinding). The browser still sends the name of the page.
+    """
+
+    def answer(request: Request) -> Answer:
+        asked = request.headers.get("host", host)
+        if not _is_own_name(asked, host):
+            raise Refusal(403, "forbidden", f"This server is not called {asked}: use 127.0.0.1.")
+        return handler(request)
+
+    return answer
+
+
+def _is_own_name(asked: str, host: str) -> bool:
+    try:
+        name = urlsplit(f"//{asked}").hostname or ""
+        if name in ("localhost", host):
+            return True
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 class HttpServer:
     """A server that runs until `stop` is called."""
 
     def __init__(self, *, host: str, port: int, handler: Handler) -> None:
         """Listen on `port`, or on a free one for 0. Raises OSError."""
-        self._listener = _Listener((host, port), handler)
+        self._listener = _Listener((host, port), _by_own_names(handler, host))
         self.port: int = self._listener.server_address[1]
         """Where it listens."""
         self._thread = threading.Thread(

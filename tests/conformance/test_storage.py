@@ -822,3 +822,27 @@ def test_wrong_addresses(tree: Bucket, raw: Raw, method: str, path: str, status:
     assert answer.status == status
     assert answer.json["error"]["code"] == status
     assert answer.json["error"]["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8080", 200),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("[::1]:8080", 200),
+        ("192.0.2.7", 200),
+        ("shop.example", 403),
+        ("shop.example:8080", 403),
+        ("127.0.0.1.shop.example", 403),
+        ("localhost.shop.example", 403),
+        ("127.0.0.1@shop.example", 403),
+        ("[", 403),
+    ],
+)
+def test_names_of_the_server(tree: Bucket, raw: Raw, host: str, status: int) -> None:
+    """A request to another name is refused: a web page may have led that name to this machine."""
+    answer = raw.send("GET", f"/storage/v1/b/{tree.name}/o", None, {"Host": host})
+
+    assert answer.status == status
+    assert (b"items" in answer.body) == (status == 200)
