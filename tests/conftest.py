@@ -6,6 +6,7 @@ environment variable `CI` is set. Anywhere else any test may be skipped.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -17,6 +18,10 @@ from tests.support.skips import allowed, in_ci
 # Hypothesis would fail a test for an example that takes 200 ms, or for examples made too slowly.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A shell starts a job in the background with SIGINT ignored; what a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
