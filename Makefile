@@ -29,7 +29,7 @@ help:
 	@echo "make lint     look for mistakes and for lines that are not formatted"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
-	@echo "make lock     pin all packages that requirements.in and requirements-dev.in bring along"
+	@echo "make lock     pin all packages that requirements*.in and gateway/requirements.in bring along"
 	@echo "make pictures take the pictures in docs/ of the real pages (needs Chromium, chromedriver)"
 	@echo "make clean    remove everything that was made, the state of 'make up' included"
 
@@ -75,6 +75,8 @@ format: $(INSTALLED)
 lock: $(INSTALLED)
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) gateway/requirements.in --constraint requirements-dev.txt \
+		--output-file gateway/requirements.txt
 
 pictures: $(INSTALLED)
 	@$(BIN)/python -m tests.pictures

@@ -11,7 +11,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-PAIRS = pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+DEPLOYED = pytest.mark.parametrize("name", ["requirements", "gateway/requirements"])
+PAIRS = pytest.mark.parametrize(
+    "name", ["requirements", "requirements-dev", "gateway/requirements"]
+)
 
 
 def asked(name: str) -> dict[str, Requirement]:
@@ -82,9 +85,10 @@ def test_nothing_is_missing(name: str) -> None:
     assert set() == missing
 
 
-def test_the_tests_run_on_what_is_deployed() -> None:
+@DEPLOYED
+def test_the_tests_run_on_what_is_deployed(name: str) -> None:
     """The packages that are deployed are those that development has, installed here as well."""
-    deployed, development = locked("requirements"), locked("requirements-dev")
+    deployed, development = locked(name), locked("requirements-dev")
 
     assert {name: str(one.specifier) for name, (one, _) in deployed.items()} == {
         name: str(development[name][0].specifier) for name in deployed if name in development
@@ -94,9 +98,10 @@ def test_the_tests_run_on_what_is_deployed() -> None:
     }
 
 
-def test_the_short_list_is_short_and_says_why() -> None:
+@DEPLOYED
+def test_the_short_list_is_short_and_says_why(name: str) -> None:
     """Each package that is deployed is named with a comment that says what for."""
-    lines = (ROOT / "requirements.in").read_text().splitlines()
+    lines = (ROOT / f"{name}.in").read_text().splitlines()
 
     assert [] == [
         line
