@@ -197,19 +197,27 @@ def disowned(
     *,
     is_word: Word,
     by: Age,
+    withdrawn: Mapping[str, Age],
     incoming: Incoming | None,
     consent: frozenset[str],
 ) -> Stored:
     """Return what remains of a document without the word of the import that has written it last:
     older than any file, with the fields that this had left open, and with the consent that it
     withdrew, as if that had been withdrawn at `by`. `is_word` also knows what earlier uploads of
-    the import said.
+    the import said. `withdrawn` is the consent that imports withdrew which were undone before.
 
     `incoming` is what another file says of it; all that it leaves open is open.
     """
     version = _version(stored.data, _LONG_AGO, consent)
     kept = {path: age for path, age in version.open.items() if age is not None and not is_word(age)}
-    kept |= {path: by for path in consent - kept.keys() if get(stored.data, path) is False}
+    stays = {
+        path: at
+        for path, at in _still_withdrawn(
+            stored.data, consent - kept.keys(), by=by, withdrawn=withdrawn
+        ).items()
+        if path not in kept or kept[path] < at
+    }
+    kept |= stays
     if incoming is None:
         content = dict(stored.data)
         open_ = {path: age and _LONG_AGO for path, age in version.open.items()}
@@ -219,6 +227,8 @@ def disowned(
             content[INCOMPLETE] = True  # there is no complete one any more
         for path in kept:
             put(content, path, get(stored.data, path))
+    for path in stays:
+        put(content, path, False)
     source = {
         **{name: stored.data["source"].get(name) for name in ("import", "row")},
         "exportedAt": _LONG_AGO[0],
@@ -226,6 +236,15 @@ def disowned(
         **_open_fields({**open_, **kept}, consent),
     }
     return Stored({**content, "source": source}, stored.update_time)
+
+
+def _still_withdrawn(
+    stored: Mapping[str, Any], own: Iterable[str], *, by: Age, withdrawn: Mapping[str, Age]
+) -> dict[str, Age]:
+    """Return the consent that stays withdrawn, and since when: what imports withdrew that were
+    undone before, and of the import's `own` consent what is withdrawn in the document."""
+    mine = {path: by for path in own if get(stored, path) is False}
+    return {**withdrawn, **{path: max(at, withdrawn.get(path, at)) for path, at in mine.items()}}
 
 
 def holds_word(stored: Mapping[str, Any], is_word: Word) -> bool:
@@ -240,21 +259,26 @@ def without_word(
     is_word: Word,
     *,
     by: Age,
+    withdrawn: Mapping[str, Age],
     origin: Origin,
     consent: frozenset[str],
 ) -> Put | Leave:
     """Replace the values that an import gave, and newer files have left open, by what an older file
     says; with None as `incoming` take away those that no file replaces. Consent that the import
-    withdrew stays withdrawn, as if that had been done at `by`.
+    withdrew stays withdrawn, as if that had been done at `by`; and so does the consent that imports
+    withdrew which were undone before (`withdrawn`).
     """
     data = stored.data
     version = _version(data, source_age(stored) or _LONG_AGO, consent)
     words = {path: age for path, age in version.open.items() if age is not None and is_word(age)}
-    stays = {path: by for path in words if path in consent and get(data, path) is False}
+    before = {path: at for path, at in withdrawn.items() if path in words}
+    stays = _still_withdrawn(data, consent & words.keys(), by=by, withdrawn=before)
     version.open |= {**dict.fromkeys(words), **stays}
+    for path in stays:
+        put(version.content, path, False)
     if incoming is None:
-        paths = [path for path in words if path not in stays]
-        for path in paths:
+        paths = [*words]
+        for path in words.keys() - stays.keys():
             put(version.content, path, None)
     else:
         unsaid = {path for path in consent if get(incoming.content, path) is None}

@@ -7,10 +7,11 @@ a file that is exported later says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,9 @@ from shared.alerts import OUTDATED, resolve_alerts
 from shared.errors import FileRejected, LeaseLost, Problem, TryAgain
 from shared.examination import Examination
 from shared.exported import Exports
-from shared.incoming import Block, Incoming
-from shared.index import RECORD, UNKNOWN, Records, Stamp, Table, find, merged, stamp_of
+from shared.folding import get, put
+from shared.incoming import Incoming
+from shared.index import RECORD, UNKNOWN, Records, Stamp, Table, age_of, find, merged, stamp_of
 from shared.index_objects import Unusable
 from shared.indexing import look_at
 from shared.layout import Header
@@ -104,6 +106,8 @@ def undo(connection: str, import_id: str, services: Services, *, dry_run: bool =
     undoing = _Undoing(import_, services, hold)
     try:
         undoing.look()
+        if not dry_run:
+            undoing.remember_withdrawals()
         for other in undoing.others():
             undoing.apply(other, dry_run=dry_run)
         undone = undoing.come_to() if dry_run else undoing.settle()
@@ -253,6 +257,15 @@ class _Keys:
     """When the latest of these was exported, in microseconds since 1970."""
     generation: NDArray[np.int64]
     """Which upload that is."""
+    withdrawn: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Path of a consent -> when an import that was undone before withdrew it, in microseconds since
+    1970; 0 if none did."""
+
+    def withdrawn_at(self, place: int) -> dict[str, tuple[datetime, int]]:
+        """Return the consent of a key that imports withdrew which were undone before, and when; of
+        no upload, so that it is nobody's word."""
+        found = {path: int(stamps[place]) for path, stamps in self.withdrawn.items()}
+        return {path: age_of((stamp, 0)) for path, stamp in found.items() if stamp}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +274,35 @@ class _Said:
 
     incoming: Incoming
     origin: Origin
+    withdrawn: Mapping[str, tuple[datetime, int]]
+    """The consent that imports withdrew which were undone before, and when."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """Another export, read, and judged again."""
+
+    examination: Examination
+    plan: Plan
+    places: NDArray[np.int64]
+    """Where each of its documents is among the affected keys; -1 if it is none of them."""
+    origin: Origin
+
+    def layers(self) -> Iterator[Iterator[tuple[Incoming, int, Origin]]]:
+        """Give what each layer of the plan says of the affected keys, where each key is among them,
+        and how old the row is. One layer must be written before the next."""
+        return (self._said(layer) for layer in range(self.plan.layers))
+
+    def _said(self, layer: int) -> Iterator[tuple[Incoming, int, Origin]]:
+        exported = self.plan.exported
+        for block in self.examination.documents(self.plan, layer):
+            places = self.places[np.array(block.places, np.int64)]
+            for at in np.flatnonzero(places >= 0).tolist():
+                origin = self.origin
+                if exported:
+                    exported_at = age_of((int(exported[layer][block.places[at]]), 0))[0]
+                    origin = replace(origin, exported_at=exported_at, corrected=True)
+                yield block[at], int(places[at]), origin
 
 
 @dataclass(slots=True)
@@ -316,7 +358,8 @@ class _Undoing:
     def age(self) -> tuple[datetime, int]:
         """The age of the import."""
         assert self.import_.exported_at is not None
-        return self.import_.exported_at, self.import_.generation
+        # As a plain datetime: Firestore's own kind cannot be written again.
+        return age_of(stamp_of((self.import_.exported_at, self.import_.generation)))
 
     def is_mine(self, data: Any) -> bool:
         """Whether the content of a document comes from the import."""
@@ -411,14 +454,16 @@ class _Undoing:
 
     def others(self) -> list[Import]:
         """Return the other imports that count: the latest-exported first, first loads last."""
+        return [one for one in self._ended(*LOADED) if one.undone is None]
+
+    def _ended(self, *statuses: str) -> list[Import]:
         found = [
             one
             for one in self.services.ledger.find(
                 self.import_.connection, type=str(self.import_.type)
             )
-            if one.status in LOADED
+            if one.status in statuses
             and one.mode != "test"
-            and one.undone is None
             and one.import_id != self.import_.import_id
             and one.exported_at is not None
         ]
@@ -428,36 +473,66 @@ class _Undoing:
             reverse=True,
         )
 
-    def apply(self, other: Import, *, dry_run: bool) -> None:
-        """Give the documents what another export says of them."""
+    def remember_withdrawals(self) -> None:
+        """Note the consent that imports withdrew which were undone before: it stays withdrawn."""
+        affected = self.affected
+        for other in self._ended(*LOADED, "failed"):
+            if other.undone is None or other.mode != "load" or not self.type.consent:
+                continue
+            try:
+                export = self._read(other)
+            except FileRejected:
+                continue  # its file is no longer there
+            layers = export.layers() if export else ()
+            for incoming, place, origin in chain.from_iterable(layers):
+                stamp = stamp_of((min(origin.exported_at, other.undone), 0))[0]
+                for path in self.type.consent:
+                    if get(incoming.content, path) is False:
+                        empty = np.zeros(len(affected.found), np.int64)
+                        stamps = affected.withdrawn.setdefault(path, empty)
+                        stamps[place] = max(stamps[place], stamp)
+
+    def _read(self, other: Import) -> _Export | None:
+        """Read another export; None if it holds none of the affected keys.
+
+        Raises:
+            FileRejected: its file is no longer there, or cannot be read.
+        """
         self.hold.check()
         affected, named = self.affected, read_name(other.object)
         if not isinstance(named, ExportFile) or not len(affected.found):
-            return
-        try:
-            source = Source(self.services.bucket, other)
-            examination = Examination(
-                self.type,
-                self.settings,
-                open=source.open,
-                size=other.size,
-                watcher=_Watcher(self.hold.check),
-                first_load=other.mode == "bulk",
-                exports=Exports(named.type, latest=named.exported_at),
-            )
-            plan = examination.judge()
-        except FileRejected:
-            self.gone.append(other)
-            return
+            return None
+        examination = Examination(
+            self.type,
+            self.settings,
+            open=Source(self.services.bucket, other).open,
+            size=other.size,
+            watcher=_Watcher(self.hold.check),
+            first_load=other.mode == "bulk",
+            exports=Exports(named.type, latest=named.exported_at),
+        )
+        plan = examination.judge()
         rows = np.zeros(plan.documents, RECORD)
         rows["high"], rows["low"] = plan.keys
         places = find(affected.keys, rows)
-        theirs = np.flatnonzero(places >= 0)
-        if not len(theirs):
+        if not (places >= 0).any():
+            return None
+        return _Export(examination, plan, places, origin_of(other, named))
+
+    def apply(self, other: Import, *, dry_run: bool) -> None:
+        """Give the documents what another export says of them."""
+        affected = self.affected
+        try:
+            export = self._read(other)
+        except FileRejected:
+            self.gone.append(other)
+            return
+        if export is None:
             return
         self.exports.append(other.import_id)
-        origin = origin_of(other, named)
-        where = places[theirs]
+        plan, origin = export.plan, export.origin
+        theirs = np.flatnonzero(export.places >= 0)
+        where = export.places[theirs]
         affected.found[where] = True
         for exported in plan.exported or (np.full(plan.documents, stamp_of(origin.age)[0]),):
             at = exported[theirs]
@@ -467,33 +542,19 @@ class _Undoing:
             affected.exported[where[later]] = at[later]
             affected.generation[where[later]] = other.generation
         if not dry_run:
-            for layer, blocks in enumerate(examination.layers(plan)):
-                self._write(blocks, plan, layer, places, origin, other.mode == "bulk")
+            self._write(export, create_only=other.mode == "bulk")
 
-    def _write(
-        self,
-        blocks: Iterable[Block],
-        plan: Plan,
-        layer: int,
-        places: NDArray[np.int64],
-        origin: Origin,
-        create_only: bool,
-    ) -> None:
+    def _write(self, export: _Export, *, create_only: bool) -> None:
         def decide_(said: _Said, stored: Stored | None) -> Put | Leave:
             return self._decide(said, stored, create_only=create_only)
 
-        with self._writer(decide_) as writer:
-            for block in blocks:
-                for at in np.flatnonzero(places[np.array(block.places, np.int64)] >= 0).tolist():
-                    incoming = block[at]
+        for layer in export.layers():
+            with self._writer(decide_) as writer:
+                for incoming, place, origin in layer:
                     if create_only:  # a first load says nothing about consent
                         incoming = replace(incoming, keep=incoming.keep | self.type.consent)
-                    exact = origin
-                    if plan.exported:
-                        stamp = int(plan.exported[layer][incoming.place])
-                        exported_at = _EPOCH + timedelta(microseconds=stamp)
-                        exact = replace(origin, exported_at=exported_at, corrected=True)
-                    writer.add(incoming.key, _Said(incoming, exact))
+                    withdrawn = self.affected.withdrawn_at(place)
+                    writer.add(incoming.key, _Said(incoming, origin, withdrawn))
 
     def _decide(self, said: _Said, stored: Stored | None, *, create_only: bool) -> Put | Leave:
         if stored is None:
@@ -504,6 +565,7 @@ class _Undoing:
                 stored,
                 is_word=self.is_word,
                 by=self._withdrawn_at(),
+                withdrawn=said.withdrawn,
                 incoming=said.incoming,
                 consent=consent,
             )
@@ -516,6 +578,7 @@ class _Undoing:
                 stored,
                 self.is_word,
                 by=self._withdrawn_at(),
+                withdrawn=said.withdrawn,
                 origin=said.origin,
                 consent=consent,
             )
@@ -530,6 +593,14 @@ class _Undoing:
         """Return how old the consent is taken to be that the import withdrew; of no upload, so that
         it is not the import's word any more."""
         return min(self.age[0], self.services.now()), 0
+
+    def _withdrawn_of(self, id: str) -> Mapping[str, tuple[datetime, int]]:
+        if not self.affected.withdrawn:
+            return {}
+        row = np.zeros(1, RECORD)
+        row["high"], row["low"] = hashes([id]).T
+        place = int(find(self.affected.keys, row)[0])
+        return self.affected.withdrawn_at(place) if place >= 0 else {}
 
     def _writer(self, decide_: Callable[[_Said, Stored | None], Any]) -> Writer[_Said]:
         def settled(said: _Said, outcome: Outcome) -> None:
@@ -593,6 +664,7 @@ class _Undoing:
                     stored,
                     self.is_word,
                     by=self._withdrawn_at(),
+                    withdrawn=said.withdrawn,
                     origin=said.origin,
                     consent=self.type.consent,
                 )
@@ -604,10 +676,14 @@ class _Undoing:
                 stored,
                 is_word=self.is_word,
                 by=self._withdrawn_at(),
+                withdrawn=said.withdrawn,
                 incoming=None,
                 consent=self.type.consent,
             )
-            return Put(data={"source": remains.data["source"]}, only=("source",))
+            patch = {"source": remains.data["source"]}
+            for path in said.withdrawn:
+                put(patch, path, get(remains.data, path))
+            return Put(data=patch, only=(*sorted(said.withdrawn), "source"))
 
         assert self.import_.exported_at is not None
         origin = Origin(import_id="", exported_at=self.import_.exported_at, generation=0)
@@ -616,7 +692,7 @@ class _Undoing:
                 incoming = Incoming(
                     key=one.id, wire=b"", keep=frozenset(), lines=(0,), place=int(one.created)
                 )
-                writer.add(one.id, _Said(incoming, origin))
+                writer.add(one.id, _Said(incoming, origin, self._withdrawn_of(one.id)))
         self._forget(undone)
         return undone
 
@@ -706,7 +782,6 @@ _AFFECTED = np.dtype(
         *(("exported", "<i8"), ("generation", "<i8")),
     ]
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _affected(documents: Sequence[_Document]) -> NDArray[Any]:

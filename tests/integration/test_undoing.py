@@ -158,6 +158,83 @@ def test_consent_stays_withdrawn(pipeline: Pipeline) -> None:
     assert consent(pipeline)
 
 
+def test_consent_that_a_file_named_in_the_past_withdrew(pipeline: Pipeline) -> None:
+    """Consent stays withdrawn as of the file's own time when that is past."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Perth"}))
+    load(pipeline, REAL, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+
+    run(pipeline, REAL)
+
+    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    load(pipeline, "customers_20230501T103000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    assert consent(pipeline)
+
+
+EVENING = "customers_20230501T110000Z"
+
+
+@pytest.mark.parametrize("order", [(REAL, EVENING), (EVENING, REAL)], ids=["first", "second"])
+def test_consent_stays_withdrawn_when_two_are_undone(
+    pipeline: Pipeline, order: tuple[str, str]
+) -> None:
+    """Of two imports, of which the earlier withdrew consent and the later gave it again, both may
+    be undone in any order: what the earlier withdrew stays withdrawn."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Perth"}))
+    load(pipeline, REAL, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+    load(pipeline, EVENING, customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    assert consent(pipeline)
+
+    for import_id in order:
+        run(pipeline, import_id)
+
+    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    load(pipeline, "customers_20230501T113000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    assert consent(pipeline)
+
+
+def test_consent_that_a_newer_file_left_open(pipeline: Pipeline) -> None:
+    """What an undone import withdrew also counts for a value that a newer file had left open."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Perth"}))
+    load(pipeline, REAL, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+    load(pipeline, EVENING, customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    open_ = customers_csv({"PERIDX": "1", "PRIVACY": "", "CITY": "Cairns"})
+    load(pipeline, "customers_20230501T120000Z", open_)
+
+    run(pipeline, REAL)
+    assert consent(pipeline)
+    run(pipeline, EVENING)
+
+    assert (False, "Cairns") == (consent(pipeline), cities(pipeline)["1"])
+
+
+def test_consent_where_no_export_is_left(pipeline: Pipeline) -> None:
+    """What an undone import withdrew also counts in a document that keeps its content because the
+    files of the other exports are gone."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Perth"}))
+    load(pipeline, REAL, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+    load(pipeline, EVENING, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Cairns"}))
+    pipeline.services.bucket.blob(f"processed/{OLD}.csv").delete()
+
+    run(pipeline, REAL)
+    run(pipeline, EVENING)
+
+    assert (False, "Cairns") == (consent(pipeline), cities(pipeline)["1"])
+
+
+def test_a_replay_takes_back_the_undoing(pipeline: Pipeline) -> None:
+    """An import that was undone and is replayed counts as any other."""
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    load(pipeline, REAL, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
+    load(pipeline, EVENING, customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
+    run(pipeline, EVENING)
+    replay("main", EVENING, pipeline.services)
+    pipeline.run_due()
+
+    run(pipeline, REAL)
+
+    assert consent(pipeline)
+
+
 def test_consent_that_it_gave(pipeline: Pipeline) -> None:
     """Consent that only the import gave is gone, and what an earlier file withdrew is withdrawn."""
     load(pipeline, "customers_20230501T070000Z", customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))

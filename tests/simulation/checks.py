@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared.database import Fields
 from shared.ledger import ENDED, Import
@@ -32,6 +33,10 @@ class Checks:
         self.withdrawn: dict[str, list[tuple[str, Age]]] = {}
         """Id of a customer -> import that was undone and whose word was that consent is withdrawn,
         and how old that word may be."""
+        self.undone: dict[tuple[str, int], datetime] = {}
+        """(import id, generation) of every import that has ever been undone -> when."""
+        self.removed: set[str] = set()
+        """Ids of customers whose documents have been removed once."""
         self._undoing: dict[str, str] = {}
         """Owner of a feed for which an import is undone -> that import."""
 
@@ -45,9 +50,12 @@ class Checks:
             self._watch_feed(id, before, after)
         if collection.endswith("/customers") and after is None:
             self.withdrawn.pop(id, None)
+            self.removed.add(id)
         if not collection.endswith("/imports") or after is None:
             return
         self._changed = True
+        if after["undone"] is not None:
+            self.undone[id, after["generation"]] = after["undone"]
         self._follow(id, before, after)
         if before is not None and after["generation"] < before["generation"]:
             self._fail(f"{id}: an older upload took over")

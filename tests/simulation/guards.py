@@ -312,6 +312,11 @@ GUARDS: Mapping[str, Guard] = {
         _attribute("shared.undoing._Undoing._withdrawn_at", lambda self: (LONG_AGO, 0)),
         "undo",
     ),
+    "consent that an import has withdrawn which was undone before": Guard(
+        "consent stays withdrawn that an import withdrew which was undone before this one",
+        _attribute("shared.undoing._Undoing.remember_withdrawals", lambda self: None),
+        "undo of two imports",
+    ),
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",
         _attribute("shared.undoing._Hold.check", lambda self: None),

@@ -24,11 +24,14 @@ from tests.simulation.files import (
     good_file,
     large_file,
 )
-from tests.simulation.oracle import Age, Uploaded, contents, matching, stand_in
+from tests.simulation.oracle import Age, Uploaded, contents, matching, stand_in, withdraws
 from tests.simulation.pipeline import Pipeline, installed
 from tests.simulation.world import BEGINNING, Chances, Failure, World
 
 HOUR = 3600.0
+APART = 11
+"""What tells the chance of later acts from that of others, so that the histories that have once
+gone wrong stay what they were."""
 CALM = Chances()
 WEATHERS: Mapping[str, Chances] = {
     "calm": CALM,
@@ -116,6 +119,7 @@ def plan(seed: int) -> Plan:
             asks.append(Ask(upload.at + rng.uniform(0, 4 * HOUR), command, named.import_id))
     more = random.Random(seed * 7919 + 3)
     asks += _undoings(more, uploads)
+    asks += _undone_after_each_other(random.Random(seed * 7919 + APART), uploads)
     uploads = [*uploads, *_corrected(more, uploads)]
     sweeps, at = [], rng.uniform(0, 2 * HOUR)
     while at < end + 2 * HOUR:
@@ -150,6 +154,22 @@ def _undoings(rng: random.Random, uploads: Sequence[Upload]) -> list[Ask]:
         if isinstance(named, ExportFile):
             asks.append(Ask(upload.at + rng.uniform(0, 8 * HOUR), "undo", named.import_id))
     return asks
+
+
+def _undone_after_each_other(rng: random.Random, uploads: Sequence[Upload]) -> list[Ask]:
+    """Draw two imports of customers that are undone one after the other, late and in any order."""
+    names = sorted(
+        {
+            named.import_id
+            for one in uploads
+            if isinstance(named := read_name(one.name), ExportFile)
+            and (named.type, named.mode) == ("customers", "load")
+        }
+    )
+    if len(names) < 2 or rng.random() < 0.7:
+        return []
+    at = max(one.at for one in uploads) + rng.uniform(0, 2) * HOUR
+    return [Ask(at + rng.uniform(0, HOUR), "undo", name) for name in rng.sample(names, 2)]
 
 
 def _corrected(rng: random.Random, uploads: Sequence[Upload]) -> list[Upload]:
@@ -541,7 +561,7 @@ class History:
             past = [one for one in begun if one.said.type == type]
             keys = {key for one in (*mine, *past) for key in one.said.contents}
             for key in sorted(keys):
-                withdrawn = self._withdrawn(key, undone) if type == "customers" else [None]
+                withdrawn = self._withdrawn(key, last) if type == "customers" else [None]
                 allowed = contents(key, mine, past, keep=keep, withdrawn=withdrawn)
                 found = there.pop(f"{type}/{key}", None)
                 if found not in allowed:
@@ -549,16 +569,29 @@ class History:
         if there:
             self._fail(f"nobody has uploaded {there}")
 
-    def _withdrawn(self, key: str, undone: set[str]) -> Sequence[Age | None]:
+    def _withdrawn(self, key: str, last: Mapping[str, Uploaded]) -> Sequence[Age | None]:
         """Return how old the word of an import that was undone may be that consent is withdrawn."""
-        found = self.checks.withdrawn.get(key, [])
-        if len([id for id in undone if id.startswith("customers")]) > 1:
-            # The word of the first may have given way to one of the second.
-            return [None, *(at for _, at in found)]
-        sure = [at for import_id, at in found if import_id in undone]
-        if len({import_id for import_id, _ in found}) > 1:
-            return [None, *(at for _, at in found)]
-        return sure or [None, *(at for _, at in found)]
+        imports = self.imports()
+        undone = {
+            id for id in last if imports[id].undone is not None and id.startswith("customers")
+        }
+        sure, known = [], self.checks.withdrawn.get(key, [])
+        possible = [at for _, at in known]
+        for one in self.uploaded:
+            at = self.checks.undone.get((one.import_id, one.generation))
+            if at is None or not withdraws(one.said, key):
+                continue
+            age = min(one.said.exported_of(key), at), 0
+            possible.append(age)
+            settled = one.import_id in undone and imports[one.import_id].status in LOADED
+            if settled and last[one.import_id] is one and key not in self.checks.removed:
+                sure.append(age)
+        if len({*undone, *(import_id for import_id, _ in known)}) == 1:
+            # What an earlier upload of it withdrew can give way to a second undoing only.
+            sure += [at for import_id, at in known if import_id in undone]
+        if not sure:
+            return [None, *possible]
+        return [max(sure), *(at for at in possible if at > max(sure))]
 
     def _judge_rest(self, imports: Mapping[str, Import]) -> None:
         store = self.pipeline.store

@@ -87,6 +87,11 @@ def in_file(said: Said, key: str, *, keep: bool) -> Content:
     return found
 
 
+def withdraws(said: Said, key: str) -> bool:
+    """Whether a file withdraws somebody's consent."""
+    return key in said.contents and in_file(said, key, keep=True).get("subscribed") is False
+
+
 def contents(
     key: str,
     settled: Sequence[Uploaded],

@@ -90,6 +90,17 @@ def _withdrawal() -> Upload:
     raise AssertionError("no file withdraws consent")
 
 
+def _given_again() -> Upload:
+    """Return a file that gives all the consent that the withdrawal has taken."""
+    taken = _withdrawal().said
+    keys = [key for key in taken.contents if not in_file(taken, key, keep=False)["subscribed"]]
+    for seed in range(1_000):
+        said = _correction(_SECOND, seed)
+        if all(in_file(said, key, keep=False)["subscribed"] for key in keys):
+            return _again(said, at=4 * HOUR, hours=4)
+    raise AssertionError("no file gives all consent")
+
+
 def _late_correction() -> tuple[Upload, Upload]:
     """Return a newer file, and rows of the first one that are corrected after it, about somebody
     of whom the newer one says something else."""
@@ -138,6 +149,15 @@ SCENARIOS: Mapping[str, Plan] = {
         _withdrawal(),
         _again(_FIRST, at=3 * HOUR + 30, hours=3),
         asks=(Ask(3 * HOUR, "undo", _withdrawal().name[:-4]),),
+    ),
+    "undo of two imports": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _withdrawal(),
+        _given_again(),
+        asks=(
+            Ask(5 * HOUR, "undo", _withdrawal().name[:-4]),
+            Ask(6 * HOUR, "undo", _given_again().name[:-4]),
+        ),
     ),
     "corrected rows": _plan(Upload(400, _CUSTOMERS, _FIRST), *_late_correction()),
     "orders after customers": _plan(
