@@ -17,7 +17,7 @@ point) is handed over as its raw `Value`, which can be written back as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,9 +79,15 @@ def encode_content(data: Mapping[str, Any]) -> bytes:
         raise
 
 
-def decode_content(wire: bytes) -> dict[str, Any]:
-    """Return the data that `encode_content` made bytes of."""
-    return decode_fields(_RAW_DOCUMENT.FromString(wire).fields)
+def decode_content(wire: bytes, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the data that `encode_content` made bytes of.
+
+    With `only`, all fields but these are left as raw values, which can be written back.
+    """
+    fields = _RAW_DOCUMENT.FromString(wire).fields
+    if only is None:
+        return decode_fields(fields)
+    return {name: _decode(value) if name in only else value for name, value in fields.items()}
 
 
 def timestamp(nanos: int) -> Any:

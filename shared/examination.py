@@ -139,6 +139,7 @@ class Examination:
         self.too_large: set[str] = set()
         self._sums: Sums
         self._maker: PartMaker
+        self._key_place: int
 
     # -- first reading: is the file good, and which rows count? -------------------------------
 
@@ -155,7 +156,7 @@ class Examination:
             packed = made.packed
             exported = chunk.exported_at(packed.ordinals)
             rows = chunk.bytes(packed.ordinals)
-            if packed.keys:
+            if len(packed.lines):
                 planner.see_hashes(self._add_up(packed.keys, rows), packed.ordinals, exported)
             kept.add(packed, rows)
 
@@ -393,6 +394,7 @@ class Examination:
             exported_at=self._exports.latest,
             leave_out=self.type.consent if self._first_load else frozenset(),
         )
+        self._key_place = self.type.place(self.type.key.name, reader.header, self.rules) or 0
         self._sums = Sums(self._maker.row_bytes)
         self._reader = reader
 
@@ -500,7 +502,7 @@ class Examination:
         much, comes before it.
         """
         assert self.header is not None
-        place = self.type.place(self.type.key.name, self.header, self.rules) or 0
+        place = self._key_place
         low, high = sorted((place, place + len(cells) - len(self.header.names)))
         return {self.type.read_key(cell) for cell in cells[max(0, low) : max(0, high + 1)]} - {""}
 

@@ -206,7 +206,7 @@ class Indexing:
             # What is stored may be of the same export, and then it has a say.
             expected[:] = False
         if block.incomplete:
-            expected &= ~np.array(block.incomplete, bool)
+            expected &= ~(known & np.array(block.incomplete, bool))
         expected &= ~(mine | unchanged)
         others = np.flatnonzero(~(expected | mine | unchanged)).tolist()
         return Sighting(

@@ -108,14 +108,10 @@ def fresh_sources(
 ) -> list[bytes]:
     """Return what `fresh` puts behind the content of each of some documents: `source`, by the line
     of the row that counts and by what the document leaves open."""
-    numbers = map(on_wire.varint, lines)
-    marks = {paths: tuple(sorted(paths - consent)) for paths in {*keep}}
-    if not any(marks.values()):
-        before = _sources(origin, ())
-        return [before[len(number)] + number for number in numbers]
+    before = {paths: _sources(origin, tuple(sorted(paths - consent))) for paths in {*keep}}
     return [
-        _sources(origin, marks[paths])[len(number)] + number
-        for number, paths in zip(numbers, keep, strict=True)
+        before[paths][len(number)] + number
+        for number, paths in zip(map(on_wire.varint, lines), keep, strict=True)
     ]
 
 

@@ -416,7 +416,7 @@ class CsvReader:
             ):
                 recoded[row] = self._written_again(records, row, record)
         damaged: list[int] = []
-        if not ascii and _UNREADABLE in whole:
+        if not ascii and _UNREADABLE[:1] in whole and _UNREADABLE in whole:  # one byte is quick
             damaged = [row for row in rows.tolist() if _UNREADABLE in records.record(row)]
         return recoded, damaged
 

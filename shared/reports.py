@@ -17,7 +17,7 @@ from shared.errors import Problem, TryAgain
 from shared.layout import REPORT_COLUMNS
 from shared.ledger import ENDED, Import, problem_document
 from shared.printable import printable_json
-from shared.spreadsheet import guard
+from shared.spreadsheet import guard, guard_all
 from shared.summary import summary_name, summary_text
 
 _CHUNK_BYTES = 1024 * 1024
@@ -58,7 +58,7 @@ class RejectedFile:
         width = len(self._header)
         if len(cells) != width:
             cells = self._fitted(cells, width)
-        self._csv.writerow([*map(guard, cells), *_said(problems), guard(export)])
+        self._csv.writerow([*guard_all(cells), *_said(problems), guard(export)])
         self.rows += 1
         if self._text.tell() >= _CHUNK_BYTES:
             self._flush()
@@ -118,7 +118,7 @@ class RejectedFile:
         self._stream = self._part.open("wb", content_type="text/csv; charset=utf-8")
         self._text.write("\ufeff")
         self._csv = csv.writer(self._text, delimiter=self._delimiter, lineterminator="\r\n")
-        self._csv.writerow([*map(guard, self._header), *REPORT_COLUMNS])
+        self._csv.writerow([*guard_all(self._header), *REPORT_COLUMNS])
 
     def _flush(self) -> None:
         with _reachable("written"):

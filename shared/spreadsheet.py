@@ -9,6 +9,7 @@ are.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _FORMULA = re.compile(
     r"'*\s*(?:[=@\t\r\uff1d\uff0b\uff0d\uff20]|[+-](?![0-9 .,()-]*\Z))", re.DOTALL
@@ -17,9 +18,12 @@ _FORMULA = re.compile(
 
 def guard(cell: str) -> str:
     """Return the cell as it may stand in a file that people open in a spreadsheet."""
-    if not cell or cell[0].isalnum() or not _FORMULA.match(cell):  # nearly every cell is so
-        return cell
-    return f"'{cell}"
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def guard_all(cells: Iterable[str]) -> list[str]:
+    """Return what `guard` makes of each of some cells."""
+    return [cell if cell[:1].isalnum() else guard(cell) for cell in cells]  # as nearly all are
 
 
 def unguard(cell: str) -> str:

@@ -43,7 +43,9 @@ class Tally:
             self.kept.append(problem)
         key = (problem.code, problem.column)
         known = self._first.get(key)
-        if known is not None:
+        if known is not None and (problem.line or 0) >= known.get("line", 0):
+            known["count"] += times
+        elif known is not None:
             _count(known, {**problem_document(problem), "count": times})
         elif len(self._first) < PROBLEMS_LIMIT:
             self._first[key] = {**problem_document(problem), "count": times}

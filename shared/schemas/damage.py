@@ -25,7 +25,9 @@ class Repair:
 
 def repaired(text: str, repairs: Sequence[Repair]) -> tuple[str, list[Repair]]:
     """Return a trimmed text without the changes, and the repairs that did anything."""
-    done = []
+    done: list[Repair] = []
+    if PLAIN.fullmatch(text):  # as nearly always
+        return text, done
     for repair in repairs:
         after = repair.apply(text)
         if after != text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import MAXYEAR, datetime
 from functools import lru_cache, partial
 from typing import Any
@@ -130,12 +130,13 @@ def _own(type_: FileType, parts: Sequence[Part]) -> tuple[Sequence[bytes], froze
     last = parts[-1]
     if not last.keep or len(parts) == 1:
         return last.own, last.keep
-    versions = [
-        Version.of(decode_content(b"".join(part.own)), place, part.keep)
-        for place, part in enumerate(parts)
+    # All other fields are those of the last row, as they are.
+    open_ = {path.partition(".")[0] for path in last.keep}
+    version = _folded(
+        Version.of(decode_content(b"".join(part.own), only=open_), -age, part.keep)
+        for age, part in enumerate(reversed(parts))
         if part.own
-    ]
-    version = _folded(versions)
+    )
     cuts: list[dict[str, Any]] = [{} for _ in range(len(_cuts(type_)) + 1)]
     for name, value_ in version.content.items():
         cuts[bisect(_cuts(type_), name)][name] = value_
@@ -152,10 +153,8 @@ def make_document(
     `join` is held against: the same, the slow way.
     """
     own = _folded(
-        [
-            Version.of(content(row, paths(type_.columns, "document")), place, row.keep(keepable))
-            for place, row in enumerate(rows)
-        ]
+        Version.of(content(row, paths(type_.columns, "document")), -age, row.keep(keepable))
+        for age, row in enumerate(reversed(rows))
     ).content
     if type_.assemble is None:
         (_,) = rows
@@ -168,10 +167,10 @@ def make_document(
     return {**own, **assembled.totals}, assembled.problems
 
 
-def _folded(versions: list[Version[int]]) -> Version[int]:
-    """Fold what rows say of a document's own fields, given in file order."""
-    *others, last = versions
-    for older in reversed(others):
+def _folded(versions: Iterator[Version[int]]) -> Version[int]:
+    """Fold what rows say of a document's own fields, the last row first."""
+    last = next(versions)
+    while last.keep and (older := next(versions, None)):
         last.take(older)
     return last
 

@@ -210,12 +210,13 @@ def _mark_differing(alone: Mask, columns: Iterable[Values], rows: _Rows) -> None
 
 def _mark_left_open(alone: Mask, keep: Sequence[frozenset[str]], rows: _Rows) -> None:
     """Mark the documents whose last row leaves something open, and another row something else."""
-    if not any(keep):
-        return
-    known: dict[frozenset[str], int] = {frozenset(): 0}
-    codes = np.array([known.setdefault(paths, len(known)) for paths in keep], np.int64)
-    of_last = codes[rows.rows[rows.ends[rows.documents] - 1]]
-    alone[rows.documents[(of_last != 0) & (of_last != codes[rows.rows])]] = True
+    lasts = rows.rows[rows.ends[rows.documents] - 1]
+    open_ = np.flatnonzero(np.fromiter(map(bool, keep), bool, len(keep))[lasts])
+    for at, row, last in zip(
+        open_.tolist(), rows.rows[open_].tolist(), lasts[open_].tolist(), strict=True
+    ):
+        if keep[row] != keep[last]:
+            alone[rows.documents[at]] = True
 
 
 def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None:

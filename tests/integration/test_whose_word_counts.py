@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shared.ledger import Import
+from shared.transport import Transport
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
@@ -220,6 +222,37 @@ def test_a_new_order_with_a_bad_line(make: Make, shards: bool) -> None:
     stored = pipeline.documents("orders")
     assert 2 == stored["D1"]["lineCount"]
     assert "incomplete" not in stored["D1"]
+
+
+def test_a_new_order_with_a_bad_line_is_not_asked_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing has been loaded before, it is created without a read, like all others."""
+    asked: list[str] = []
+    get = Transport.get
+
+    def note(self: Transport, names: Sequence[str], *args: Any, **how: Any) -> Any:
+        asked.extend(name for name in names if "/orders/" in name)
+        return get(self, names, *args, **how)
+
+    monkeypatch.setattr(Transport, "get", note)
+    pipeline = make()
+    load_orders(pipeline, "1200", *BAD, OTHER, ends="loaded_with_rejects")
+
+    assert (["D1", "D2"], []) == (sorted(pipeline.documents("orders")), asked)
+
+
+def test_an_order_with_a_bad_line_that_the_pipeline_has_not_written(make: Make) -> None:
+    """It does not replace what somebody else has stored."""
+    pipeline = make()
+    theirs = {"lineCount": 2}
+    pipeline.database.document("connections/main/orders/D1").set(theirs)
+
+    import_ = load_orders(pipeline, "1200", *BAD, OTHER, ends="loaded_with_rejects")
+
+    stored = pipeline.documents("orders")
+    assert (theirs, 1) == (stored["D1"], stored["D2"]["lineCount"])
+    assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
 
 
 @pytest.mark.parametrize("shards", [False, True])
