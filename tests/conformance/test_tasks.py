@@ -831,12 +831,13 @@ def test_task_that_is_due_goes_out_at_once(client: Client, receiver: Receiver) -
 def test_scheduled_task_goes_out_on_time(client: Client, receiver: Receiver) -> None:
     """Tasks go out in the order of their times, never before them."""
     handler = receiver.handler()
-    queue = _queue(client)
+    queue = _queue(client, paused=True, max_concurrent_dispatches=1)
     start = time.time() + 0.15
     # The last first: the order of creation is not that of the times.
     for number in reversed(range(5)):
         url = f"{handler.url}?{number}"
         _create(client, queue, url, schedule_time=_time(start + number * 0.05))
+    client.resume_queue(name=queue)
     calls = handler.wait(5)
     late = [call.at - (start + number * 0.05) for number, call in enumerate(calls)]
 

@@ -136,7 +136,7 @@ def test_an_upload_becomes_documents_and_outlives_a_restart(data: Path, customer
 
 def test_kill(data: Path) -> None:
     """After kill -9 in mid-load every part ends by itself, and a new start loads to the end."""
-    count, environment = 20_000, {"LEASE": "3s"}
+    count, environment = 20_000, {"LEASE": "10s"}
     rows = ({"PERIDX": str(number)} for number in range(1, count + 1))
     last = orders_csv({"ORDER_NUMBER": "D1", "PERIDX": str(count)})
     customers = "connections/nz/customers"

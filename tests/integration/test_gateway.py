@@ -884,7 +884,7 @@ def test_session_limits(cloud: Any, tmp_path: Path) -> None:
 
 def test_idle(cloud: Any, tmp_path: Path) -> None:
     """A connection that nothing comes from is ended, and its open upload is lost."""
-    with small(tmp_path, Capacity(idle_seconds=2.0)) as here:
+    with small(tmp_path, Capacity(idle_seconds=6.0)) as here:
         sftp = here.paramiko()
         file = sftp.open(f"pending/{CUSTOMERS}", "wb")
         file.write(b"x")
@@ -898,7 +898,8 @@ def test_idle(cloud: Any, tmp_path: Path) -> None:
 
 def test_taken_out(cloud: Any, tmp_path: Path) -> None:
     """A user who is taken out, or given another connection, is soon out; the others stay."""
-    with small(tmp_path, Capacity(idle_seconds=1.2)) as here:
+    # The longer the time, the rarer the look; a busy machine must not keep the others idle for it.
+    with small(tmp_path, Capacity(idle_seconds=12.0)) as here:
         erp, au, nz = here.paramiko(), here.paramiko("au"), here.paramiko("nz")
         text = here.users.read_text()
         rows = [row for row in json.loads(text)["users"] if row["name"] != "au"]
@@ -1134,7 +1135,7 @@ def test_sigterm(program: Program, tmp_path: Path) -> None:
     assert run(*check, str(port)).code == 1
     again = Program(tmp_path, "--bucket", BUCKET)
     try:
-        until(lambda: again.lines("listening"), 30)
+        until(lambda: again.lines("listening"))
     finally:
         again.end()
 
@@ -1157,7 +1158,7 @@ def test_sighup(program: Program, tmp_path: Path) -> None:
 
     (tmp_path / "spool").mkdir(exist_ok=True)
     again = Program(tmp_path, "--bucket", BUCKET, "--drain", "0")
-    until(lambda: again.lines("listening"), 30)
+    until(lambda: again.lines("listening"))
     here = at(again, tmp_path)
     sftp = here.paramiko()
     sftp.open(f"pending/{CUSTOMERS}", "wb").write(b"PERIDX\n")

@@ -38,6 +38,7 @@ from tests.integration.test_gateway import (
 )
 from tests.support.gateway import PASSWORD
 from tests.support.slow_bucket import SlowBucket, slow_bucket
+from tests.support.waiting import PATIENCE
 
 MIB = 1024 * 1024
 
@@ -55,7 +56,7 @@ def check(port: int) -> int:
 def from_address(here: House, address: str, password: str = PASSWORD) -> paramiko.SFTPClient:
     """Log in from an address of this machine."""
     transport = paramiko.Transport(silent(here.port, address))
-    transport.start_client(timeout=60)
+    transport.start_client(timeout=PATIENCE)
     transport.auth_password("erp", password)
     client = paramiko.SFTPClient.from_transport(transport)
     assert client
@@ -148,7 +149,7 @@ def test_guessing_delays_nobody_else(
         busy[guessed] = busy.get(guessed, 0) + 1
         if guessed:
             both.release()
-            assert held.wait(60)
+            assert held.wait(PATIENCE)
         return not guessed
 
     monkeypatch.setattr("gateway.server.verify_password", verify)
@@ -161,14 +162,14 @@ def test_guessing_delays_nobody_else(
         guesses = [threading.Thread(target=guess) for _ in range(8)]
         for one in guesses:
             one.start()
-        assert both.acquire(timeout=60)
+        assert both.acquire(timeout=PATIENCE)
         erp = from_address(here, "127.0.0.8")
 
         assert "pending" in erp.listdir("/")
         assert busy == {True: 1, False: 1}
         held.set()
         for one in guesses:
-            one.join(60)
+            one.join(PATIENCE)
 
 
 def test_handles_of_one_user(cloud: Any, tmp_path: Path) -> None:
@@ -227,11 +228,11 @@ def before(bucket: SlowBucket, folder: Path) -> Iterator[Program]:
             folder, "--bucket", BUCKET, "--spool", str(folder / "spool"), "--drain", "0"
         )
     try:
-        until(lambda: program.lines("listening"), 60)
+        until(lambda: program.lines("listening"))
         yield program
     finally:
         program.process.kill()
-        program.process.wait(30)
+        program.process.wait(PATIENCE)
 
 
 def port_of(program: Program) -> int:
@@ -301,7 +302,7 @@ def test_answers_that_nobody_takes(cloud: Any, tmp_path: Path) -> None:
     write_users(tmp_path, asyncssh.generate_private_key("ssh-ed25519"))
     program = Program(tmp_path, "--bucket", BUCKET, "--drain", "0")
     try:
-        until(lambda: program.lines("listening"), 60)
+        until(lambda: program.lines("listening"))
         port = port_of(program)
         with paramiko.Transport(("127.0.0.1", port)) as transport:
             transport.connect(username="erp", password=PASSWORD)
@@ -331,7 +332,7 @@ def test_answers_that_nobody_takes(cloud: Any, tmp_path: Path) -> None:
             assert program.peak - began < 30 * MIB
     finally:
         program.process.kill()
-        program.process.wait(30)
+        program.process.wait(PATIENCE)
 
 
 # -- descriptors ------------------------------------------------------------------------------
@@ -342,16 +343,16 @@ def test_no_descriptors(cloud: Any, tmp_path: Path) -> None:
     write_users(tmp_path, asyncssh.generate_private_key("ssh-ed25519"))
     program = Program(tmp_path, "--bucket", BUCKET)
     try:
-        until(lambda: program.lines("listening"), 60)
+        until(lambda: program.lines("listening"))
         port = port_of(program)
         used = len(os.listdir(f"/proc/{program.process.pid}/fd"))
         resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, (used + 10, used + 10))
         with contextlib.ExitStack() as held:
             for _ in range(60):
                 held.enter_context(silent(port, "127.0.0.9"))
-            until(lambda: program.lines("no_resources"), 60)
+            until(lambda: program.lines("no_resources"))
         house = House(tmp_path, port=port, host_key=host_key(tmp_path))
-        until(lambda: logs_in(house), 60)
+        until(lambda: logs_in(house))
         lines = program.log.read_text().splitlines()
 
         assert program.lines("no_resources")[0]["error"] == "EMFILE"
@@ -359,7 +360,7 @@ def test_no_descriptors(cloud: Any, tmp_path: Path) -> None:
         assert all(json.loads(line) for line in lines)
     finally:
         program.process.kill()
-        program.process.wait(30)
+        program.process.wait(PATIENCE)
 
 
 def host_key(folder: Path) -> str:
@@ -382,7 +383,7 @@ def test_few_descriptors(cloud: Any, tmp_path: Path) -> None:
         ["bash", "-c", 'ulimit -n 400 && exec "$0" "$@"', sys.executable, "-m", "gateway",
          "--port", "0", "--bucket", BUCKET, "--users", str(tmp_path / "users.json"),
          "--host-key", str(tmp_path / "host_key")],
-        cwd=Path(__file__).parents[2], capture_output=True, timeout=60, check=False,
+        cwd=Path(__file__).parents[2], capture_output=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
     assert program.returncode == 2

@@ -355,7 +355,7 @@ def test_the_process_itself(servers: Servers, tmp_path: Path) -> None:
         ]
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE)
 
     assert [500, 400, 400, 400] == [status for status, _ in answers]
     found = lines(output.read_text())

@@ -109,7 +109,7 @@ def test_python_queries(db: firestore.Client, reading: ModuleType) -> None:
         first.set()
 
     listening = reading.when_loaded(db, "main", IMPORT, hear)
-    assert first.wait(10)
+    assert first.wait(PATIENCE)
     listening.unsubscribe()
     assert ["loaded"] == heard
 

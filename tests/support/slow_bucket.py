@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.waiting import PATIENCE
+
 _PIECE = 64 * 1024
 
 
@@ -90,4 +92,4 @@ def slow_bucket(bytes_a_second: int) -> Iterator[SlowBucket]:
         server.released.set()
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(PATIENCE)

@@ -19,6 +19,7 @@ from google.auth.transport.requests import Request
 from google.oauth2 import id_token
 
 from local.identity import KEY_FILE, CertsServer, Key, certs, load_key, mint
+from tests.support.waiting import PATIENCE
 
 AUDIENCE = "https://load.example.test/"
 EMAIL = "tasks@local-project.iam.gserviceaccount.com"
@@ -168,8 +169,8 @@ def test_certificate_is_that_of_the_key(key: Key) -> None:
 
 def test_certificates_are_served(key: Key, server: CertsServer) -> None:
     """`/certs` answers with the certificates as cacheable JSON, any other path with 404."""
-    found = requests.get(server.url, timeout=60)
-    missing = requests.get(f"http://127.0.0.1:{server.port}/", timeout=60)
+    found = requests.get(server.url, timeout=PATIENCE)
+    missing = requests.get(f"http://127.0.0.1:{server.port}/", timeout=PATIENCE)
 
     assert found.json() == certs(key)
     assert found.headers["Content-Type"].startswith("application/json")
@@ -181,7 +182,7 @@ def test_stopped_server_lets_its_port_go(key: Key) -> None:
     """A stopped server leaves its port to the next, even with a client still connected."""
     first = CertsServer(key, host="127.0.0.1", port=0)
     with requests.Session() as session:
-        session.get(first.url, timeout=60)
+        session.get(first.url, timeout=PATIENCE)
         first.stop()
         second = CertsServer(key, host="127.0.0.1", port=first.port)
         second.stop()

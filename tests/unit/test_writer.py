@@ -456,7 +456,7 @@ def test_bounded(bench: Bench) -> None:
     added_while_full = all_added.wait(0.1)
     for _ in range(4):
         go_on.release()
-    adding.join(10)
+    adding.join(PATIENCE)
 
     assert not added_while_full
     assert all_added.is_set()
@@ -885,8 +885,8 @@ def test_one_failure_ends_all_waiting(bench: Bench) -> None:
 
     def decide(row: Row, stored: Stored | None) -> Put:
         if row.key == "101":
-            assert failing.wait(10)
-            assert added.wait(10)
+            assert failing.wait(PATIENCE)
+            assert added.wait(PATIENCE)
             raise ZeroDivisionError
         return Put(row.data)
 
@@ -1141,7 +1141,7 @@ def test_gate_follows_the_pace() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
 
     assert seen == [2] * 6
 
