@@ -8,7 +8,7 @@ usage() {
     cat <<'TEXT'
 Usage: deploy/deploy.sh PART [options]
 
-  PART       queue, bucket, function NAME, schedule, metrics or monitoring;
+  PART       firestore, queue, bucket, function NAME, schedule, metrics or monitoring;
              release: send all calls to the functions that were deployed last, and back again unless
              they pass the smoke test;
              smoke: the smoke test alone; rollback: send all calls to the functions before;
@@ -50,6 +50,22 @@ case $DEPLOY_PYTHON in
 esac
 MADE=$(mktemp -d)
 trap 'rm -rf "$MADE"' EXIT
+
+# The rules, indexes and TTL policies of the database. gcloud has no command for rules, and its one
+# for indexes fails where the index is there already; the Firebase CLI makes all of it what the files
+# say. It takes (default), unless its configuration names another database.
+firestore() {
+    local config=firebase.json
+    if [[ $DATABASE != '(default)' ]]; then
+        config=firebase.$DATABASE.json # beside firebase.json, because it names files beside itself
+        [[ -n $DRY_RUN ]] || {
+            trap 'rm -rf "$MADE" "$HERE/../firebase.$DATABASE.json"' EXIT
+            sed "s/\"firestore\": {/&\"database\": \"$DATABASE\",/" firebase.json >"$config"
+        }
+    fi
+    run npx --yes firebase-tools@15.34.2 deploy --only firestore "--config=$config" \
+        "--project=$PROJECT" --non-interactive
+}
 
 # The ledger counts the attempts and ends them, so the queue never gives a task up.
 queue() {
@@ -170,16 +186,19 @@ hold() {
 
 # All functions go over to what was deployed last, at one moment, then prove that they work.
 release() {
-    local name now new
+    local name now new changed back=()
     for name in "${FUNCTIONS[@]}"; do
         now=$(serving "$name")
         new=$(service "$name" '--format=value(status.latestReadyRevisionName)')
         [[ $now != "$new" ]] || continue
         change_traffic "$name" "--to-revisions=$new=100" ${now:+"--update-tags=previous=$now"}
+        [[ -z $now ]] || back=("$name $now" ${back[@]+"${back[@]}"})
     done
     smoke && return
-    echo "Going back to the version before." >&2
-    rollback
+    for changed in ${back[@]+"${back[@]}"}; do
+        echo "Going back to ${changed#* }." >&2
+        change_traffic "${changed% *}" "--to-revisions=${changed#* }=100"
+    done
     exit 1
 }
 
@@ -353,9 +372,9 @@ dashboard() {
 }
 
 cd "$HERE/.."
-need_gcloud
+[[ ${PARTS[*]:-} == firestore ]] || need_gcloud
 case ${PARTS[*]:-} in
-    queue | bucket | schedule | metrics | monitoring) "${PARTS[0]}" ;;
+    firestore | queue | bucket | schedule | metrics | monitoring) "${PARTS[0]}" ;;
     release | smoke | rollback | variables) "${PARTS[0]}" ;;
     'function '*) deploy_function "${PARTS[1]}" ;;
     *) usage >&2 && exit 2 ;;

@@ -13,7 +13,7 @@ fail() {
 
 # Where an environment is: nothing of that is taken from the shell, which may speak of another one.
 WHERE=(REGION BUCKET QUEUE)
-WHO=(OPERATORS DEPLOYERS ALERT_EMAIL BUDGET SWEEP_SCHEDULE ALERT_WEBHOOK_SECRET)
+WHO=(OPERATORS DEPLOYERS ALERT_EMAIL BUDGET SWEEP_SCHEDULE ALERT_WEBHOOK_SECRET GATEWAY_OPTIONS)
 
 # Reads deploy/environments/NAME.env: its project, its WHERE, and of its WHO what is not given already.
 # Its other lines are settings, which go before those of settings.env.
@@ -48,9 +48,7 @@ name_everything() {
     BUCKET=${BUCKET:-$PROJECT-uploads}
     QUEUE=${QUEUE:-imports}
     STAGING=${PROJECT}_cloudbuild # where gcloud builds submit uploads to unless told otherwise
-    # What is made, backed up and deleted, and what the rules and indexes are about.
-    [[ $(setting DATABASE) == '(default)' ]] ||
-        fail "DATABASE is $(setting DATABASE), but these scripts set up the database (default) alone."
+    DATABASE=$(setting DATABASE)
 }
 
 # Runs a command, or only shows it.

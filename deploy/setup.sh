@@ -102,23 +102,24 @@ make_buckets() {
 make_database() {
     local there kind
     there=$(ask firestore databases list "--project=$PROJECT" '--format=value(name.basename(),type)')
-    kind=$(awk '$1 == "(default)" { print $2 }' <<<"$there")
+    kind=$(awk -v name="$DATABASE" '$1 == name { print $2 }' <<<"$there")
     case $kind in
         FIRESTORE_NATIVE)
-            run gcloud firestore databases update '--database=(default)' --enable-pitr \
+            run gcloud firestore databases update "--database=$DATABASE" --enable-pitr \
                 --delete-protection "--project=$PROJECT"
             ;;
         '')
-            run gcloud firestore databases create '--database=(default)' "--location=$REGION" \
+            run gcloud firestore databases create "--database=$DATABASE" "--location=$REGION" \
                 --type=firestore-native --enable-pitr --delete-protection "--project=$PROJECT"
             ;;
-        *) fail "The project's database is in Datastore mode, which cannot be changed once it" \
-            "has been used. Take a project of its own for the imports." ;;
+        *) fail "The database $DATABASE is in Datastore mode, which cannot be changed once it has" \
+            "been used. Set DATABASE to another name in deploy/settings.env, or take a project of" \
+            "its own for the imports." ;;
     esac
-    there=$(ask firestore backups schedules list '--database=(default)' "--project=$PROJECT" \
+    there=$(ask firestore backups schedules list "--database=$DATABASE" "--project=$PROJECT" \
         '--format=value(name)')
     [[ -n $there ]] ||
-        run gcloud firestore backups schedules create '--database=(default)' --recurrence=daily \
+        run gcloud firestore backups schedules create "--database=$DATABASE" --recurrence=daily \
             --retention=7d "--project=$PROJECT"
 }
 

@@ -120,7 +120,7 @@ for name in "$BUCKET" "$STAGING"; do
         run gcloud storage rm "gs://$name" --recursive "${where[@]}"
 done
 known=$(ask firestore databases list "${where[@]}" '--format=value(name.basename())')
-if there '(default)' "$known"; then
-    run gcloud firestore databases update '--database=(default)' --no-delete-protection "${where[@]}"
-    run gcloud firestore databases delete '--database=(default)' "${where[@]}" --quiet
+if there "$DATABASE" "$known"; then
+    run gcloud firestore databases update "--database=$DATABASE" --no-delete-protection "${where[@]}"
+    run gcloud firestore databases delete "--database=$DATABASE" "${where[@]}" --quiet
 fi

@@ -22,17 +22,22 @@ Usage: deploy/gateway/gateway.sh COMMAND --project PROJECT [options]
   --environment NAME    instead: what deploy/environments/NAME.env says
   --region REGION       default: australia-southeast1
   --bucket BUCKET       where uploads go (default: PROJECT-uploads)
+  --gateway-options "OPTIONS"  for deploy, unless the environment says them: --max-size=BYTES,
+                        --max-connections=N, --idle-timeout=SECONDS, --patience=SECONDS and
+                        --old-clients, as in docs/gateway.md
   --allow RANGES        addresses that may connect, e.g. 203.0.113.0/24,198.51.100.7/32 (default: all)
   --dry-run             show what would be run where there is nothing yet; needs no account
 TEXT
 }
 
 PROJECT='' ENVIRONMENT='' REGION=${REGION:-} ALLOW='0.0.0.0/0' CONNECTION='' KEY='' WORDS=()
+GATEWAY_OPTIONS=${GATEWAY_OPTIONS:-}
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
         --dry-run) DRY_RUN=yes ;;
-        --project | --environment | --region | --bucket | --allow | --connection | --key)
+        --project | --environment | --region | --bucket | --allow | --connection | --key | \
+            --gateway-options)
             (($# > 1)) || fail "$1 needs a value."
             option "$1" "$2"
             shift
@@ -139,9 +144,23 @@ give_roles() {
         --role=roles/storage.objectViewer --condition=None "--project=$PROJECT" --format=none
 }
 
+# The machine gets the settings that the functions get, and the options of the gateway. What is said
+# in cloud-init.yaml and run.sh, such as the time for draining, is no option.
+write_settings() {
+    local word
+    for word in $GATEWAY_OPTIONS; do
+        [[ $word =~ ^--((max-size|max-connections|idle-timeout|patience)=[0-9]+|old-clients)$ ]] ||
+            fail "The gateway has no option $word that can be set: see --help."
+    done
+    find_number
+    settings >"$WORK/settings"
+    printf '%s\n' "$GATEWAY_OPTIONS" >"$WORK/options"
+}
+
 # A machine that runs is stopped, which lets uploads come to their end, and starts with the new image.
 deploy() {
     local image there metadata files
+    write_settings
     image=$REPOSITORY/gateway:$(date -u +%Y%m%dT%H%M%SZ)
     run gcloud builds submit "$HERE/.." "--config=$HERE_TOO/cloudbuild.yaml" \
         "--ignore-file=deploy/gateway/upload.gcloudignore" "--substitutions=_IMAGE=$image" \
@@ -151,6 +170,7 @@ deploy() {
     metadata+=,google-logging-enabled=true,block-project-ssh-keys=true,serial-port-enable=false
     metadata+=,cos-update-strategy=update_enabled # off by default; gateway-update.timer restarts it
     files=user-data=$HERE_TOO/cloud-init.yaml,gateway-run=$HERE_TOO/run.sh
+    files+=,gateway-settings=$WORK/settings,gateway-options=$WORK/options
     there=$(ask compute instances list "--project=$PROJECT" '--format=value(name)')
     if among "$NAME" "$there"; then
         run gcloud compute instances add-metadata "$NAME" "--metadata=$metadata" \
@@ -171,7 +191,7 @@ deploy() {
 
 # Google's own checks come from all over the world, so they cannot reach a port that is not open to all.
 watch_from_outside() {
-    local there ranges
+    local there ranges host
     ranges=$(ask compute firewall-rules describe "$NAME" "--project=$PROJECT" \
         '--format=value(sourceRanges)')
     if [[ -z $DRY_RUN && $ranges != 0.0.0.0/0 ]]; then
@@ -179,9 +199,10 @@ watch_from_outside() {
         return
     fi
     there=$(ask monitoring uptime list-configs "--project=$PROJECT" '--format=value(displayName)')
+    host=$(address)
     among "$NAME" "$there" ||
         run gcloud monitoring uptime create "$NAME" --resource-type=uptime-url \
-            "--resource-labels=host=$(address),project_id=$PROJECT" --protocol=tcp --port=22 \
+            "--resource-labels=host=$host,project_id=$PROJECT" --protocol=tcp --port=22 \
             --period=1 "--project=$PROJECT"
 }
 
@@ -217,7 +238,9 @@ remove_retailer() {
 }
 
 show() {
-    echo "Address: $(address), port 22"
+    local host
+    host=$(address)
+    echo "Address: $host, port 22"
     run gcloud secrets versions access latest "--secret=$HOST_KEY" "--out-file=$WORK/host_key" \
         "--project=$PROJECT"
     [[ -n $DRY_RUN ]] || {

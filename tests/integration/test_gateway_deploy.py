@@ -1,219 +1,55 @@
-"""The gateway in the cloud: its scripts against a stand-in for gcloud, and what they start."""
+"""The gateway in the cloud: what its scripts start there, and wrong usage.
+
+What they do to a project is shown with the real gcloud in test_deploy_real_gcloud.py."""
 
 from __future__ import annotations
 
-import json
-import os
+import argparse
 import re
 import shlex
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-import asyncssh
 import pytest
 import yaml
 
 from gateway.__main__ import _server_parser
-from gateway.users import Users, UsersFile, verify_password
-from tests.support.gcloud_lines import lint, read
+from tests.support.cloud import PROJECT, ROOT, Cloud
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy" / "gateway"
-COMMANDS = (
-    *("setup", "deploy", "show", "teardown", "add-retailer au-erp --connection au"),
-    "remove-retailer au-erp",
+SCRIPT = ("gateway/gateway.sh", "--project", PROJECT)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("setup", "deploy", "show", "teardown", "add-retailer au-erp --connection au"),
+        "remove-retailer au-erp",
+    ],
 )
-
-STAND_IN = """#!/usr/bin/env bash
-# Remembers each command line; secrets are files, and what is listed is what `there` says.
-printf '%q ' "$@" >>"$CLOUD/calls" && echo >>"$CLOUD/calls"
-for word in "$@"; do
-    case $word in
-        --secret=*) name=${word#*=} ;;
-        --out-file=*) out=${word#*=} ;;
-        --data-file=*) data=${word#*=} ;;
-    esac
-done
-case "$*" in
-    *'secrets versions access'*) cp "$CLOUD/secret-$name" "$out" ;;
-    *'secrets versions add'*) cp "$data" "$CLOUD/secret-$4" ;;
-    *'secrets versions list'*) [[ ! -e $CLOUD/secret-$4 ]] || echo 1 ;;
-    *' list'*) cat "$CLOUD/there" ;;
-    *'firewall-rules describe'*) cat "$CLOUD/ranges" ;;
-    *'addresses describe'*) echo 203.0.113.9 ;;
-esac
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """A project that is none."""
-
-    folder: Path
-
-    def run(self, command: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command of the script."""
-        return subprocess.run(
-            ["bash", DEPLOY / "gateway.sh", *shlex.split(command), "--project", "shop"],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env={
-                "PATH": f"{self.folder}:{os.environ['PATH']}",
-                "HOME": str(self.folder),
-                "CLOUD": str(self.folder),
-                "PYTHON": sys.executable,
-                "PAUSE": "0",
-            },
-        )
-
-    def calls(self) -> list[str]:
-        """Give every command line so far."""
-        return (self.folder / "calls").read_text().splitlines()
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
-    (tmp_path / "gcloud").write_text(STAND_IN)
-    (tmp_path / "gcloud").chmod(0o755)
-    (tmp_path / "there").touch()
-    (tmp_path / "calls").touch()
-    (tmp_path / "ranges").write_text("0.0.0.0/0\n")
-    return Cloud(tmp_path)
-
-
-def done(outcome: subprocess.CompletedProcess[str]) -> str:
-    assert 0 == outcome.returncode, outcome.stderr
-    return outcome.stdout
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_dry_run(cloud: Cloud, command: str) -> None:
+def test_dry_run(tmp_path: Path, command: str) -> None:
     """A dry run shows command lines and asks and changes nothing."""
-    said = done(cloud.run(f"{command} --dry-run"))
-
-    assert [] == cloud.calls()
-    assert "gcloud " in said
+    assert "gcloud " in Cloud(tmp_path).show(*SCRIPT, *command.split())
 
 
-def test_every_line_is_one_that_gcloud_takes(cloud: Cloud) -> None:
-    """gcloud's own check of command lines has nothing to say against any of the script's."""
-    gcloud = shutil.which("gcloud")
-    if gcloud is None:
-        pytest.skip("The Google Cloud CLI is not installed.")
-    (cloud.folder / "there").write_text("import-gateway\n")
-    shown = "".join(done(cloud.run(f"{command} --dry-run")) for command in COMMANDS)
-    for command in ("setup", "deploy", "teardown"):
-        done(cloud.run(command))
-    asked = "".join(f"gcloud {call}\n" for call in cloud.calls())
-    lines = list(read(shown + asked, "gateway.sh"))
-    (ROOT / "build").mkdir(exist_ok=True)
-    wrong = lint(gcloud, lines, ROOT / "build" / "gcloud-gateway.json")
-
-    assert {} == {shlex.join(line.words): why for line, why in wrong.items()}
-    assert len({line.words[1:4] for line in lines}) >= 20
-
-
-def test_set_up_again(cloud: Cloud) -> None:
-    """The host key is made once, kept, and can be told to retailers; nothing is made twice."""
-    done(cloud.run("setup"))
-    key = (cloud.folder / "secret-gateway-host-key").read_bytes()
-    (cloud.folder / "there").write_text("import-gateway\ngateway-users\ngateway-host-key\n")
-    before = len(cloud.calls())
-
-    done(cloud.run("setup --allow 203.0.113.0/24"))
-
-    assert key == (cloud.folder / "secret-gateway-host-key").read_bytes()
-    again = cloud.calls()[before:]
-    assert [] == [call for call in again if " create " in call or "versions add" in call]
-    assert any("firewall-rules update" in call and "203.0.113.0/24" in call for call in again)
-    fingerprint = asyncssh.import_private_key(key).get_fingerprint()
-    told = done(cloud.run("show"))
-    assert fingerprint in told
-    assert "203.0.113.9, port 22" in told
-    assert "PRIVATE KEY" not in told
-
-
-def test_a_retailer(cloud: Cloud, tmp_path: Path) -> None:
-    """One command lets a retailer in, with a key or a password, and one locks it out."""
-    done(cloud.run("setup"))
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    (tmp_path / "au.pub").write_bytes(key.export_public_key())
-
-    done(cloud.run("add-retailer au-erp --connection au --key au.pub"))
-    done(cloud.run("add-retailer nz-erp --connection nz", stdin="open sesame\n"))
-
-    secret = cloud.folder / "secret-gateway-users"
-    users = Users(UsersFile(secret), warn=lambda text: None)
-    au, nz = users.find("au-erp"), users.find("nz-erp")
-    assert au is not None
-    assert {key.public_data} == au.keys
-    assert nz is not None
-    assert ("nz", True) == (nz.connection, verify_password(nz, "open sesame"))
-    kept = secret.read_text()
-    again = cloud.run("add-retailer au-erp --connection nz --key au.pub")
-    assert (2, kept) == (again.returncode, secret.read_text())
-    assert "is there twice" in again.stderr
-
-    done(cloud.run("remove-retailer au-erp"))
-    assert ["nz-erp"] == [row["name"] for row in json.loads(secret.read_text())["users"]]
-
-
-def test_deployed_again(cloud: Cloud) -> None:
-    """The first deployment makes the machine; the next one stops it to drain, and starts it."""
-    done(cloud.run("deploy"))
-    assert any("compute instances create import-gateway" in call for call in cloud.calls())
-    (cloud.folder / "there").write_text("import-gateway\n")
-    before = len(cloud.calls())
-
-    done(cloud.run("deploy"))
-
-    words = [call.split()[:3] for call in cloud.calls()[before:]]
-    assert ["compute", "instances", "create"] not in words
-    assert [
-        ["compute", "instances", "add-metadata"],
-        ["compute", "instances", "stop"],
-        ["compute", "instances", "start"],
-    ] == [call for call in words if call[:2] == ["compute", "instances"] and call[2] != "list"]
-
-
-def test_uptime_check(cloud: Cloud) -> None:
-    """Google looks from outside whether the port answers, where it may; else that is said."""
-    (cloud.folder / "ranges").write_text("0.0.0.0/0\n")
-    said = done(cloud.run("deploy"))
-    assert any("uptime create" in call for call in cloud.calls())
-    assert "No uptime check" not in said
-    before = len(cloud.calls())
-
-    (cloud.folder / "ranges").write_text("203.0.113.0/24\n")
-    said = done(cloud.run("deploy"))
-
-    assert not any("uptime create" in call for call in cloud.calls()[before:])
-    assert "No uptime check: port 22 is not open to Google's." in said
-
-
-@pytest.mark.parametrize("command", ["", "fly", "deploy --what", "add-retailer", "add-retailer x"])
-def test_a_wrong_command(cloud: Cloud, command: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("", "fly", "deploy --what", "add-retailer", "add-retailer x"),
+        *(
+            f"deploy --gateway-options {word}"
+            for word in ("--drain=5", "--max-size=5G", "x", "'*'")
+        ),
+    ],
+)
+def test_a_wrong_command(tmp_path: Path, command: str) -> None:
     """What makes no sense ends with an exit code and a word, before anything is done."""
-    outcome = cloud.run(command)
+    cloud = Cloud(tmp_path)
+
+    outcome = cloud.run((*SCRIPT, *shlex.split(command)))
 
     assert outcome.returncode in (1, 2)
     assert outcome.stderr
     assert [] == cloud.calls()
-
-
-def test_scripts() -> None:
-    """shellcheck has nothing to say of the scripts."""
-    checker = Path(sys.executable).with_name("shellcheck")
-    checked = subprocess.run(
-        [checker, "-x", *DEPLOY.glob("*.sh")], cwd=ROOT, capture_output=True, text=True
-    )
-
-    assert (0, "") == (checked.returncode, checked.stdout)
 
 
 def machine() -> dict[str, str]:
@@ -229,13 +65,20 @@ def container() -> list[str]:
     return shlex.split(line)
 
 
+def arguments() -> list[str]:
+    """Return the command line of the gateway on the machine, without the options that are set."""
+    words = container()
+    *found, given = words[words.index("$image") + 1 :]
+    assert "${options[@]+${options[@]}}" == given
+    return found
+
+
 def test_the_container() -> None:
     """The container may write nowhere but into the spool, has no rights, and understands its
     command line.
     """
     words = container()
-    image = words.index("$image")
-    flags, arguments = words[:image], words[image + 1 :]
+    flags = words[: words.index("$image")]
 
     assert "--read-only" in flags
     assert ["ALL", "no-new-privileges", "22:2222"] == [
@@ -244,7 +87,7 @@ def test_the_container() -> None:
     assert ["/var/spool/gateway:/spool"] == [
         flags[place + 1] for place, word in enumerate(flags) if word == "--volume"
     ]
-    options = _server_parser().parse_args(arguments)
+    options = _server_parser().parse_args(arguments())
     assert (2222, "/spool") == (options.port, str(options.spool))
     assert all(place.startswith("$secrets/") for place in [options.users, *options.host_key])
 
@@ -271,11 +114,44 @@ def test_kept_running() -> None:
     assert "systemctl start gateway-health.timer" in (DEPLOY / "cloud-init.yaml").read_text()
 
 
-def test_patched(cloud: Cloud) -> None:
-    """The machine fetches its updates and restarts with them, once uploads under way have ended."""
-    done(cloud.run("deploy"))
-    (created,) = [call for call in cloud.calls() if "compute instances create" in call]
-    assert "cos-update-strategy=update_enabled" in created
+def test_every_option_can_be_set(tmp_path: Path) -> None:
+    """Each option of the gateway is in run.sh, or can be given to the deployment.
+
+    Only the address that it listens on cannot: it is the container's.
+    """
+    options = {
+        word: action
+        for action in _server_parser()._actions
+        for word in action.option_strings
+        if word.startswith("--") and word not in ("--help", "--host")
+    }
+    said = {word for word in container() if word in options}
+    given = []
+    for word, action in options.items():
+        if word not in said:
+            flag = isinstance(action, argparse._StoreTrueAction)
+            given.append(word if flag else f"{word}=7")
+
+    assert "gcloud" in Cloud(tmp_path).show(*SCRIPT, "deploy", "--gateway-options", " ".join(given))
+    _server_parser().parse_args([*arguments(), *given])
+    for word in said:
+        assert (
+            1
+            == Cloud(tmp_path).run((*SCRIPT, "deploy", "--gateway-options", f"{word}=7")).returncode
+        )
+
+
+def test_its_settings() -> None:
+    """The container is given the settings that the machine has been told."""
+    text, words = (DEPLOY / "run.sh").read_text(), container()
+    file = words[words.index("--env-file") + 1]
+
+    assert f"metadata gateway-settings >{file}\n" in text
+    assert words.index("--env-file") < words.index("$image")
+
+
+def test_patched() -> None:
+    """The machine restarts with its updates once uploads under way have ended."""
     files, words = machine(), container()
     update = files["gateway-update.service"]
     drain = int(words[words.index("--long-drain") + 1])

@@ -1,10 +1,11 @@
-"""A Google Cloud project that is none: the scripts of deploy/ run against a stand-in for gcloud."""
+"""The scripts of deploy/ without a cloud: their dry runs, and how they end if gcloud fails."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = ROOT / "tests" / "support" / "bin"
+FAILING = ROOT / "tests" / "support" / "failing"
+"""The folder of a gcloud that fails."""
 PROJECT = "shop"
 OPERATORS = "group:imports@example.com"
 DEPLOYERS = "user:ann@example.com"
@@ -34,18 +36,23 @@ def steps() -> list[tuple[str, ...]]:
     return [("deploy.sh", *args[1:]) for args in calls if args[:1] == ["deploy/deploy.sh"]]
 
 
+def role_lines() -> list[tuple[str, str, str, str]]:
+    """Return the lines of deploy/roles.txt: who, role, on what and why."""
+    lines = (ROOT / "deploy" / "roles.txt").read_text().splitlines()
+    rows = [line.split("|") for line in lines if line and not line.startswith("#")]
+    return [(who.strip(), role.strip(), on.strip(), why.strip()) for who, role, on, why in rows]
+
+
 @dataclass(slots=True)
 class Cloud:
-    """One project, empty at first."""
+    """A project that gcloud does not reach."""
 
     folder: Path
     scripts: Path = field(default=ROOT / "deploy")
     """Where the scripts are; a copy of deploy/ may be changed."""
 
     def __post_init__(self) -> None:
-        for name in ("things", "roles", "calls"):
-            (self.folder / name).touch()
-        (self.folder / "verdict").write_text('{"status": "checked"}')
+        (self.folder / "calls").touch()
 
     def run(
         self, command: Sequence[str], *, answer: str = "", **environment: str
@@ -59,36 +66,26 @@ class Cloud:
             capture_output=True,
             text=True,
             env={
-                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "PATH": f"{FAILING}:{os.environ['PATH']}",
                 "HOME": str(self.folder),
                 "TMPDIR": str(self.folder),
                 "CLOUD": str(self.folder),
+                "PYTHON": sys.executable,
                 "PAUSE": "0",
-                "SMOKE_PAUSE": "0",
                 **({"PROJECT": PROJECT, "OPERATORS": OPERATORS} if script == "deploy.sh" else {}),
                 **environment,
             },
         )
 
-    def do(self, *commands: Sequence[str]) -> list[str]:
-        """Run scripts that must succeed; gives the gcloud command lines they have run."""
-        before = len(self.calls())
-        for command in commands:
-            done = self.run(command)
-            assert done.returncode == 0, f"{command}: {done.stderr}"
-        return self.calls()[before:]
+    def show(self, *command: str, **environment: str) -> str:
+        """Return the command lines that a dry run of a script shows."""
+        done = self.run((*command, "--dry-run"), **environment)
+        assert (0, []) == (done.returncode, self.calls()), done.stderr
+        return done.stdout
 
     def calls(self) -> list[str]:
-        """Give every command line so far."""
+        """Give every command line of gcloud so far."""
         return (self.folder / "calls").read_text().splitlines()
-
-    def things(self) -> set[str]:
-        """Give what is there, a "kind name" each."""
-        return set((self.folder / "things").read_text().splitlines())
-
-    def roles(self) -> set[tuple[str, ...]]:
-        """Give the roles that were given: on what, to whom, which."""
-        return {tuple(line.split(" ")) for line in (self.folder / "roles").read_text().splitlines()}
 
     def with_settings(self, **settings: str) -> Cloud:
         """Take a copy of deploy/ with other settings."""

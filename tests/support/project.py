@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import tests.support.google  # noqa: F401 - it registers what the stub answers
 from tests.support.cloud import DEPLOYERS, PROJECT, ROOT, SETUP, TEARDOWN
 from tests.support.google import fork
@@ -104,9 +102,38 @@ class Project:
             if at == "cloudbuild" and "/builds/" in name
         ]
 
-    def build(self, *, without: Sequence[str] = ("tests", "firestore")) -> list[str]:
-        """Submit the build and run its steps as its account; gives the names of those that ran."""
+    def build(self, *, without: Sequence[str] = ()) -> list[str]:
+        """Submit the build and run what its steps run of deploy/, as its account; gives their ids.
+
+        Args:
+            without: ids of steps that are left out.
+        """
         workspace = self.submit()
+        ran = []
+        for step in self._deploying():
+            if step["id"] not in without:
+                self.do(
+                    step["entrypoint"],
+                    *step["args"],
+                    who=account("deploy"),
+                    tree=workspace,
+                    **self.variables(),
+                )
+                ran.append(step["id"])
+        return ran
+
+    def dry_run(self) -> list[str]:
+        """Return the command lines that a dry run of the last build's steps shows."""
+        return [
+            line
+            for step in self._deploying()
+            for line in self.do(
+                step["entrypoint"], *step["args"], "--dry-run", **self.variables()
+            ).splitlines()
+        ]
+
+    def variables(self) -> dict[str, str]:
+        """Return what the last build tells its steps."""
         submitted = self.builds()[-1]
         values = {
             "PROJECT_ID": PROJECT,
@@ -119,27 +146,23 @@ class Project:
         def filled(text: str) -> str:
             return re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], text)
 
-        variables = dict(filled(line).split("=", 1) for line in submitted["options"]["env"])
         who = filled(submitted["serviceAccount"]).split("/")[-1]
-        ran = []
-        for step in submitted["steps"]:
-            if step["id"] not in without:
-                words = [step["entrypoint"], *step["args"]] if "args" in step else []
-                text = step.get("script", "").partition("\n")[2]
-                self.do(
-                    *(words or ["bash", "-c", text]),
-                    who=who,
-                    tree=workspace,
-                    FIREBASE_TOKEN=who,
-                    **variables,
-                )
-                ran.append(step["id"])
-        return ran
+        assert who == account("deploy")
+        lines = (filled(line).split("=", 1) for line in submitted["options"]["env"])
+        return {"FIREBASE_TOKEN": who, **dict(lines)}
+
+    def _deploying(self) -> list[dict[str, Any]]:
+        """Return the steps of the last build that run a script of deploy/."""
+        return [step for step in self.builds()[-1]["steps"] if "args" in step]
+
+    def calls(self) -> list[str]:
+        """Return every command line of gcloud so far."""
+        return (self.folder / "calls").read_text().splitlines()
 
 
 def has_firebase() -> bool:
-    """Whether npm has the Firebase CLI that the build pins; it is fetched once."""
-    text = (ROOT / "cloudbuild.yaml").read_text()
+    """Whether npm has the Firebase CLI that deploy.sh pins; it is fetched once."""
+    text = (ROOT / "deploy" / "deploy.sh").read_text()
     match = re.search(r"npx --yes (firebase-tools@\S+)", text)
     assert match
     if shutil.which("npx") is None:
@@ -153,23 +176,19 @@ def npm_cache() -> str:
     return os.environ.get("NPM_CONFIG_CACHE") or str(Path.home() / ".npm")
 
 
-def steps() -> list[str]:
-    """Return the ids of the steps of cloudbuild.yaml, in order."""
-    return [step["id"] for step in yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())["steps"]]
-
-
 def clone(place: Path) -> None:
     """Copy the project's files, without what was made from them."""
     left_out = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
     shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(".git", *left_out), symlinks=True)
 
 
-def _report(google: Google, bucket: str, name: str) -> None:
-    """Do what the pipeline does with a file in test/: report that it was checked."""
+def report(google: Google, bucket: str, name: str, status: str = "checked") -> None:
+    """Do what the pipeline does with a file in test/: report what has become of it."""
     if name.startswith("test/"):
         folder, _, file = name.removeprefix("test/").rpartition("/")
-        report = f"reports/{folder}/test/{file.removesuffix('.csv')}.report.json"
-        google.objects[bucket, report] = b'{"status": "checked"}'
+        top = "reports" if status == "checked" else "rejected"
+        place = f"{top}/{folder}/test/{file.removesuffix('.csv')}.report.json"
+        google.objects[bucket, place] = f'{{"status": "{status}"}}'.encode()
 
 
 @contextmanager
@@ -181,7 +200,7 @@ def project(folder: Path, gcloud: str) -> Iterator[Project]:
         gcloud: the real gcloud.
     """
     google = Google(PROJECT)
-    google.uploaded = lambda bucket, name: _report(google, bucket, name)
+    google.uploaded = lambda bucket, name: report(google, bucket, name)
     tree = folder / "clone"
     clone(tree)
     library = Path(gcloud).resolve().parents[1] / "lib"

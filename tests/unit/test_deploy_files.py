@@ -17,7 +17,7 @@ from google.cloud import monitoring_dashboard_v1, monitoring_v3
 from google.cloud.logging_v2.types import LogMetric
 from google.protobuf import json_format
 
-from tests.support.cloud import BIN, ROOT, steps
+from tests.support.cloud import FAILING, ROOT, steps
 
 BUILD = ROOT / "cloudbuild.yaml"
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -247,7 +247,7 @@ def test_steps() -> None:
     """The build runs every part of deploy.sh, once for each function, and all after the tests."""
     build = yaml.safe_load(BUILD.read_text())
     functions = {file.stem for file in (ROOT / "functions").glob("*.py") if file.stem != "__init__"}
-    parts = {"queue", "bucket", "schedule", "metrics", "monitoring", "release"}
+    parts = {"firestore", "queue", "bucket", "schedule", "metrics", "monitoring", "release"}
     wanted: list[tuple[str, ...]] = [("deploy.sh", part) for part in parts]
     wanted += [("deploy.sh", "function", name) for name in functions]
 
@@ -305,7 +305,7 @@ def test_shell_scripts() -> None:
     scripts = sorted((ROOT / "deploy").rglob("*.sh"))
     checker = Path(sys.executable).with_name("shellcheck")
     done = subprocess.run(
-        [checker, "-x", *scripts, BIN / "gcloud"],
+        [checker, "-x", *scripts, FAILING / "gcloud"],
         cwd=ROOT,
         capture_output=True,
         text=True,

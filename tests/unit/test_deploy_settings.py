@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 
 from shared.settings import ENVIRONMENT, Deployment
 from tests.support.cloud import ROOT
+
+OTHERS = {
+    "CLOUD_TASKS_EMULATOR_HOST": "a queue on this machine",
+    "FIRESTORE_EMULATOR_HOST": "a database on this machine",
+    "K_SERVICE": "what Cloud Run calls a function",
+    "NO_COLOR": "a person's terminal",
+    "TERM": "a person's terminal",
+}
+"""Variables that are read and are no settings of the deployment."""
 
 _LINE = re.compile(r"(#?)([A-Z_]+)=(.*)")
 
@@ -45,3 +56,30 @@ def test_no_placeholder_is_left() -> None:
     places = {place for _, _, value in lines() for place in re.findall(r"\$\w+", value)}
 
     assert places <= {"$PROJECT", "$PROJECT_NUMBER", "$REGION", "$BUCKET", "$QUEUE"}
+
+
+def read_by_the_code() -> Iterator[str]:
+    """Give each environment variable that deployed code reads by its name."""
+    for folder in ("functions", "gateway", "shared"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                match node:
+                    case ast.Subscript(value=source, slice=ast.Constant(value=str(name))):
+                        pass
+                    case ast.Call(
+                        func=ast.Attribute(value=source, attr="get" | "getenv"),
+                        args=[ast.Constant(value=str(name)), *_],
+                    ):
+                        pass
+                    case _:
+                        continue
+                if re.search(r"(^|\.)(os|environ|environment(\(\))?)$", ast.unparse(source)):
+                    yield name
+
+
+def test_every_variable_is_a_setting() -> None:
+    """Deployed code reads the settings, which are all deployed, and no other variable."""
+    found = set(read_by_the_code())
+
+    assert set() == found - set(ENVIRONMENT.values()) - OTHERS.keys()
+    assert OTHERS.keys() <= found

@@ -54,8 +54,7 @@ def test_roles() -> None:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """What a deployment runs, word by word."""
     cloud = Cloud(tmp_path_factory.mktemp("cloud"))
-    runs = [cloud.run((*step, "--dry-run")) for step in steps()]
-    return [shlex.split(line) for run in runs for line in run.stdout.splitlines()]
+    return [shlex.split(line) for step in steps() for line in cloud.show(*step).splitlines()]
 
 
 def flags(words: list[str]) -> dict[str, str]:
@@ -140,12 +139,10 @@ def test_scripts(tmp_path: Path) -> None:
             words = shlex.split(arguments.replace("$PROJECT", PROJECT))
             # The key file that a retailer sends.
             words = [str(key) if word.endswith(".pub") else word for word in words]
-            done = cloud.run((script, *words, "--dry-run"))
-            assert done.returncode == 0, (line, done.stderr)
+            cloud.show(script, *words)
             tried += 1
 
     assert tried >= 5
-    assert [] == cloud.calls()
 
 
 def test_commands_of_ours() -> None:
@@ -161,7 +158,7 @@ def test_commands_of_ours() -> None:
 
 def test_variables_are_the_settings(tmp_path: Path) -> None:
     """deploy.sh variables says in a shell's words what the functions are told."""
-    shown = Cloud(tmp_path).run(("deploy.sh", "variables")).stdout
+    shown = Cloud(tmp_path).show("deploy.sh", "variables")
     settings = (ROOT / "deploy" / "settings.env").read_text()
 
     names = re.findall(r"^([A-Z_]+)=", settings, re.MULTILINE)

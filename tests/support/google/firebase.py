@@ -37,7 +37,7 @@ def check(call: Call) -> Json:
 
 @method("POST", "firebaserules", f"{_RULES}/rulesets", "firebaserules.rulesets.create")
 def ruleset(call: Call) -> Json:
-    call.known("source", "attachmentPoint", "metadata")
+    call.known("source", "attachmentPoint", "attachment_point", "metadata")
     name = f"projects/{call.google.project}/rulesets/{call.google.next()}"
     thing = {**call.body, "name": name, "createTime": call.google.now()}
     return call.google.put("firebaserules", name, thing)
@@ -82,10 +82,17 @@ def _name(call: Call) -> str:
     return call.path.partition("/")[2].partition("/")[2]
 
 
+def _below(call: Call, name: str) -> bool:
+    """Whether a name is one of the call's kind and database, in whatever collection group."""
+    return name.startswith(_name(call).split("collectionGroups/")[0]) and (
+        f"/{call.path.split('/')[-1]}/" in name
+    )
+
+
 @method("GET", "firestore", f"{_GROUP}/indexes", "datastore.indexes.list")
 def indexes(call: Call) -> Json:
     things = call.google.things.items()
-    found = [one for (at, name), one in things if at == "firestore" and "/indexes/" in name]
+    found = [one for (at, name), one in things if at == "firestore" and _below(call, name)]
     return {"indexes": found} if found else {}
 
 
@@ -106,7 +113,7 @@ def create_index(call: Call) -> Json:
 @method("GET", "firestore", f"{_GROUP}/fields", "datastore.indexes.list")
 def fields(call: Call) -> Json:
     things = call.google.things.items()
-    found = [one for (at, name), one in things if at == "firestore" and "/fields/" in name]
+    found = [one for (at, name), one in things if at == "firestore" and _below(call, name)]
     if "ttlConfig" in call.query.get("filter", "") and "OR" not in call.query["filter"]:
         found = [one for one in found if "ttlConfig" in one]
     return {"fields": found} if found else {}

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import shlex
 import socket
 import sys
 from typing import Any
@@ -20,7 +21,11 @@ NEEDED = ("googlecloudsdk", "surface", "apitools", "requests", "urllib3", "googl
 
 
 def serve(place: str, library: str) -> None:
-    """Answer calls at a Unix socket until the caller of this process goes away."""
+    """Answer calls at a Unix socket until the caller of this process goes away.
+
+    Each command line is kept in the file `calls` beside the socket, quoted for a shell.
+    """
+    calls = os.path.join(os.path.dirname(place), "calls")
     sys.path[:0] = [library, os.path.join(library, "third_party")]
     gcloud_main = importlib.import_module("googlecloudsdk.gcloud_main")
 
@@ -42,6 +47,8 @@ def serve(place: str, library: str) -> None:
         while not text.endswith(b"\n"):
             text += connection.recv(1 << 20)
         asked = json.loads(text)
+        with open(calls, "a") as kept:
+            kept.write(shlex.join(asked["arguments"]) + "\n")
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
