@@ -225,7 +225,8 @@ class _Field:
             else:
                 if known[cell] is None and self._blank:
                     self._faults[cell] = self._blank[""]
-                if self._kind.repairs and (done := self._kind.repaired(cell)[1]):
+                # What is repaired is a text, and comes out as another one.
+                if known[cell] != cell and (done := self._kind.repaired(cell)[1]):
                     self._repairs[cell] = done
         return _Column(
             [*map(known.__getitem__, cells)],
@@ -414,7 +415,7 @@ class Checker:
             checked.warnings += problems
             self._stand_in(values, cells_of, place)
             blank = self._left_open(values)
-            unreadable = frozenset(
+            unreadable = faulty and frozenset(
                 EXTRA if name in self._extra_names else self._fields[name]
                 for name in faulty
                 if name in self._extra_names or name in self._fields
