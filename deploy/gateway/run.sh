@@ -9,7 +9,7 @@ metadata() {
 
 image=$(metadata gateway-image)
 bucket=$(metadata gateway-bucket)
-metadata gateway-settings >/run/gateway/settings
+metadata gateway-settings >"$RUNTIME_DIRECTORY/settings" # which systemd has made
 given=$(metadata gateway-options)
 read -r -a options <<<"$given"
 secrets=secret:projects/$(metadata gateway-project)/secrets
@@ -28,7 +28,7 @@ exec docker run --name gateway --rm --publish 22:2222 \
     --read-only --tmpfs /tmp:rw,noexec,nosuid,size=16m --volume /var/spool/gateway:/spool \
     --cap-drop ALL --security-opt no-new-privileges --pids-limit 512 --memory 1500m \
     --stop-timeout 75 --log-opt max-size=50m --log-opt max-file=3 \
-    --env-file /run/gateway/settings \
+    --env-file "$RUNTIME_DIRECTORY/settings" \
     "$image" \
     --port 2222 --bucket "$bucket" --users "$secrets/gateway-users" \
     --host-key "$secrets/gateway-host-key" --spool /spool --drain 60 --long-drain 600 \

@@ -5,8 +5,10 @@ What they do to a project is shown with the real gcloud in test_deploy_real_gclo
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,27 +60,45 @@ def machine() -> dict[str, str]:
     return {Path(file["path"]).name: file["content"] for file in config["write_files"]}
 
 
-def container() -> list[str]:
-    """Return the words of the `docker run` on the machine, `$` names left as they are."""
-    text = (DEPLOY / "run.sh").read_text().replace("\\\n", " ")
-    line = next(line for line in text.splitlines() if line.startswith("exec docker run"))
-    return shlex.split(line)
+TOLD = {
+    "gateway-image": "registry.example/gateway:1",
+    "gateway-bucket": "uploads",
+    "gateway-project": PROJECT,
+    "gateway-settings": "TIME_ZONE=Pacific/Auckland\nORDERS_DELAY=30m\n",
+    "gateway-options": "\n",
+}
+"""What the deployment tells the machine."""
 
 
-def arguments() -> list[str]:
-    """Return the command line of the gateway on the machine, without the options that are set."""
-    words = container()
-    *found, given = words[words.index("$image") + 1 :]
-    assert "${options[@]+${options[@]}}" == given
-    return found
+def container(folder: Path, **told: str) -> list[str]:
+    """Run run.sh as the machine does; gives the words of its `docker run`."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, value in {**TOLD, **told}.items():
+        (folder / name).write_text(value)
+    for name, text in {
+        "curl": f'cat "{folder}/${{!###*/}}"',
+        "docker": f'[[ $1 != run ]] || printf "%s\\n" "$@" >"{folder}/words"',
+        **dict.fromkeys(("docker-credential-gcr", "mkdir", "chown"), ":"),
+    }.items():
+        (programs / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "RUNTIME_DIRECTORY": str(folder)}
+    subprocess.run(["bash", DEPLOY / "run.sh"], env=environment, check=True)
+    return (folder / "words").read_text().splitlines()
 
 
-def test_the_container() -> None:
+def arguments(words: list[str]) -> list[str]:
+    """Return the gateway's own command line."""
+    return words[words.index(TOLD["gateway-image"]) + 1 :]
+
+
+def test_the_container(tmp_path: Path) -> None:
     """The container may write nowhere but into the spool, has no rights, and understands its
     command line.
     """
-    words = container()
-    flags = words[: words.index("$image")]
+    words = container(tmp_path)
+    flags = words[: words.index(TOLD["gateway-image"])]
 
     assert "--read-only" in flags
     assert ["ALL", "no-new-privileges", "22:2222"] == [
@@ -87,14 +107,17 @@ def test_the_container() -> None:
     assert ["/var/spool/gateway:/spool"] == [
         flags[place + 1] for place, word in enumerate(flags) if word == "--volume"
     ]
-    options = _server_parser().parse_args(arguments())
-    assert (2222, "/spool") == (options.port, str(options.spool))
-    assert all(place.startswith("$secrets/") for place in [options.users, *options.host_key])
+    options = _server_parser().parse_args(arguments(words))
+    assert ("uploads", 2222, "/spool") == (options.bucket, options.port, str(options.spool))
+    secrets = f"secret:projects/{PROJECT}/secrets"
+    assert [f"{secrets}/gateway-users", f"{secrets}/gateway-host-key"] == [
+        *(options.users, *options.host_key)
+    ]
 
 
-def test_time_to_drain() -> None:
+def test_time_to_drain(tmp_path: Path) -> None:
     """Uploads under way have their time before anything around them loses its patience."""
-    words, unit = container(), machine()["gateway.service"]
+    words, unit = container(tmp_path), machine()["gateway.service"]
     drain = int(words[words.index("--drain") + 1])
     docker = int(words[words.index("--stop-timeout") + 1])
     stop = int(re.findall(r"docker stop -t (\d+)", unit)[0])
@@ -114,45 +137,45 @@ def test_kept_running() -> None:
     assert "systemctl start gateway-health.timer" in (DEPLOY / "cloud-init.yaml").read_text()
 
 
-def test_every_option_can_be_set(tmp_path: Path) -> None:
-    """Each option of the gateway is in run.sh, or can be given to the deployment.
+def test_its_settings(tmp_path: Path) -> None:
+    """The container is given the settings and the options that the machine has been told."""
+    words = container(tmp_path, **{"gateway-options": "--old-clients --max-connections=300\n"})
+    settings = Path(words[words.index("--env-file") + 1]).read_text()
+    options = _server_parser().parse_args(arguments(words))
 
-    Only the address that it listens on cannot: it is the container's.
+    assert TOLD["gateway-settings"] == settings
+    assert words.index("--env-file") < words.index(TOLD["gateway-image"])
+    assert (True, 300) == (options.old_clients, options.max_connections)
+
+
+def test_every_option_can_be_set(tmp_path: Path) -> None:
+    """Each option of the gateway is in run.sh, or can be given to the deployment, but not both.
+
+    Only the address that it listens on is neither: it is the container's.
     """
-    options = {
-        word: action
+    words, cloud = container(tmp_path), Cloud(tmp_path)
+    given = [
+        word if isinstance(action, argparse._StoreTrueAction) else f"{word}=7"
         for action in _server_parser()._actions
         for word in action.option_strings
         if word.startswith("--") and word not in ("--help", "--host")
-    }
-    said = {word for word in container() if word in options}
-    given = []
-    for word, action in options.items():
-        if word not in said:
-            flag = isinstance(action, argparse._StoreTrueAction)
-            given.append(word if flag else f"{word}=7")
+    ]
+    fixed = [word for word in given if word.partition("=")[0] in words]
+    free = [word for word in given if word not in fixed]
 
-    assert "gcloud" in Cloud(tmp_path).show(*SCRIPT, "deploy", "--gateway-options", " ".join(given))
-    _server_parser().parse_args([*arguments(), *given])
-    for word in said:
-        assert (
-            1
-            == Cloud(tmp_path).run((*SCRIPT, "deploy", "--gateway-options", f"{word}=7")).returncode
-        )
+    cloud.show(*SCRIPT, "deploy", "--gateway-options", " ".join(free))
+    _server_parser().parse_args([*arguments(words), *free])
+    refused = [
+        cloud.run((*SCRIPT, "deploy", "--dry-run", "--gateway-options", word)) for word in fixed
+    ]
+    assert [1] * len(fixed) == [one.returncode for one in refused]
+    assert free
+    assert fixed
 
 
-def test_its_settings() -> None:
-    """The container is given the settings that the machine has been told."""
-    text, words = (DEPLOY / "run.sh").read_text(), container()
-    file = words[words.index("--env-file") + 1]
-
-    assert f"metadata gateway-settings >{file}\n" in text
-    assert words.index("--env-file") < words.index("$image")
-
-
-def test_patched() -> None:
+def test_patched(tmp_path: Path) -> None:
     """The machine restarts with its updates once uploads under way have ended."""
-    files, words = machine(), container()
+    files, words = machine(), container(tmp_path)
     update = files["gateway-update.service"]
     drain = int(words[words.index("--long-drain") + 1])
     waits = int(re.findall(r"timeout (\d+) docker wait gateway", update)[0])
