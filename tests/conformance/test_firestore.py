@@ -1636,7 +1636,7 @@ def test_abandoned_transaction(db: Any, server: str, monkeypatch: pytest.MonkeyP
     """A transaction whose client has gone holds others up for a limited time only."""
     if server == GOOGLE:
         pytest.skip("Google's emulator waits for half a minute")
-    monkeypatch.setattr(transactions, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(transactions, "STALE_SECONDS", 1.0)
     db.document("counters/one").set({"n": 1})
     db.document("counters/one").get(transaction=begin(db))
 

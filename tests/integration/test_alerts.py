@@ -375,6 +375,7 @@ def test_a_receiver_that_does_not_answer(
 
     assert 0 == pipeline.sweep()["told"]
 
+    assert eventually(lambda: bool(receiver.got))
     assert 1 == len(receiver.got)
     receiver.hold.set()
     monkeypatch.setattr(alerting, "WEBHOOK_SECONDS", PATIENCE)

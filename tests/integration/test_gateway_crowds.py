@@ -93,8 +93,9 @@ def test_first_line(
     """A client that does not send its first line soon is turned away."""
     monkeypatch.setattr("gateway.server._FIRST_LINE_SECONDS", 0.2)
     with small(tmp_path, Capacity()) as here, silent(here.port, "127.0.0.9") as quiet:
-        quiet.settimeout(30)
+        quiet.settimeout(PATIENCE)
         received = b"".join(iter(lambda: quiet.recv(100), b""))
+        monkeypatch.setattr("gateway.server._FIRST_LINE_SECONDS", PATIENCE)
         speaker = here.paramiko()
 
         assert received.startswith(b"SSH-2.0")

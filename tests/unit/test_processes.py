@@ -167,7 +167,7 @@ def test_a_taken_port_is_named(supervisor: Supervisor) -> None:
     assert supervisor.pids == {}
 
 
-def test_layers_end_last_first(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_layers_end_last_first(tmp_path: Path) -> None:
     """A program is still there while those that lean on it are being ended."""
     order = tmp_path / "order"
     code = """
@@ -186,9 +186,11 @@ while True:
             ("database", "queue", "functions"), free_ports([0, 0, 0]), strict=True
         )
     ]
-    supervisor.start(layers, timeout=PATIENCE)
-
-    supervisor.stop()
+    patient = Supervisor(logs=tmp_path / "logs", folder=tmp_path, say=print, grace=PATIENCE)
+    try:
+        patient.start(layers, timeout=PATIENCE)
+    finally:
+        patient.stop()
 
     assert order.read_text().split() == ["functions", "queue", "database"]
 
@@ -204,7 +206,7 @@ supervisor = Supervisor(logs=Path({str(tmp_path)!r}), folder=Path("."), say=prin
 command = (sys.executable, "-I", "-S", "-c", {STUBBORN!r}, "{port}")
 supervisor.start([[Program(name="stubborn", command=command, ports=({port},))]], timeout={PATIENCE})
 print(supervisor.pids["stubborn"], flush=True)
-time.sleep(60)
+time.sleep({PATIENCE})
 """
     parent = subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
