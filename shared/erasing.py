@@ -27,7 +27,6 @@ from shared.documents import KINDS
 from shared.indexing import forget
 from shared.ledger_store import import_path, imports_path
 from shared.object_traces import (
-    BEFORE,
     Objects,
     delete,
     rewritten,
@@ -41,6 +40,7 @@ from shared.schemas import FileType, Rules, all_types
 from shared.schemas.types import PERSON_COLUMN
 from shared.services import Services
 from shared.settings import ConnectionSettings
+from shared.source import ERASED
 from shared.traces import Person
 
 ROUNDS = 4
@@ -169,9 +169,8 @@ def erase(
             _put(database, record, {**data, "trail": _trail(found.person)})
             _refuse_while_loading(connection, services)
             remove_rows(services, connection)
-            _take_out(found, services, delete_unreadable=delete_unreadable)
+            _take_out(found, connection, services, delete_unreadable=delete_unreadable)
             _forget(connection, found.person, services)
-            _amend_ledger(connection, services)
             names |= {one.blob.name for one in found.objects.traces}
             erased += found.counts()
             if delete_unreadable:
@@ -335,11 +334,14 @@ def _looked(found: Findings) -> dict[str, int]:
 # -- taking out -------------------------------------------------------------------------------
 
 
-def _take_out(found: Findings, services: Services, *, delete_unreadable: bool) -> None:
+def _take_out(
+    found: Findings, connection: str, services: Services, *, delete_unreadable: bool
+) -> None:
     """Files first, and documents last, so that nobody is loaded again from a file meanwhile."""
     database, person = services.ledger.database, found.person
     for trace in found.objects.traces:
         take_out(services.bucket, trace, person)
+    _amend_ledger(connection, services)
     if delete_unreadable:
         for blob, _ in found.objects.unreadable:
             delete(services.bucket, blob)
@@ -372,7 +374,7 @@ def _amend_ledger(connection: str, services: Services) -> None:
             reads: Reads, path: str = path, blob: Any = blob
         ) -> tuple[None, dict[str, Fields]]:
             data = reads.document(path)
-            if data is None or data.get("crc32c") not in blob.metadata[BEFORE].split():
+            if data is None or data.get("crc32c") not in blob.metadata[ERASED].split():
                 return None, {}
             return None, {path: {**data, "crc32c": blob.crc32c, "size": blob.size}}
 

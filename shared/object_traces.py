@@ -21,12 +21,10 @@ from requests.exceptions import RequestException
 from shared.errors import TryAgain
 from shared.names import STATE, ExportFile, Misnamed, read_name
 from shared.schemas import FileType, Rules
+from shared.source import ERASED
 from shared.traces import Look, Person, Unreadable, look, without
 
 CHUNK_BYTES = 8 * 1024 * 1024
-
-BEFORE = "crc32c-before-erasure"
-"""Metadata of a rewritten object: the checksums it had, by one of which the ledger knows it."""
 
 _OWN = ("processed/", "rejected/")
 _ANY_FILE = "customers_20000101T000000Z.csv"
@@ -159,7 +157,7 @@ def rewritten(bucket: storage.Bucket, connection: str) -> Iterator[tuple[str, st
             if (
                 isinstance(named, ExportFile)
                 and named.connection == connection
-                and (blob.metadata or {}).get(BEFORE)
+                and (blob.metadata or {}).get(ERASED)
             ):
                 yield named.import_id, blob
 
@@ -185,8 +183,8 @@ def _rewrite(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
     blob = trace.blob
     new = bucket.blob(blob.name, chunk_size=CHUNK_BYTES)
     metadata = blob.metadata or {}
-    before = " ".join((*metadata.get(BEFORE, "").split(), blob.crc32c))
-    new.metadata = {**metadata, BEFORE: before}
+    before = " ".join((*metadata.get(ERASED, "").split(), blob.crc32c))
+    new.metadata = {**metadata, ERASED: before}
     with _open(bucket, blob) as stream:
         if trace.look is None:
             text = stream.read().decode(errors="surrogateescape")

@@ -23,6 +23,9 @@ _T = TypeVar("_T")
 READ_BYTES = 4 * 1024 * 1024
 """Bytes fetched from Cloud Storage at a time."""
 
+ERASED = "crc32c-before-erasure"
+"""Metadata of an object from which a person was erased: the checksums that it had before."""
+
 _PASSING = (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException, DataCorruption)
 
 
@@ -34,7 +37,7 @@ class Source:
 
         Raises:
             FileRejected: it is in neither place.
-            TryAgain: Cloud Storage could not be reached.
+            TryAgain: Cloud Storage could not be reached, or somebody is being erased from it.
         """
         self._bucket = bucket
         self._import = import_
@@ -43,7 +46,8 @@ class Source:
     def open(self) -> BinaryIO:
         """Return a stream of the stored bytes, checked against the checksum at its end."""
         raw = self._blob.open("rb", chunk_size=READ_BYTES, raw_download=True)
-        return cast("BinaryIO", io.BufferedReader(_Checked(raw, self._import), READ_BYTES))
+        checked = _Checked(raw, self._import, find_again=self._find)
+        return cast("BinaryIO", io.BufferedReader(checked, READ_BYTES))
 
     def move_to_processed(self, *, present: Callable[[], bool]) -> None:
         """Move the object to `processed/`; does nothing if that has been done before.
@@ -75,6 +79,9 @@ class Source:
         named = read_name(import_.object)
         if isinstance(named, ExportFile):
             moved = _try(lambda: self._bucket.get_blob(named.processed))
+            if moved is not None and import_.crc32c in _before_erasures(moved):
+                # The erasure tells the ledger of the new checksum a moment later.
+                raise TryAgain(f"Somebody is being erased from {moved.name}.")
             if moved is not None and moved.crc32c == import_.crc32c and moved.size == import_.size:
                 return self._bucket.blob(named.processed, generation=moved.generation)
         raise FileRejected(
@@ -83,6 +90,11 @@ class Source:
                 message=f"{import_.object} is no longer in the bucket as it was uploaded.",
             )
         )
+
+
+def _before_erasures(blob: storage.Blob) -> list[str]:
+    metadata: dict[str, str] = blob.metadata or {}
+    return metadata.get(ERASED, "").split()
 
 
 def put_aside(bucket: storage.Bucket, file: ExportFile, generation: int) -> None:
@@ -118,9 +130,10 @@ def _move(
 class _Checked(io.RawIOBase):
     """Passes a stream on, and fails at its end unless it was the content that was uploaded."""
 
-    def __init__(self, raw: Any, import_: Import) -> None:
+    def __init__(self, raw: Any, import_: Import, *, find_again: Callable[[], object]) -> None:
         self._raw = raw
         self._import = import_
+        self._find_again = find_again
         self._size = 0
         self._crc = 0
 
@@ -129,7 +142,7 @@ class _Checked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         whole = self._size == self._import.size  # to ask for more would cost a request
-        block = b"" if whole else _try(lambda: self._raw.read(len(buffer)))
+        block = b"" if whole else self._read(len(buffer))
         if not block:
             crc32c = base64.b64encode(self._crc.to_bytes(4, "big")).decode()
             if self._size != self._import.size or crc32c != self._import.crc32c:
@@ -140,15 +153,20 @@ class _Checked(io.RawIOBase):
         buffer[: len(block)] = block
         return len(block)
 
+    def _read(self, size: int) -> bytes:
+        try:
+            block: bytes = _try(lambda: self._raw.read(size), but=(exceptions.NotFound,))
+        except exceptions.NotFound:
+            self._find_again()
+            # It was put away, or somebody was erased from it.
+            raise TryAgain(f"{self._import.object} was moved while it was being read.") from None
+        return block
+
 
 def _try(call: Callable[[], _T], *, but: tuple[type[Exception], ...] = ()) -> _T:
     try:
         return call()
     except but:
         raise
-    except exceptions.NotFound:
-        raise FileRejected(
-            Problem(code="file.gone", message="The file was removed while it was being read.")
-        ) from None
     except _PASSING as error:
         raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error

@@ -256,6 +256,25 @@ def test_a_replay_meanwhile(few: Pipeline, monkeypatch: pytest.MonkeyPatch, look
     assert set() == traces(few)
 
 
+def test_a_replay_of_a_rewritten_file(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file from which the person is being erased is not held to be gone: a replay waits."""
+    amend_ledger, id = erasing._amend_ledger, f"customers_{STAMP}"
+
+    def meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr(erasing, "_amend_ledger", amend_ledger)
+        with pytest.raises(TryAgain, match="is being erased"):
+            replay("au", id, few.services)
+        amend_ledger(*arguments)
+
+    monkeypatch.setattr(erasing, "_amend_ledger", meanwhile)
+    assert run(few).proved
+    replay("au", id, few.services)
+    few.run_due()
+
+    assert ("loaded", 1) == (few.import_(id, "au").status, few.import_(id, "au").rows.read)
+    assert (set(), {"2"}) == (traces(few), set(few.documents("customers", "au")))
+
+
 def test_written_behind_the_look(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document that a replay has written after the last look at it is looked for again."""
     import_ = few.database.document(f"connections/au/imports/customers_{STAMP}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ class Object:
     generation: int
     crc32c: str
     time_created: datetime
+    metadata: Mapping[str, str] | None = None
+    content_type: str | None = None
 
 
 class SimulatedBucket:
@@ -37,13 +39,20 @@ class SimulatedBucket:
         self.held_to = {"read", "write", "delete"}
         """What generation preconditions are held to for: everything, of course."""
         self._finalized = finalized
-        self._generations = 1_000
+        self.latest = 1_000
+        """The latest generation so far."""
 
-    def put(self, name: str, data: bytes) -> Object:
+    def put(
+        self,
+        name: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> Object:
         """Make an object, now."""
-        self._generations += 1
+        self.latest += 1
         crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
-        made = Object(name, data, self._generations, crc32c, self.world.now())
+        made = Object(name, data, self.latest, crc32c, self.world.now(), metadata, content_type)
         self.objects[name] = made
         self._finalized(made)
         return made
@@ -74,13 +83,16 @@ class SimulatedBucket:
         def do() -> Object:
             bucket.require(name, if_generation_match, to="write")
             found = self.find(blob.name, source_generation if "read" in self.held_to else None)
-            return bucket.put(name, found.data)
+            return bucket.put(name, found.data, found.metadata, found.content_type)
 
         made = self.call(f"copies {blob.name} to {name}", do, writes=True)
         return SimulatedBlob(bucket, name, made.generation, made)
 
-    def list_blobs(self, *, prefix: str = "", delimiter: str | None = None) -> Listing:
-        return Listing(self, prefix, delimiter)
+    def list_blobs(
+        self, *, prefix: str = "", delimiter: str | None = None, versions: bool = False
+    ) -> Listing:
+        """List what there is; of no object are older generations kept."""
+        return Listing(self, prefix, delimiter, versions and not prefix)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -121,6 +133,9 @@ class SimulatedBlob:
         self.size = len(known.data) if known else None
         self.crc32c = known.crc32c if known else None
         self.time_created = known.time_created if known else None
+        self.time_deleted = None
+        self.metadata: Mapping[str, str] | None = known.metadata if known else None
+        self.content_type: str | None = known.content_type if known else None
         if known is not None:
             self.generation = known.generation
 
@@ -137,9 +152,16 @@ class SimulatedBlob:
 
         return self.bucket.call(f"looks for {self.name}#{self.generation}", do)
 
-    def open(self, mode: str, *, if_generation_match: int | None = None, **_: Any) -> Any:
+    def open(
+        self,
+        mode: str,
+        *,
+        if_generation_match: int | None = None,
+        content_type: str | None = None,
+        **_: Any,
+    ) -> Any:
         if mode == "wb":
-            return Writing(self, if_generation_match)
+            return Writing(self, if_generation_match, content_type)
         assert mode == "rb"
         return Reading(self)
 
@@ -156,7 +178,7 @@ class SimulatedBlob:
     ) -> None:
         def do() -> Object:
             self.bucket.require(self.name, if_generation_match, to="write")
-            return self.bucket.put(self.name, data)
+            return self.bucket.put(self.name, data, self.metadata, self.content_type)
 
         self._know(self.bucket.call(f"writes {self.name}", do, writes=True))
 
@@ -200,8 +222,11 @@ class Reading(io.RawIOBase):
 class Writing:
     """An object that comes into being when it is closed."""
 
-    def __init__(self, blob: SimulatedBlob, if_generation_match: int | None) -> None:
+    def __init__(
+        self, blob: SimulatedBlob, if_generation_match: int | None, content_type: str | None
+    ) -> None:
         self._blob = blob
+        self._content_type = content_type
         self._match = if_generation_match
         self._data = io.BytesIO()
         self.closed = False
@@ -213,6 +238,7 @@ class Writing:
         if not self.closed:
             # The client learns nothing of the object that has come into being.
             made = SimulatedBlob(self._blob.bucket, self._blob.name, None)
+            made.metadata, made.content_type = self._blob.metadata, self._content_type
             made.upload_from_string(self._data.getvalue(), if_generation_match=self._match)
             self.closed = True
 
@@ -223,8 +249,11 @@ class Writing:
 class Listing:
     """The objects of a folder as they were when the listing began."""
 
-    def __init__(self, bucket: SimulatedBucket, prefix: str, delimiter: str | None) -> None:
+    def __init__(
+        self, bucket: SimulatedBucket, prefix: str, delimiter: str | None, whole: bool
+    ) -> None:
         self._bucket = bucket
+        self._whole = whole
         self._prefix = prefix
         self._delimiter = delimiter
         self.prefixes: set[str] = set()
@@ -237,6 +266,9 @@ class Listing:
                 if name.startswith(self._prefix)
             ]
 
+        if self._whole and self._bucket.world.actor is not None:
+            # Whoever erases somebody sees every object that is there by now.
+            self._bucket.world.actor.about["listed"] = self._bucket.latest
         for found in self._bucket.call(f"lists {self._prefix or 'everything'}", do):
             rest = found.name[len(self._prefix) :]
             if self._delimiter and self._delimiter in rest:

@@ -6,7 +6,7 @@ import csv
 import io
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -65,6 +65,31 @@ class Said:
     def exported_of(self, key: str) -> datetime:
         """Return when what the file says of a document was exported."""
         return self.exported.get(key, self.exported_at)
+
+
+def names(data: bytes, person: str) -> list[bytes]:
+    """Return the lines of a file that name a person."""
+    return [line for line in data.splitlines() if person.encode() in line.split(b",")]
+
+
+def without(said: Said, person: str) -> Said:
+    """Return what is left of a file from which a person was erased."""
+    theirs = names(said.data, person)
+    if not theirs:
+        return said
+    lines = said.data.splitlines(keepends=True)
+    gone = {key for key, rows in said.contents.items() if rows[-1][1]["personId"] == person}
+    cut = [rows[-1][1] for key, rows in said.contents.items() if key in gone]
+    return replace(
+        said,
+        data=b"".join(line for line in lines if not names(line, person)),
+        read=said.read and said.read - len(theirs),
+        rejected=said.rejected
+        and said.rejected
+        - sum(line.split(b",")[3] == b"9" for line in theirs if said.type == "orders"),
+        beside=said.beside - sum(one["lineCount"] for one in cut if one.get("incomplete")),
+        contents={key: rows for key, rows in said.contents.items() if key not in gone},
+    )
 
 
 def corrected_file(rng: random.Random, exported_at: datetime, bases: Sequence[Said]) -> Said:

@@ -21,7 +21,16 @@ from shared.repeats import Repeats, RowOfKey
 from shared.shards import ShardChange, ShardHold
 from shared.transport import Stored
 from tests.simulation.history import History, plan
-from tests.simulation.scenarios import SCENARIOS, correct, disturbed, stall, take_back, undisturbed
+from tests.simulation.scenarios import (
+    ERASURES,
+    SCENARIOS,
+    correct,
+    dawdling,
+    disturbed,
+    stall,
+    take_back,
+    undisturbed,
+)
 
 Without = Callable[[History], Any]
 """Returns a context in which the guard is missing from a history."""
@@ -49,7 +58,9 @@ class Guard:
                 yield from (disturbed(name, effect, stall) for effect in range(1, 60))
             case "taken back":
                 yield from (disturbed("changed rows", effect, take_back) for effect in range(1, 60))
-            case name if name in SCENARIOS:
+            case "erasure beside a replay":
+                yield from map(dawdling, range(60))
+            case name if name in SCENARIOS | ERASURES:
                 yield from (undisturbed(name, seed) for seed in range(30))
             case theme:
                 plans = ((seed, plan(seed)) for seed in range(SEEDS))
@@ -126,6 +137,17 @@ def _whoever_it_is(history: History) -> Any:
         return self._ledger.transact(any_)
 
     return patch.object(Hold, "change", unguarded)
+
+
+@contextlib.contextmanager
+def _whatever_begins(history: History) -> Iterator[None]:
+    """Nobody looks whether an import has begun: neither a look at everything, nor who takes the
+    person out of the index, which is refused while a file of the type is being loaded."""
+    with (
+        patch("shared.erasing._begun_since", lambda *_: iter(())),
+        patch("shared.indexing._make_sure_of_rest", lambda *_: None),
+    ):
+        yield
 
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -321,6 +343,26 @@ GUARDS: Mapping[str, Guard] = {
         "who undoes an import looks whether its feed is still held",
         _attribute("shared.undoing._Hold.check", lambda self: None),
         "undoing stalled",
+    ),
+    "quiet while somebody is erased": Guard(
+        "an erasure counts only if no import has begun meanwhile",
+        _whatever_begins,
+        "erasure beside a replay",
+    ),
+    "file from which somebody is erased": Guard(
+        "a file that an erasure has just rewritten is not held to be gone",
+        _attribute("shared.source._before_erasures", lambda blob: []),
+        "erasure beside a replay",
+    ),
+    "rows of somebody who is erased": Guard(
+        "an erasure removes the rows that are kept of large files",
+        _attribute("shared.erasing.remove_rows", lambda *_: None),
+        "mixed",
+    ),
+    "index after an erasure": Guard(
+        "the index forgets who is erased, so that a later upload counts again",
+        _attribute("shared.erasing._forget", lambda *_: None),
+        "late file after an erasure",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import shared.closing
 import shared.delivery
+import shared.erasing
 import shared.logs
 import shared.remains
 import shared.run
@@ -22,6 +24,7 @@ import shared.shard_run
 import shared.splitting
 import shared.undoing
 from shared.customers import KnownCustomers
+from shared.erasing import erase
 from shared.errors import LeaseLost, TryAgain
 from shared.events import StorageObject
 from shared.intake import take_in_event
@@ -126,6 +129,8 @@ class Pipeline:
         *,
         watch: Watch,
         sent: Callable[[Sequence[str]], None],
+        rewritten: Callable[[Object, str], None] = lambda made, person: None,
+        erased: Callable[[str, int], None] = lambda person, known: None,
         **settings: Any,
     ) -> None:
         self.world = world
@@ -144,6 +149,8 @@ class Pipeline:
             now=world.now,
         )
         self.queue.services = self.services
+        self._rewritten = rewritten
+        self._erased = erased
         self._events = 0
         self._asked = 0
 
@@ -158,27 +165,29 @@ class Pipeline:
         self._asked += 1
         self.world.spawn(f"sweep {self._asked}", lambda: sweep(self.services))
 
-    def ask(self, command: str, import_id: str) -> None:
-        """Let a person ask for a `replay`, a `release` or an `undo`, now, and again if it did not
-        work."""
+    def ask(self, command: str, about: str) -> None:
+        """Let somebody ask for a `replay`, a `release` or an `undo` of an import, or to `erase` a
+        person, now, and again if it did not work."""
         self._asked += 1
         if command == "undo":
-            self._undo(import_id)
+            self._undo(about)
+            return
+        if command == "erase":
+            self._erase(about)
             return
 
         def act() -> object:
             try:
-                return {"replay": replay, "release": release}[command](
-                    "main", import_id, self.services
-                ).status
+                asked = {"replay": replay, "release": release}[command]
+                return asked("main", about, self.services).status
             except NotPossible as refusal:
                 return str(refusal)
 
         def ended(ending: Ending) -> None:
             if ending != "done":
-                self.world.at(self.world.clock + 60.0, lambda: self.ask(command, import_id))
+                self.world.at(self.world.clock + 60.0, lambda: self.ask(command, about))
 
-        self.world.spawn(f"{command} {self._asked} {import_id}", act, ended)
+        self.world.spawn(f"{command} {self._asked} {about}", act, ended)
 
     def _undo(self, import_id: str, tries: int = 300) -> None:
         def act() -> object:
@@ -198,9 +207,33 @@ class Pipeline:
         self._asked += 1
         self.world.spawn(f"undo {self._asked} {import_id}", act, ended)
 
+    def _erase(self, person: str) -> None:
+        def act() -> object:
+            actor = self.world.actor
+            assert actor is not None
+            actor.about["person"] = person
+            try:
+                erasure = erase("main", person, self.services, by="somebody")
+            except NotPossible as refusal:
+                raise TryAgain(str(refusal)) from refusal
+            if not erasure.proved:
+                raise TryAgain("Nothing is proved yet.")
+            self._erased(person, actor.about["listed"])
+            return dict(erasure.erased)
+
+        def ended(ending: Ending) -> None:
+            if ending != "done":
+                self.world.at(self.world.clock + 60.0, lambda: self._erase(person))
+
+        self._asked += 1
+        self.world.spawn(f"erase {self._asked} {person}", act, ended)
+
     def _finalized(self, made: Object) -> None:
         if made.name.startswith(("processed/", "rejected/", "state/")):
             return  # nothing comes of these events; a test of their own has them
+        actor = self.world.actor
+        if actor is not None and "person" in actor.about:
+            self._rewritten(made, actor.about["person"])
         world, chances, rng = self.world, self.world.chances, self.world.rng
         if chances.event_lost and rng.random() < chances.event_lost:
             world.say(lambda: f"the event of {made.name}#{made.generation} gets lost")
@@ -265,6 +298,7 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
         shared.logs.log_failure: failed,
         ThreadPoolExecutor: InlinePool,
         uuid: SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"{next(numbers):032}")),
+        secrets: SimpleNamespace(token_hex=lambda _: f"{next(numbers):020}", token_bytes=bytes),
     }
     patched: list[tuple[Any, str, Any]] = []
     for name, module in list(sys.modules.items()):
@@ -273,8 +307,12 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
                 if isinstance(value, type | FunctionType | ModuleType) and value in instead:
                     patched.append((module, attribute, value))
                     setattr(module, attribute, instead[value])
-    patched.append((shared.delivery, "LOT", shared.delivery.LOT))
-    shared.delivery.LOT = batch_size
+    for place, attribute, value in (
+        (shared.delivery, "LOT", batch_size),
+        (shared.erasing, "_COST", (2, 1, 1)),
+    ):
+        patched.append((place, attribute, getattr(place, attribute)))
+        setattr(place, attribute, value)
     clocks = {"sleep": world.sleep, "clock": world.monotonic, "monotonic": world.monotonic}
     defaults: list[tuple[Any, Any]] = []
     for class_ in (Writer, Hold, KnownCustomers):

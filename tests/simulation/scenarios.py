@@ -16,6 +16,7 @@ from tests.simulation.files import (
     empty_file,
     file_name,
     good_file,
+    large_file,
 )
 from tests.simulation.history import HOUR, Ask, History, Plan, Upload
 from tests.simulation.oracle import in_file
@@ -120,7 +121,7 @@ def _late_correction() -> tuple[Upload, Upload]:
 SHARDS: Mapping[str, Any] = {"shard_bytes": 150, "shards_at_once": 2}
 """Settings under which the small files of these scenarios are split."""
 
-SCENARIOS: Mapping[str, Plan] = {
+SCENARIOS: dict[str, Plan] = {
     "customers": _plan(Upload(400, _CUSTOMERS, _said(1, "customers"))),
     "rejects": _plan(Upload(400, f"pending/{_CUSTOMERS}", _said(2, "customers", rejects=True))),
     "correction": _plan(
@@ -260,9 +261,39 @@ def take_back(history: History) -> None:
     history.world.die()
 
 
+ERASURES: dict[str, Plan] = {
+    "erasure beside a replay": _plan(
+        Upload(400, _CUSTOMERS, large_file(random.Random(7), EXPORTED)),
+        asks=(Ask(HOUR, "erase", "101"), Ask(HOUR + 2, "replay", _CUSTOMERS[:-4])),
+    ),
+    "late file after an erasure": _plan(
+        _again(_FIRST, at=2 * HOUR, hours=1),
+        Upload(3 * HOUR, _CUSTOMERS, _SECOND),
+        asks=(Ask(2.5 * HOUR, "erase", min(_FIRST.contents)),),
+    ),
+}
+"""Scenarios in which somebody is erased: what is counted of a file goes by when that is."""
+
+
+def dawdling(seed: int) -> History:
+    """Return an erasure beside a replay, both of which wait before each effect."""
+    history = History(seed, ERASURES["erasure beside a replay"])
+    world = history.world
+
+    def wait() -> None:
+        world.between[world.effects + 1] = wait
+        if world.actor is not None and "person" in world.actor.about:
+            world.stall(world.rng.choice((0.1, 2.0, 10.0, 60.0)))
+        elif world.actor is not None and world.clock > HOUR:
+            world.stall(world.rng.choice((0.1, 2.0)))
+
+    world.between[1] = wait
+    return history
+
+
 def undisturbed(name: str, seed: int = 1) -> History:
     """Return a scenario that is to run to its end; the seed draws how long each call takes."""
-    return History(seed, SCENARIOS[name])
+    return History(seed, (SCENARIOS | ERASURES)[name])
 
 
 def disturbed(name: str, effect: int, act: Callable[[History], None]) -> History:

@@ -10,6 +10,7 @@ from tests.simulation.history import History
 from tests.simulation.oracle import in_file
 from tests.simulation.scenarios import (
     CORRECTION,
+    ERASURES,
     SCENARIOS,
     correct,
     die,
@@ -63,6 +64,20 @@ def test_a_correction_at_any_moment() -> None:
             for key in CORRECTION.said.contents
         }
         assert expected_documents == history.documents()
+
+
+@pytest.mark.parametrize("name", ERASURES)
+def test_erasures(name: str) -> None:
+    """Whatever dies while somebody is erased, they are nowhere in the end."""
+    effects = 0
+    for effect in range(1, 1_000):
+        history = disturbed(name, effect, die)
+        history.run()
+        if effect > history.world.effects:
+            break
+        effects += 1
+
+    assert effects >= 30
 
 
 def test_two_deaths() -> None:
