@@ -39,7 +39,10 @@ def tell(seed: int) -> str:
         history.run()
     except Failure as failure:
         broken = str(failure)
-    settings = ", ".join(f"{name}={value}" for name, value in history.plan.settings.items())
+    settings = ", ".join(
+        f"{name}={value}"
+        for name, value in {**history.plan.settings, **history.plan.connection}.items()
+    )
     lines = history.world.trace or []
     return "\n".join(
         (f"Seed {seed}, weather {history.plan.weather}, {settings}", *lines, f"Broken: {broken}")

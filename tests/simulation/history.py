@@ -32,8 +32,8 @@ from tests.simulation.pipeline import Pipeline, installed
 from tests.simulation.world import BEGINNING, Chances, Failure, World
 
 HOUR = 3600.0
-UNDOINGS, ERASURES = 11, 17
-"""What tells the chance of some acts from that of others: numbers with which they change none of
+UNDOINGS, ERASURES, SETTINGS = 11, 17, 148
+"""What tells the chance of some draws from that of others: numbers with which they change none of
 the histories that have once gone wrong."""
 CALM = Chances()
 WEATHERS: Mapping[str, Chances] = {
@@ -91,6 +91,8 @@ class Plan:
     mishaps: tuple[float, ...] = ()
     """When something befalls one of the objects in which the indexes are kept."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    connection: Mapping[str, Any] = field(default_factory=dict)
+    """The connection's own settings."""
     batch_size: int = 2
     replays_at_rest: bool = False
     """Whether everything is replayed once more in the end, which must change nothing."""
@@ -146,9 +148,15 @@ def plan(seed: int) -> Plan:
             "blank_means": rng.choice(("clear", "clear", "keep")),
             "orders_without_customers": rng.choice(("hold", "hold", "hold", "load")),
         },
+        connection=_own_settings(random.Random(seed * 7919 + SETTINGS)),
         batch_size=rng.choice((1, 2, 4)),
         replays_at_rest=rng.random() < 0.3,
     )
+
+
+def _own_settings(rng: random.Random) -> dict[str, Any]:
+    """Draw what the connection decides about blank cells, whatever the deployment says."""
+    return {"blankMeans": rng.choice(("clear", "keep"))} if rng.random() < 0.3 else {}
 
 
 def _undoings(rng: random.Random, uploads: Sequence[Upload]) -> list[Ask]:
@@ -371,6 +379,8 @@ class History:
             Failure: a promise has been broken.
         """
         world, pipeline, plan = self.world, self.pipeline, self.plan
+        if plan.connection:
+            pipeline.store.put("connections/main", {**plan.connection})
         with installed(world, batch_size=plan.batch_size):
             for upload in plan.uploads:
                 world.at(upload.at, lambda upload=upload: self.upload(upload))  # type: ignore[misc]
@@ -523,8 +533,12 @@ class History:
         id, said, rows = one.import_id, one.said, import_.rows
         if import_.generation != one.generation:
             self._fail(f"{id} is of generation {import_.generation}, not {one.generation}")
-        allowed = self._statuses(import_, one, all_, imports)
         once = [said, *self.unerased.get(one.generation, ())]
+        allowed = tuple(
+            status
+            for said in once
+            for status in self._statuses(import_, replace(one, said=said), all_, imports)
+        )
         if len(once) > 1 and not said.contents:
             allowed += ("rejected",)  # of a file whose other rows are all bad
         if import_.status not in allowed:
@@ -641,7 +655,8 @@ class History:
             and one.said.verdict == "good"
             and not (one.import_id in undone and last[one.import_id] is one)
         ]
-        keep = self.pipeline.services.deployment.blank_means == "keep"
+        blank = self.pipeline.services.deployment.blank_means
+        keep = self.plan.connection.get("blankMeans", blank) == "keep"
         there = self.documents()
         for type in ("customers", "orders", "rewards"):
             mine = [one for one in settled if one.said.type == type]
