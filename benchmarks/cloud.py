@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 
 from benchmarks.tables import Table
-from shared.pacing import GROWTH, STEP
-from shared.settings import Deployment
-from shared.split import shards_of
+from shared.core import Deployment
+from shared.firestore.bulk import GROWTH, STEP
+from shared.ledger import shards_of
 
 MICRO = 1e-6
 

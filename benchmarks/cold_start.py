@@ -33,7 +33,7 @@ _LOCATION, _QUEUE, _BUCKET = "australia-southeast1", "imports", "exports"
 EVERYTHING = (
     "import functions_framework, pandas, pydantic\n"
     "from google.cloud import firestore, storage, tasks_v2\n"
-    "import shared.run, shared.indexing, shared.sweeping, shared.reports, shared.services\n"
+    "import shared.loading.attempt, shared.index, shared.sweeping, shared.reporting.reports\n"
 )
 """What a function would import that has one list of imports with all the others."""
 
@@ -51,15 +51,15 @@ assert answer.status_code == 200, answer.data
 """
 
 _TASK = """
-from shared.loading import work
+from shared.loading.worker import work
 from shared.services import services
-from shared.tasks import LoadTask
+from shared.ledger.tasks import LoadTask
 work(LoadTask(connection="main", import_id=%r, generation=%d, number=1), services())
 """
 
 _SWEEP = """
 from shared.services import services
-from shared.sweeping import sweep
+from shared.sweeping.caretaker import sweep
 sweep(services())
 """
 
@@ -182,8 +182,8 @@ def _waiting_file(environment: Mapping[str, str]) -> int:
     code = (
         "import os, sys\n"
         "from datetime import UTC, datetime\n"
-        "from shared.events import StorageObject, read_event\n"
-        "from shared.intake import take_in\n"
+        "from shared.gcp.events import StorageObject, read_event\n"
+        "from shared.scheduling.intake import take_in\n"
         "from shared.services import services\n"
         f"blob = services().bucket.blob('pending/{_CUSTOMERS}.csv')\n"
         "blob.upload_from_string(sys.stdin.buffer.read(), content_type='text/csv')\n"

@@ -10,15 +10,14 @@ from pathlib import Path
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore, storage
 
-from shared.database import FirestoreDatabase
-from shared.events import read_event
-from shared.intake import take_in
-from shared.ledger_store import LedgerStore
+from shared.core import Deployment
+from shared.firestore.bulk import Transport
+from shared.firestore.database import FirestoreDatabase
+from shared.gcp import read_event
+from shared.ledger import LedgerStore, LoadTask
 from shared.loading import work
+from shared.scheduling import take_in
 from shared.services import Services
-from shared.settings import Deployment
-from shared.tasks import LoadTask
-from shared.transport import Transport
 
 BUCKET = "uploads"
 
@@ -71,7 +70,7 @@ class Pipeline:
         )
 
     def create(self, task: LoadTask, *, at: datetime) -> None:
-        """Enqueue a task, as `shared.tasks.Queue` does."""
+        """Enqueue a task, as `shared.ledger.tasks.Queue` does."""
         self.tasks.append(task)
 
     def upload(self, name: str, content: Path | str) -> None:

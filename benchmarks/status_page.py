@@ -26,10 +26,9 @@ from benchmarks.stage import Stage
 from benchmarks.tables import Table
 from local.processes import answers, free_ports
 from local.stack import loopback_environment
-from shared.ledger import HistoryEntry, Import, Progress, Rows, Status
-from shared.ledger_store import Feed, import_path
-from shared.names import TYPES, make_import_id
-from shared.transport import Transport, encode_write
+from shared.files import TYPES, make_import_id
+from shared.firestore.bulk import Transport, encode_write
+from shared.ledger import Feed, HistoryEntry, Import, Progress, RowCounts, Status, import_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "benchmark"
@@ -85,7 +84,7 @@ def ledger(number: int) -> Iterator[Import]:
         elif each % 400 == 1:
             status = "failed"
         import_id = make_import_id(mode="load", type=type, exported_at=at)
-        rows = Rows(read=1200, loaded=1100 + each % 90, unchanged=10, rejected=each % 5)
+        rows = RowCounts(read=1200, loaded=1100 + each % 90, unchanged=10, rejected=each % 5)
         history = tuple(
             HistoryEntry(at=at, status=one, text="A sentence that says how it came to that.")
             for one in ("received", "scheduled", "loading", status)

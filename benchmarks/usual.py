@@ -23,8 +23,7 @@ import pandas as pd
 from google.cloud import firestore
 from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationError, create_model
 
-from shared.schemas import FileType, file_type
-from shared.schemas.columns import Paths, nest, paths
+from shared.files.types import FileType, Paths, file_type, nest, paths
 
 _BATCH = 500
 _CHUNK_ROWS = 10_000

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pipeline import Pipeline
-from shared.tasks import LoadTask
+from shared.ledger import LoadTask
 
 
 def main() -> None:

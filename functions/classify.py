@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import flask
 import functions_framework
 
-from shared.answers import answer
-from shared.errors import BadRequest
-from shared.events import read_event
-from shared.intake import take_in_event
-from shared.logs import follow, log, take_over
-from shared.services import services
+from shared.core import BadRequest, follow, log, take_over
+from shared.gcp import read_event
+from shared.scheduling import take_in_event
+from shared.web import answer
+from shared.wiring import services
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent

@@ -5,13 +5,12 @@ from __future__ import annotations
 import flask
 import functions_framework
 
-from shared.answers import answer, read_body
-from shared.callers import guarded, tasks_only
-from shared.errors import BadRequest, TryAgain
+from shared.core import BadRequest, TryAgain, follow, log, take_over
+from shared.ledger import LoadTask
 from shared.loading import work
-from shared.logs import follow, log, take_over
-from shared.services import services
-from shared.tasks import LoadTask
+from shared.web import answer, read_body
+from shared.web.callers import guarded, tasks_only
+from shared.wiring import services
 
 take_over()
 functions_framework.errorhandler(Exception)(answer)

@@ -7,11 +7,11 @@ import os
 import flask
 import functions_framework
 
-from shared import pages
-from shared.answers import answer
-from shared.callers import caller, guarded, people
-from shared.logs import follow, take_over
-from shared.services import services
+from shared.core import follow, take_over
+from shared.status import routes
+from shared.web import answer
+from shared.web.callers import caller, guarded, people
+from shared.wiring import services
 
 take_over()
 functions_framework.errorhandler(Exception)(answer)
@@ -20,13 +20,13 @@ functions_framework.errorhandler(Exception)(answer)
 @functions_framework.http
 @guarded(people, open_here=True)
 def status(request: flask.Request) -> flask.Response:
-    """Answer with a page, or with one of the reports; see `shared.pages`."""
+    """Answer with a page, or with one of the reports; see `shared.status`."""
     follow(
         request.headers.get("X-Cloud-Trace-Context"),
         project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""),
     )
-    page = pages.answer(
-        pages.Request(
+    page = routes.answer(
+        routes.Request(
             method=request.method,
             path=request.path,
             query=request.args,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import flask
 import functions_framework
 
-from shared.answers import answer
-from shared.callers import guarded, scheduler_only
-from shared.errors import TryAgain
-from shared.logs import follow, log, take_over
-from shared.services import services
+from shared.core import TryAgain, follow, log, take_over
 from shared.sweeping import sweep as sweep_imports
+from shared.web import answer
+from shared.web.callers import guarded, scheduler_only
+from shared.wiring import services
 
 take_over()
 functions_framework.errorhandler(Exception)(answer)

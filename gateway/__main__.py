@@ -33,9 +33,7 @@ from gateway.users import (
     hash_password,
     remove_user,
 )
-from shared.errors import SettingsError
-from shared.logs import log
-from shared.settings import Deployment
+from shared.core import Deployment, SettingsError, log
 
 _OWN_DESCRIPTORS = 150
 """Descriptors that the gateway needs for itself: connections to the bucket, the log, the users."""

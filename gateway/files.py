@@ -25,10 +25,8 @@ from gateway.download import Blocks, Download
 from gateway.paths import BadPath, Place, View
 from gateway.upload import Refused, Upload
 from gateway.workers import Workers
-from shared.logs import Severity, log, log_failure
-from shared.names import Arrival, Ignored, read_name
-from shared.printable import printable
-from shared.settings import Deployment
+from shared.core import Deployment, LogSeverity, log, log_failure, printable
+from shared.files import Arrival, Ignored, read_name
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """The time that folders are said to be from; the bucket knows none."""
@@ -628,7 +626,7 @@ class Files(asyncssh.SFTPServer):
         if self._complaints <= _MOST_COMPLAINTS and not self.channel.is_closing():
             self.channel.write_stderr(f"{text}\r\n".encode())
 
-    def _log(self, severity: Severity, event: str, message: str, **fields: Any) -> None:
+    def _log(self, severity: LogSeverity, event: str, message: str, **fields: Any) -> None:
         log(severity, message, event=event, **self._who, **fields)
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.names import (
+from shared.files import (
     FOLDERS,
     STATE,
     TEMPORARY_ENDINGS,

@@ -31,7 +31,7 @@ from gateway.paths import View
 from gateway.repeats import Repeats
 from gateway.users import User, Users, verify_password
 from gateway.workers import Turns, Workers
-from shared.logs import Severity, log, log_failure
+from shared.core import LogSeverity, log, log_failure
 
 # What OpenSSH has offered since 2016 and clients in use understand: no SHA-1, no CBC, no group of
 # under 4096 bits, no curve of NIST's for the exchange of keys.
@@ -206,7 +206,7 @@ class Gateway:
         except Exception as error:
             log_failure("A connection failed.", error, event="failure")
 
-    def tell(self, severity: Severity, message: str, *, event: str, **fields: Any) -> None:
+    def tell(self, severity: LogSeverity, message: str, *, event: str, **fields: Any) -> None:
         """Log what strangers can bring about as often as they like: a few lines a minute."""
         left_out = self.repeats.count(event, time.monotonic())
         if left_out is not None:

@@ -28,7 +28,7 @@ import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
 
 from gateway.paths import View
-from shared.names import is_connection
+from shared.files import is_connection
 
 ALL = "*"
 """What stands for all connections in the users file."""

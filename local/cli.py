@@ -23,9 +23,8 @@ from local.demo import LARGE_ROWS, DemoFailed, run_demo
 from local.processes import StartFailed, answers
 from local.stack import PORTS, Endpoints, Options, Stack, StackError, loopback_environment
 from shared import ops
-from shared.errors import SettingsError
+from shared.core import SettingsError, read_duration, read_orders_delay
 from shared.ops import completion
-from shared.settings import read_duration, read_orders_delay
 
 INTERRUPTED = 130
 CANNOT_START = 2

@@ -18,8 +18,8 @@ from google.cloud import firestore
 from local.sample_data import WITHDRAWN, Sample, Truth, make_large, make_samples
 from local.stack import Endpoints, Stack
 from local.timeline import Screen, Timeline, Upload
+from shared.files import ExportFile, read_name
 from shared.ledger import ENDED
-from shared.names import ExportFile, read_name
 
 _PATIENCE_SECONDS = 300.0
 """How long a step may take, beyond the delay of the orders."""

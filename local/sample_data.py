@@ -25,7 +25,7 @@ from local.retailer import (
     Order,
     Person,
 )
-from shared.names import Misnamed, read_name
+from shared.files import Misnamed, read_name
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 

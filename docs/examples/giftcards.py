@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.schemas.columns import Column
-from shared.schemas.kinds import DATE, DOCUMENT_ID, MONEY
-from shared.schemas.types import FileType, register
+from shared.files.columns import Column
+from shared.files.filetype import FileType, register
+from shared.files.kinds import DATE, DOCUMENT_ID, MONEY
 
 register(
     FileType(

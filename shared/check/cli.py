@@ -12,14 +12,11 @@ from typing import NoReturn
 
 from shared.check.describe import description
 from shared.check.page import page
-from shared.check.terminal import Bar, terminal_width, text
+from shared.check.terminal import ProgressBar, terminal_width, text
 from shared.check.verdict import FILE, GOOD, Verdict, arrival, check_file
-from shared.errors import SettingsError
-from shared.formats import example_csv
-from shared.names import TYPES, Misnamed, read_name
-from shared.printable import printable, printable_json
-from shared.schemas import file_type
-from shared.settings import ConnectionSettings, Deployment
+from shared.core import ConnectionSettings, Deployment, SettingsError, printable, printable_json
+from shared.files import TYPES, Misnamed, read_name
+from shared.files.types import example_csv, file_type
 
 WRONG_USE = 64
 """Exit code for a command line that makes no sense; the others speak of the files."""
@@ -90,7 +87,7 @@ def _main(arguments: Sequence[str]) -> int:
 def _check(path: Path, settings: ConnectionSettings, type: str | None) -> Verdict | OSError:
     bar = None
     try:
-        bar = Bar(path.name, path.stat().st_size)
+        bar = ProgressBar(path.name, path.stat().st_size)
         return check_file(path, settings=settings, type=type, progress=bar)
     except OSError as error:
         print(printable(f"{path}: {error.strerror or error}"), file=sys.stderr)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from shared.formats import EXAMPLE_STAMP, example_csv
-from shared.schemas import Column, FileType
+from shared.files.types import EXAMPLE_STAMP, Column, FileType, example_csv
 
 
 def description(type_: FileType, *, width: int) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 import jinja2
 
 from shared.check.verdict import Verdict
-from shared.printable import finalized
-from shared.wording import size
+from shared.core import finalized, size
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),

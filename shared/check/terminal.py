@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from shared.check.verdict import Verdict
-from shared.errors import Problem
-from shared.printable import column_name, printable
-from shared.wording import count, size
+from shared.core import Problem, column_name, count, printable, size
 
 LISTED = 20
 """Problems that are listed one by one."""
@@ -138,7 +136,7 @@ def _wrapped(words: str, width: int, first: str, *, rest: str | None = None) -> 
     )
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on a terminal; does nothing elsewhere, or for a file that is soon read."""
 
     def __init__(self, name: str, size: int, stream: TextIO = sys.stderr) -> None:

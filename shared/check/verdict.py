@@ -12,20 +12,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from shared.errors import FileRejected, Problem
-from shared.examination import JUDGED, Examination
-from shared.exported import Exports
-from shared.layout import Header
-from shared.ledger import Rows, problem_document
-from shared.names import TYPES, Arrival, ExportFile, Ignored, Misnamed, read_name
-from shared.schemas import file_type
-from shared.settings import ConnectionSettings, Deployment
-from shared.wording import ended
+from shared.core import ConnectionSettings, Deployment, FileRejected, Problem, problem_document
+from shared.files import TYPES, Arrival, ExportFile, Exports, Header, Ignored, Misnamed, read_name
+from shared.files.types import file_type
+from shared.ledger import RowCounts
+from shared.parsing import JUDGED, Examination
+from shared.reporting import ended
 
 GOOD, ROWS, FILE = 0, 1, 2
 """Exit codes: everything can be loaded; some rows cannot; the file cannot."""
 
-Progress = Callable[[int], None]
+OnProgress = Callable[[int], None]
 """Is told how much of the work is done, in percent."""
 
 
@@ -92,7 +89,7 @@ class Verdict:
             return f"This file would be rejected. {self.error.message}"
         if self.name_problem:
             return "The file would not be taken under this name."
-        rows = Rows(read=self.read, rejected=self.rejected)
+        rows = RowCounts(read=self.read, rejected=self.rejected)
         return ended(rows, checked=True, left_out=self.left_out)
 
     def to_document(self) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def check_file(
     *,
     settings: ConnectionSettings,
     type: str | None = None,
-    progress: Progress,
+    progress: OnProgress,
     now: datetime | None = None,
 ) -> Verdict:
     """Check one file: its name, its header, its rows.
@@ -135,7 +132,7 @@ def check_file(
         path: where the file is.
         settings: those of the connection it is for.
         type: what to check it as, where its name does not tell.
-        progress: see `Progress`.
+        progress: see `OnProgress`.
         now: when the file is taken to be uploaded; the present time if None.
 
     Raises:
@@ -193,7 +190,7 @@ def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem |
 class _Watcher:
     """Passes the progress on; a check makes no rejected file."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: OnProgress) -> None:
         self._progress = progress
 
     def begun(self, header: Header, delimiter: str) -> None:
@@ -214,7 +211,7 @@ def _content(
     path: Path,
     kind: str,
     settings: ConnectionSettings,
-    progress: Progress,
+    progress: OnProgress,
     exports: Exports,
 ) -> Verdict:
     found = Examination(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.errors import TryAgain
+from shared.core import TryAgain
 from shared.ops import alerts, command, completion, connections, erase, imports
 from shared.ops.command import Command, Desk, add_to, guarded
 
@@ -54,7 +54,7 @@ def connect(environment: Mapping[str, str]) -> Services:
         TryAgain: nothing answers where an emulator should be.
     """
     _look_for_emulator(environment.get("FIRESTORE_EMULATOR_HOST", ""))
-    from shared.services import connect as make
+    from shared.wiring import connect as make
 
     services = make(environment)
     return replace(services, ledger=services.ledger.within(PATIENCE_SECONDS))

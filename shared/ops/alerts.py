@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from shared.core import about, moment
 from shared.ops.command import DONE, Command, Desk, connection
-from shared.wording import about, moment
 
 LIMIT = 20
 
@@ -16,8 +16,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(desk: Desk) -> int:
-    from shared.alerts import Alert
-    from shared.standing import Zones
+    from shared.reporting import Alert, Zones
 
     services = desk.services
     found = services.ledger.alerts(

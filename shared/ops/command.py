@@ -13,10 +13,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import IngestError, SettingsError, TryAgain
-from shared.names import is_connection
+from shared.core import IngestError, SettingsError, TryAgain, printable, printable_json
+from shared.files import is_connection
 from shared.ops.terminal import Screen
-from shared.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from shared.services import Services

@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.names import DEFAULT_CONNECTION, TYPES, UPLOAD_FOLDERS
+from shared.core import CONNECTION_FIELDS, CONNECTION_MAPS, ConnectionSettings, about, every, moment
+from shared.files import DEFAULT_CONNECTION, TYPES, UPLOAD_FOLDERS
 from shared.ops.command import DONE, Command, Desk, WrongUse, connection
-from shared.settings import CONNECTION_FIELDS, CONNECTION_MAPS, ConnectionSettings
-from shared.wording import about, every, moment
 
 if TYPE_CHECKING:
     import google.cloud.storage as storage
 
-    from shared.standing import FeedState
+    from shared.reporting import FeedState
 
 
 def _list(desk: Desk) -> int:
-    from shared.standing import Zones, connections_of, feeds_of
+    from shared.reporting import Zones, connections_of, feeds_of
 
     services = desk.services
     wanted = desk.parsed.name
@@ -100,7 +99,7 @@ def _set(desk: Desk) -> int:
 
 def _put(desk: Desk, *, new: bool) -> int:
     """Change a connection's document; nothing is written that could not be read back."""
-    from shared.ledger_store import LedgerTransaction
+    from shared.ledger import LedgerTransaction
 
     name = desk.parsed.name
     changes = [_assignment(text) for text in desk.parsed.setting]
@@ -158,7 +157,7 @@ def _make_folders(name: str, bucket: storage.Bucket) -> str | None:
     """
     from google.api_core.exceptions import PreconditionFailed
 
-    from shared.index_objects import FAULTS
+    from shared.gcp.storage import FAULTS
 
     for folder in UPLOAD_FOLDERS if name != DEFAULT_CONNECTION else ():
         try:

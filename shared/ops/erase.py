@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from shared.names import DEFAULT_CONNECTION
+from shared.core import count, moment
+from shared.files import DEFAULT_CONNECTION
 from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, connection
-from shared.wording import count, moment
 
 if TYPE_CHECKING:
-    from shared.erasing import Erasure
+    from shared.privacy import Erasure
 
 STILL_TO_DO = (
     "Erase the person in Apparel21 as well: the next export that holds them loads them again.",
@@ -57,7 +57,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _erase(desk: Desk) -> int:
-    from shared.erasing import erase
+    from shared.privacy import erase
 
     parsed = desk.parsed
     done = erase(

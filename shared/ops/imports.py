@@ -11,18 +11,23 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.codes import CODES
-from shared.errors import SettingsError, TryAgain
+from shared.core import (
+    CODES,
+    SettingsError,
+    TryAgain,
+    about,
+    count,
+    midnight,
+    moment,
+    printable,
+    read_duration,
+    size,
+)
+from shared.files import DEFAULT_CONNECTION, TYPES, is_connection
 from shared.ledger import Import
-from shared.names import DEFAULT_CONNECTION, TYPES, is_connection
 from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, connection
 from shared.ops.terminal import Cell
-from shared.printable import printable
-from shared.settings import read_duration
-from shared.statuses import FACES, GROUPS, UNDER_WAY
-from shared.summary import report_names
-from shared.wording import about, count, moment, size
-from shared.zones import midnight
+from shared.reporting import FACES, GROUPS, UNDER_WAY, report_names
 
 if TYPE_CHECKING:
     from shared.ledger import Status
@@ -64,7 +69,7 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(desk: Desk) -> int:
-    from shared.ledger_store import Which
+    from shared.ledger import Which
 
     asked, services = desk.parsed, desk.services
     zones = _zones(services, [asked.connection] if asked.connection else [])
@@ -276,14 +281,14 @@ def _id_argument(parser: argparse.ArgumentParser, *, nargs: str | None) -> None:
 
 
 def _replay(desk: Desk) -> int:
-    from shared.replaying import replay
+    from shared.scheduling import replay
 
     action = partial(replay, force=desk.parsed.force)
     return _each(desk, action, selects="failed", verb="Replay")
 
 
 def _release(desk: Desk) -> int:
-    from shared.replaying import release
+    from shared.scheduling import release
 
     return _each(desk, release, selects="overdue", verb="Release")
 
@@ -296,7 +301,7 @@ def _each(
     verb: str,
 ) -> int:
     """Do it to every import that was named or selected; one that cannot be does not stop others."""
-    from shared.replaying import NotPossible
+    from shared.core import NotPossible
 
     parsed = desk.parsed
     if parsed.selected and parsed.import_id:
@@ -328,7 +333,7 @@ def _each(
 
 def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
     """Return the imports with a status, once a person has agreed; None if they do not."""
-    from shared.ledger_store import Which
+    from shared.ledger import Which
 
     which = Which(connection=desk.parsed.connection, statuses=(status,))
     found = list(desk.services.ledger.newest(which, limit=SELECTED))
@@ -418,7 +423,7 @@ def _ids(desk: Desk) -> list[Id]:
 
 
 def _existing(desk: Desk, ids: Sequence[Id]) -> Iterator[Import]:
-    from shared.replaying import NotPossible
+    from shared.core import NotPossible
 
     found = desk.services.ledger.get_many(ids)
     for id in ids:
@@ -436,7 +441,7 @@ def _document(one: Import) -> dict[str, Any]:
 
 def _zones(services: Services, connections: Sequence[str] | set[str]) -> Callable[..., tzinfo]:
     """Return what gives the zone of each of these connections."""
-    from shared.standing import Zones
+    from shared.reporting import Zones
 
     documents = services.ledger.connection_documents(connections) if connections else {}
     return Zones(documents, services).of
@@ -472,7 +477,7 @@ def _limit(text: str) -> int:
 
 def ids_for(path: Sequence[str], services: Services) -> list[str]:
     """Return ids that a command may be meant for, for the completion of a command line."""
-    from shared.ledger_store import Which
+    from shared.ledger import Which
 
     statuses: tuple[Status, ...] = ()
     if path[-1:] == ["release"]:

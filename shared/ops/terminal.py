@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from shared.printable import printable
-from shared.statuses import FACES, Tone, face_of
+from shared.core import printable
+from shared.reporting import FACES, Tone, face_of
 
 _COLOURS: Mapping[str, str] = {
     "good": "32",

@@ -35,8 +35,8 @@ from grpc import StatusCode
 
 from local.firestore import InUse, commits, names, serve, transactions, writes
 from local.firestore.store import Store
-from shared.customers import KnownCustomers
-from shared.transport import COUNTED, CallFailed, Transport
+from shared.firestore.bulk.existence import KnownCustomers
+from shared.firestore.bulk.transport import COUNTED, CallFailed, Transport
 from tests.conformance.firestore_servers import EMBEDDED, GOOGLE, connect, connect_async
 from tests.support.waiting import PATIENCE
 
@@ -146,7 +146,7 @@ def test_set_replaces(db: Any) -> None:
     document.set({"c": 3})
     after = document.get()
 
-    assert {"c": 3} == after.to_dict()
+    assert after.to_dict() == {"c": 3}
     assert before.create_time == after.create_time
     assert before.update_time < after.update_time
 
@@ -194,7 +194,7 @@ def test_create(db: Any) -> None:
     with pytest.raises(exceptions.AlreadyExists):
         document.create({"a": 2})
 
-    assert {"a": 1} == document.get().to_dict()
+    assert document.get().to_dict() == {"a": 1}
 
 
 def test_update_needs_the_document(db: Any) -> None:
@@ -242,7 +242,7 @@ def test_add_makes_an_id(db: Any) -> None:
     _, second = db.collection("shops").add({"a": 2})
 
     assert first.id != second.id
-    assert {"a": 2} == second.get().to_dict()
+    assert second.get().to_dict() == {"a": 2}
 
 
 def test_databases_are_apart(db: Any, project: str) -> None:
@@ -294,7 +294,7 @@ def test_merge_creates(db: Any) -> None:
 
     document.set({"a": {"b": 1}}, merge=True)
 
-    assert {"a": {"b": 1}} == document.get().to_dict()
+    assert document.get().to_dict() == {"a": {"b": 1}}
 
 
 def test_empty_merge_creates(db: Any) -> None:
@@ -303,7 +303,7 @@ def test_empty_merge_creates(db: Any) -> None:
 
     document.set({}, merge=True)
 
-    assert {} == document.get().to_dict()
+    assert document.get().to_dict() == {}
 
 
 def test_update_paths(db: Any) -> None:
@@ -314,7 +314,7 @@ def test_update_paths(db: Any) -> None:
 
     document.update({"a.b": firestore.DELETE_FIELD, odd: 1, "n": {"x": 1}})
 
-    assert BASE | {"a": {"c": 2, "with.dot": 1}, "n": {"x": 1}} == document.get().to_dict()
+    assert document.get().to_dict() == BASE | {"a": {"c": 2, "with.dot": 1}, "n": {"x": 1}}
 
 
 @pytest.mark.parametrize("path", ["a..b", "a-b", "__x__", "`a", "a.", "1a", "a b"])
@@ -389,7 +389,7 @@ def test_transform_results(db: Any) -> None:
 
     result = document.update({"n": firestore.Increment(2)})
 
-    assert [3] == [value.integer_value for value in result.transform_results]
+    assert [value.integer_value for value in result.transform_results] == [3]
 
 
 def test_transform_with_merge(db: Any) -> None:
@@ -399,7 +399,7 @@ def test_transform_with_merge(db: Any) -> None:
 
     document.set({"n": firestore.Increment(1), "new": 2}, merge=True)
 
-    assert {"n": 2, "other": 1, "new": 2} == document.get().to_dict()
+    assert document.get().to_dict() == {"n": 2, "other": 1, "new": 2}
 
 
 # -- preconditions and batches --------------------------------------------------------------
@@ -415,7 +415,7 @@ def test_last_update_time(db: Any) -> None:
     with pytest.raises(exceptions.FailedPrecondition, match="does not match"):
         document.update({"a": 3}, option=option)
 
-    assert {"a": 2} == document.get().to_dict()
+    assert document.get().to_dict() == {"a": 2}
 
 
 def test_delete_with_preconditions(db: Any) -> None:
@@ -445,7 +445,7 @@ def test_batch_is_atomic(db: Any) -> None:
         batch.commit()
 
     assert not db.document("shops/first").get().exists
-    assert {"a": 1} == db.document("shops/there").get().to_dict()
+    assert db.document("shops/there").get().to_dict() == {"a": 1}
 
 
 def test_batch_writes_a_document_twice(db: Any) -> None:
@@ -458,7 +458,7 @@ def test_batch_writes_a_document_twice(db: Any) -> None:
 
     first, _second, last = batch.commit()
 
-    assert {"a": 1, "b": 5} == document.get().to_dict()
+    assert document.get().to_dict() == {"a": 1, "b": 5}
     assert first.update_time == last.update_time == document.get().update_time
 
 
@@ -475,7 +475,7 @@ def test_batch_of_more_than_five_hundred(db: Any) -> None:
     """A batch may have more than 500 writes, as the service allows today."""
     fill(db, "shops", {f"{number:04}": {"n": number} for number in range(620)})
 
-    assert 620 == db.collection("shops").count().get()[0][0].value
+    assert db.collection("shops").count().get()[0][0].value == 620
 
 
 def batch_write(db: Any, *writes: types.Write) -> Any:
@@ -507,10 +507,10 @@ def test_batch_write_is_not_atomic(db: Any) -> None:
         a_write(db, "shops/none", exists=True),
     )
 
-    assert [6, 0, 5] == [status.code for status in response.status]
+    assert [status.code for status in response.status] == [6, 0, 5]
     assert "exists" in response.status[0].message
     assert db.document("shops/new").get().update_time == response.write_results[1].update_time
-    assert {"b": 1} == db.document("shops/there").get().to_dict()
+    assert db.document("shops/there").get().to_dict() == {"b": 1}
 
 
 def test_batch_write_of_a_document_twice(db: Any) -> None:
@@ -600,7 +600,7 @@ def test_largest_document(db: Any) -> None:
 
     document.set({"a": "x" * 1_048_487})
 
-    assert 1_048_487 == len(document.get().get("a"))
+    assert len(document.get().get("a")) == 1_048_487
 
 
 @pytest.mark.parametrize("name", ["shops", "shops/one/orders", "shops//", ""])
@@ -623,7 +623,7 @@ def test_get_all(db: Any) -> None:
 
     found = {snapshot.id: snapshot.to_dict() for snapshot in db.get_all(wanted)}
 
-    assert {"a": {"n": 1}, "b": {"n": 2}, "none": None} == found
+    assert found == {"a": {"n": 1}, "b": {"n": 2}, "none": None}
 
 
 def test_field_mask(db: Any) -> None:
@@ -631,7 +631,7 @@ def test_field_mask(db: Any) -> None:
     document = db.document("shops/one")
     document.set({"a": {"b": 1, "c": 2}, "x": 1, "q.r": 1})
 
-    assert {"a": {"b": 1}, "q.r": 1} == document.get(["a.b", "none", "x.y", "`q.r`"]).to_dict()
+    assert document.get(["a.b", "none", "x.y", "`q.r`"]).to_dict() == {"a": {"b": 1}, "q.r": 1}
 
 
 def test_field_mask_of_many(db: Any) -> None:
@@ -639,7 +639,7 @@ def test_field_mask_of_many(db: Any) -> None:
     fill(db, "shops", {"a": {"n": 1}, "b": {"n": 2}})
     wanted = [db.document("shops/a"), db.document("shops/b")]
 
-    assert [{}, {}] == [s.to_dict() for s in db.get_all(wanted, field_paths=["none"])]
+    assert [s.to_dict() for s in db.get_all(wanted, field_paths=["none"])] == [{}, {}]
 
 
 def test_read_time(db: Any) -> None:
@@ -653,7 +653,7 @@ def test_read_time(db: Any) -> None:
     before = document.get(read_time=first)
     earlier = document.get(read_time=first - timedelta(microseconds=1))
 
-    assert {"a": 1} == before.to_dict()
+    assert before.to_dict() == {"a": 1}
     assert not earlier.exists
     assert not document.get().exists
 
@@ -668,7 +668,7 @@ def test_query_at_read_time(db: Any) -> None:
 
     found = list(shops.order_by("n", direction="DESCENDING").stream(read_time=then))
 
-    assert [("c", 3), ("b", 2), ("a", 1)] == [(s.id, s.get("n")) for s in found]
+    assert [(s.id, s.get("n")) for s in found] == [("c", 3), ("b", 2), ("a", 1)]
 
 
 def test_list_documents(db: Any) -> None:
@@ -676,8 +676,8 @@ def test_list_documents(db: Any) -> None:
     fill(db, "shops", {"a": {}, "c": {}})
     db.document("shops/b/orders/1/lines/1").set({})
 
-    assert ["a", "b", "c"] == [d.id for d in db.collection("shops").list_documents()]
-    assert ["a", "b", "c"] == [d.id for d in db.collection("shops").list_documents(page_size=2)]
+    assert [d.id for d in db.collection("shops").list_documents()] == ["a", "b", "c"]
+    assert [d.id for d in db.collection("shops").list_documents(page_size=2)] == ["a", "b", "c"]
 
 
 def test_collections(db: Any) -> None:
@@ -688,9 +688,9 @@ def test_collections(db: Any) -> None:
     db.document("gone/a").set({})
     db.document("gone/a").delete()
 
-    assert ["other", "shops"] == [c.id for c in db.collections()]
-    assert ["orders", "staff"] == [c.id for c in db.document("shops/a").collections()]
-    assert [] == list(db.document("shops/b").collections())
+    assert [c.id for c in db.collections()] == ["other", "shops"]
+    assert [c.id for c in db.document("shops/a").collections()] == ["orders", "staff"]
+    assert list(db.document("shops/b").collections()) == []
 
 
 # -- queries --------------------------------------------------------------------------------
@@ -869,8 +869,8 @@ def test_cursor_from_snapshot(people: Any) -> None:
     """A document is a cursor, among documents of equal values as well."""
     bob = people.document("bob").get()
 
-    assert ["cyd", "ann", "fay"] == ids(people.order_by("age").start_after(bob).stream())
-    assert ["dee", "eve"] == ids(people.order_by("age").end_before(bob).stream())
+    assert ids(people.order_by("age").start_after(bob).stream()) == ["cyd", "ann", "fay"]
+    assert ids(people.order_by("age").end_before(bob).stream()) == ["dee", "eve"]
 
 
 def test_name_range(people: Any) -> None:
@@ -882,13 +882,13 @@ def test_name_range(people: Any) -> None:
         filter=FieldFilter("__name__", "<=", high)
     )
 
-    assert ["cyd", "dee", "eve"] == ids(found.stream())
-    assert ["dee", "eve"] == ids(by_name.start_after({"__name__": "cyd"}).limit(2).stream())
-    assert ["ann", "gus"] == ids(
+    assert ids(found.stream()) == ["cyd", "dee", "eve"]
+    assert ids(by_name.start_after({"__name__": "cyd"}).limit(2).stream()) == ["dee", "eve"]
+    assert ids(
         people.where(
             filter=FieldFilter("__name__", "in", [people.document("gus"), people.document("ann")])
         ).stream()
-    )
+    ) == ["ann", "gus"]
 
 
 def test_one_of_some_names(db: Any) -> None:
@@ -898,15 +898,15 @@ def test_one_of_some_names(db: Any) -> None:
     wanted = [items.document(name) for name in ("7", "3", "x", "5")]
     named = items.where(filter=FieldFilter("__name__", "in", [*wanted, db.document("other/2")]))
 
-    assert ["3", "5", "7"] == ids(named.stream())
-    assert ["5", "7"] == ids(named.offset(1).limit(2).stream())
-    assert ["7", "5"] == ids(named.order_by("n", direction="DESCENDING").limit(2).stream())
-    assert ["5"] == ids(named.where(filter=FieldFilter("n", "==", 5)).stream())
+    assert ids(named.stream()) == ["3", "5", "7"]
+    assert ids(named.offset(1).limit(2).stream()) == ["5", "7"]
+    assert ids(named.order_by("n", direction="DESCENDING").limit(2).stream()) == ["7", "5"]
+    assert ids(named.where(filter=FieldFilter("n", "==", 5)).stream()) == ["5"]
     below = db.document("items/3/items/1")
     group = db.collection_group("items").where(
         filter=FieldFilter("__name__", "in", [below, items.document("4"), items.document("x")])
     )
-    assert ["items/3/items/1", "items/4"] == sorted(one.reference.path for one in group.stream())
+    assert sorted(one.reference.path for one in group.stream()) == ["items/3/items/1", "items/4"]
 
 
 def test_pages_by_name(db: Any) -> None:
@@ -930,7 +930,7 @@ def test_select(people: Any) -> None:
     some = people.select(["at.lat", "age"]).limit(1).get()[0]
     none = people.select([]).limit(1).get()[0]
 
-    assert {"at": {"lat": 3}, "age": 31} == some.to_dict()
+    assert some.to_dict() == {"at": {"lat": 3}, "age": 31}
     assert (ann, {}) == (none.reference, none.to_dict())
 
 
@@ -941,10 +941,13 @@ def test_collection_group(db: Any) -> None:
 
     group = db.collection_group("items")
 
-    assert ["a/1/items/2", "a/1/items/2/items/0", "b/1/items/1", "items/9"] == [
-        snapshot.reference.path for snapshot in group.stream()
+    assert [snapshot.reference.path for snapshot in group.stream()] == [
+        "a/1/items/2",
+        "a/1/items/2/items/0",
+        "b/1/items/1",
+        "items/9",
     ]
-    assert ["0"] == ids(group.where(filter=FieldFilter("n", ">", 11)).stream())
+    assert ids(group.where(filter=FieldFilter("n", ">", 11)).stream()) == ["0"]
 
 
 def test_collection_sees_no_subcollections(db: Any) -> None:
@@ -952,8 +955,8 @@ def test_collection_sees_no_subcollections(db: Any) -> None:
     db.document("items/1").set({})
     db.document("items/1/items/2").set({})
 
-    assert ["1"] == ids(db.collection("items").stream())
-    assert ["2"] == ids(db.collection("items/1/items").stream())
+    assert ids(db.collection("items").stream()) == ["1"]
+    assert ids(db.collection("items/1/items").stream()) == ["2"]
 
 
 def test_partitions(server: str, db: Any) -> None:
@@ -1014,11 +1017,11 @@ def aggregate(query: Any) -> dict[str, Any]:
 
 def test_count(people: Any) -> None:
     """Counting counts what the query would find, within its limit."""
-    assert {"n": 7} == aggregate(people.count(alias="n"))
-    assert {"n": 3} == aggregate(people.limit(3).count(alias="n"))
-    assert {"n": 2} == aggregate(people.offset(5).count(alias="n"))
-    assert {"n": 3} == aggregate(where("city", "==", "Perth")(people).count(alias="n"))
-    assert {"n": 6} == aggregate(people.order_by("age").count(alias="n"))
+    assert aggregate(people.count(alias="n")) == {"n": 7}
+    assert aggregate(people.limit(3).count(alias="n")) == {"n": 3}
+    assert aggregate(people.offset(5).count(alias="n")) == {"n": 2}
+    assert aggregate(where("city", "==", "Perth")(people).count(alias="n")) == {"n": 3}
+    assert aggregate(people.order_by("age").count(alias="n")) == {"n": 6}
 
 
 def test_count_of_named_documents(db: Any) -> None:
@@ -1066,7 +1069,7 @@ def test_sum_and_average(db: Any) -> None:
 
     both = sales.sum("n", alias="s").avg("n", alias="a").count(alias="c")
 
-    assert {"s": 5, "a": 2.5, "c": 4} == aggregate(both)
+    assert aggregate(both) == {"s": 5, "a": 2.5, "c": 4}
 
 
 def test_aggregates_of_nothing(db: Any) -> None:
@@ -1082,8 +1085,10 @@ def test_aggregates_of_nothing(db: Any) -> None:
     )
     fields = response.result.aggregate_fields
 
-    assert [("s", "integer_value"), ("a", "null_value"), ("c", "integer_value")] == [
-        (alias, fields[alias]._pb.WhichOneof("value_type")) for alias in ("s", "a", "c")
+    assert [(alias, fields[alias]._pb.WhichOneof("value_type")) for alias in ("s", "a", "c")] == [
+        ("s", "integer_value"),
+        ("a", "null_value"),
+        ("c", "integer_value"),
     ]
     assert fields["s"].integer_value == fields["c"].integer_value == 0
 
@@ -1110,9 +1115,9 @@ def test_transaction_commits(db: Any) -> None:
         transaction.create(db.document("counters/two"), {"n": found})
         return found
 
-    assert 1 == add(db.transaction())
-    assert {"n": 2} == document.get().to_dict()
-    assert {"n": 1} == db.document("counters/two").get().to_dict()
+    assert add(db.transaction()) == 1
+    assert document.get().to_dict() == {"n": 2}
+    assert db.document("counters/two").get().to_dict() == {"n": 1}
 
 
 def test_transaction_rolls_back(db: Any) -> None:
@@ -1143,7 +1148,7 @@ def test_transaction_failing_precondition(db: Any) -> None:
     with pytest.raises(exceptions.NotFound):
         create(db.transaction())
 
-    assert [1] == runs
+    assert runs == [1]
     assert not db.document("counters/other").get().exists
 
 
@@ -1199,7 +1204,7 @@ def test_lost_update_is_aborted(db: Any) -> None:
     with pytest.raises(exceptions.Aborted):
         transaction._commit()
 
-    assert {"n": 5} == document.get().to_dict()
+    assert document.get().to_dict() == {"n": 5}
 
 
 @only_embedded
@@ -1243,7 +1248,7 @@ def test_phantoms(db: Any, change: Callable[[Any], Any], conflicts: bool, count:
     query = where("state", "==", "open")(jobs)
     transaction = begin(db)
     found = query.count().get(transaction=transaction) if count else query.get(transaction)
-    assert 1 == (found[0][0].value if count else len(found))
+    assert (found[0][0].value if count else len(found)) == 1
     change(db)
     transaction.set(db.document("jobs/written"), {"state": "done"})
 
@@ -1264,10 +1269,10 @@ def test_transaction_reads_one_moment(db: Any) -> None:
     db.document("counters/one").get(transaction=transaction)
     fill(db, "counters", {"one": {"n": 2}, "two": {"n": 2}})
 
-    assert 1 == db.document("counters/two").get(transaction=transaction).get("n")
-    assert [1, 1] == [
+    assert db.document("counters/two").get(transaction=transaction).get("n") == 1
+    assert [
         snapshot.get("n") for snapshot in db.collection("counters").get(transaction=transaction)
-    ]
+    ] == [1, 1]
 
 
 def increment(db: Any, path: str, *, times: int) -> None:
@@ -1324,7 +1329,7 @@ def test_transactions_crosswise(db: Any) -> None:
         for done in [pool.submit(move, *each) for each in moves]:
             done.result()
 
-    assert [80, 120] == [s.get("n") for s in db.collection("accounts").stream()]
+    assert [s.get("n") for s in db.collection("accounts").stream()] == [80, 120]
 
 
 @only_embedded
@@ -1344,7 +1349,7 @@ def test_only_one_claims(db: Any) -> None:
     with ThreadPoolExecutor(6) as pool:
         claimed = list(pool.map(claim, range(6)))
 
-    assert ["0", "1", "2", "3", "4", "5"] == sorted(claimed)
+    assert sorted(claimed) == ["0", "1", "2", "3", "4", "5"]
 
 
 # -- the asynchronous client ----------------------------------------------------------------
@@ -1366,7 +1371,7 @@ def test_async_client(db: Any, project: str) -> None:
         finally:
             client.close()
 
-    assert ({"n": 7}, ["17", "18", "19"], 20, [True]) == asyncio.run(run())
+    assert asyncio.run(run()) == ({"n": 7}, ["17", "18", "19"], 20, [True])
 
 
 def test_async_transaction(db: Any, project: str) -> None:
@@ -1389,7 +1394,7 @@ def test_async_transaction(db: Any, project: str) -> None:
 
     asyncio.run(run())
 
-    assert {"n": 3} == db.document("counters/one").get().to_dict()
+    assert db.document("counters/one").get().to_dict() == {"n": 3}
 
 
 # -- listening ------------------------------------------------------------------------------
@@ -1449,7 +1454,7 @@ def test_watch_document(db: Any, watch: Callable[[Any], Watched]) -> None:
     document.delete()
     watched.until([])
 
-    assert ["ADDED one", "MODIFIED one", "REMOVED one"] == watched.changes
+    assert watched.changes == ["ADDED one", "MODIFIED one", "REMOVED one"]
 
 
 def test_watch_query(db: Any, watch: Callable[[Any], Watched]) -> None:
@@ -1487,7 +1492,7 @@ def test_watch_batch_is_one_snapshot(db: Any, watch: Callable[[Any], Watched]) -
 
     fill(db, "shops", {"a": {"n": 1}, "b": {"n": 2}})
 
-    assert ["a=1", "b=2"] == watched.next()
+    assert watched.next() == ["a=1", "b=2"]
 
 
 @only_embedded
@@ -1521,7 +1526,7 @@ def test_watch_resumes(db: Any) -> None:
         elif response.target_change.resume_token:
             break
 
-    assert ["changed d", "changed b", "deleted a"] == told
+    assert told == ["changed d", "changed b", "deleted a"]
 
 
 def listen(db: Any, target: dict[str, Any]) -> Iterator[Any]:
@@ -1561,7 +1566,7 @@ def test_restart_keeps_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         db.close()
 
     assert (before.to_dict(), before.create_time) == (after.to_dict(), after.create_time)
-    assert ["a", "b"] == everything
+    assert everything == ["a", "b"]
     assert later > before.update_time
 
 
@@ -1642,7 +1647,7 @@ def test_abandoned_transaction(db: Any, server: str, monkeypatch: pytest.MonkeyP
 
     increment(db, "counters/one", times=2)
 
-    assert {"n": 3} == db.document("counters/one").get().to_dict()
+    assert db.document("counters/one").get().to_dict() == {"n": 3}
 
 
 def test_taken_port_is_refused(embedded_address: str) -> None:

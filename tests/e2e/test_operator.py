@@ -68,7 +68,7 @@ def test_late_orders(tmp_path: Path) -> None:
         assert f"release nz/{ORDERS}" in page(browser)
 
         alerts = json.loads(run(up.data, "alerts", "--json"))
-        assert [("overdue", ORDERS)] == [(one["code"], one["importId"]) for one in alerts]
+        assert [(one["code"], one["importId"]) for one in alerts] == [("overdue", ORDERS)]
         assert f"nz/{ORDERS} is scheduled" in run(up.data, "release", f"nz/{ORDERS}")
 
         def loaded() -> bool:

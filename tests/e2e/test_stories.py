@@ -69,12 +69,12 @@ def test_a_consultant_mends_a_file(hands: Hands, tmp_path: Path) -> None:
 
     # The check names the right name and the bad row.
     answer = run("shared.check", wrong, "--json")
-    assert 2 == answer.returncode, answer.stderr
+    assert answer.returncode == 2, answer.stderr
     (verdict,) = json.loads(answer.stdout)["files"]
     right = wrong.with_name(verdict["suggestion"].rpartition("/")[2])
-    assert "customers_20230501T115500Z.csv" == right.name
-    assert [(21, "PERIDX", "row.bad_key")] == [
-        (one["line"], one["column"], one["code"]) for one in verdict["problems"]
+    assert right.name == "customers_20230501T115500Z.csv"
+    assert [(one["line"], one["column"], one["code"]) for one in verdict["problems"]] == [
+        (21, "PERIDX", "row.bad_key")
     ]
 
     # It is in a hurry, and uploads the file under its right name all the same.
@@ -95,13 +95,13 @@ def test_a_consultant_mends_a_file(hands: Hands, tmp_path: Path) -> None:
         sftp.get(f"rejected/story/{right.stem}.rejected.csv", str(mended))
         text = mended.read_text(encoding="utf-8-sig")
         mended.write_text(text.replace("7.00003E+5", "700003"), encoding="utf-8")
-        assert 0 == run("shared.check", mended).returncode
+        assert run("shared.check", mended).returncode == 0
         sftp.put(str(mended), f"story/{mended.name}", confirm=False)
         assert eventually(lambda: there(sftp, f"processed/story/{mended.name}"))
 
     stored = hands.documents("connections/story/customers")
-    assert 20 == len(stored)
-    assert ("Zoë", "+61491570006") == (stored["700003"]["firstName"], stored["700003"]["mobile"])
+    assert len(stored) == 20
+    assert (stored["700003"]["firstName"], stored["700003"]["mobile"]) == ("Zoë", "+61491570006")
 
 
 def test_a_developer_reads_a_customers_orders(hands: Hands) -> None:
@@ -130,6 +130,6 @@ def test_a_developer_reads_a_customers_orders(hands: Hands) -> None:
     )
     found = [snapshot.to_dict() for snapshot in query.stream()]
 
-    assert "Aroha" == person["firstName"]
-    assert [("D2", 2), ("D1", 1)] == [(one["orderNumber"], one["lineCount"]) for one in found]
-    assert 3 * 995 == sum(one["valueCents"] for one in found)
+    assert person["firstName"] == "Aroha"
+    assert [(one["orderNumber"], one["lineCount"]) for one in found] == [("D2", 2), ("D1", 1)]
+    assert sum(one["valueCents"] for one in found) == 3 * 995

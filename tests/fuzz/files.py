@@ -11,15 +11,15 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
-from shared import records as records_module
-from shared.codes import CODES
-from shared.decoding import text_of, without_bom
-from shared.errors import FileRejected
-from shared.header import HEADER_BYTES, HeaderLine, read_header
-from shared.layout import Layout
-from shared.reader import CsvReader
-from shared.records import Splitter
-from shared.spreadsheet import unguard
+from shared.core.codes import CODES
+from shared.core.errors import FileRejected
+from shared.files.layout import Layout
+from shared.files.spreadsheet import unguard
+from shared.parsing.csv import records as records_module
+from shared.parsing.csv.header import HEADER_BYTES, HeaderLine, read_header
+from shared.parsing.csv.reader import CsvReader
+from shared.parsing.csv.records import Splitter
+from shared.parsing.csv.text import text_of, without_bom
 from tests.support import slow_reader
 
 LAYOUT = Layout(

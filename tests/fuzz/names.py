@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 
-from shared.codes import CODES
-from shared.names import (
+from shared.core.codes import CODES
+from shared.files.names import (
     FOLDERS,
     TYPES,
     ExportFile,

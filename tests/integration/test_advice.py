@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.summary import summary_name
+from shared.reporting.summary import summary_name
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 NAME = "customers_20230501T100000Z.csv"
@@ -46,7 +46,7 @@ def test_a_file_that_was_rejected_whole(pipeline: Pipeline, faulty: str) -> None
     There are no rejected rows beside the report that could be sent instead of the file.
     """
     pipeline.upload(NAME, faulty)
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
     withdrawn = customers_csv({"PERIDX": "3", "PRIVACY": "Yes"})
     pipeline.clock.advance("12:10")
     pipeline.upload(LATER, withdrawn)
@@ -56,22 +56,22 @@ def test_a_file_that_was_rejected_whole(pipeline: Pipeline, faulty: str) -> None
     assert f"rejected/{NAME[:-4]}.rejected.csv" not in pipeline.objects()
     pipeline.upload(NAME, WHOLE)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     documents = pipeline.documents("customers")
     assert sorted(KEYS) == sorted(documents)
-    assert ["3"] == [key for key in KEYS if not documents[key]["subscribed"]]
+    assert [key for key in KEYS if not documents[key]["subscribed"]] == ["3"]
 
 
 def test_a_file_that_was_checked(pipeline: Pipeline) -> None:
     """Its rows are fixed in the file itself, which is then uploaded whole where the advice says."""
     pipeline.upload(f"test/{NAME}", spoilt("5", "6"))
-    assert ["checked"] == pipeline.run_due()
+    assert pipeline.run_due() == ["checked"]
 
     advice = summary(pipeline, f"test_{NAME[:-4]}")
     assert f"Then upload the whole file: pending/{NAME}." in advice
     pipeline.upload(f"pending/{NAME}", WHOLE)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert sorted(KEYS) == sorted(pipeline.documents("customers"))
 
 
@@ -89,7 +89,7 @@ def test_rows_that_were_rejected(pipeline: Pipeline) -> None:
     assert f"The right name would be pending/{NAME}." in refused.status_text
     pipeline.upload(f"pending/{NAME}", fixed)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert sorted(KEYS) == sorted(pipeline.documents("customers"))
 
 
@@ -115,7 +115,7 @@ def test_a_file_with_a_wrong_name(pipeline: Pipeline, name: str) -> None:
 
     pipeline.upload(f"{suggested}", WHOLE)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert sorted(KEYS) == sorted(pipeline.documents("customers"))
 
 
@@ -123,13 +123,13 @@ def test_a_file_that_is_gone(pipeline: Pipeline) -> None:
     """Uploaded again it is loaded."""
     pipeline.upload(NAME, WHOLE)
     pipeline.services.bucket.blob(NAME).delete()
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
     pipeline.clock.advance("12:10")
 
     assert f"upload it again under the same name: {NAME}." in summary(pipeline, NAME[:-4])
     pipeline.upload(NAME, WHOLE)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert sorted(KEYS) == sorted(pipeline.documents("customers"))
 
 
@@ -145,12 +145,12 @@ def test_an_order_with_a_rejected_line(pipeline: Pipeline) -> None:
     pipeline.clock.advance("12:30")
     name = "orders_20230501T100500Z"
     pipeline.upload(f"{name}.csv", orders_csv(*({**orders[0], "QUANTITY": "x"}, *orders[1:])))
-    assert ["loaded_with_rejects"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded_with_rejects"]
 
     fixed = pipeline.read(f"rejected/{name}.rejected.csv").replace(",x,", ",1,")
     pipeline.clock.advance("13:00")
     pipeline.upload("orders_20230501T125900Z.csv", fixed)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     documents = pipeline.documents("orders")
     assert dict.fromkeys(KEYS, 2) == {key: one["lineCount"] for key, one in documents.items()}
@@ -163,6 +163,6 @@ def test_orders_whose_customers_are_missing(pipeline: Pipeline) -> None:
     pipeline.run_due()
     pipeline.clock.advance("12:30")
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert sorted(KEYS) == sorted(pipeline.documents("orders"))
-    assert 0 == pipeline.import_("orders_20230501T100500Z").rows.orphaned
+    assert pipeline.import_("orders_20230501T100500Z").rows.orphaned == 0

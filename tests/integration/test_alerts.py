@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared import alerts as alerting
-from shared.errors import TryAgain
-from shared.replaying import release, replay
+from shared.core.errors import TryAgain
+from shared.reporting import alerts as alerting
+from shared.scheduling.replay import release, replay
 from tests.integration.conftest import Make
 from tests.support.alerts import ORDERS, Receiver, alerts, overdue_orders
 from tests.support.imports import at
@@ -47,8 +47,8 @@ def fail(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, name: str = NAME) 
         raise TryAgain("Cloud Storage cannot be reached: ServiceUnavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr("shared.run.Source", out_of_reach)
-        assert ["failed"] == pipeline.run_due()
+        patched.setattr("shared.loading.attempt.Source", out_of_reach)
+        assert pipeline.run_due() == ["failed"]
 
 
 # -- what an alert is about -------------------------------------------------------------------
@@ -69,9 +69,9 @@ def test_overdue_orders_raise_an_alert(
     (message,) = receiver.got
     assert alert["what"] in message["text"]
     assert alert["todo"] in message["text"]
-    assert 1 == len(logged(capsys))
-    assert 0 == pipeline.sweep()["told"]
-    assert 1 == len(receiver.got)
+    assert len(logged(capsys)) == 1
+    assert pipeline.sweep()["told"] == 0
+    assert len(receiver.got) == 1
 
 
 def test_an_alert_is_over_when_the_orders_are_loaded(make: Make) -> None:
@@ -80,7 +80,7 @@ def test_an_alert_is_over_when_the_orders_are_loaded(make: Make) -> None:
     overdue_orders(pipeline)
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.clock.advance("18:30")
-    assert ["loaded", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "loaded"]
 
     (alert,) = alerts(pipeline).values()
     assert (False, at("18:30")) == (alert["open"], alert["resolvedAt"])
@@ -91,10 +91,10 @@ def test_an_alert_is_over_when_the_orders_are_rejected(pipeline: Pipeline) -> No
     pipeline.upload(f"{ORDERS}.csv", "CITY\r\nHobart\r\n")
     pipeline.clock.advance("18:00")
     pipeline.sweep()
-    assert ["overdue"] == pipeline.run_due()
+    assert pipeline.run_due() == ["overdue"]
     release("main", ORDERS, pipeline.services)
 
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
 
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]
@@ -105,11 +105,11 @@ def test_a_failed_import_raises_an_alert(make: Make, monkeypatch: pytest.MonkeyP
     pipeline = make(max_attempts=1)
     fail(pipeline, monkeypatch)
     (alert,) = alerts(pipeline).values()
-    assert ("failed", True) == (alert["code"], alert["open"])
+    assert (alert["code"], alert["open"]) == ("failed", True)
     assert "ServiceUnavailable" in alert["what"]
 
     replay("main", NAME, pipeline.services)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]
 
@@ -129,7 +129,7 @@ def test_trouble_that_comes_again(
     (alert,) = alerts(pipeline).values()
     assert (True, 1, at("13:00")) == (alert["open"], alert["count"], alert["firstAt"])
     assert (None, at("13:00")) == (alert["resolvedAt"], alert["toldAt"])
-    assert 2 == len(receiver.got)
+    assert len(receiver.got) == 2
 
 
 def test_trouble_that_goes_on(
@@ -139,14 +139,14 @@ def test_trouble_that_goes_on(
     pipeline = make(max_attempts=1, alert_webhook=receiver.url)
     fail(pipeline, monkeypatch)
     replay("main", NAME, pipeline.services)
-    monkeypatch.setattr("shared.run.Source", lambda *_: 1 / 0)
+    monkeypatch.setattr("shared.loading.attempt.Source", lambda *_: 1 / 0)
 
-    assert ["failed"] == pipeline.run_due()
+    assert pipeline.run_due() == ["failed"]
 
     (alert,) = alerts(pipeline).values()
-    assert (True, 2) == (alert["open"], alert["count"])
+    assert (alert["open"], alert["count"]) == (True, 2)
     assert "ZeroDivisionError" in alert["what"]
-    assert 1 == len(receiver.got)
+    assert len(receiver.got) == 1
 
 
 def test_a_wrong_setting_raises_an_alert(pipeline: Pipeline) -> None:
@@ -154,14 +154,14 @@ def test_a_wrong_setting_raises_an_alert(pipeline: Pipeline) -> None:
     settings = pipeline.database.document("connections/au")
     settings.set({"timeZone": "Sydney"})
     pipeline.upload(f"au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
-    assert ["failed"] == pipeline.run_due()
+    assert pipeline.run_due() == ["failed"]
     (alert,) = alerts(pipeline).values()
     assert "connections/au.timeZone" in alert["what"]
     settings.set({"timeZone": "Australia/Sydney"})
 
     replay("au", NAME, pipeline.services)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_a_failed_import_that_turns_out_to_be_unusable(
@@ -173,7 +173,7 @@ def test_a_failed_import_that_turns_out_to_be_unusable(
     replay("main", NAME, pipeline.services)
     pipeline.services.bucket.blob(f"{NAME}.csv").delete()
 
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]
 
@@ -182,8 +182,8 @@ def test_rejected_files_are_the_retailers_matter(pipeline: Pipeline) -> None:
     """Unless it is asked for, a rejected file raises no alert."""
     pipeline.upload(f"{NAME}.csv", "CITY\r\nHobart\r\n")
 
-    assert ["rejected"] == pipeline.run_due()
-    assert {} == alerts(pipeline)
+    assert pipeline.run_due() == ["rejected"]
+    assert alerts(pipeline) == {}
 
 
 def test_rejected_files_that_are_asked_for(make: Make, receiver: Receiver) -> None:
@@ -192,14 +192,14 @@ def test_rejected_files_that_are_asked_for(make: Make, receiver: Receiver) -> No
     for hour in (8, 9):
         pipeline.upload(f"customers_20230501T{hour:02}0000Z.csv", "CITY\r\nHobart\r\n")
         pipeline.upload(f"test/customers_20230501T{hour:02}0000Z.csv", "CITY\r\nHobart\r\n")
-        assert ["rejected", "rejected"] == pipeline.run_due()
+        assert pipeline.run_due() == ["rejected", "rejected"]
 
     ((id, alert),) = alerts(pipeline).items()
-    assert ("main~customers~rejected", 2, True) == (id, alert["count"], alert["open"])
+    assert (id, alert["count"], alert["open"]) == ("main~customers~rejected", 2, True)
     assert alert["what"].startswith("customers_20230501T090000Z.csv: Not loaded.")
-    assert 1 == len(receiver.got)
+    assert len(receiver.got) == 1
     pipeline.upload("customers_20230501T100000Z.csv", customers_csv({"PERIDX": "1"}))
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]
 
@@ -215,24 +215,24 @@ def test_a_newest_upload_that_is_older_than_what_is_stored(make: Make, receiver:
         pipeline.upload(name, customers_csv({"PERIDX": "1"}, {"PERIDX": "1", "CITY": city}))
 
     load(11, "Hobart")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     load(9, "Perth")
     (late,) = pipeline.queue.due(pipeline.clock())
     load(10, "Perth")
-    assert "loaded" == pipeline.work(late)
-    assert {} == alerts(pipeline)
+    assert pipeline.work(late) == "loaded"
+    assert alerts(pipeline) == {}
     pipeline.upload("test/customers_20230501T120000Z.csv", customers_csv({"PERIDX": "1"}))
 
     assert {"loaded", "checked"} == set(pipeline.run_due())
 
     ((id, alert),) = alerts(pipeline).items()
-    assert ("main~customers~outdated", True) == (id, alert["open"])
+    assert (id, alert["open"]) == ("main~customers~outdated", True)
     assert "1 row is older than the stored data" in alert["what"]
     assert "undo main/customers_20230501T110000Z" in alert["todo"]
-    assert 1 == len(receiver.got)
+    assert len(receiver.got) == 1
     pipeline.clock.now = at("20230501T120500Z")
     load(12, "Perth")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]
 
@@ -266,7 +266,7 @@ def test_a_receiver_in_trouble(
         setattr(receiver, name, value)
 
     overdue_orders(pipeline)
-    assert 0 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 0
 
     (alert,) = alerts(pipeline).values()
     assert alert["toldAt"] is None
@@ -274,14 +274,14 @@ def test_a_receiver_in_trouble(
         setattr(receiver, name, before[name])
     monkeypatch.setattr(alerting, "WEBHOOK_SECONDS", PATIENCE)
     receiver.got.clear()
-    assert 1 == pipeline.sweep()["told"]
-    assert 0 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 1
+    assert pipeline.sweep()["told"] == 0
     (alert,) = alerts(pipeline).values()
     assert at("18:00") == alert["toldAt"]
-    assert 1 == len(receiver.got)
+    assert len(receiver.got) == 1
     assert {"POST /hook/T0P-S3CRET"} == set(receiver.paths)
     output = capsys.readouterr()
-    assert 1 == output.out.count('"message": "Alert: ')
+    assert output.out.count('"message": "Alert: ') == 1
     assert "S3CRET" not in output.out + output.err
 
 
@@ -295,21 +295,21 @@ def test_a_receiver_that_refuses_one_alert(
     pipeline = make(alert_webhook=receiver.url, max_attempts=1)
     for hour in (8, 9, 10):
         with monkeypatch.context() as patched:
-            patched.setattr("shared.loading.tell", lambda services: 0)
+            patched.setattr("shared.loading.worker.tell", lambda services: 0)
             fail(pipeline, monkeypatch, f"customers_20230501T1155{hour:02}Z")
             fail(pipeline, monkeypatch, f"rewards_20230501T1155{hour:02}Z")
     receiver.refuse = "customers_20230501T115508Z"
 
-    assert 5 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 5
 
-    assert 6 == len(logged(capsys))
-    assert 6 == len(receiver.got)
+    assert len(logged(capsys)) == 6
+    assert len(receiver.got) == 6
     untold = [id for id, alert in alerts(pipeline).items() if alert["toldAt"] is None]
-    assert ["main~customers_20230501T115508Z~failed"] == untold
+    assert untold == ["main~customers_20230501T115508Z~failed"]
     receiver.refuse = ""
     pipeline.clock.advance(timedelta(minutes=10))
-    assert 1 == pipeline.sweep()["told"]
-    assert [] == logged(capsys)
+    assert pipeline.sweep()["told"] == 1
+    assert logged(capsys) == []
 
 
 def test_many_refused_alerts_keep_no_other_waiting(make: Make, receiver: Receiver) -> None:
@@ -335,7 +335,7 @@ def test_many_refused_alerts_keep_no_other_waiting(make: Make, receiver: Receive
     pipeline.clock.advance(timedelta(minutes=10))
     told.append(pipeline.sweep()["told"])
 
-    assert [0, 1] == told
+    assert told == [0, 1]
 
 
 def test_an_alert_that_cannot_be_used(make: Make, receiver: Receiver) -> None:
@@ -347,7 +347,7 @@ def test_an_alert_that_cannot_be_used(make: Make, receiver: Receiver) -> None:
 
     overdue_orders(pipeline)
 
-    assert 1 == len(receiver.got)
+    assert len(receiver.got) == 1
 
 
 def test_a_receiver_that_is_down(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -358,7 +358,7 @@ def test_a_receiver_that_is_down(make: Make, capsys: pytest.CaptureFixture[str])
 
     overdue_orders(pipeline)
 
-    assert 0 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 0
     assert "S3CRET" not in capsys.readouterr().out
 
 
@@ -373,13 +373,13 @@ def test_a_receiver_that_does_not_answer(
         fail(pipeline, monkeypatch, f"customers_20230501T11{minute:02}00Z")
     receiver.got.clear()
 
-    assert 0 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 0
 
     assert eventually(lambda: bool(receiver.got))
-    assert 1 == len(receiver.got)
+    assert len(receiver.got) == 1
     receiver.hold.set()
     monkeypatch.setattr(alerting, "WEBHOOK_SECONDS", PATIENCE)
-    assert 5 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 5
 
 
 def test_two_processes_tell_at_once(
@@ -396,12 +396,12 @@ def test_two_processes_tell_at_once(
         first = other.submit(alerting.tell, pipeline.services)
         assert eventually(lambda: bool(receiver.got))
 
-        assert 0 == alerting.tell(pipeline.services)
+        assert alerting.tell(pipeline.services) == 0
 
         receiver.hold.set()
-        assert 1 == first.result()
-    assert 1 == len(receiver.got)
-    assert 1 == len(logged(capsys))
+        assert first.result() == 1
+    assert len(receiver.got) == 1
+    assert len(logged(capsys)) == 1
 
 
 def test_a_process_that_dies_while_telling(
@@ -413,11 +413,11 @@ def test_a_process_that_dies_while_telling(
         patched.setattr(alerting, "_post", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             overdue_orders(pipeline)
-    assert 0 == pipeline.sweep()["told"]
+    assert pipeline.sweep()["told"] == 0
     pipeline.clock.advance(timedelta(minutes=1))
 
-    assert 1 == pipeline.sweep()["told"]
-    assert 1 == len(receiver.got)
+    assert pipeline.sweep()["told"] == 1
+    assert len(receiver.got) == 1
 
 
 def test_an_alert_that_is_over_before_it_was_told(
@@ -430,5 +430,5 @@ def test_an_alert_that_is_over_before_it_was_told(
     receiver.got.clear()
     release("main", ORDERS, pipeline.services)
 
-    assert 0 == pipeline.sweep()["told"]
-    assert [] == receiver.got
+    assert pipeline.sweep()["told"] == 0
+    assert receiver.got == []

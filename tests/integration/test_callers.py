@@ -21,10 +21,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from local.identity import CertsServer, Key, load_key, mint
-from shared import pages
-from shared.callers import LONGEST_TOKEN, REFETCH_SECONDS, REMOVED, Certificates
-from shared.errors import TryAgain
-from shared.services import services
+from shared import status as pages
+from shared.core.errors import TryAgain
+from shared.status import routes
+from shared.web.callers import LONGEST_TOKEN, REFETCH_SECONDS, REMOVED, Certificates
+from shared.wiring import services
 from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
 
@@ -124,11 +125,12 @@ def test_its_own_callers(client: Client, keys: tuple[Key, Key]) -> None:
     """load works for Cloud Tasks, sweep for Cloud Scheduler, each with its own account."""
     load, sweep = client("load"), client("sweep")
 
-    assert (200, {"result": "unknown import"}) == post(load, f"Bearer {token(keys[0])}")
+    assert post(load, f"Bearer {token(keys[0])}") == (200, {"result": "unknown import"})
     scheduled = token(keys[0], audience=SWEEP, email=SCHEDULER)
-    assert 200 == post(sweep, f"bearer {scheduled}")[0]
-    assert (403, {"error": "The account may not call this function."}) == post(
-        sweep, f"Bearer {token(keys[0], audience=SWEEP)}"
+    assert post(sweep, f"bearer {scheduled}")[0] == 200
+    assert post(sweep, f"Bearer {token(keys[0], audience=SWEEP)}") == (
+        403,
+        {"error": "The account may not call this function."},
     )
 
 
@@ -199,13 +201,13 @@ def test_behind_cloud_run(client: Client, keys: tuple[Key, Key]) -> None:
     def removed(**claims: Any) -> str:
         return f"Bearer {'.'.join(forged(keys[1], **claims).split('.')[:2])}.{REMOVED}"
 
-    assert 200 == post(load, removed())[0]
-    assert 403 == post(load, removed(email=SCHEDULER))[0]
-    assert 401 == post(load, removed(aud=SWEEP))[0]
-    assert 401 == post(load, removed(iss="https://evil.example"))[0]
-    assert 401 == post(load, removed(exp=1))[0]
-    assert 401 == post(load, f"Bearer {token(keys[1])}")[0]
-    assert 200 == post(load, f"Bearer {token(keys[0])}")[0]
+    assert post(load, removed())[0] == 200
+    assert post(load, removed(email=SCHEDULER))[0] == 403
+    assert post(load, removed(aud=SWEEP))[0] == 401
+    assert post(load, removed(iss="https://evil.example"))[0] == 401
+    assert post(load, removed(exp=1))[0] == 401
+    assert post(load, f"Bearer {token(keys[1])}")[0] == 401
+    assert post(load, f"Bearer {token(keys[0])}")[0] == 200
 
 
 def test_the_header_that_cloud_run_reads_first(client: Client, keys: tuple[Key, Key]) -> None:
@@ -217,10 +219,10 @@ def test_the_header_that_cloud_run_reads_first(client: Client, keys: tuple[Key, 
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return load.post("/", json=TASK, headers=named).status_code
 
-    assert 200 == status(X_Serverless_Authorization=good)
-    assert 200 == status(X_Serverless_Authorization=good, Authorization=bad)
-    assert 401 == status(X_Serverless_Authorization=bad, Authorization=good)
-    assert 200 == status(X_Serverless_Authorization="", Authorization=good)
+    assert status(X_Serverless_Authorization=good) == 200
+    assert status(X_Serverless_Authorization=good, Authorization=bad) == 200
+    assert status(X_Serverless_Authorization=bad, Authorization=good) == 401
+    assert status(X_Serverless_Authorization="", Authorization=good) == 200
 
 
 def test_no_certificates(client: Client, keys: tuple[Key, Key]) -> None:
@@ -229,7 +231,7 @@ def test_no_certificates(client: Client, keys: tuple[Key, Key]) -> None:
 
     status, answer = post(load, f"Bearer {token(keys[0])}")
 
-    assert 503 == status
+    assert status == 503
     assert "certificates cannot be had" in answer["error"]
 
 
@@ -240,7 +242,7 @@ def test_a_missing_setting(client: Client, keys: tuple[Key, Key], name: str) -> 
 
     status, answer = post(load, f"Bearer {token(keys[0])}")
 
-    assert 500 == status
+    assert status == 500
     assert name in answer["error"]
 
 
@@ -249,9 +251,9 @@ def test_status_in_the_cloud(client: Client, keys: tuple[Key, Key]) -> None:
     status = client("status", K_SERVICE="status")
     person = token(keys[0], audience="32555940559.apps.googleusercontent.com", email="a@b.example")
 
-    assert 401 == status.get("/").status_code
-    assert 401 == status.get("/", headers={"Authorization": f"Bearer {token(keys[1])}"}).status_code
-    assert 200 == status.get("/", headers={"Authorization": f"Bearer {person}"}).status_code
+    assert status.get("/").status_code == 401
+    assert status.get("/", headers={"Authorization": f"Bearer {token(keys[1])}"}).status_code == 401
+    assert status.get("/", headers={"Authorization": f"Bearer {person}"}).status_code == 200
 
 
 AUDIENCE = "/projects/123456789012/locations/australia-southeast1/services/status"
@@ -297,9 +299,9 @@ def shown(
     def ask(headers: dict[str, str], *, account: str = AGENT, audience: str = AUDIENCE) -> Any:
         people: list[str] = []
 
-        def answer(request: pages.Request, services: object) -> pages.Answer:
+        def answer(request: routes.Request, services: object) -> routes.PageAnswer:
             people.append(request.person)
-            return pages.Answer(status=200, body="")
+            return routes.PageAnswer(status=200, body="")
 
         monkeypatch.setattr(pages, "answer", answer)
         status = client(
@@ -315,17 +317,17 @@ def test_who_looks_through_iam(shown: Shown) -> None:
     """The page is shown to whom the verified token names, whatever other headers say."""
     made_up = {"X-Goog-Authenticated-User-Email": "accounts.google.com:eve@example.com"}
 
-    assert (200, ["kim@example.com"]) == shown(made_up, account="kim@example.com")
+    assert shown(made_up, account="kim@example.com") == (200, ["kim@example.com"])
     claims = segment(b'{"email": "eve@example.com"}').decode()
-    assert (200, [AGENT]) == shown({"Authorization": f"Bearer x.{claims}.y"})
+    assert shown({"Authorization": f"Bearer x.{claims}.y"}) == (200, [AGENT])
 
 
 def test_who_looks_through_the_proxy(shown: Shown) -> None:
     """The signed assertion of Identity-Aware Proxy names the person, where its audience is set."""
     header = {"X-Goog-IAP-JWT-Assertion": PROXY.assertion()}
 
-    assert (200, ["ann@example.com"]) == shown(header)
-    assert (200, [AGENT]) == shown(header, audience=""), "nothing says that it is for this page"
+    assert shown(header) == (200, ["ann@example.com"])
+    assert shown(header, audience="") == (200, [AGENT]), "nothing says that it is for this page"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_who_looks_through_the_proxy(shown: Shown) -> None:
 )
 def test_an_assertion_that_proves_nothing(shown: Shown, assertion: str) -> None:
     """An assertion that is not the proxy's for this page is refused; nobody is shown anything."""
-    assert (401, []) == shown({"X-Goog-IAP-JWT-Assertion": assertion})
+    assert shown({"X-Goog-IAP-JWT-Assertion": assertion}) == (401, [])
 
 
 def test_status_on_one_machine(client: Client) -> None:
@@ -354,9 +356,9 @@ def test_status_on_one_machine(client: Client) -> None:
     status = client("status")
 
     for host in ("localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"):
-        assert 200 == status.get("/", headers={"Host": host}).status_code, host
+        assert status.get("/", headers={"Host": host}).status_code == 200, host
     elsewhere = status.get("/", environ_base={"REMOTE_ADDR": "192.0.2.7"})
-    assert (401, "Bearer") == (elsewhere.status_code, elsewhere.headers["WWW-Authenticate"])
+    assert (elsewhere.status_code, elsewhere.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example"])
@@ -364,10 +366,10 @@ def test_a_website_that_points_to_this_machine(client: Client, host: str) -> Non
     """The page on one machine answers under the machine's own names only, against rebinding."""
     answer = client("status").get("/", headers={"Host": host})
 
-    assert (403, "Open this page as localhost or 127.0.0.1.") == (
+    assert (
         answer.status_code,
         answer.get_json()["error"],
-    )
+    ) == (403, "Open this page as localhost or 127.0.0.1.")
 
 
 class Counting:
@@ -408,17 +410,17 @@ def test_certificates_are_kept(counting: Counting) -> None:
     certificates = Certificates(counting.url, now=lambda: now[0])
 
     for _ in range(3):
-        assert {"k1": "PEM"} == certificates.for_key("k1")
-    assert 1 == counting.asked
+        assert certificates.for_key("k1") == {"k1": "PEM"}
+    assert counting.asked == 1
     certificates.for_key("k2")
-    assert 1 == counting.asked, "an unknown key right after a fetch"
+    assert counting.asked == 1, "an unknown key right after a fetch"
     now[0] += REFETCH_SECONDS
     counting.body = b'{"k2": "PEM2"}'
-    assert {"k2": "PEM2"} == certificates.for_key("k2")
-    assert 2 == counting.asked
+    assert certificates.for_key("k2") == {"k2": "PEM2"}
+    assert counting.asked == 2
     now[0] += 300
     certificates.for_key("k2")
-    assert 3 == counting.asked
+    assert counting.asked == 3
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (200, b"<html>"), (200, b'{"k": 1}')])

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.begin import Begun, begin
-from shared.loading import settle
-from shared.replaying import NotPossible, release, replay
+from shared.core.refusal import NotPossible
+from shared.loading.worker import settle
+from shared.scheduling.beginning import Begun, begin
+from shared.scheduling.replay import release, replay
 from tests.integration.conftest import Make
 from tests.support.alerts import alerts, overdue_orders
 from tests.support.imports import at
@@ -31,26 +32,26 @@ def test_an_event_that_never_came(pipeline: Pipeline) -> None:
     pipeline.put(f"pending/au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.put("au/Orders_20230501.csv", "x")
     later(pipeline, minutes=9)
-    assert {"found": 0, "settled": 0, "aside": 0} == pipeline.sweep()["stock"]
+    assert pipeline.sweep()["stock"] == {"found": 0, "settled": 0, "aside": 0}
     later(pipeline, minutes=11)
 
-    assert {"found": 2, "settled": 0, "aside": 0} == pipeline.sweep()["stock"]
+    assert pipeline.sweep()["stock"] == {"found": 2, "settled": 0, "aside": 0}
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert {"1"} == set(pipeline.documents("customers", "au"))
-    assert {"found": 0, "settled": 0, "aside": 0} == pipeline.sweep()["stock"]
+    assert pipeline.sweep()["stock"] == {"found": 0, "settled": 0, "aside": 0}
 
 
 def test_an_event_of_a_correction_that_never_came(pipeline: Pipeline) -> None:
     """A newer upload whose event was lost takes over, too."""
     later(pipeline)
     pipeline.upload(f"{NAME}.csv", "CITY\r\nHobart\r\n")
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
     pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     later(pipeline, minutes=11)
 
-    assert 1 == pipeline.sweep()["stock"]["found"]
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.sweep()["stock"]["found"] == 1
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_a_file_that_was_not_put_away(pipeline: Pipeline) -> None:
@@ -70,7 +71,7 @@ def test_a_file_that_was_not_put_away(pipeline: Pipeline) -> None:
     )
     later(pipeline, minutes=11)
 
-    assert {"found": 0, "settled": 1, "aside": 0} == pipeline.sweep()["stock"]
+    assert pipeline.sweep()["stock"] == {"found": 0, "settled": 1, "aside": 0}
     assert f"{NAME}.csv" not in pipeline.objects()
 
 
@@ -80,10 +81,10 @@ def test_an_upload_that_was_superseded_under_another_name(pipeline: Pipeline) ->
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Hobart"}))
     later(pipeline)
     pipeline.upload(f"pending/{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Perth"}))
-    assert ["loaded"] == [result for result in pipeline.run_due() if result != "superseded"]
+    assert [result for result in pipeline.run_due() if result != "superseded"] == ["loaded"]
     later(pipeline, minutes=11)
 
-    assert 1 == pipeline.sweep()["stock"]["aside"]
+    assert pipeline.sweep()["stock"]["aside"] == 1
 
     (aside,) = [name for name in pipeline.objects() if ".superseded-" in name]
     assert "Hobart" in pipeline.read(aside)
@@ -110,22 +111,22 @@ def test_a_late_move(pipeline: Pipeline) -> None:
 
 def test_many_lost_tasks(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep revives so many imports at most, and the next one goes on with the others."""
-    monkeypatch.setattr("shared.sweeping.REVIVED_AT_ONCE", 2)
+    monkeypatch.setattr("shared.sweeping.caretaker.REVIVED_AT_ONCE", 2)
     for minute in range(3):
         pipeline.upload(f"rewards_20230501T11{minute:02}00Z.csv", "PERIDX,TIER_NAME\r\n1,Gold\r\n")
     pipeline.queue.waiting.clear()
     pipeline.clock.advance("12:10")
 
-    assert {"scheduled": 2} == pipeline.sweep()["revived"]
-    assert {"scheduled": 1} == pipeline.sweep()["revived"]
-    assert {} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {"scheduled": 2}
+    assert pipeline.sweep()["revived"] == {"scheduled": 1}
+    assert pipeline.sweep()["revived"] == {}
 
 
 def test_many_objects(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """More objects than a sweep can look at are no secret."""
-    monkeypatch.setattr("shared.inventory.LOOKED_AT", 1)
+    monkeypatch.setattr("shared.sweeping.stock.LOOKED_AT", 1)
     pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.sweep()
     assert "lie in the upload folders" not in capsys.readouterr().out
@@ -145,25 +146,25 @@ def test_a_feed_that_stopped(pipeline: Pipeline) -> None:
     pipeline.upload(f"au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.run_due()
     pipeline.clock.advance(timedelta(hours=30))
-    assert 0 == pipeline.sweep()["stopped"]
+    assert pipeline.sweep()["stopped"] == 0
     pipeline.clock.advance(timedelta(minutes=1))
 
-    assert 1 == pipeline.sweep()["stopped"]
-    assert 1 == pipeline.sweep()["stopped"]
+    assert pipeline.sweep()["stopped"] == 1
+    assert pipeline.sweep()["stopped"] == 1
 
     (alert,) = alerts(pipeline).values()
-    assert ("feed_stopped", "au", True, 1) == (
+    assert (
         alert["code"],
         alert["connection"],
         alert["open"],
         alert["count"],
-    )
+    ) == ("feed_stopped", "au", True, 1)
     assert "customers" in alert["what"]
     assert "1 May 2023 12:00:00 UTC" in alert["what"]
     pipeline.upload("au/customers_20230502T175500Z.csv", customers_csv({"PERIDX": "1"}))
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]
-    assert 0 == pipeline.sweep()["stopped"]
+    assert pipeline.sweep()["stopped"] == 0
 
 
 def test_a_feed_that_never_began(pipeline: Pipeline) -> None:
@@ -171,10 +172,10 @@ def test_a_feed_that_never_began(pipeline: Pipeline) -> None:
     later(pipeline)
     pipeline.database.document("connections/au").set({"cadence": {"orders": "30m"}})
     later(pipeline, minutes=89)
-    assert 0 == pipeline.sweep()["stopped"]
+    assert pipeline.sweep()["stopped"] == 0
     later(pipeline, minutes=91)
 
-    assert 1 == pipeline.sweep()["stopped"]
+    assert pipeline.sweep()["stopped"] == 1
 
 
 def test_a_wrong_cadence_stops_no_sweep(
@@ -185,7 +186,7 @@ def test_a_wrong_cadence_stops_no_sweep(
     pipeline.database.document("connections/nz").set({"cadence": {"orders": "30m"}})
     later(pipeline, hours=3)
 
-    assert 1 == pipeline.sweep()["stopped"]
+    assert pipeline.sweep()["stopped"] == 1
     assert "connections/au.cadence" in capsys.readouterr().out
 
 
@@ -198,14 +199,14 @@ def test_retention(make: Make) -> None:
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.run_due()
     pipeline.upload("orders_20200501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
-    assert 4 == len(pipeline.objects())
+    assert len(pipeline.objects()) == 4
     later(pipeline, days=7, minutes=-1)
-    assert 0 == pipeline.sweep()["deleted"]
+    assert pipeline.sweep()["deleted"] == 0
     later(pipeline, days=7, minutes=1)
 
-    assert 1 == pipeline.sweep()["deleted"]
+    assert pipeline.sweep()["deleted"] == 1
     later(pipeline, days=14, minutes=1)
-    assert 2 == pipeline.sweep()["deleted"]
+    assert pipeline.sweep()["deleted"] == 2
     assert {"orders_20200501T115500Z.csv"} == pipeline.objects()
 
 
@@ -217,10 +218,10 @@ def test_what_an_attempt_has_left_of_a_rejected_file(make: Make) -> None:
     pipeline.run_due()
     pipeline.put(f"rejected/{NAME}.rejected.csv.part", "PERIDX\nx\n")
     later(pipeline, days=1, minutes=-1)
-    assert 0 == pipeline.sweep()["deleted"]
+    assert pipeline.sweep()["deleted"] == 0
     later(pipeline, days=1, minutes=1)
 
-    assert 1 == pipeline.sweep()["deleted"]
+    assert pipeline.sweep()["deleted"] == 1
     assert f"rejected/{NAME}.rejected.csv" in pipeline.objects()
     assert f"rejected/{NAME}.rejected.csv.part" not in pipeline.objects()
 
@@ -232,7 +233,7 @@ def test_retention_switched_off(make: Make) -> None:
     pipeline.run_due()
     later(pipeline, days=4000)
 
-    assert 0 == pipeline.sweep()["deleted"]
+    assert pipeline.sweep()["deleted"] == 0
 
 
 def test_the_ledger_expires(make: Make) -> None:
@@ -269,12 +270,12 @@ def test_replay_of_a_loaded_import(pipeline: Pipeline) -> None:
 
     scheduled = replay("main", NAME, pipeline.services)
 
-    assert ("scheduled", True) == (scheduled.status, scheduled.replay)
-    assert ["loaded"] == pipeline.run_due()
+    assert (scheduled.status, scheduled.replay) == ("scheduled", True)
+    assert pipeline.run_due() == ["loaded"]
     documents = pipeline.documents("customers")
-    assert ["Ana", "Ana"] == [documents[key]["firstName"] for key in "12"]
+    assert [documents[key]["firstName"] for key in "12"] == ["Ana", "Ana"]
     import_ = pipeline.import_(NAME)
-    assert (2, False) == (import_.rows.loaded, import_.replay)
+    assert (import_.rows.loaded, import_.replay) == (2, False)
 
 
 def test_a_replay_that_waits(pipeline: Pipeline) -> None:
@@ -285,7 +286,7 @@ def test_a_replay_that_waits(pipeline: Pipeline) -> None:
 
     replay("main", NAME, pipeline.services)
 
-    assert ("scheduled", None) == (pipeline.import_(NAME).status, pipeline.import_(NAME).expire_at)
+    assert (pipeline.import_(NAME).status, pipeline.import_(NAME).expire_at) == ("scheduled", None)
     pipeline.run_due()
     assert pipeline.import_(NAME).expire_at is not None
 
@@ -302,20 +303,20 @@ def test_replay_of_an_old_import(pipeline: Pipeline) -> None:
 
     replay("main", NAME, pipeline.services)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert before == pipeline.documents("customers")
-    assert 1 == pipeline.import_(NAME).rows.outdated
+    assert pipeline.import_(NAME).rows.outdated == 1
 
 
 def test_replay_of_a_rejected_import(pipeline: Pipeline) -> None:
     """A file refused for its columns loads in a replay once the connection has an alias."""
     pipeline.upload(f"{NAME}.csv", "CUST_NO,CITY\r\n1,Hobart\r\n")
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
     pipeline.database.document("connections/main").set({"aliases": {"CUST_NO": "PERIDX"}})
 
     replay("main", NAME, pipeline.services)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     import_ = pipeline.import_(NAME)
     assert import_.error is None
 
@@ -350,8 +351,8 @@ def test_release(pipeline: Pipeline) -> None:
 
     released = release("main", "orders_20230501T115500Z", pipeline.services)
 
-    assert ("scheduled", True) == (released.status, released.released)
-    assert ["loaded"] == pipeline.run_due()
+    assert (released.status, released.released) == ("scheduled", True)
+    assert pipeline.run_due() == ["loaded"]
     assert "order.without_customers_file" in {
         warning["code"] for warning in pipeline.import_("orders_20230501T115500Z").warnings
     }
@@ -384,7 +385,7 @@ def test_replay_of_a_file_that_is_gone(pipeline: Pipeline) -> None:
     with pytest.raises(NotPossible, match="Upload it again"):
         replay("main", NAME, pipeline.services)
 
-    assert "loaded" == pipeline.import_(NAME).status
+    assert pipeline.import_(NAME).status == "loaded"
 
 
 # -- load that cannot be reached --------------------------------------------------------------
@@ -397,27 +398,27 @@ def test_load_that_takes_no_tasks(pipeline: Pipeline) -> None:
     pipeline.clock.advance("12:01")
     pipeline.upload(f"nz/{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.clock.advance("12:09")
-    assert (0, {}) == (pipeline.sweep()["late"], alerts(pipeline))
+    assert (pipeline.sweep()["late"], alerts(pipeline)) == (0, {})
 
     pipeline.clock.advance("12:19")
-    assert (2, 1) == tuple(map(pipeline.sweep().get, ("late", "told")))
+    assert tuple(map(pipeline.sweep().get, ("late", "told"))) == (2, 1)
     ((id, alert),) = alerts(pipeline).items()
-    assert ("*~load~late", "late", "au", NAME, True) == (
+    assert (
         *(id, alert["code"], alert["connection"], alert["importId"]),
         alert["open"],
-    )
+    ) == ("*~load~late", "late", "au", NAME, True)
     assert "due since 1 May 2023 12:00:00 UTC" in alert["what"]
 
     pipeline.clock.advance("12:20")  # both have been given a new task
-    assert 0 == pipeline.sweep()["late"]
-    assert [True] == [one["open"] for one in alerts(pipeline).values()]
+    assert pipeline.sweep()["late"] == 0
+    assert [one["open"] for one in alerts(pipeline).values()] == [True]
     pipeline.clock.advance("12:40")
-    assert (2, 0) == tuple(map(pipeline.sweep().get, ("late", "told")))
+    assert tuple(map(pipeline.sweep().get, ("late", "told"))) == (2, 0)
 
     assert {"loaded"} <= set(pipeline.run_due())
     pipeline.sweep()
     ((_, alert),) = alerts(pipeline).items()
-    assert (False, 1) == (alert["open"], alert["count"])
+    assert (alert["open"], alert["count"]) == (False, 1)
 
 
 def test_a_worker_that_never_came_back(pipeline: Pipeline) -> None:
@@ -427,11 +428,11 @@ def test_a_worker_that_never_came_back(pipeline: Pipeline) -> None:
     begun = begin(task, pipeline.services)
     assert isinstance(begun, Begun)
     pipeline.clock.advance("12:10")
-    assert 0 == pipeline.sweep()["late"]
+    assert pipeline.sweep()["late"] == 0
 
     pipeline.clock.advance("12:12")
 
-    assert 1 == pipeline.sweep()["late"]
+    assert pipeline.sweep()["late"] == 1
     assert {"*~load~late"} == set(alerts(pipeline))
 
 
@@ -440,5 +441,5 @@ def test_orders_that_wait_are_not_late(pipeline: Pipeline) -> None:
     pipeline.upload("orders_20230501T110000Z.csv", orders_csv({}))
     pipeline.clock.advance("13:00")
 
-    assert 0 == pipeline.sweep()["late"]
-    assert {} == alerts(pipeline)
+    assert pipeline.sweep()["late"] == 0
+    assert alerts(pipeline) == {}

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from shared.check.verdict import check_file
-from shared.formats import example_csv
-from shared.ledger import Rows
-from shared.names import ExportFile, read_name
-from shared.schemas import all_types
-from shared.settings import ConnectionSettings, Deployment
+from shared.core.settings import ConnectionSettings, Deployment
+from shared.files.examples import example_csv
+from shared.files.filetype import all_types
+from shared.files.names import ExportFile, read_name
+from shared.ledger.imports import RowCounts
 from tests.simulation.pipeline import Pipeline
 from tests.simulation.world import Chances, World
 
@@ -72,7 +72,7 @@ def compare(loader: Loader, path: Path) -> str:
             error["message"],
             error.get("line"),
         )
-    rows = Rows(read=said.read, unchanged=said.good, rejected=said.rejected)
+    rows = RowCounts(read=said.read, unchanged=said.good, rejected=said.rejected)
     assert loaded["rows"] == {
         "read": rows.read,
         "loaded": 0,
@@ -174,4 +174,4 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
     said = check_file(path, settings=SETTINGS, progress=lambda _: None)
 
     assert said.error is not None
-    assert (2, "file.empty") == (said.exit_code, said.error.code)
+    assert (said.exit_code, said.error.code) == (2, "file.empty")

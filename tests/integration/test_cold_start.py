@@ -37,8 +37,16 @@ print(json.dumps(sorted(name for name in sys.argv[2:] if name in sys.modules)))
 
 HEAVY = (
     *("google.cloud.firestore", "google.cloud.tasks_v2", "google.cloud.storage", "google.auth"),
-    *("grpc", "pandas", "numpy", "pydantic", "shared.schemas", "shared.reader", "shared.run"),
-    *("shared.writer", "shared.reports"),
+    *(
+        "grpc",
+        "pandas",
+        "numpy",
+        "pydantic",
+        "shared.files.types",
+        "shared.parsing.csv.reader",
+        "shared.loading.attempt",
+    ),
+    *("shared.firestore.bulk.writer", "shared.reporting.reports"),
 )
 
 
@@ -57,7 +65,7 @@ HEAVY = (
         ),
         (
             "pending/Customers_20230501T115500Z.csv",
-            {"google.cloud.firestore", "google.cloud.storage", "shared.reports"},
+            {"google.cloud.firestore", "google.cloud.storage", "shared.reporting.reports"},
         ),
     ],
 )
@@ -103,7 +111,14 @@ def test_first_event(servers: Servers, tasks: Tasks, name: str, needed: set[str]
 @pytest.mark.parametrize("name", ["classify", "load", "sweep", "status"])
 def test_import(name: str) -> None:
     """No function imports what reads and checks rows before there is a file to be loaded."""
-    rows = ("pandas", "numpy", "pydantic", "shared.schemas", "shared.reader", "shared.run")
+    rows = (
+        "pandas",
+        "numpy",
+        "pydantic",
+        "shared.files.types",
+        "shared.parsing.csv.reader",
+        "shared.loading.attempt",
+    )
     script = f"import sys, functions.{name}; print([m for m in {rows} if m in sys.modules])"
     imported = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.ledger import Import
-from shared.replaying import replay
+from shared.ledger.imports import Import
+from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, csv_text, customers_csv, orders_csv
@@ -56,7 +56,7 @@ def test_each_rejected_row_names_its_export(pipeline: Pipeline) -> None:
     reject_one(pipeline)
 
     (row,) = pipeline.rejected(f"rejected/{NIGHT_1}.rejected.csv")
-    assert ("export", NIGHT_1) == ([*row][-1], row["export"])
+    assert ([*row][-1], row["export"]) == ("export", NIGHT_1)
 
 
 def test_a_corrected_row_does_not_overwrite_a_newer_export(pipeline: Pipeline) -> None:
@@ -66,10 +66,10 @@ def test_a_corrected_row_does_not_overwrite_a_newer_export(pipeline: Pipeline) -
 
     fixed = load(pipeline, FIXED, sent_back(pipeline, NIGHT_1, ("x1", "1")))
 
-    assert (1, 1, 0) == (fixed.rows.read, fixed.rows.outdated, fixed.rows.loaded)
+    assert (fixed.rows.read, fixed.rows.outdated, fixed.rows.loaded) == (1, 1, 0)
     document = pipeline.documents("customers")["1"]
-    assert ("Hobart", False) == (document["address"]["city"], document["subscribed"])
-    assert NIGHT_2 == document["source"]["import"]
+    assert (document["address"]["city"], document["subscribed"]) == ("Hobart", False)
+    assert document["source"]["import"] == NIGHT_2
 
 
 def test_a_corrected_row_is_as_old_as_its_export(pipeline: Pipeline) -> None:
@@ -80,7 +80,7 @@ def test_a_corrected_row_is_as_old_as_its_export(pipeline: Pipeline) -> None:
 
     fixed = load(pipeline, FIXED, text)
 
-    assert 1 == fixed.rows.loaded
+    assert fixed.rows.loaded == 1
     document = pipeline.documents("customers")["1"]
     assert (True, FIXED, at("08:00")) == (
         document["subscribed"],
@@ -89,11 +89,11 @@ def test_a_corrected_row_is_as_old_as_its_export(pipeline: Pipeline) -> None:
     )
     assert "extra" not in document
     late = load(pipeline, NIGHT_2, customers_csv({"PERIDX": "1", "PRIVACY": "Yes"}))
-    assert 1 == late.rows.loaded
+    assert late.rows.loaded == 1
     replay("main", FIXED, pipeline.services)
     pipeline.run_due()
     assert not pipeline.documents("customers")["1"]["subscribed"]
-    assert 1 == pipeline.import_(FIXED).rows.outdated
+    assert pipeline.import_(FIXED).rows.outdated == 1
 
 
 def test_what_a_corrected_row_has_confirmed(pipeline: Pipeline) -> None:
@@ -102,9 +102,9 @@ def test_what_a_corrected_row_has_confirmed(pipeline: Pipeline) -> None:
     reject_one(pipeline, PRIVACY="Yes")
     load(pipeline, FIXED, sent_back(pipeline, NIGHT_1, ("x1", "1")))
     again = load(pipeline, "customers_20230501T100001Z", sent_back(pipeline, NIGHT_1, ("x1", "1")))
-    assert 1 == again.rows.read
+    assert again.rows.read == 1
 
-    assert 1 == load(pipeline, NIGHT_2, customers_csv({"PERIDX": "1"})).rows.loaded
+    assert load(pipeline, NIGHT_2, customers_csv({"PERIDX": "1"})).rows.loaded == 1
 
 
 def test_two_exports_in_one_file(pipeline: Pipeline) -> None:
@@ -123,12 +123,12 @@ def test_two_exports_in_one_file(pipeline: Pipeline) -> None:
     fixed = load(pipeline, FIXED, both)
 
     document = pipeline.documents("customers")["1"]
-    assert ("Cairns", False) == (document["address"]["city"], document["subscribed"])
+    assert (document["address"]["city"], document["subscribed"]) == ("Cairns", False)
     assert at("09:00") == document["source"]["exportedAt"]
-    assert (2, 0) == (fixed.rows.read, fixed.rows.rejected)
+    assert (fixed.rows.read, fixed.rows.rejected) == (2, 0)
     assert at("08:00") == document["source"]["kept"]["subscribed"]
     again = load(pipeline, "customers_20230501T103000Z", customers_csv({"PERIDX": "1"}))
-    assert 1 == again.rows.loaded
+    assert again.rows.loaded == 1
 
 
 def _cells(text: str) -> list[str]:
@@ -166,7 +166,7 @@ def test_an_export_that_cannot_be_right(pipeline: Pipeline, cell: str) -> None:
 
     fixed = load(pipeline, FIXED, "".join(rows))
 
-    assert (10, 9, 1) == (fixed.rows.read, fixed.rows.loaded, fixed.rows.rejected)
+    assert (fixed.rows.read, fixed.rows.loaded, fixed.rows.rejected) == (10, 9, 1)
     (row,) = pipeline.rejected(f"rejected/{FIXED}.rejected.csv")
     assert ("row.bad_export", "export", "1", cell) == (
         row["code"],
@@ -175,7 +175,7 @@ def test_an_export_that_cannot_be_right(pipeline: Pipeline, cell: str) -> None:
         row["export"],
     )
     text = sent_back(pipeline, FIXED).rstrip().removesuffix(cell) + NIGHT_1
-    assert 1 == load(pipeline, "customers_20230501T110000Z", text).rows.loaded
+    assert load(pipeline, "customers_20230501T110000Z", text).rows.loaded == 1
 
 
 def test_a_row_that_is_wrong_again_keeps_its_export(pipeline: Pipeline) -> None:
@@ -185,7 +185,7 @@ def test_a_row_that_is_wrong_again_keeps_its_export(pipeline: Pipeline) -> None:
     load(pipeline, FIXED, sent_back(pipeline, NIGHT_1, ("x1", "y1")) + customers_rows(pipeline))
 
     exports = [row["export"] for row in pipeline.rejected(f"rejected/{FIXED}.rejected.csv")]
-    assert [NIGHT_1] == exports
+    assert exports == [NIGHT_1]
 
 
 def customers_rows(pipeline: Pipeline) -> str:
@@ -202,10 +202,10 @@ def test_the_export_column_has_moved(pipeline: Pipeline) -> None:
     moved = {"export": cells["export"], **cells}
     refused = load(pipeline, FIXED, csv_text([*moved], [[*moved.values()]]))
 
-    assert ("rejected", "header.report_moved") == (
+    assert (
         refused.status,
         refused.error and refused.error.code,
-    )
+    ) == ("rejected", "header.report_moved")
 
 
 def test_the_columns_of_the_report_but_the_export_may_go(pipeline: Pipeline) -> None:
@@ -240,11 +240,12 @@ def test_a_corrected_order_is_as_old_as_its_export(pipeline: Pipeline) -> None:
     fixed = load(pipeline, "orders_20230501T110000Z", text)
 
     documents = pipeline.documents("orders")
-    assert [[2, 3], [7]] == [
-        [line["quantity"] for line in documents[key]["lines"]] for key in ("D1", "D2")
+    assert [[line["quantity"] for line in documents[key]["lines"]] for key in ("D1", "D2")] == [
+        [2, 3],
+        [7],
     ]
     assert at("08:05") == documents["D1"]["source"]["exportedAt"]
-    assert (4, 2, 2) == (fixed.rows.read, fixed.rows.loaded, fixed.rows.outdated)
+    assert (fixed.rows.read, fixed.rows.loaded, fixed.rows.outdated) == (4, 2, 2)
 
 
 def test_orders_of_two_exports_in_one_file(pipeline: Pipeline) -> None:
@@ -263,8 +264,8 @@ def test_orders_of_two_exports_in_one_file(pipeline: Pipeline) -> None:
     fixed = load(pipeline, "orders_20230501T110000Z", both)
 
     document = pipeline.documents("orders")["D1"]
-    assert [5] == [line["quantity"] for line in document["lines"]]
-    assert (2, 1, 1) == (fixed.rows.read, fixed.rows.loaded, fixed.rows.outdated)
+    assert [line["quantity"] for line in document["lines"]] == [5]
+    assert (fixed.rows.read, fixed.rows.loaded, fixed.rows.outdated) == (2, 1, 1)
 
 
 def test_the_summary_proposes_a_name(pipeline: Pipeline) -> None:
@@ -291,4 +292,4 @@ def test_withdrawal_wins_within_one_export(pipeline: Pipeline) -> None:
     load(pipeline, FIXED, sent_back(pipeline, NIGHT_1, ("x1", "1")))
 
     document = pipeline.documents("customers")["1"]
-    assert ("Perth", False) == (document["address"]["city"], document["subscribed"])
+    assert (document["address"]["city"], document["subscribed"]) == ("Perth", False)

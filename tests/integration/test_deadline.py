@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.ledger import Import
-from shared.replaying import replay
+from shared.ledger.imports import Import
+from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.integration.test_unchanged import NAME, cities, count, feed, load, people
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -21,7 +21,7 @@ ON = "goes on"
 @pytest.fixture
 def slow(make: Make, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pipeline]:
     """Build a pipeline on which every document takes a second of the 100 a task may work."""
-    monkeypatch.setattr("shared.delivery.LOT", 1)
+    monkeypatch.setattr("shared.loading.delivery.LOT", 1)
 
     def build() -> Pipeline:
         pipeline = make(task_deadline=timedelta(seconds=100), max_attempts=2)
@@ -58,16 +58,16 @@ def test_a_long_load(slow: Callable[..., Pipeline], folder: str) -> None:
 
     assert [*[ON] * (len(results) - 1), LOADED] == results
     assert 3 <= len(results) <= 4
-    assert (250, 0, 0) == (calls.written, calls.refused, calls.read)
+    assert (calls.written, calls.refused, calls.read) == (250, 0, 0)
     import_ = pipeline.import_(f"{folder.replace('/', '_')}{NAME.format('1100')}")
-    assert (250, 250, 0, 1) == (
+    assert (
         import_.rows.read,
         import_.rows.loaded,
         import_.rows.unchanged,
         import_.attempt,
-    )
+    ) == (250, 250, 0, 1)
     assert any("continues from here" in entry.text for entry in import_.history)
-    assert 1 == len(pipeline.remembered())
+    assert len(pipeline.remembered()) == 1
     assert feed(pipeline).index_held_by is None
     assert feed(pipeline).running is None
 
@@ -84,13 +84,13 @@ def test_changed_and_unchanged_are_counted_once(slow: Callable[..., Pipeline]) -
     results = send(pipeline, "1100", *rows)
 
     assert ON in results
-    assert (150, 50) == (
+    assert (
         imported(pipeline, "1100").rows.loaded,
         imported(pipeline, "1100").rows.unchanged,
-    )
-    assert (150, 0) == (calls.written, calls.refused)
-    assert {False: 50, True: 150} == _count_perth(pipeline)
-    assert 200 == load(pipeline, "1200", *rows).rows.unchanged
+    ) == (150, 50)
+    assert (calls.written, calls.refused) == (150, 0)
+    assert _count_perth(pipeline) == {False: 50, True: 150}
+    assert load(pipeline, "1200", *rows).rows.unchanged == 200
 
 
 def test_a_long_replay(slow: Callable[..., Pipeline]) -> None:
@@ -104,11 +104,11 @@ def test_a_long_replay(slow: Callable[..., Pipeline]) -> None:
     replay("main", NAME.format("1100"), pipeline.services)
     results = pipeline.run_due()
 
-    assert [ON, LOADED] == results
+    assert results == [ON, LOADED]
     # A document that is written again just as it is counts as written, too.
-    assert 150 == calls.written
-    assert 150 == len(cities(pipeline))
-    assert 150 == imported(pipeline, "1100").rows.loaded
+    assert calls.written == 150
+    assert len(cities(pipeline)) == 150
+    assert imported(pipeline, "1100").rows.loaded == 150
 
 
 def test_a_fault_after_a_checkpoint(slow: Callable[..., Pipeline]) -> None:
@@ -117,7 +117,7 @@ def test_a_fault_after_a_checkpoint(slow: Callable[..., Pipeline]) -> None:
     calls = count(pipeline)
     pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*people(250)))
     (first,) = pipeline.queue.due(pipeline.clock())
-    assert ON == pipeline.work(first)
+    assert pipeline.work(first) == ON
     before = calls.written
     calls.break_after = 0
     (second,) = pipeline.queue.due(pipeline.clock())
@@ -127,9 +127,9 @@ def test_a_fault_after_a_checkpoint(slow: Callable[..., Pipeline]) -> None:
 
     results = [pipeline.work(second), *pipeline.run_due()]
 
-    assert LOADED == results[-1]
+    assert results[-1] == LOADED
     assert 0 < before < 250 == calls.written
-    assert (250, 2) == (imported(pipeline, "1100").rows.loaded, imported(pipeline, "1100").attempt)
+    assert (imported(pipeline, "1100").rows.loaded, imported(pipeline, "1100").attempt) == (250, 2)
 
 
 def test_tasks_that_write_nothing_come_to_an_end(slow: Callable[..., Pipeline]) -> None:
@@ -139,8 +139,8 @@ def test_tasks_that_write_nothing_come_to_an_end(slow: Callable[..., Pipeline]) 
 
     results = send(pipeline, "1100", *people(250, CITY="Perth"))
 
-    assert [ON, ON, "out of attempts"] == results
-    assert "failed" == imported(pipeline, "1100").status
+    assert results == [ON, ON, "out of attempts"]
+    assert imported(pipeline, "1100").status == "failed"
     assert {"Hobart"} == set(cities(pipeline).values())
 
 
@@ -149,17 +149,17 @@ def test_another_file_in_between(slow: Callable[..., Pipeline]) -> None:
     pipeline = slow()
     pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*people(150)))
     (first,) = pipeline.queue.due(pipeline.clock())
-    assert ON == pipeline.work(first)
+    assert pipeline.work(first) == ON
     (rest,) = pipeline.queue.due(pipeline.clock())
     pipeline.clock.advance(timedelta(minutes=2))
     assert LOADED in send(pipeline, "1130", *people(50, CITY="Perth"))
 
     results = [pipeline.work(rest), *pipeline.run_due()]
 
-    assert LOADED == results[-1]
-    assert {False: 100, True: 50} == _count_perth(pipeline)
+    assert results[-1] == LOADED
+    assert _count_perth(pipeline) == {False: 100, True: 50}
     rows = imported(pipeline, "1100").rows
-    assert (150, 50) == (rows.settled, rows.outdated)
+    assert (rows.settled, rows.outdated) == (150, 50)
 
 
 def test_long_orders_count_their_orphans_once(slow: Callable[..., Pipeline]) -> None:
@@ -174,14 +174,14 @@ def test_long_orders_count_their_orphans_once(slow: Callable[..., Pipeline]) -> 
 
     results = pipeline.run_due()
 
-    assert [ON, LOADED] == results[-2:]
+    assert results[-2:] == [ON, LOADED]
     rows = pipeline.import_("orders_20230501T110000Z").rows
-    assert (150, 75) == (rows.loaded, rows.orphaned)
+    assert (rows.loaded, rows.orphaned) == (150, 75)
     calls = count(pipeline)
     replay("main", "orders_20230501T110000Z", pipeline.services)
-    assert [ON, LOADED] == pipeline.run_due()
+    assert pipeline.run_due() == [ON, LOADED]
     rows = pipeline.import_("orders_20230501T110000Z").rows
-    assert (150, 75, 150) == (rows.loaded, rows.orphaned, calls.written)
+    assert (rows.loaded, rows.orphaned, calls.written) == (150, 75, 150)
 
 
 def _count_perth(pipeline: Pipeline) -> dict[bool, int]:
@@ -200,9 +200,9 @@ def test_the_pace_is_handed_on(slow: Callable[..., Pipeline]) -> None:
         if before is not None:
             at = pipeline.clock() - before
             document.update({"pace": {"writesPerSecond": 4_000.0, "at": at}})
-        assert [ON, LOADED] == send(pipeline, time, *people(150, CITY=time))
+        assert send(pipeline, time, *people(150, CITY=time)) == [ON, LOADED]
         pace = feed(pipeline).pace
         assert pace is not None
         paces.append(pace.writes_per_second)
 
-    assert [500, 4_000, 500] == paces
+    assert paces == [500, 4_000, 500]

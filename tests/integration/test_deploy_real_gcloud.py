@@ -23,8 +23,8 @@ import yaml
 
 from gateway.users import Users, UsersFile, verify_password
 from shared.check.cli import main as check
-from shared.names import ExportFile, read_name
-from shared.settings import ENVIRONMENT, Deployment
+from shared.core.settings import ENVIRONMENT, Deployment
+from shared.files.names import ExportFile, read_name
 from tests.integration.test_deployable import uploaded
 from tests.support.cloud import DEPLOYERS, OPERATORS, ROOT, role_lines
 from tests.support.project import (
@@ -347,7 +347,7 @@ def test_nobody_is_refused(life: Life) -> None:
         if one.status == 403
     ]
 
-    assert [] == refused
+    assert refused == []
     assert set() == life.project.google.outside
 
 
@@ -427,7 +427,7 @@ def test_variables(life: Life, name: str) -> None:
     """A function is told all settings, each with a value that it takes."""
     variables = dict(function(life, name)["serviceConfig"]["environmentVariables"])
 
-    assert "/workspace" == variables.pop("PYTHONPATH")
+    assert variables.pop("PYTHONPATH") == "/workspace"
     variables.pop("LOG_EXECUTION_ID", None)  # gcloud's own
     assert settings(life) == variables
     assert set() == set(variables) - set(ENVIRONMENT.values())
@@ -519,7 +519,7 @@ def test_rolled_back(life: Life) -> None:
 
 def test_nothing_to_go_back_to(life: Life) -> None:
     """After a first deployment a rollback changes nothing and says why."""
-    assert "There is no version of load to go back to.\n" == life.said["rollback at first"]
+    assert life.said["rollback at first"] == "There is no version of load to go back to.\n"
 
 
 def test_smoke(life: Life, tmp_path: Path) -> None:
@@ -529,9 +529,9 @@ def test_smoke(life: Life, tmp_path: Path) -> None:
 
     assert re.fullmatch(r"Smoke test passed in \d+ s: .*", life.said["release"].splitlines()[-1])
     assert isinstance(named, ExportFile)
-    assert ("smoke-test", "test", "customers") == (named.connection, named.mode, named.type)
+    assert (named.connection, named.mode, named.type) == ("smoke-test", "test", "customers")
     (file := tmp_path / named.file).write_text(life.said["smoke content"], newline="")
-    assert 0 == check([str(file)])
+    assert check([str(file)]) == 0
     assert set() == left
 
 
@@ -570,10 +570,10 @@ def test_gateway(life: Life) -> None:
     things = life.seen[GATEWAY[-1]]["kept"]
     *_, build = [thing for (at, name), thing in things.items() if "/builds/" in name]
 
-    assert "RUNNING" == machine["status"]
+    assert machine["status"] == "RUNNING"
     assert [account("gateway")] == [one["email"] for one in machine["serviceAccounts"]]
     assert build["substitutions"]["_IMAGE"] == told["gateway-image"]
-    assert "update_enabled" == told["cos-update-strategy"]
+    assert told["cos-update-strategy"] == "update_enabled"
 
 
 def test_settings_of_the_gateway(life: Life) -> None:
@@ -596,7 +596,7 @@ def test_gateway_set_up_again(life: Life) -> None:
     key = asyncssh.import_private_key(secret(life, "gateway-host-key", version=1))
 
     assert before["things"] == again["things"]
-    assert [[NOT_FOR_ALL], ["0.0.0.0/0"]] == [one["sourceRanges"] for one in ranges]
+    assert [one["sourceRanges"] for one in ranges] == [[NOT_FOR_ALL], ["0.0.0.0/0"]]
     assert "203.0.113.9, port 22" in life.said["show"]
     assert key.get_fingerprint() in life.said["show"]
     assert "PRIVATE KEY" not in life.said["show"]
@@ -607,9 +607,9 @@ def test_gateway_deployed_again(life: Life) -> None:
     words = [shlex.split(call)[1:4] for call in life.calls[GATEWAY[3]]]
 
     assert any(" instances create import-gateway" in call for call in life.calls[GATEWAY[1]])
-    assert ["add-metadata", "stop", "start"] == [
+    assert [
         word[2] for word in words if word[:2] == ["compute", "instances"] and word[2] != "list"
-    ]
+    ] == ["add-metadata", "stop", "start"]
 
 
 def test_uptime_check(life: Life) -> None:
@@ -631,10 +631,10 @@ def test_retailers(life: Life, tmp_path: Path) -> None:
     assert au is not None
     assert {asyncssh.import_public_key(KEY).public_data} == au.keys
     assert nz is not None
-    assert ("nz", True) == (nz.connection, verify_password(nz, "open sesame"))
+    assert (nz.connection, verify_password(nz, "open sesame")) == ("nz", True)
     assert "is there twice" in life.said["twice"]
     last = json.loads(secret(life, "gateway-users", version=4))
-    assert ["nz-erp"] == [row["name"] for row in last["users"]]
+    assert [row["name"] for row in last["users"]] == ["nz-erp"]
 
 
 # -- the end ----------------------------------------------------------------------------------
@@ -662,4 +662,4 @@ def test_taken_down(life: Life) -> None:
         "sinks/_Default",
     } == left
     project = life.seen["taken down"]["policies"]["", ""]["bindings"]
-    assert ["roles/owner"] == [binding["role"] for binding in project]
+    assert [binding["role"] for binding in project] == ["roles/owner"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import ENVIRONMENT, Deployment
+from shared.core.settings import ENVIRONMENT, Deployment
 from tests.support.cloud import PROJECT, ROOT, SETUP, TEARDOWN, Cloud, role_lines, steps
 from tests.support.gcloud_lines import Line, in_document, lint, read
 
@@ -29,7 +29,7 @@ def test_a_missing_component_is_named(tmp_path: Path, command: tuple[str, ...]) 
 
     done = cloud.run(command, answer=f"{PROJECT}\n")
 
-    assert (1, ["gcloud version"]) == (done.returncode, cloud.calls())
+    assert (done.returncode, cloud.calls()) == (1, ["gcloud version"])
     assert "gcloud components install " in done.stderr
 
 
@@ -48,7 +48,7 @@ def test_a_refusal_ends_it(tmp_path: Path, command: tuple[str, ...]) -> None:
 
     done = cloud.run(command)
 
-    assert (1, 1) == (done.returncode, len(cloud.calls())), cloud.calls()
+    assert (done.returncode, len(cloud.calls())) == (1, 1), cloud.calls()
     assert "PERMISSION_DENIED: the caller does not have permission\n" in done.stderr
 
 
@@ -58,7 +58,7 @@ def test_gcloud_is_missing(tmp_path: Path) -> None:
     for command in (SETUP, TEARDOWN, ("deploy.sh", "queue"), (*GATEWAY, "show")):
         done = cloud.run(command, answer=f"{PROJECT}\n", PATH=without_gcloud(tmp_path))
 
-        assert 1 == done.returncode
+        assert done.returncode == 1
         assert "Install the Google Cloud CLI: https://" in done.stderr
 
 
@@ -118,7 +118,7 @@ def test_webhook_secret(tmp_path: Path) -> None:
         shown = cloud.show("deploy.sh", "function", name, ALERT_WEBHOOK_SECRET="alert-webhook")
         told[name] = "--set-secrets=ALERT_WEBHOOK=alert-webhook:latest" in shown
 
-    assert {"classify": False, "load": True, "status": False, "sweep": True} == told
+    assert told == {"classify": False, "load": True, "status": False, "sweep": True}
     allowed = {who for who, _, on, _ in role_lines() if on == "secret/alert-webhook"}
     assert allowed == {name for name, tells in told.items() if tells}
 
@@ -128,8 +128,8 @@ def test_teardown_asks(tmp_path: Path, answer: str) -> None:
     """A tear-down does nothing unless the name of the project is typed."""
     cloud = Cloud(tmp_path)
 
-    assert 1 == cloud.run(TEARDOWN, answer=answer).returncode
-    assert [] == cloud.calls()
+    assert cloud.run(TEARDOWN, answer=answer).returncode == 1
+    assert cloud.calls() == []
 
 
 def test_every_setting_can_be_set(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_usage(tmp_path: Path, script: str) -> None:
 
     assert "Usage: deploy/" in cloud.run((script, "--help")).stdout
     refused = cloud.run((script, "--sesame"))
-    assert (2, []) == (refused.returncode, cloud.calls())
+    assert (refused.returncode, cloud.calls()) == (2, [])
 
 
 def written() -> list[Line]:
@@ -165,7 +165,7 @@ def test_every_line_is_one_that_gcloud_takes() -> None:
     (ROOT / "build").mkdir(exist_ok=True)
     wrong = lint(gcloud, written(), ROOT / "build" / "gcloud-lines.json")
 
-    assert {} == {f"{line.place}: {' '.join(line.words)}": why for line, why in wrong.items()}
+    assert {f"{line.place}: {' '.join(line.words)}": why for line, why in wrong.items()} == {}
 
 
 def test_a_wrong_line_is_found(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_wrong_line_is_found(tmp_path: Path) -> None:
 
     wrong = lint(gcloud, read(text, "here"), tmp_path / "known.json")
 
-    assert 4 == len(wrong), wrong
+    assert len(wrong) == 4, wrong
 
 
 # -- environments -----------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_a_wrong_environment(tmp_path: Path, text: str | None, said: str) -> Non
 
     done = cloud.run(("deploy.sh", "queue"), ENVIRONMENT="try")
 
-    assert (1, []) == (done.returncode, cloud.calls())
+    assert (done.returncode, cloud.calls()) == (1, [])
     assert said in done.stderr
 
 

@@ -25,7 +25,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from local.identity import Key, load_key, mint
-from shared.callers import REMOVED
+from shared.web.callers import REMOVED
 from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
 from tests.support.waiting import PATIENCE
@@ -157,7 +157,7 @@ def test_no_rule_is_about_folders_alone() -> None:
     """
     rules = (ROOT / ".gcloudignore").read_text().splitlines()
 
-    assert [] == [rule for rule in rules if rule.endswith("/")]
+    assert [rule for rule in rules if rule.endswith("/")] == []
 
 
 def test_the_build_has_what_it_needs() -> None:
@@ -294,7 +294,7 @@ def test_classify(workspace: Path, servers: Servers, python: Path) -> None:
     with running("classify", workspace, servers, python) as url:
         status, _ = post(url, event, **EVENT)
 
-    assert 200 == status
+    assert status == 200
 
 
 def test_load(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
@@ -306,9 +306,9 @@ def test_load(workspace: Path, servers: Servers, python: Path, key: Key) -> None
         bad = post(url, {"import": "x"}, **tasks)
         unknown = post(url, task, **tasks)
 
-    assert 401 == stranger[0]
-    assert 400 == bad[0]
-    assert (200, {"result": "unknown import"}) == (unknown[0], json.loads(unknown[1]))
+    assert stranger[0] == 401
+    assert bad[0] == 400
+    assert (unknown[0], json.loads(unknown[1])) == (200, {"result": "unknown import"})
 
 
 def test_sweep(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
@@ -317,7 +317,7 @@ def test_sweep(workspace: Path, servers: Servers, python: Path, key: Key) -> Non
     with running("sweep", workspace, servers, python) as url:
         status, text = post(url, {}, **scheduler)
 
-    assert (200, {}) == (status, json.loads(text)["revived"])
+    assert (status, json.loads(text)["revived"]) == (200, {})
 
 
 def test_status(workspace: Path, servers: Servers, python: Path, key: Key) -> None:
@@ -331,7 +331,7 @@ def test_status(workspace: Path, servers: Servers, python: Path, key: Key) -> No
 
     assert "No imports that fit." in text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert 405 == refused
+    assert refused == 405
 
 
 def test_classify_answers_503(workspace: Path, servers: Servers, python: Path) -> None:
@@ -349,5 +349,5 @@ def test_classify_answers_503(workspace: Path, servers: Servers, python: Path) -
     with running("classify", workspace, servers, python) as url:
         status, text = post(url, event, **EVENT)
 
-    assert 503 == status
+    assert status == 503
     assert "Traceback" not in text

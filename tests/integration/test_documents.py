@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.documents import KINDS, kind_of
-from shared.names import FOLDERS
+from shared.files.names import FOLDERS
+from shared.privacy.documents import KINDS, kind_of
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 ROOT = Path(__file__).resolve().parents[2]

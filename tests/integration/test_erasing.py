@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from shared import erasing, index_objects, object_traces, ops
-from shared.erasing import Erasure, erase
-from shared.errors import TryAgain
-from shared.index import dropped
-from shared.object_traces import take_out
-from shared.replaying import NotPossible, replay
+from shared import ops
+from shared.core.errors import TryAgain
+from shared.core.refusal import NotPossible
+from shared.index import objects
+from shared.index.records import dropped
+from shared.privacy import erasing
+from shared.privacy import objects as object_traces
+from shared.privacy.erasing import Erasure, erase
+from shared.privacy.objects import take_out
+from shared.scheduling.replay import replay
 from tests.integration.conftest import Servers
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
@@ -89,9 +93,7 @@ def remembered(pipeline: Pipeline, type: str, key: str) -> bool:
     index = pipeline.services.ledger.feed("au", type).index
     assert index is not None
     blocks = [
-        block
-        for part in index.parts
-        for block in index_objects.read(pipeline.services.bucket, part)
+        block for part in index.parts for block in objects.read(pipeline.services.bucket, part)
     ]
     return sum(map(len, dropped(blocks, [key]))) < sum(map(len, blocks))
 
@@ -137,8 +139,10 @@ def test_every_trace(loaded: Pipeline) -> None:
     assert done.proved
     assert not any(remembered(loaded, *one) for one in known)
     assert remembered(loaded, "customers", "2")
-    assert {"customers": 1, "rewards": 1, "orders": 2} == {
-        name: done.erased[name] for name in ("customers", "rewards", "orders")
+    assert {name: done.erased[name] for name in ("customers", "rewards", "orders")} == {
+        "customers": 1,
+        "rewards": 1,
+        "orders": 2,
     }
     assert done.erased["objects"] == len([name for name in before if "connections/" not in name])
     assert {name for name in before if "connections/" not in name} == set(done.objects)
@@ -153,7 +157,7 @@ def test_every_trace(loaded: Pipeline) -> None:
 
     assert done.record is not None
     record = loaded.database.document(done.record).get().to_dict() or {}
-    assert ("au", "ops@example.com") == (record["connection"], record["by"])
+    assert (record["connection"], record["by"]) == ("au", "ops@example.com")
     assert loaded.clock() == record["finishedAt"]
     assert dict(done.erased) == record["erased"]
     assert dict(done.looked) == record["looked"]
@@ -168,7 +172,7 @@ def test_again(few: Pipeline) -> None:
 
     second = run(few)
 
-    assert {} == second.erased
+    assert second.erased == {}
     assert second.proved
     assert (first.record != second.record, 1) == (True, len(second.earlier))
 
@@ -208,7 +212,7 @@ def test_a_crash(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.proved
     assert set() == traces(loaded)
     records = [one.to_dict() for one in loaded.database.collection("erasures").stream()]
-    assert [None] == [(record or {})["trail"] for record in records]
+    assert [(record or {})["trail"] for record in records] == [None]
 
 
 def test_while_loading(few: Pipeline) -> None:
@@ -271,7 +275,7 @@ def test_a_replay_of_a_rewritten_file(few: Pipeline, monkeypatch: pytest.MonkeyP
     replay("au", id, few.services)
     few.run_due()
 
-    assert ("loaded", 1) == (few.import_(id, "au").status, few.import_(id, "au").rows.read)
+    assert (few.import_(id, "au").status, few.import_(id, "au").rows.read) == ("loaded", 1)
     assert (set(), {"2"}) == (traces(few), set(few.documents("customers", "au")))
 
 
@@ -313,7 +317,7 @@ def test_a_file_that_begins_and_goes_on(few: Pipeline, monkeypatch: pytest.Monke
     import_.update({"status": "loaded"})
     done = run(few)
     assert done.proved
-    assert 1 == len(list(few.database.collection("erasures").stream()))
+    assert len(list(few.database.collection("erasures").stream())) == 1
     assert set() == traces(few)
 
 
@@ -448,12 +452,12 @@ def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) 
     arguments = ["erase", PERSON, "--connection", "au", "--by", "Kim"]
     capsys.readouterr()
 
-    assert 0 == ops.main([*arguments, "--dry-run"])
+    assert ops.main([*arguments, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "Would erase: 1 customer, " in said
     assert f"processed/au/customers_{STAMP}.csv" in said
 
-    assert 0 == ops.main(arguments)
+    assert ops.main(arguments) == 0
     said = capsys.readouterr().out
     assert "Erased: 1 customer, " in said
     assert ": nothing is left." in said
@@ -461,9 +465,9 @@ def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) 
     assert "Erase the person in Apparel21 as well" in said
     assert EMAIL not in said
 
-    assert 0 == ops.main([*arguments, "--json"])
+    assert ops.main([*arguments, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (True, {}) == (answer["proved"], answer["erased"])
+    assert (answer["proved"], answer["erased"]) == (True, {})
 
 
 @pytest.mark.usefixtures("command")
@@ -471,7 +475,7 @@ def test_not_proved_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFix
     """What is not proved ends with exit code 1 and what to do."""
     few.put("pending/au/customers_20230601T115500Z.csv", b"PK\x03\x04" + bytes(range(256)))
 
-    assert 1 == ops.main(["erase", PERSON, "--connection", "au"])
+    assert ops.main(["erase", PERSON, "--connection", "au"]) == 1
     assert "--delete-unreadable" in capsys.readouterr().out
 
 
@@ -480,5 +484,5 @@ def test_a_wrong_person(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         ops.main(["erase", "a/b"])
 
-    assert 2 == ended.value.code
+    assert ended.value.code == 2
     assert "cannot be the id of a customer" in capsys.readouterr().err

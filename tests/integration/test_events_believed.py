@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.events import StorageObject
-from shared.intake import lying_there, take_in, take_in_event
+from shared.gcp.events import StorageObject
+from shared.scheduling.intake import lying_there, take_in, take_in_event
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv
 
@@ -56,7 +56,7 @@ def test_a_forged_event(now: Pipeline, forged: dict[str, object]) -> None:
     )
     take_in_event(told, now.services)
 
-    assert ["loaded"] == now.run_due()
+    assert now.run_due() == ["loaded"]
 
 
 def test_an_event_about_nothing(now: Pipeline) -> None:
@@ -65,7 +65,7 @@ def test_an_event_about_nothing(now: Pipeline) -> None:
     now.services.bucket.blob(NAME).delete()
 
     assert take_in_event(told, now.services) is None
-    assert [] == [*now.database.collection_group("imports").stream()]
+    assert [*now.database.collection_group("imports").stream()] == []
 
 
 def test_a_stale_event(now: Pipeline) -> None:
@@ -77,8 +77,8 @@ def test_a_stale_event(now: Pipeline) -> None:
 
     assert taken is not None
     assert lies(now).generation == taken.generation
-    assert ["loaded"] == now.run_due()
-    assert ["2"] == [*now.documents("customers")]
+    assert now.run_due() == ["loaded"]
+    assert [*now.documents("customers")] == ["2"]
 
 
 def test_another_upload_lies_where_one_is_gone(make: Make) -> None:
@@ -96,7 +96,7 @@ def test_another_upload_lies_where_one_is_gone(make: Make) -> None:
         pipeline.services,
     )
 
-    assert ["rejected", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected", "loaded"]
     import_ = pipeline.import_(ID)
     assert (lies(pipeline, f"processed/{NAME}").size, "loaded") == (import_.size, import_.status)
-    assert ["1"] == [*pipeline.documents("customers")]
+    assert [*pipeline.documents("customers")] == ["1"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.check.cli import main
-from shared.replaying import NotPossible, replay
+from shared.core.refusal import NotPossible
+from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv
 
@@ -30,18 +31,18 @@ def test_refused_and_never_loaded(strict: Pipeline, folder: str) -> None:
     refused = strict.upload(folder + LOCAL, TEXT)
     assert refused is not None
     assert refused.error is not None
-    assert ("rejected", "name.in_future") == (refused.status, refused.error.code)
+    assert (refused.status, refused.error.code) == ("rejected", "name.in_future")
     assert f"The right name would be {folder}{RIGHT}." in refused.status_text
     report = strict.report(refused.reports.report or "")
-    assert "name.in_future" == report["error"]["code"]
+    assert report["error"]["code"] == "name.in_future"
 
     ended = "checked" if folder == "test/" else "loaded"
     strict.upload(folder + RIGHT, TEXT)
     assert [ended] == strict.run_due()
     strict.clock.advance(timedelta(hours=1))
     strict.upload("customers_20230501T125500Z.csv", customers_csv({"PERIDX": "1", "CITY": "Perth"}))
-    assert ["loaded"] == strict.run_due()
-    assert "Perth" == strict.documents("customers")["1"]["address"]["city"]
+    assert strict.run_due() == ["loaded"]
+    assert strict.documents("customers")["1"]["address"]["city"] == "Perth"
 
 
 def test_the_zone_of_the_connection(strict: Pipeline) -> None:
@@ -70,9 +71,9 @@ def test_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ahead = tmp_path / f"customers_{now + timedelta(hours=2):%Y%m%dT%H%M%SZ}.csv"
     ahead.write_text(TEXT)
 
-    assert 2 == main([str(ahead), "--json"])
+    assert main([str(ahead), "--json"]) == 2
     (verdict,) = json.loads(capsys.readouterr().out)["files"]
-    assert "name.in_future" == verdict["name"]["code"]
+    assert verdict["name"]["code"] == "name.in_future"
     # Etc/GMT-2 is two hours ahead of UTC.
-    assert 0 == main(["--time-zone", "Etc/GMT-2", "--fix-name", str(ahead)])
+    assert main(["--time-zone", "Etc/GMT-2", "--fix-name", str(ahead)]) == 0
     assert f"customers_{now:%Y%m%dT%H%M%SZ}.csv\n" == capsys.readouterr().out

@@ -827,7 +827,7 @@ def test_audited(house: House) -> None:
         for kind in ("kex", "key", "enc", "mac")
         for one in found[kind]
     }
-    assert [] == [name for name, note in notes.items() if note.get("fail")]
+    assert [name for name, note in notes.items() if note.get("fail")] == []
     quantum = ["does not provide protection against post-quantum attacks"]
     assert {
         ("kex", "curve25519-sha256"): quantum,
@@ -837,9 +837,9 @@ def test_audited(house: House) -> None:
         ("mac", "hmac-sha2-256"): ["using encrypt-and-MAC mode"],
         ("mac", "hmac-sha2-512"): ["using encrypt-and-MAC mode"],
     } == {name: note["warn"] for name, note in notes.items() if note.get("warn")}
-    assert "mlkem768x25519-sha256" == found["kex"][0]["algorithm"]
-    assert ["hmac-sha2-256", "hmac-sha2-512"] == [one["algorithm"] for one in found["mac"][-2:]]
-    assert [] == found["cves"]
+    assert found["kex"][0]["algorithm"] == "mlkem768x25519-sha256"
+    assert [one["algorithm"] for one in found["mac"][-2:]] == ["hmac-sha2-256", "hmac-sha2-512"]
+    assert found["cves"] == []
 
 
 @pytest.mark.parametrize("capacity", [Capacity(connections=2), Capacity(connections_per_address=2)])
@@ -1153,7 +1153,7 @@ def test_sighup(program: Program, tmp_path: Path) -> None:
         until(lambda: program.lines("draining"))
         file.write(b"1\n")
         file.close()
-    assert 0 == program.process.wait(PATIENCE)
+    assert program.process.wait(PATIENCE) == 0
     assert {f"pending/{CUSTOMERS}": 9} == here.objects
 
     (tmp_path / "spool").mkdir(exist_ok=True)
@@ -1164,7 +1164,7 @@ def test_sighup(program: Program, tmp_path: Path) -> None:
     sftp.open(f"pending/{CUSTOMERS}", "wb").write(b"PERIDX\n")
     again.process.send_signal(signal.SIGHUP)
     until(lambda: again.lines("draining"))
-    assert 0 == again.end()
+    assert again.end() == 0
 
 
 def test_killed_gateway(program: Program, tmp_path: Path) -> None:

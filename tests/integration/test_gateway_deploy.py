@@ -51,7 +51,7 @@ def test_a_wrong_command(tmp_path: Path, command: str) -> None:
 
     assert outcome.returncode in (1, 2)
     assert outcome.stderr
-    assert [] == cloud.calls()
+    assert cloud.calls() == []
 
 
 def machine() -> dict[str, str]:
@@ -101,14 +101,14 @@ def test_the_container(tmp_path: Path) -> None:
     flags = words[: words.index(TOLD["gateway-image"])]
 
     assert "--read-only" in flags
-    assert ["ALL", "no-new-privileges", "22:2222"] == [
+    assert [
         flags[flags.index(flag) + 1] for flag in ("--cap-drop", "--security-opt", "--publish")
-    ]
-    assert ["/var/spool/gateway:/spool"] == [
-        flags[place + 1] for place, word in enumerate(flags) if word == "--volume"
+    ] == ["ALL", "no-new-privileges", "22:2222"]
+    assert [flags[place + 1] for place, word in enumerate(flags) if word == "--volume"] == [
+        "/var/spool/gateway:/spool"
     ]
     options = _server_parser().parse_args(arguments(words))
-    assert ("uploads", 2222, "/spool") == (options.bucket, options.port, str(options.spool))
+    assert (options.bucket, options.port, str(options.spool)) == ("uploads", 2222, "/spool")
     secrets = f"secret:projects/{PROJECT}/secrets"
     assert [f"{secrets}/gateway-users", f"{secrets}/gateway-host-key"] == [
         *(options.users, *options.host_key)
@@ -145,7 +145,7 @@ def test_its_settings(tmp_path: Path) -> None:
 
     assert TOLD["gateway-settings"] == settings
     assert words.index("--env-file") < words.index(TOLD["gateway-image"])
-    assert (True, 300) == (options.old_clients, options.max_connections)
+    assert (options.old_clients, options.max_connections) == (True, 300)
 
 
 def test_every_option_can_be_set(tmp_path: Path) -> None:

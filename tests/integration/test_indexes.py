@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from google.cloud.firestore_v1.types import StructuredQuery
 
-from shared.names import TYPES
-from shared.pages.asking import Asked
-from shared.pages.gathering import detail, find, overview
-from shared.statuses import UNDER_WAY
+from shared.files.names import TYPES
+from shared.reporting.statuses import UNDER_WAY
+from shared.status.data import detail, find, overview
+from shared.status.query import Asked
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline
 

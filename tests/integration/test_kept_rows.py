@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import shared.examination
-from shared.kept import Kept
-from shared.plan import Plan, Planner
+import shared.parsing.examination
+from shared.parsing.buffer import Kept
+from shared.parsing.plan import Plan, Planner
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 ORDERS = orders_csv(
@@ -48,12 +48,12 @@ def load(pipeline: Pipeline, connection: str) -> dict[str, Any]:
 def test_however_rows_are_kept(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kept or read again: documents, counts and reports are equal."""
     first = load(pipeline, "kept")
-    monkeypatch.setattr(shared.examination, "Kept", partial(Kept, room=0))
+    monkeypatch.setattr(shared.parsing.examination, "Kept", partial(Kept, room=0))
     again = load(pipeline, "again")
 
-    assert 40 == len(first["documents"])
-    assert (200, 6) == (first["rows"].read, first["rows"].rejected)
-    assert 1 + 6 + 6 * 4 == len(first["rejected"])
+    assert len(first["documents"]) == 40
+    assert (first["rows"].read, first["rows"].rejected) == (200, 6)
+    assert len(first["rejected"]) == 1 + 6 + 6 * 4
     assert first == again
 
 
@@ -62,7 +62,7 @@ def test_in_parts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, kept: boo
     """Orders too scattered to be held all at once are put together in parts, none missing."""
     whole = load(pipeline, "whole")
     if not kept:
-        monkeypatch.setattr(shared.examination, "Kept", partial(Kept, room=0))
+        monkeypatch.setattr(shared.parsing.examination, "Kept", partial(Kept, room=0))
     plan = Planner.plan
     plans = []
 
@@ -73,7 +73,7 @@ def test_in_parts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, kept: boo
     monkeypatch.setattr(Planner, "plan", in_parts)
     parts = load(pipeline, "parts")
 
-    assert 1 < plans[-1].partitions
+    assert plans[-1].partitions > 1
     for outcome in (whole, parts):  # each part repeats the good lines of its own bad orders
         outcome["rejected"].sort()
     assert whole == parts

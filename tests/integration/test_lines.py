@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.begin import Begun, begin
-from shared.errors import TryAgain
-from shared.loading import _work
-from shared.tasks import LoadTask
+from shared.core.errors import TryAgain
+from shared.ledger.tasks import LoadTask
+from shared.loading.worker import _work
+from shared.scheduling.beginning import Begun, begin
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 FILES = 20

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 
-from shared import pages
-from shared.apart import IN_A_ROW, Apart
-from shared.errors import TryAgain
+from shared.core.errors import TryAgain
+from shared.core.isolation import IN_A_ROW, Apart
+from shared.status import routes
 from tests.support.alerts import alerts
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, customers_csv
@@ -36,10 +36,10 @@ SPOILT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def page(pipeline: Pipeline, **query: str) -> pages.Answer:
+def page(pipeline: Pipeline, **query: str) -> routes.PageAnswer:
     """Ask for a page."""
-    request = pages.Request(method="GET", path="/", query=query)
-    return pages.answer(request, lambda: pipeline.services)
+    request = routes.Request(method="GET", path="/", query=query)
+    return routes.answer(request, lambda: pipeline.services)
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
@@ -57,20 +57,20 @@ def test_an_import_that_cannot_be_used(
 
     swept = [pipeline.sweep()["revived"] for _ in range(2)]
 
-    assert {"scheduled": 2} == swept[0]
+    assert swept[0] == {"scheduled": 2}
     told = [one for one in alerts(pipeline).values() if one["code"] == "unusable"]
-    assert [("b", True, 1)] == [(one["connection"], one["open"], one["count"]) for one in told]
-    assert ["loaded", "loaded"] == pipeline.run_due()
-    assert [200, 200, 200] == [
+    assert [(one["connection"], one["open"], one["count"]) for one in told] == [("b", True, 1)]
+    assert pipeline.run_due() == ["loaded", "loaded"]
+    assert [
         page(pipeline).status,
         page(pipeline, connection="b").status,
         page(pipeline, status="under_way").status,
-    ]
+    ] == [200, 200, 200]
     spoilt.delete()
     pipeline.sweep()
-    assert [] == [
+    assert [
         one for one in alerts(pipeline).values() if one["code"] == "unusable" and one["open"]
-    ]
+    ] == []
 
 
 def test_a_file_whose_record_cannot_be_used(pipeline: Pipeline) -> None:
@@ -86,8 +86,8 @@ def test_a_file_whose_record_cannot_be_used(pipeline: Pipeline) -> None:
     pipeline.clock.advance(timedelta(minutes=20))
     pipeline.sweep()
 
-    assert ["loaded"] == pipeline.run_due()
-    assert ["1"] == [*pipeline.documents("customers", "b")]
+    assert pipeline.run_due() == ["loaded"]
+    assert [*pipeline.documents("customers", "b")] == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_settings_that_cannot_be_used(pipeline: Pipeline, settings: dict[str, An
 
     swept = [pipeline.sweep()["stopped"] for _ in range(2)]
 
-    assert [2, 2] == swept
+    assert swept == [2, 2]
     told = {id: one["count"] for id, one in alerts(pipeline).items() if one["code"] == "unusable"}
-    assert {"b~settings~unusable": 1} == told
-    assert 200 == page(pipeline).status
+    assert told == {"b~settings~unusable": 1}
+    assert page(pipeline).status == 200
 
 
 def test_a_feed_that_cannot_be_used(pipeline: Pipeline) -> None:
@@ -125,8 +125,8 @@ def test_a_feed_that_cannot_be_used(pipeline: Pipeline) -> None:
     pipeline.database.document("connections/b/feeds/rewards").set({"index": {"parts": [1]}})
     pipeline.clock.now = at("20230505T120000Z")
 
-    assert 2 == pipeline.sweep()["stopped"]
-    assert 200 == page(pipeline).status
+    assert pipeline.sweep()["stopped"] == 2
+    assert page(pipeline).status == 200
 
 
 def test_an_object_that_cannot_be_deleted(
@@ -181,9 +181,10 @@ def test_what_could_not_be_done_is_said_in_the_end(capsys: pytest.CaptureFixture
     with pytest.raises(TryAgain, match="out of reach"):
         apart.end()
 
-    assert [0, 3] == done
+    assert done == [0, 3]
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [("WARNING", "x1"), ("ERROR", "x2")] == [
-        (one["severity"], one["object"]) for one in lines
+    assert [(one["severity"], one["object"]) for one in lines] == [
+        ("WARNING", "x1"),
+        ("ERROR", "x2"),
     ]
     assert "secret" not in str(lines)

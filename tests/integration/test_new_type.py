@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.names import Misnamed, read_name
+from shared.files.names import Misnamed, read_name
 from tests.integration.conftest import Servers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,10 +42,10 @@ print(json.dumps([taken.type, results, documents]))
 def tree(tmp_path: Path) -> Path:
     """A copy of the code with the example's module, and a file of its type beside it."""
     skip = shutil.ignore_patterns("__pycache__")
-    for folder in ("shared", "tests/support", "local"):
+    for folder in ("shared", "tests/support", "local", "tools"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=skip)
     shutil.copy(ROOT / "tests/__init__.py", tmp_path / "tests")
-    shutil.copy(EXAMPLE, tmp_path / "shared/schemas/exports")
+    shutil.copy(EXAMPLE, tmp_path / "shared/files/types")
     rows = "VOUCHER_NUMBER,AVAILABLE_AMOUNT,EXPIRY_DATE\r\n0010001,50.00,2026-01-01\r\n"
     (tmp_path / NAME).write_text(rows)
     return tmp_path
@@ -71,14 +71,14 @@ def run(tree: Path, *arguments: str, firestore: str = "") -> str:
 
 def test_one_module(tree: Path, servers: Servers) -> None:
     """With that module alone, its files are described, checked, classified and loaded."""
-    described = run(tree, "-m", "shared.formats")
+    described = run(tree, "-m", "tools.reference.formats")
     checked = json.loads(run(tree, "-m", "shared.check", "--json", NAME))
     answer = run(tree, "-c", LOAD, servers.storage, NAME, firestore=servers.firestore)
 
     card = {"number": "0010001", "availableCents": 5000, "expires": "2026-01-01"}
     assert "## giftcards\n\nGift cards, one row a card." in described
     (file,) = checked["files"]
-    assert ("giftcards", "good", 1) == (file["type"], file["verdict"], file["documents"])
+    assert (file["type"], file["verdict"], file["documents"]) == ("giftcards", "good", 1)
     assert ["giftcards", ["loaded"], {"0010001": card}] == json.loads(answer.splitlines()[-1])
 
 
@@ -87,7 +87,7 @@ def test_as_shipped() -> None:
     named = read_name(NAME)
 
     assert isinstance(named, Misnamed)
-    assert "name.unknown_type" == named.problem.code
+    assert named.problem.code == "name.unknown_type"
 
 
 def test_the_page_shows_it() -> None:

@@ -23,8 +23,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 from grpc import StatusCode
 
-from shared.events import StorageObject
-from shared.intake import lying_there
+from shared.gcp.events import StorageObject
+from shared.scheduling.intake import lying_there
 from shared.services import Services
 from tests.integration.conftest import Servers
 from tests.support.alerts import Receiver
@@ -173,7 +173,7 @@ def stage(
             found = lying_there(name, services)
             return found and replace(found, uploaded_at=pipeline.clock())
 
-        monkeypatch.setattr("shared.intake.lying_there", as_of_the_clock)
+        monkeypatch.setattr("shared.scheduling.intake.lying_there", as_of_the_clock)
         functions = {
             name: client(name, pipeline.services, monkeypatch)
             for name in ("classify", "load", "sweep")
@@ -232,7 +232,7 @@ def test_good_and_bad_rows(stage: Stage, capfd: pytest.CaptureFixture[str]) -> N
     import_ = stage.pipeline.import_("customers_20230501T110000Z")
     codes = {warning["code"] for warning in import_.warnings}
     assert {"write.refused", "row.bad_key", "row.bad_email", "row.nul"} <= codes
-    assert "loaded_with_rejects" == stage.pipeline.import_("orders_20230501T110500Z").status
+    assert stage.pipeline.import_("orders_20230501T110500Z").status == "loaded_with_rejects"
     assert MARK in str(stage.pipeline.documents("customers")).lower()
     rejected = stage.pipeline.read("rejected/customers_20230501T110000Z.rejected.csv")
     assert {"zqcode7", "zqcode50"} <= set(rejected.split(","))
@@ -247,14 +247,14 @@ def test_a_crash_that_quotes_a_cell(
     def crash(keys: list[str]) -> None:
         raise ValueError(f"cannot plan {keys}")
 
-    monkeypatch.setattr("shared.examination.hashes", crash)
+    monkeypatch.setattr("shared.parsing.examination.hashes", crash)
     stage.bring("customers_20230501T110000Z.csv", csv_text(CUSTOMERS, GOOD_CUSTOMERS))
 
     text = told(stage, capfd)
 
-    assert "failed" == stage.pipeline.import_("customers_20230501T110000Z").status
+    assert stage.pipeline.import_("customers_20230501T110000Z").status == "failed"
     assert "ValueError" in stage.receiver.got[0]["text"]
-    assert 2 == text.count('"A worker failed."')
+    assert text.count('"A worker failed."') == 2
     hold_no_cell(text)
 
 
@@ -274,7 +274,7 @@ def test_a_database_that_quotes_what_it_refuses(
     text = told(stage, capfd)
 
     import_ = stage.pipeline.import_("customers_20230501T110000Z")
-    assert ("failed", 2) == (import_.status, import_.attempt)
+    assert (import_.status, import_.attempt) == ("failed", 2)
     assert code.name in import_.status_text
     assert "Not for you" in import_.status_text
     hold_no_cell(text)
@@ -285,11 +285,11 @@ import logging
 import threading
 import warnings
 
-import shared.callers
-import shared.loading
-import shared.tasks
+import shared.web.callers
+import shared.loading.worker
+import shared.ledger.tasks
 
-shared.callers.check = lambda *_, **__: None
+shared.web.callers.check = lambda *_, **__: None
 
 CELL = "z" + "qcell"  # apart, because a trace holds the lines of the program
 
@@ -304,7 +304,7 @@ def broken(task, services):
     int(CELL)
 
 
-shared.loading.work = broken
+shared.loading.worker.work = broken
 
 from functions.load import load
 """
@@ -357,11 +357,11 @@ def test_the_process_itself(servers: Servers, tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(PATIENCE)
 
-    assert [500, 400, 400, 400] == [status for status, _ in answers]
+    assert [status for status, _ in answers] == [500, 400, 400, 400]
     found = lines(output.read_text())
     assert {"library", None} <= {line.get("logger") for line in found}
-    assert 2 == sum(line.get("error") == "ValueError" for line in found)
-    assert 3 == sum(line["message"].startswith("Not a task of ours") for line in found)
+    assert sum(line.get("error") == "ValueError" for line in found) == 2
+    assert sum(line["message"].startswith("Not a task of ours") for line in found) == 3
     hold_no_cell(output.read_text() + str(answers))
 
 

@@ -38,10 +38,10 @@ def test_replay(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline.run_due()
     capsys.readouterr()
 
-    assert 0 == ops.main(["replay", NAME, "--connection", "au"])
+    assert ops.main(["replay", NAME, "--connection", "au"]) == 0
 
     assert f"au/{NAME} is scheduled: " in capsys.readouterr().out
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 @pytest.mark.usefixtures("environment")
@@ -64,17 +64,17 @@ def test_release_as_json(pipeline: Pipeline, capsys: pytest.CaptureFixture[str])
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     capsys.readouterr()
 
-    assert 0 == ops.main(["release", "orders_20230501T115500Z", "--json"])
+    assert ops.main(["release", "orders_20230501T115500Z", "--json"]) == 0
 
     answer = json.loads(capsys.readouterr().out)
-    assert ("scheduled", True) == (answer["status"], answer["released"])
+    assert (answer["status"], answer["released"]) == ("scheduled", True)
     assert at("12:00").isoformat() == answer["scheduledFor"]
 
 
 @pytest.mark.usefixtures("environment")
 def test_folders_of_a_new_connection(pipeline: Pipeline) -> None:
     """connections add makes the folders that its files are uploaded into; they are no files."""
-    assert 0 == ops.main(["connections", "add", "nz"])
+    assert ops.main(["connections", "add", "nz"]) == 0
 
     names = {blob.name for blob in pipeline.services.bucket.list_blobs()}
     assert names >= {"pending/nz/", "test/nz/", "bulk/nz/"}
@@ -86,7 +86,7 @@ def test_what_makes_no_sense(json_too: bool, capsys: pytest.CaptureFixture[str])
     """What cannot be done ends with exit code 1 and the reason."""
     arguments = ["replay", NAME, *(["--json"] if json_too else [])]
 
-    assert 1 == ops.main(arguments)
+    assert ops.main(arguments) == 1
 
     captured = capsys.readouterr()
     assert f"There is no import {NAME}" in (captured.out if json_too else captured.err)
@@ -109,7 +109,7 @@ def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         ops.main(arguments)
 
-    assert 2 == ended.value.code
+    assert ended.value.code == 2
     assert "usage: python -m shared.ops" in capsys.readouterr().err
 
 
@@ -119,7 +119,7 @@ def test_a_wrong_setting(
     """A variable that cannot be used ends with exit code 2 and its name."""
     monkeypatch.setenv("ORDERS_DELAY", "soon")
 
-    assert 2 == ops.main(["replay", NAME])
+    assert ops.main(["replay", NAME]) == 2
     assert "ORDERS_DELAY" in capsys.readouterr().err
 
 
@@ -142,7 +142,7 @@ def ask(told: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def names(answer: tuple[int, str]) -> list[str]:
     """Return the imports of an answer in JSON."""
     code, text = answer
-    assert 0 == code
+    assert code == 0
     return [f"{one['connection']}/{one['import']}" for one in json.loads(text)]
 
 
@@ -150,13 +150,13 @@ def test_list(ask: Ask) -> None:
     """imports lists the newest first, with the time in the zone of each connection."""
     code, text = ask("imports", "--limit", "3")
 
-    assert 0 == code
+    assert code == 0
     lines = text.splitlines()
-    assert ["import", "status", "loaded", "rejected", "uploaded", "what"] == lines[0].split()
+    assert lines[0].split() == ["import", "status", "loaded", "rejected", "uploaded", "what"]
     assert lines[1].startswith("nz/rewards_20241120T030930Z")
     assert "20 Nov 2024 16:09:00 NZDT" in lines[1]
     assert "▸ loading 73 %" in text
-    assert "There are more; list them with --limit 30." == lines[-1]
+    assert lines[-1] == "There are more; list them with --limit 30."
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_filters(ask: Ask, filters: str, wanted: list[str]) -> None:
 
 def test_nothing_fits(ask: Ask) -> None:
     """A list of nothing says so."""
-    assert (0, "No imports that fit.\n") == ask("imports", "--connection", "nowhere")
+    assert ask("imports", "--connection", "nowhere") == (0, "No imports that fit.\n")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_show(ask: Ask, id: str, says: str) -> None:
     """imports show tells what it waits for, what was wrong, what has happened, and what to do."""
     code, text = ask("imports", "show", id)
 
-    assert 0 == code
+    assert code == 0
     assert says in " ".join(text.split())
 
 
@@ -207,7 +207,7 @@ def test_show_what_is_not_there(ask: Ask) -> None:
     """An id that is not there ends with exit code 1 and how to see what is."""
     code, text = ask("imports", "show", "nz/orders_x")
 
-    assert 1 == code
+    assert code == 1
     assert "There is no import orders_x in the connection nz." in text
     assert "python -m shared.ops imports list --connection nz" in text
 
@@ -216,26 +216,26 @@ def test_connections(ask: Ask) -> None:
     """connections shows settings, cadence and the last file of each type, and what is missing."""
     code, text = ask("connections")
 
-    assert 0 == code
+    assert code == 0
     assert "settings: timeZone=Pacific/Auckland, cadence.customers=1d, cadence.rewards=2d" in text
     assert "expected every day" in text
     assert "17 Nov 2024 03:00:00 AEDT (3 days ago)" in text
     assert "! missing" in text
     feeds = {one["connection"]: one["feeds"] for one in json.loads(ask("connections", "--json")[1])}
     assert feeds["outlet"]["customers"]["missing"]
-    assert "2d" == feeds["nz"]["rewards"]["cadence"]
+    assert feeds["nz"]["rewards"]["cadence"] == "2d"
 
 
 def test_alerts(ask: Ask) -> None:
     """alerts says what needs a person, what to do, and what to type."""
     code, text = ask("alerts")
 
-    assert 0 == code
+    assert code == 0
     assert "! outlet: feed_stopped" in text
     assert f"python -m shared.ops release nz/{story.OVERDUE}" in text
-    assert ["overdue"] == [
+    assert [
         one["code"] for one in json.loads(ask("alerts", "list", "--connection", "nz", "--json")[1])
-    ]
+    ] == ["overdue"]
     assert "✓ nz: feed_stopped" in ask("alerts", "list", "--all")[1]
 
 
@@ -260,10 +260,10 @@ def test_several_at_once(pipeline: Pipeline, capsys: pytest.CaptureFixture[str])
     first, second = overdue(pipeline, 2)
     capsys.readouterr()
 
-    assert 1 == ops.main(["release", f"au/{first}", "orders_x", f"au/{second}", "--json"])
+    assert ops.main(["release", f"au/{first}", "orders_x", f"au/{second}", "--json"]) == 1
 
     answers = json.loads(capsys.readouterr().out)
-    assert ["scheduled", None, "scheduled"] == [one.get("status") for one in answers]
+    assert [one.get("status") for one in answers] == ["scheduled", None, "scheduled"]
     assert "There is no import orders_x" in answers[1]["error"]
 
 
@@ -290,7 +290,7 @@ def test_a_selection_is_asked_about(
 
     assert code == ops.main(["imports", "release", "--all-overdue"])
 
-    assert ["Release these 2? [y/N] "] == asked
+    assert asked == ["Release these 2? [y/N] "]
     assert {status} == {pipeline.import_(id, "au").status for id in ids}
     assert f"au/{ids[0]}" in capsys.readouterr().out
 
@@ -302,12 +302,12 @@ def test_a_selection_without_a_person(
     """Where nobody can be asked, a selection needs --yes."""
     (id,) = overdue(pipeline, 1)
 
-    assert 2 == ops.main(["release", "--all-overdue"])
+    assert ops.main(["release", "--all-overdue"]) == 2
     assert "Say so with --yes." in capsys.readouterr().err
-    assert "overdue" == pipeline.import_(id, "au").status
+    assert pipeline.import_(id, "au").status == "overdue"
 
-    assert 0 == ops.main(["release", "--all-overdue", "--yes"])
-    assert "scheduled" == pipeline.import_(id, "au").status
+    assert ops.main(["release", "--all-overdue", "--yes"]) == 0
+    assert pipeline.import_(id, "au").status == "scheduled"
 
 
 @pytest.mark.usefixtures("environment")
@@ -349,39 +349,45 @@ def test_a_connection_is_set_up(pipeline: Pipeline, capsys: pytest.CaptureFixtur
     """add and set write settings that the pipeline reads; an empty value takes one away."""
     document = pipeline.database.document("connections/nz")
 
-    assert 0 == ops.main(
-        [
-            *("connections", "add", "nz", "timeZone=Pacific/Auckland", "cadence.customers=1d"),
-            *("aliases.CUST_MOBILE=MOBILE", "rejectLimit=10 %"),
-        ]
+    assert (
+        ops.main(
+            [
+                *("connections", "add", "nz", "timeZone=Pacific/Auckland", "cadence.customers=1d"),
+                *("aliases.CUST_MOBILE=MOBILE", "rejectLimit=10 %"),
+            ]
+        )
+        == 0
     )
-    assert {
+    assert document.get().to_dict() == {
         "timeZone": "Pacific/Auckland",
         "cadence": {"customers": "1d"},
         "aliases": {"CUST_MOBILE": "MOBILE"},
         "rejectLimit": "10 %",
-    } == document.get().to_dict()
+    }
     assert "pending/nz/" in capsys.readouterr().out
 
     document.update({"note": "Kim looks after them."})
-    assert 0 == ops.main(
-        [
-            "connections",
-            "set",
-            "nz",
-            "cadence.customers=",
-            "cadence.orders=2h",
-            "aliases.CUST_MOBILE=",
-        ]
+    assert (
+        ops.main(
+            [
+                "connections",
+                "set",
+                "nz",
+                "cadence.customers=",
+                "cadence.orders=2h",
+                "aliases.CUST_MOBILE=",
+            ]
+        )
+        == 0
     )
-    assert {
+    assert document.get().to_dict() == {
         "timeZone": "Pacific/Auckland",
         "cadence": {"orders": "2h"},
         "rejectLimit": "10 %",
         "note": "Kim looks after them.",
-    } == document.get().to_dict()
+    }
 
-    assert 2 == ops.main(["connections", "add", "nz"])
+    assert ops.main(["connections", "add", "nz"]) == 2
     assert "nz is there already. Change it:" in capsys.readouterr().err
 
 
@@ -393,16 +399,19 @@ def test_undo(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline.run_due()
     capsys.readouterr()
 
-    assert 0 == ops.main(["undo", NAME, "--dry-run"])
+    assert ops.main(["undo", NAME, "--dry-run"]) == 0
     assert "1 would be removed" in capsys.readouterr().out
-    assert 2 == ops.main(["undo", NAME])
+    assert ops.main(["undo", NAME]) == 2
     assert {"1"} == set(pipeline.documents("customers"))
 
     capsys.readouterr()
-    assert 0 == ops.main(["undo", NAME, "--yes", "--json"])
+    assert ops.main(["undo", NAME, "--yes", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (1, 0, 1, 0) == tuple(
-        answer[name] for name in ("documents", "restored", "removed", "left")
+    assert tuple(answer[name] for name in ("documents", "restored", "removed", "left")) == (
+        1,
+        0,
+        1,
+        0,
     )
-    assert {} == pipeline.documents("customers")
-    assert 1 == ops.main(["undo", "customers_20230501T000000Z", "--yes"])
+    assert pipeline.documents("customers") == {}
+    assert ops.main(["undo", "customers_20230501T000000Z", "--yes"]) == 1

@@ -16,48 +16,48 @@ import pytest
 from google.cloud import firestore
 
 from local.processes import free_ports
-from shared import pages
-from shared.database import FirestoreDatabase
-from shared.errors import SettingsError, TryAgain
-from shared.ledger import Import
-from shared.ledger_store import LedgerStore
-from shared.pages.asking import Asked
-from shared.pages.gathering import PAGE_SIZE
+from shared.core.errors import SettingsError, TryAgain
+from shared.firestore.database import FirestoreDatabase
+from shared.ledger.imports import Import
+from shared.ledger.store import LedgerStore
 from shared.services import Services
+from shared.status import routes
+from shared.status.data import PAGE_SIZE
+from shared.status.query import Asked
 from tests.support import story
 from tests.support.imports import at, make_import
 from tests.support.pipeline import Pipeline
 
 pytest_plugins = ["tests.support.told"]
 
-Get = Callable[..., pages.Answer]
+Get = Callable[..., routes.PageAnswer]
 
 
 def get(
     services: Services, query: str = "", *, method: str = "GET", path: str = "/", person: str = ""
-) -> pages.Answer:
+) -> routes.PageAnswer:
     """Ask for a page."""
-    request = pages.Request(
+    request = routes.Request(
         method=method, path=path, query=dict(parse_qsl(query.lstrip("?"))), person=person
     )
-    return pages.answer(request, lambda: services)
+    return routes.answer(request, lambda: services)
 
 
-def text(answer: pages.Answer) -> str:
+def text(answer: routes.PageAnswer) -> str:
     """Return what a page says, without tags and with single blanks."""
     assert isinstance(answer.body, str)
     body = re.sub(r"(?s)<(style|script).*?</\1>", "", answer.body)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
-def links(answer: pages.Answer) -> list[str]:
+def links(answer: routes.PageAnswer) -> list[str]:
     """Return where a page leads to."""
     assert isinstance(answer.body, str)
     return [html.unescape(link) for link in re.findall(r'<a [^>]*href="([^"]*)"', answer.body)]
 
 
 @pytest.fixture(scope="module")
-def overview(told: Pipeline) -> pages.Answer:
+def overview(told: Pipeline) -> routes.PageAnswer:
     return get(told.services)
 
 
@@ -78,13 +78,13 @@ def overview(told: Pipeline) -> pages.Answer:
         "Refreshes every 10 s",
     ],
 )
-def test_overview(overview: pages.Answer, says: str) -> None:
+def test_overview(overview: routes.PageAnswer, says: str) -> None:
     """The overview says what needs a person, what is waited for until when, and what has come."""
-    assert 200 == overview.status
+    assert overview.status == 200
     assert says in text(overview)
 
 
-def test_numbers_of_a_day(told: Pipeline, overview: pages.Answer) -> None:
+def test_numbers_of_a_day(told: Pipeline, overview: routes.PageAnswer) -> None:
     """The numbers of a day are those of the files that were uploaded on it, there."""
     today = [
         Import.from_document(connection="", import_id="", data=found.to_dict() or {})
@@ -142,11 +142,11 @@ def test_the_page_does_without_the_numbers(
         raise TryAgain("An index is being built.")
 
     pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
-    monkeypatch.setattr("shared.database.FirestoreDatabase.totals", fail)
+    monkeypatch.setattr("shared.firestore.database.FirestoreDatabase.totals", fail)
 
     page = get(pipeline.services)
 
-    assert 200 == page.status
+    assert page.status == 200
     assert "The numbers cannot be shown now. An index is being built." in text(page)
     assert "customers_20230501T115500Z.csv" in text(page)
 
@@ -208,7 +208,7 @@ def test_older_pages(pipeline: Pipeline, query: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def ten_faults(told: Pipeline) -> pages.Answer:
+def ten_faults(told: Pipeline) -> routes.PageAnswer:
     return get(told.services, f"connection=main&import={story.TEN_FAULTS}")
 
 
@@ -227,7 +227,7 @@ def ten_faults(told: Pipeline) -> pages.Answer:
         "Size 10.3 kB",
     ],
 )
-def test_import(ten_faults: pages.Answer, says: str) -> None:
+def test_import(ten_faults: routes.PageAnswer, says: str) -> None:
     """A page of an import tells its whole story: outcome, rows, reasons, timeline."""
     assert says in text(ten_faults)
 
@@ -265,12 +265,12 @@ def test_personal_data_is_masked_unless_asked_for(
     """With reveal=1 the cells are shown, the page says so, and who looked is in the log."""
     query = f"connection=main&import={story.TEN_FAULTS}"
     masked = get(told.services, query)
-    assert "" == capsys.readouterr().out
+    assert capsys.readouterr().out == ""
 
     shown = get(told.services, f"{query}&reveal=1", person="kim@example.com")
 
     logged = json.loads(capsys.readouterr().out)
-    assert ("kim@example.com", story.TEN_FAULTS) == (logged["who"], logged["importId"])
+    assert (logged["who"], logged["importId"]) == ("kim@example.com", story.TEN_FAULTS)
     assert "Personal data is shown, and that you have looked is logged." in text(shown)
     emails = re.compile(r"[a-z0-9.]+@[a-z.]+")
     assert emails.search(text(shown))
@@ -288,14 +288,14 @@ def test_downloads(told: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     content = b"".join(part for part in rejected.body if isinstance(part, bytes))
     assert content.decode("utf-8-sig").startswith("PERIDX,")
     assert str(len(content)) == rejected.headers["Content-Length"]
-    assert "text/csv; charset=utf-8" == rejected.headers["Content-Type"]
+    assert rejected.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert (
         f"attachment; filename*=UTF-8''{story.TEN_FAULTS}.rejected.csv"
         == rejected.headers["Content-Disposition"]
     )
-    assert "application/json; charset=utf-8" == report.headers["Content-Type"]
-    assert "text/plain; charset=utf-8" == summary.headers["Content-Type"]
-    assert "kim@example.com" == json.loads(capsys.readouterr().out)["who"]
+    assert report.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert summary.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert json.loads(capsys.readouterr().out)["who"] == "kim@example.com"
 
 
 def test_reports_that_are_no_longer_kept(pipeline: Pipeline) -> None:
@@ -308,7 +308,7 @@ def test_reports_that_are_no_longer_kept(pipeline: Pipeline) -> None:
         blob.delete()
 
     assert "The rejected file is no longer kept." in text(get(pipeline.services, query))
-    assert 404 == get(pipeline.services, f"{query}&download=rejected").status
+    assert get(pipeline.services, f"{query}&download=rejected").status == 404
 
 
 # -- what can go wrong ------------------------------------------------------------------------
@@ -332,7 +332,7 @@ def test_refusals(
 
     assert status == page.status
     assert says in text(page)
-    assert "text/html; charset=utf-8" == page.headers["Content-Type"]
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "To the newest imports" in text(page)
 
 
@@ -341,7 +341,7 @@ def test_wherever_it_is_mounted(pipeline: Pipeline, path: str) -> None:
     """The page answers at the root and under its own name, and its links hold in both places."""
     page = get(pipeline.services, path=path)
 
-    assert 200 == page.status
+    assert page.status == 200
     assert all(link.startswith(("?", "#")) for link in links(page))
 
 
@@ -365,20 +365,20 @@ def test_faults(
     def fail() -> Services:
         raise error
 
-    page = pages.answer(pages.Request(method="GET", path="/", query={}), fail)
+    page = routes.answer(routes.Request(method="GET", path="/", query={}), fail)
 
     assert status == page.status
     assert says in text(page)
     assert "Traceback" not in str(page.body)
     assert "secret" not in str(page.body) + capsys.readouterr().out
-    assert (503 == status) == ("Retry-After" in page.headers)
+    assert (status == 503) == ("Retry-After" in page.headers)
 
 
 def test_a_ledger_that_is_away(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """When Firestore does not answer, the page says so instead of trying on and on."""
     (port,) = free_ports([0])
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
-    monkeypatch.setattr("shared.pages.answering.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("shared.status.routes.PATIENCE_SECONDS", 0.3)
     away = LedgerStore(FirestoreDatabase(firestore.Client(project="away")))
     services = replace(pipeline.services, ledger=away)
 
@@ -393,16 +393,16 @@ def test_a_ledger_that_is_away(pipeline: Pipeline, monkeypatch: pytest.MonkeyPat
 # -- safety -----------------------------------------------------------------------------------
 
 
-def test_headers(overview: pages.Answer) -> None:
+def test_headers(overview: routes.PageAnswer) -> None:
     """Nothing comes from elsewhere, nothing runs but the page's own script, nobody frames it."""
     policy = dict(
         part.split(" ", 1) for part in overview.headers["Content-Security-Policy"].split("; ")
     )
 
     assert "'none'" == policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"]
-    assert "nosniff" == overview.headers["X-Content-Type-Options"]
-    assert "no-referrer" == overview.headers["Referrer-Policy"]
-    assert "no-store" == overview.headers["Cache-Control"]
+    assert overview.headers["X-Content-Type-Options"] == "nosniff"
+    assert overview.headers["Referrer-Policy"] == "no-referrer"
+    assert overview.headers["Cache-Control"] == "no-store"
     for tag in ("style", "script"):
         (content,) = re.findall(f"(?s)<{tag}>(.*?)</{tag}>", str(overview.body))
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
@@ -410,7 +410,7 @@ def test_headers(overview: pages.Answer) -> None:
     assert not re.search(r"<[^>]+ (style|on[a-z]+)=", str(overview.body))
 
 
-def test_hostile_names_are_escaped(told: Pipeline, overview: pages.Answer) -> None:
+def test_hostile_names_are_escaped(told: Pipeline, overview: routes.PageAnswer) -> None:
     """A file name that is markup is shown as the text it is, wherever it stands."""
     found = told.services.ledger.find("nz", file=story.HOSTILE)
     page = get(told.services, Asked(connection="nz", import_id=found[0].import_id).link())
@@ -420,7 +420,7 @@ def test_hostile_names_are_escaped(told: Pipeline, overview: pages.Answer) -> No
         assert "<img" not in str(one.body)
 
 
-def test_every_import_can_be_opened(told: Pipeline, overview: pages.Answer) -> None:
+def test_every_import_can_be_opened(told: Pipeline, overview: routes.PageAnswer) -> None:
     """Every link of the overview to an import leads to its page."""
     wanted = [link for link in links(overview) if "import=" in link]
 
@@ -446,7 +446,7 @@ def test_unknown_fields_do_not_break_the_page(pipeline: Pipeline) -> None:
 
     page = get(pipeline.services, "connection=main&import=customers_20230501T115500Z")
 
-    assert 200 == page.status
+    assert page.status == 200
     assert "polished New." in text(page)
     assert "Orders. 3 times." in text(page)
     assert "Something new is wrong. Code file.new" in text(page)

@@ -78,7 +78,7 @@ def test_nothing_sticks_out(browser: webdriver.Chrome, url: str, width: int) -> 
         wide, widest = browser.execute_script(_WIDEST)
 
         assert width >= wide, f"{query}: {widest}"
-        assert [] == complaints(browser)
+        assert complaints(browser) == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -111,9 +111,9 @@ def test_by_keyboard(browser: webdriver.Chrome, url: str) -> None:
         )
         places.append(top)
         names.append(name)
-        assert "none" != outline, name
+        assert outline != "none", name
 
-    assert ["Skip to the content", "Imports", "Pause"] == names[:3]
+    assert names[:3] == ["Skip to the content", "Imports", "Pause"]
     assert places[1:] == sorted(places[1:])
     assert f"{story.OVERDUE}" in names
 
@@ -125,7 +125,7 @@ def test_the_skip_link_skips(browser: webdriver.Chrome, url: str) -> None:
     browser.switch_to.active_element.send_keys(Keys.TAB)
     browser.switch_to.active_element.send_keys(Keys.ENTER)
 
-    assert "main" == browser.switch_to.active_element.get_attribute("id")
+    assert browser.switch_to.active_element.get_attribute("id") == "main"
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -161,7 +161,7 @@ def test_every_control_has_a_name(browser: webdriver.Chrome, url: str) -> None:
         table.find_elements(By.TAG_NAME, "caption")
         for table in browser.find_elements(By.TAG_NAME, "table")
     )
-    assert 1 == len(browser.find_elements(By.TAG_NAME, "h1"))
+    assert len(browser.find_elements(By.TAG_NAME, "h1")) == 1
 
 
 def test_it_looks_again_only_in_a_quiet_moment(browser: webdriver.Chrome, url: str) -> None:
@@ -174,15 +174,15 @@ def test_it_looks_again_only_in_a_quiet_moment(browser: webdriver.Chrome, url: s
     browser.execute_script(f"{tick}{count}{script}")
 
     browser.execute_script("document.activeElement.blur(); step()")
-    assert 1 == browser.execute_script("return loads")
+    assert browser.execute_script("return loads") == 1
 
     browser.execute_script("document.querySelector('select').focus(); step()")
-    assert 1 == browser.execute_script("return loads")
+    assert browser.execute_script("return loads") == 1
 
     browser.execute_script(
         "document.activeElement.blur(); document.querySelector('details').open = true; step()"
     )
-    assert 1 == browser.execute_script("return loads")
+    assert browser.execute_script("return loads") == 1
 
 
 def test_without_script_it_still_looks_again(browser: webdriver.Chrome, url: str) -> None:
@@ -192,4 +192,4 @@ def test_without_script_it_still_looks_again(browser: webdriver.Chrome, url: str
     refresh = browser.find_elements(By.CSS_SELECTOR, "meta[http-equiv=refresh]")
     look(browser, width=1180)
 
-    assert ["10"] == [each.get_attribute("content") for each in refresh]
+    assert [each.get_attribute("content") for each in refresh] == ["10"]

@@ -10,14 +10,14 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import firestore
 
-from shared.begin import Begun, begin
-from shared.errors import BadRequest, TryAgain
-from shared.events import StorageObject
-from shared.intake import take_in
-from shared.ledger import Lease
-from shared.ledger_store import LedgerTransaction
-from shared.loading import work
-from shared.tasks import LoadTask
+from shared.core.errors import BadRequest, TryAgain
+from shared.gcp.events import StorageObject
+from shared.ledger.imports import Lease
+from shared.ledger.store import LedgerTransaction
+from shared.ledger.tasks import LoadTask
+from shared.loading.worker import work
+from shared.scheduling.beginning import Begun, begin
+from shared.scheduling.intake import take_in
 from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.pipeline import (
@@ -39,7 +39,7 @@ def test_customers_become_documents(pipeline: Pipeline) -> None:
 
     assert taken is not None
     assert ("scheduled", at("12:00")) == (taken.status, taken.scheduled_for)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     documents = pipeline.documents("customers")
     assert {
         "personId": "0012",
@@ -55,31 +55,34 @@ def test_customers_become_documents(pipeline: Pipeline) -> None:
             "generation": taken.generation,
         },
     } == documents["0012"]
-    assert (False, {"SHOE_SIZE": "42"}) == (
+    assert (
         documents["13"]["subscribed"],
         documents["13"]["extra"],
-    )
+    ) == (False, {"SHOE_SIZE": "42"})
     import_ = pipeline.import_("customers_20230501T115500Z")
-    assert ("loaded", "2 of 2 rows loaded.") == (import_.status, import_.status_text)
-    assert (2, 2, 0, 0, 0) == (
+    assert (import_.status, import_.status_text) == ("loaded", "2 of 2 rows loaded.")
+    assert (
         import_.rows.read,
         import_.rows.loaded,
         import_.rows.unchanged,
         import_.rows.rejected,
         import_.rows.orphaned,
-    )
-    assert ["received", "scheduled", "loading", "loaded"] == [
-        entry.status for entry in import_.history
+    ) == (2, 2, 0, 0, 0)
+    assert [entry.status for entry in import_.history] == [
+        "received",
+        "scheduled",
+        "loading",
+        "loaded",
     ]
     assert (100, len(text.encode())) == (import_.progress.percent, import_.progress.bytes_read)
-    assert (None, None, 1) == (import_.lease, import_.error, import_.attempt)
+    assert (import_.lease, import_.error, import_.attempt) == (None, None, 1)
     assert {
         "processed/customers_20230501T115500Z.csv",
         "rejected/customers_20230501T115500Z.report.json",
         "rejected/customers_20230501T115500Z.summary.txt",
     } == pipeline.objects()
     report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
-    assert ("loaded", 2, 0) == (report["status"], report["rows"]["loaded"], len(report["problems"]))
+    assert (report["status"], report["rows"]["loaded"], len(report["problems"])) == ("loaded", 2, 0)
 
 
 def test_bad_rows_do_not_stop_good_ones(pipeline: Pipeline) -> None:
@@ -88,17 +91,18 @@ def test_bad_rows_do_not_stop_good_ones(pipeline: Pipeline) -> None:
     text = customers_csv(*good, {"PERIDX": "1.2E+12"}) + "10,too,short\r\n"
     pipeline.upload("pending/au/customers_20230501T115500Z.csv", text)
 
-    assert ["loaded_with_rejects"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded_with_rejects"]
 
     import_ = pipeline.import_("customers_20230501T115500Z", "au")
-    assert (10, 8, 2) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
-    assert 8 == len(pipeline.documents("customers", "au"))
+    assert (import_.rows.read, import_.rows.loaded, import_.rows.rejected) == (10, 8, 2)
+    assert len(pipeline.documents("customers", "au")) == 8
     assert import_.reports.rejected == "rejected/au/customers_20230501T115500Z.rejected.csv"
     rejected = pipeline.rejected(import_.reports.rejected)
-    assert [("10", "PERIDX", "row.bad_key"), ("11", "", "row.cell_count")] == [
-        (row["line"], row["column"], row["code"]) for row in rejected
+    assert [(row["line"], row["column"], row["code"]) for row in rejected] == [
+        ("10", "PERIDX", "row.bad_key"),
+        ("11", "", "row.cell_count"),
     ]
-    assert ["1.2E+12", "10"] == [row["PERIDX"] for row in rejected]
+    assert [row["PERIDX"] for row in rejected] == ["1.2E+12", "10"]
     assert all(row["reason"] for row in rejected)
     assert "processed/au/customers_20230501T115500Z.csv" in pipeline.objects()
 
@@ -141,9 +145,9 @@ def test_a_mended_rejected_file_loads(pipeline: Pipeline) -> None:
     pipeline.clock.advance("12:10")
     pipeline.upload("customers_20230501T120500Z.csv", sent_back.replace(b"x9", b"9"))
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     documents = pipeline.documents("customers")
-    assert 9 == len(documents)
+    assert len(documents) == 9
     assert "extra" not in documents["9"]
 
 
@@ -152,17 +156,17 @@ def test_too_many_bad_rows(pipeline: Pipeline) -> None:
     rows = [{"PERIDX": "1"}, {"PERIDX": "2"}, *[{"PERIDX": "x"}] * 6]
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv(*rows))
 
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
 
     import_ = pipeline.import_("customers_20230501T115500Z")
     assert import_.error is not None
-    assert ("file.too_many_bad_rows", 8, 0, 6) == (
+    assert (
         import_.error.code,
         import_.rows.read,
         import_.rows.loaded,
         import_.rows.rejected,
-    )
-    assert {} == pipeline.documents("customers")
+    ) == ("file.too_many_bad_rows", 8, 0, 6)
+    assert pipeline.documents("customers") == {}
     assert {
         "customers_20230501T115500Z.csv",
         "rejected/customers_20230501T115500Z.report.json",
@@ -187,16 +191,16 @@ def test_unusable_files(pipeline: Pipeline, text: str, code: str) -> None:
 
     import_ = pipeline.import_("customers_20230501T115500Z")
     if code == "loaded":
-        assert "loaded" == result
+        assert result == "loaded"
         return
-    assert "rejected" == result
+    assert result == "rejected"
     assert import_.error is not None
     assert code == import_.error.code
     assert import_.error.hint in import_.status_text
     report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
     assert code == report["error"]["code"]
     assert import_.reports.rejected is None
-    assert {} == pipeline.documents("customers")
+    assert pipeline.documents("customers") == {}
 
 
 def test_a_corrected_upload_takes_over(pipeline: Pipeline) -> None:
@@ -210,15 +214,15 @@ def test_a_corrected_upload_takes_over(pipeline: Pipeline) -> None:
 
     assert first is not None
     assert second is not None
-    assert ["loaded"] == pipeline.run_due()
-    assert {"1": "Perth", "2": "Cairns"} == {
+    assert pipeline.run_due() == ["loaded"]
+    assert {
         key: document["address"]["city"]
         for key, document in pipeline.documents("customers").items()
-    }
+    } == {"1": "Perth", "2": "Cairns"}
     old = pipeline.database.document(
         f"connections/main/imports/customers_20230501T115500Z/generations/{first.generation}"
     ).get()
-    assert "superseded" == (old.to_dict() or {})["status"]
+    assert (old.to_dict() or {})["status"] == "superseded"
 
 
 def test_the_same_event_again(pipeline: Pipeline) -> None:
@@ -230,10 +234,10 @@ def test_the_same_event_again(pipeline: Pipeline) -> None:
     take_in(event, pipeline.services)
 
     assert scheduled == pipeline.import_("customers_20230501T115500Z")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     loaded = pipeline.import_("customers_20230501T115500Z")
     take_in(event, pipeline.services)
-    assert [] == pipeline.run_due()
+    assert pipeline.run_due() == []
     assert loaded == pipeline.import_("customers_20230501T115500Z")
 
 
@@ -245,7 +249,7 @@ def test_an_older_event_comes_late(pipeline: Pipeline) -> None:
     newer = pipeline.upload(name, customers_csv({"PERIDX": "2"}))
 
     assert newer == take_in(older, pipeline.services)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     assert {"2"} == set(pipeline.documents("customers"))
 
 
@@ -258,8 +262,8 @@ def test_both_forms_of_a_time_are_one_import(pipeline: Pipeline) -> None:
     )
 
     assert later is not None
-    assert "customers_20230501T115500Z" == later.import_id
-    assert ["superseded", "loaded"] == sorted(pipeline.run_due(), reverse=True)
+    assert later.import_id == "customers_20230501T115500Z"
+    assert sorted(pipeline.run_due(), reverse=True) == ["superseded", "loaded"]
     assert {"2"} == set(pipeline.documents("customers"))
 
 
@@ -276,11 +280,11 @@ def test_misnamed_files(pipeline: Pipeline, name: str, code: str, suggestion: st
     import_ = pipeline.upload(name, customers_csv({"PERIDX": "1"}))
 
     assert import_ is not None
-    assert "rejected" == import_.status
+    assert import_.status == "rejected"
     assert import_.error is not None
     assert import_.error.code.startswith(code)
     assert suggestion in import_.error.message
-    assert [] == pipeline.run_due()
+    assert pipeline.run_due() == []
     assert import_.reports.report is not None
     assert import_.error.code == pipeline.report(import_.reports.report)["error"]["code"]
 
@@ -291,7 +295,7 @@ def test_misnamed_files(pipeline: Pipeline, name: str, code: str, suggestion: st
 def test_ignored_objects(pipeline: Pipeline, name: str) -> None:
     """Temporary names and what the pipeline itself keeps leave no trace in the ledger."""
     assert pipeline.upload(name, "x") is None
-    assert [] == list(pipeline.database.collection_group("imports").stream())
+    assert list(pipeline.database.collection_group("imports").stream()) == []
 
 
 def test_another_bucket(pipeline: Pipeline) -> None:
@@ -330,23 +334,23 @@ def test_orders_follow_their_customers(pipeline: Pipeline) -> None:
         orders.paired_with,
     )
     pipeline.clock.advance("12:29")
-    assert [] == pipeline.run_due()
+    assert pipeline.run_due() == []
     pipeline.clock.advance("12:30")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     order = pipeline.documents("orders")["D1"]
-    assert ("1", 2, 2, 1990) == (
+    assert (
         order["personId"],
         order["lineCount"],
         order["quantity"],
         order["valueCents"],
-    )
+    ) == ("1", 2, 2, 1990)
 
 
 def test_orders_wait_for_their_customers(pipeline: Pipeline) -> None:
     """Orders that come first wait without a task; their customers file schedules them."""
     waiting = pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     assert waiting is not None
-    assert ("waiting", None) == (waiting.status, waiting.task)
+    assert (waiting.status, waiting.task) == ("waiting", None)
     assert not pipeline.queue.waiting
 
     pipeline.clock.advance("13:00")
@@ -354,10 +358,10 @@ def test_orders_wait_for_their_customers(pipeline: Pipeline) -> None:
 
     orders = pipeline.import_("orders_20230501T115500Z")
     assert ("scheduled", at("13:30")) == (orders.status, orders.scheduled_for)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     pipeline.clock.advance("13:30")
-    assert ["loaded"] == pipeline.run_due()
-    assert 0 == pipeline.import_("orders_20230501T115500Z").rows.orphaned
+    assert pipeline.run_due() == ["loaded"]
+    assert pipeline.import_("orders_20230501T115500Z").rows.orphaned == 0
 
 
 def test_orders_are_blocked_by_customers_that_have_not_ended(pipeline: Pipeline) -> None:
@@ -367,14 +371,14 @@ def test_orders_are_blocked_by_customers_that_have_not_ended(pipeline: Pipeline)
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     pipeline.clock.advance("12:30")
 
-    assert ["blocked"] == pipeline.run_due()
+    assert pipeline.run_due() == ["blocked"]
 
     orders = pipeline.import_("orders_20230501T115500Z")
-    assert "customers_20230501T115500Z" == orders.blocked_by
+    assert orders.blocked_by == "customers_20230501T115500Z"
     assert "customers_20230501T115500Z" in orders.status_text
-    assert {} == pipeline.documents("orders")
-    assert "loaded" == work(customers, pipeline.services)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.documents("orders") == {}
+    assert work(customers, pipeline.services) == "loaded"
+    assert pipeline.run_due() == ["loaded"]
     assert {"D1"} == set(pipeline.documents("orders"))
 
 
@@ -382,15 +386,15 @@ def test_orders_wait_for_the_correction_of_their_customers(pipeline: Pipeline) -
     """Rejected customers block their orders until a corrected upload has been loaded."""
     pipeline.upload("customers_20230501T115500Z.csv", "CITY\r\nHobart\r\n")
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
-    assert ["rejected", "blocked"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected", "blocked"]
 
     pipeline.clock.advance("13:00")
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
 
-    assert ["not due", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["not due", "loaded"]
     assert at("13:30") == pipeline.import_("orders_20230501T115500Z").scheduled_for
     pipeline.clock.advance("13:30")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 @pytest.mark.parametrize("name", ["customers_20230501T115500.csv", "customers_20230501.csv"])
@@ -401,7 +405,7 @@ def test_misnamed_customers_stop_no_orders(pipeline: Pipeline, name: str) -> Non
     pipeline.upload("customers_20230501T115400Z.csv", customers_csv({"PERIDX": "1"}))
     pipeline.clock.advance("12:30")
 
-    assert ["loaded", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "loaded"]
 
 
 def test_misnamed_orders_stop_no_customers(pipeline: Pipeline) -> None:
@@ -410,7 +414,7 @@ def test_misnamed_orders_stop_no_customers(pipeline: Pipeline) -> None:
 
     pipeline.upload("customers_20230501T115400Z.csv", customers_csv({"PERIDX": "1"}))
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_a_better_match_that_comes_late(pipeline: Pipeline) -> None:
@@ -425,28 +429,28 @@ def test_a_better_match_that_comes_late(pipeline: Pipeline) -> None:
     orders = pipeline.import_("orders_20230501T115500Z")
     assert ("customers_20230501T115500Z", at("12:50")) == (orders.paired_with, orders.scheduled_for)
     pipeline.clock.advance("12:30")
-    assert ["loaded", "not due"] == sorted(pipeline.run_due())
+    assert sorted(pipeline.run_due()) == ["loaded", "not due"]
     pipeline.clock.advance("12:50")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_overdue_orders_are_held(pipeline: Pipeline) -> None:
     """Orders without customers are overdue after the deadline and go on when these arrive."""
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     pipeline.clock.advance("17:59")
-    assert {} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {}
     pipeline.clock.advance("18:00")
 
-    assert {"waiting": 1} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {"waiting": 1}
 
-    assert ["overdue"] == pipeline.run_due()
+    assert pipeline.run_due() == ["overdue"]
     overdue = pipeline.import_("orders_20230501T115500Z")
     assert "6 hours" in overdue.status_text
-    assert {} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {}
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     pipeline.clock.advance("18:30")
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_overdue_orders_load_where_told_to(make: Make) -> None:
@@ -456,12 +460,13 @@ def test_overdue_orders_load_where_told_to(make: Make) -> None:
     pipeline.clock.advance("18:00")
     pipeline.sweep()
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     import_ = pipeline.import_("orders_20230501T115500Z")
-    assert 1 == import_.rows.orphaned
-    assert ["order.without_customers_file", "order.customer_unknown"] == [
-        warning["code"] for warning in import_.warnings
+    assert import_.rows.orphaned == 1
+    assert [warning["code"] for warning in import_.warnings] == [
+        "order.without_customers_file",
+        "order.customer_unknown",
     ]
     assert "D1" in import_.warnings[1]["message"]
 
@@ -471,11 +476,11 @@ def test_blocked_orders_become_overdue(pipeline: Pipeline) -> None:
     pipeline.upload("customers_20230501T115500Z.csv", "CITY\r\nHobart\r\n")
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     pipeline.clock.advance("12:30")
-    assert ["blocked", "rejected"] == sorted(pipeline.run_due())
+    assert sorted(pipeline.run_due()) == ["blocked", "rejected"]
     pipeline.clock.advance("18:00")
     pipeline.sweep()
 
-    assert ["overdue"] == pipeline.run_due()
+    assert pipeline.run_due() == ["overdue"]
 
 
 def test_rewards_follow_running_customers(pipeline: Pipeline) -> None:
@@ -485,12 +490,12 @@ def test_rewards_follow_running_customers(pipeline: Pipeline) -> None:
     _seize(pipeline, customers, until=at("12:01"))
     pipeline.upload("rewards_20230501T115500Z.csv", "PERIDX,TIER_NAME\r\n1,Gold\r\n")
 
-    assert ["blocked"] == pipeline.run_due()
+    assert pipeline.run_due() == ["blocked"]
 
     pipeline.clock.advance("12:02")
-    assert "loaded" == work(customers, pipeline.services)
-    assert ["loaded"] == pipeline.run_due()
-    assert {"name": "Gold"} == pipeline.documents("rewards")["1"]["tier"]
+    assert work(customers, pipeline.services) == "loaded"
+    assert pipeline.run_due() == ["loaded"]
+    assert pipeline.documents("rewards")["1"]["tier"] == {"name": "Gold"}
 
 
 def test_one_import_of_a_type_at_a_time(pipeline: Pipeline) -> None:
@@ -500,10 +505,10 @@ def test_one_import_of_a_type_at_a_time(pipeline: Pipeline) -> None:
     _seize(pipeline, first, until=at("12:01"))
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "2"}))
 
-    assert ["blocked"] == pipeline.run_due()
-    assert "at work" == work(first, pipeline.services)
+    assert pipeline.run_due() == ["blocked"]
+    assert work(first, pipeline.services) == "at work"
     pipeline.clock.advance("12:02")
-    assert ["loaded", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "loaded"]
     assert {"1", "2"} == set(pipeline.documents("customers"))
 
 
@@ -513,7 +518,7 @@ def test_a_check_loads_nothing(pipeline: Pipeline) -> None:
     pipeline.upload("test/au/customers_20230501T115500Z.csv", customers_csv(*rows, {"PERIDX": "?"}))
     pipeline.upload("test/au/orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
 
-    assert ["checked", "checked"] == pipeline.run_due()
+    assert pipeline.run_due() == ["checked", "checked"]
 
     import_ = pipeline.import_("test_customers_20230501T115500Z", "au")
     assert "Dry run: 9 of 10 rows would load. 1 row has errors." in (import_.status_text)
@@ -538,13 +543,13 @@ def test_a_first_load_only_creates(pipeline: Pipeline) -> None:
         customers_csv({"PERIDX": "1", "CITY": "Perth"}, {"PERIDX": "2", "CITY": "Perth"}),
     )
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     import_ = pipeline.import_("bulk_customers_20230501T115500Z")
-    assert (2, 1, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.unchanged)
+    assert (import_.rows.read, import_.rows.loaded, import_.rows.unchanged) == (2, 1, 1)
     documents = pipeline.documents("customers")
-    assert "Hobart" == documents["1"]["address"]["city"]
-    assert "Perth" == documents["2"]["address"]["city"]
+    assert documents["1"]["address"]["city"] == "Hobart"
+    assert documents["2"]["address"]["city"] == "Perth"
     assert "subscribed" not in documents["2"]
 
 
@@ -563,17 +568,17 @@ def test_an_older_file_changes_nothing(pipeline: Pipeline) -> None:
         customers_csv({"PERIDX": "1", "PRIVACY": "No"}, {"PERIDX": "2"}),
     )
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     documents = pipeline.documents("customers")
-    assert ("Perth", False) == (documents["1"]["address"]["city"], documents["1"]["subscribed"])
+    assert (documents["1"]["address"]["city"], documents["1"]["subscribed"]) == ("Perth", False)
     import_ = pipeline.import_("customers_20230501T100000Z")
-    assert "1 of 2 rows loaded. 1 row is older than the stored data." == import_.status_text
+    assert import_.status_text == "1 of 2 rows loaded. 1 row is older than the stored data."
     rows = import_.rows
-    assert (2, 1, 0, 1) == (rows.read, rows.loaded, rows.unchanged, rows.outdated)
+    assert (rows.read, rows.loaded, rows.unchanged, rows.outdated) == (2, 1, 0, 1)
     report = pipeline.report("rejected/customers_20230501T100000Z.report.json")
-    assert 1 == report["rows"]["outdated"]
-    assert "Hobart" == documents["2"]["address"]["city"]
+    assert report["rows"]["outdated"] == 1
+    assert documents["2"]["address"]["city"] == "Hobart"
 
 
 def test_blank_consent_changes_no_consent(pipeline: Pipeline) -> None:
@@ -592,16 +597,16 @@ def test_blank_consent_changes_no_consent(pipeline: Pipeline) -> None:
         ),
     )
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     documents = pipeline.documents("customers")
-    assert [False, True, None] == [documents[key].get("subscribed") for key in "123"]
-    assert "Perth" == documents["1"]["address"]["city"]
+    assert [documents[key].get("subscribed") for key in "123"] == [False, True, None]
+    assert documents["1"]["address"]["city"] == "Perth"
     warnings = {
         warning["code"]: warning["count"]
         for warning in pipeline.import_("customers_20230501T115500Z").warnings
     }
-    assert 3 == warnings["row.consent_unknown"]
+    assert warnings["row.consent_unknown"] == 3
 
 
 def test_the_same_key_twice(pipeline: Pipeline) -> None:
@@ -614,12 +619,12 @@ def test_the_same_key_twice(pipeline: Pipeline) -> None:
         ),
     )
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     import_ = pipeline.import_("customers_20230501T115500Z")
-    assert (2, 1, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.unchanged)
-    assert "Perth" == pipeline.documents("customers")["1"]["address"]["city"]
-    assert ["row.duplicate_key"] == [warning["code"] for warning in import_.warnings]
+    assert (import_.rows.read, import_.rows.loaded, import_.rows.unchanged) == (2, 1, 1)
+    assert pipeline.documents("customers")["1"]["address"]["city"] == "Perth"
+    assert [warning["code"] for warning in import_.warnings] == ["row.duplicate_key"]
 
 
 def test_the_same_bytes_under_a_new_name(pipeline: Pipeline) -> None:
@@ -629,10 +634,10 @@ def test_the_same_bytes_under_a_new_name(pipeline: Pipeline) -> None:
     pipeline.run_due()
     pipeline.upload("customers_20230501T115500Z.csv", text)
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     (warning,) = pipeline.import_("customers_20230501T115500Z").warnings
-    assert "file.same_content" == warning["code"]
+    assert warning["code"] == "file.same_content"
     assert "customers_20230501T110000Z" in warning["message"]
 
 
@@ -646,12 +651,12 @@ def test_lines_of_an_order_may_be_anywhere(pipeline: Pipeline) -> None:
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv(*rows))
     pipeline.clock.advance("12:30")
 
-    assert ["loaded", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "loaded"]
 
     orders = pipeline.documents("orders")
-    assert 50 == len(orders)
+    assert len(orders) == 50
     assert {4} == {order["lineCount"] for order in orders.values()}
-    assert 200 == pipeline.import_("orders_20230501T115500Z").rows.loaded
+    assert pipeline.import_("orders_20230501T115500Z").rows.loaded == 200
 
 
 def test_a_bad_line_of_an_order(pipeline: Pipeline) -> None:
@@ -661,20 +666,20 @@ def test_a_bad_line_of_an_order(pipeline: Pipeline) -> None:
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv(*rows, bad))
     pipeline.clock.advance("12:30")
-    assert ["loaded", "loaded_with_rejects"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "loaded_with_rejects"]
     import_ = pipeline.import_("orders_20230501T115500Z")
-    assert (11, 10, 1) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
-    assert 1 == pipeline.documents("orders")["D3"]["lineCount"]
+    assert (import_.rows.read, import_.rows.loaded, import_.rows.rejected) == (11, 10, 1)
+    assert pipeline.documents("orders")["D3"]["lineCount"] == 1
     rejected = pipeline.rejected("rejected/orders_20230501T115500Z.rejected.csv")
     assert {"row.bad_number", "order.other_line_rejected"} == {row["code"] for row in rejected}
-    assert ["D3", "D3"] == [row["ORDER_NUMBER"] for row in rejected]
+    assert [row["ORDER_NUMBER"] for row in rejected] == ["D3", "D3"]
 
     text = pipeline.read("rejected/orders_20230501T115500Z.rejected.csv").replace("two", "2")
     pipeline.upload("orders_20230501T120000Z.csv", text)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     order = pipeline.documents("orders")["D3"]
-    assert (2, 3) == (order["lineCount"], order["quantity"])
+    assert (order["lineCount"], order["quantity"]) == (2, 3)
 
 
 # -- faults -----------------------------------------------------------------------------------
@@ -686,13 +691,13 @@ def test_the_queue_is_out_of_reach(pipeline: Pipeline) -> None:
     pipeline.queue.broken = True
     with pytest.raises(TryAgain):
         take_in(event, pipeline.services)
-    assert "received" == pipeline.import_("customers_20230501T115500Z").status
+    assert pipeline.import_("customers_20230501T115500Z").status == "received"
     pipeline.queue.broken = False
 
     take_in(event, pipeline.services)
 
-    assert "scheduled" == pipeline.import_("customers_20230501T115500Z").status
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.import_("customers_20230501T115500Z").status == "scheduled"
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_waiting_orders_are_not_forgotten_when_the_queue_fails(pipeline: Pipeline) -> None:
@@ -702,14 +707,14 @@ def test_waiting_orders_are_not_forgotten_when_the_queue_fails(pipeline: Pipelin
     pipeline.queue.broken = True
     with pytest.raises(TryAgain):
         take_in(event, pipeline.services)
-    assert "waiting" == pipeline.import_("orders_20230501T115500Z").status
+    assert pipeline.import_("orders_20230501T115500Z").status == "waiting"
     pipeline.queue.broken = False
 
     take_in(event, pipeline.services)
 
-    assert "scheduled" == pipeline.import_("orders_20230501T115500Z").status
+    assert pipeline.import_("orders_20230501T115500Z").status == "scheduled"
     pipeline.clock.advance("12:30")
-    assert ["loaded", "loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "loaded"]
 
 
 def test_a_worker_that_died(make: Make) -> None:
@@ -719,24 +724,24 @@ def test_a_worker_that_died(make: Make) -> None:
     (task,) = pipeline.queue.due(at("12:00"))
     _seize(pipeline, task, until=at("12:01"))
 
-    assert "at work" == work(task, pipeline.services)
+    assert work(task, pipeline.services) == "at work"
     pipeline.clock.advance("12:01")
-    assert ["loaded"] == pipeline.run_due()
-    assert 2 == pipeline.import_("customers_20230501T115500Z").attempt
+    assert pipeline.run_due() == ["loaded"]
+    assert pipeline.import_("customers_20230501T115500Z").attempt == 2
 
 
 def test_orders_whose_worker_died_and_whose_customers_are_corrected(pipeline: Pipeline) -> None:
     """They wait for the correction, and hold up no other orders meanwhile."""
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
     pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     pipeline.clock.advance("12:30")
     (task,) = pipeline.queue.due(at("12:30"))
     _seize(pipeline, task, until=at("12:31"))
     pipeline.upload("customers_20230501T115500Z.csv", "CITY\r\nHobart\r\n")
     pipeline.clock.advance("13:10")
 
-    assert "blocked" == work(task, pipeline.services)
+    assert work(task, pipeline.services) == "blocked"
 
     assert pipeline.services.ledger.feed("main", "orders").running is None
 
@@ -749,12 +754,12 @@ def test_workers_that_keep_dying(make: Make) -> None:
     _seize(pipeline, task, until=at("12:01"), attempt=2)
     pipeline.clock.advance("12:02")
 
-    assert "out of attempts" == work(task, pipeline.services)
+    assert work(task, pipeline.services) == "out of attempts"
 
     import_ = pipeline.import_("customers_20230501T115500Z")
-    assert "failed" == import_.status
+    assert import_.status == "failed"
     assert import_.error is not None
-    assert "system.worker_lost" == import_.error.code
+    assert import_.error.code == "system.worker_lost"
 
 
 def test_a_fault_outside_the_file(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -766,17 +771,17 @@ def test_a_fault_outside_the_file(make: Make, monkeypatch: pytest.MonkeyPatch) -
     def out_of_reach(*_: Any, **__: Any) -> None:
         raise TryAgain("Cloud Storage cannot be reached: ServiceUnavailable")
 
-    monkeypatch.setattr("shared.run.Source", out_of_reach)
+    monkeypatch.setattr("shared.loading.attempt.Source", out_of_reach)
     with pytest.raises(TryAgain):
         work(task, pipeline.services)
     import_ = pipeline.import_("customers_20230501T115500Z")
-    assert ("scheduled", None) == (import_.status, import_.lease)
+    assert (import_.status, import_.lease) == ("scheduled", None)
     assert "Attempt 1 of 2" in import_.status_text
 
-    assert "failed" == work(task, pipeline.services)
+    assert work(task, pipeline.services) == "failed"
 
     import_ = pipeline.import_("customers_20230501T115500Z")
-    assert "failed" == import_.status
+    assert import_.status == "failed"
     assert import_.error is not None
     assert "ServiceUnavailable" in import_.error.message
 
@@ -786,11 +791,11 @@ def test_a_wrong_setting(pipeline: Pipeline) -> None:
     pipeline.database.document("connections/au").set({"timeZone": "Sydney"})
     pipeline.upload("au/customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
 
-    assert ["failed"] == pipeline.run_due()
+    assert pipeline.run_due() == ["failed"]
 
     import_ = pipeline.import_("customers_20230501T115500Z", "au")
     assert import_.error is not None
-    assert "settings.invalid" == import_.error.code
+    assert import_.error.code == "settings.invalid"
     assert "connections/au.timeZone" in import_.status_text
 
 
@@ -798,25 +803,25 @@ def test_an_empty_object_may_fill_up(pipeline: Pipeline) -> None:
     """A 0-byte object waits for its content, which takes over when it comes."""
     pipeline.upload("customers_20230501T115500Z.csv", "")
     assert not pipeline.queue.waiting
-    assert "received" == pipeline.import_("customers_20230501T115500Z").status
+    assert pipeline.import_("customers_20230501T115500Z").status == "received"
     pipeline.clock.advance(timedelta(seconds=2))
 
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_an_empty_object_that_stays_empty(pipeline: Pipeline) -> None:
     """A 0-byte object that stays empty is rejected after its grace."""
     pipeline.upload("customers_20230501T115500Z.csv", "")
     pipeline.clock.advance("12:05")
-    assert {"received": 1} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {"received": 1}
 
-    assert ["rejected"] == pipeline.run_due()
+    assert pipeline.run_due() == ["rejected"]
 
     import_ = pipeline.import_("customers_20230501T115500Z")
     assert import_.error is not None
-    assert "file.empty" == import_.error.code
+    assert import_.error.code == "file.empty"
 
 
 def test_empty_customers_do_not_count_as_come(pipeline: Pipeline) -> None:
@@ -826,7 +831,7 @@ def test_empty_customers_do_not_count_as_come(pipeline: Pipeline) -> None:
     orders = pipeline.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
 
     assert orders is not None
-    assert "waiting" == orders.status
+    assert orders.status == "waiting"
 
 
 @pytest.mark.parametrize("type", ["customers", "orders", "rewards"])
@@ -843,10 +848,10 @@ def test_a_file_without_rows(pipeline: Pipeline, type: str) -> None:
     pipeline.run_due()
 
     import_ = pipeline.import_(f"{type}_20230501T115500Z")
-    assert ("loaded", "The file has no rows, so there was nothing to load.") == (
+    assert (
         import_.status,
         import_.status_text,
-    )
+    ) == ("loaded", "The file has no rows, so there was nothing to load.")
 
 
 def test_lost_tasks_are_found(pipeline: Pipeline) -> None:
@@ -854,28 +859,34 @@ def test_lost_tasks_are_found(pipeline: Pipeline) -> None:
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
     pipeline.queue.waiting.clear()
     pipeline.clock.advance("12:09")
-    assert {} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {}
     pipeline.clock.advance("12:10")
 
-    assert {"scheduled": 1} == pipeline.sweep()["revived"]
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.sweep()["revived"] == {"scheduled": 1}
+    assert pipeline.run_due() == ["loaded"]
 
 
 def test_more_tasks_than_needed_do_no_harm(pipeline: Pipeline) -> None:
     """Tasks of unknown, superseded or ended imports are answered and change nothing."""
     pipeline.upload("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
     (task,) = pipeline.queue.due(at("12:00"))
-    assert "loaded" == work(task, pipeline.services)
+    assert work(task, pipeline.services) == "loaded"
     before = pipeline.import_("customers_20230501T115500Z")
 
-    assert "ended" == work(task, pipeline.services)
-    assert "superseded" == work(
-        LoadTask(connection="main", import_id=task.import_id, generation=1, number=1),
-        pipeline.services,
+    assert work(task, pipeline.services) == "ended"
+    assert (
+        work(
+            LoadTask(connection="main", import_id=task.import_id, generation=1, number=1),
+            pipeline.services,
+        )
+        == "superseded"
     )
-    assert "unknown import" == work(
-        LoadTask(connection="main", import_id="customers_x", generation=1, number=1),
-        pipeline.services,
+    assert (
+        work(
+            LoadTask(connection="main", import_id="customers_x", generation=1, number=1),
+            pipeline.services,
+        )
+        == "unknown import"
     )
     assert before == pipeline.import_("customers_20230501T115500Z")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared import ops, pages
+from shared import ops
+from shared.status import routes
 from tests.support.pipeline import Pipeline, csv_text
 
 STAMP = "20230501T115500Z"
@@ -47,12 +48,12 @@ def test_through_the_pipeline(
         ops.main(arguments)
         texts += capsys.readouterr()
     for query in ({}, *({"connection": "au", "import": one.import_id} for one in imports)):
-        request = pages.Request(method="GET", path="/", query=query, person="")
-        body = pages.answer(request, lambda: hostile.services).body
+        request = routes.Request(method="GET", path="/", query=query, person="")
+        body = routes.answer(request, lambda: hostile.services).body
         assert isinstance(body, str)
         texts.append(body)
 
-    assert [] == [text for text in texts if unprintable(text)]
+    assert [text for text in texts if unprintable(text)] == []
     assert [r"\x1b]0;owned\x07\x1b[2J\u202e" in text for text in texts].count(True) > 5
 
 
@@ -63,8 +64,8 @@ def test_a_row_instead_of_a_header(pipeline: Pipeline, capsys: pytest.CaptureFix
     pipeline.run_due()
 
     import_ = pipeline.import_(f"customers_{STAMP}", "au")
-    assert "rejected" == import_.status
+    assert import_.status == "rejected"
     reports = [pipeline.read(name) for name in pipeline.objects() if name.startswith("rejected/")]
     assert reports
     told = str(import_.to_document()) + capsys.readouterr().out + "".join(reports)
-    assert [] == [word for word in ("65432", "nalee", "0412345678") if word in told]
+    assert [word for word in ("65432", "nalee", "0412345678") if word in told] == []

@@ -16,9 +16,9 @@ import pytest
 from google.cloud import firestore
 
 from local import google_emulator
-from shared.data_model import DOCS, PAGE, example_document, page
-from shared.schemas import file_type
+from shared.files.filetype import file_type
 from tests.support.waiting import PATIENCE
+from tools.reference.data_model import DOCS, PAGE, example_document, page
 
 ROOT = DOCS.parent
 EXAMPLES = DOCS / "examples"
@@ -27,7 +27,7 @@ IMPORT = "customers_20230424T201230Z"
 
 
 def test_page_is_up_to_date() -> None:
-    """docs/data-model.md is what the tables come to: else run python -m shared.data_model."""
+    """docs/data-model.md is up to date: else run python -m tools.reference.data_model."""
     assert page() == PAGE.read_text(encoding="utf-8")
 
 
@@ -92,15 +92,17 @@ def reading() -> ModuleType:
 )
 def test_python_queries(db: firestore.Client, reading: ModuleType) -> None:
     """Each function of the Python example gives what its docstring says."""
-    assert "JOHN" == reading.customer(db, "main", "65432")["firstName"]
+    assert reading.customer(db, "main", "65432")["firstName"] == "JOHN"
     assert reading.customer(db, "main", "1") is None
-    assert ["D2", "D1"] == [
-        order["orderNumber"] for order in reading.orders_of(db, "main", "65432")
+    assert [order["orderNumber"] for order in reading.orders_of(db, "main", "65432")] == [
+        "D2",
+        "D1",
     ]
-    assert 750 == reading.spent_cents(db, "main", "65432")
-    assert ["ana@example.com", "john.smith@example.com"] == reading.may_be_written_to(
-        db, "main", "DARWIN"
-    )
+    assert reading.spent_cents(db, "main", "65432") == 750
+    assert reading.may_be_written_to(db, "main", "DARWIN") == [
+        "ana@example.com",
+        "john.smith@example.com",
+    ]
     heard: list[str] = []
     first = threading.Event()
 
@@ -111,7 +113,7 @@ def test_python_queries(db: firestore.Client, reading: ModuleType) -> None:
     listening = reading.when_loaded(db, "main", IMPORT, hear)
     assert first.wait(PATIENCE)
     listening.unsubscribe()
-    assert ["loaded"] == heard
+    assert heard == ["loaded"]
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +156,13 @@ def test_javascript_queries(
         timeout=PATIENCE,
     )
 
-    assert 0 == done.returncode, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
-    assert ("loaded", "JOHN", None) == (
+    assert (
         found["status"],
         found["customer"]["firstName"],
         found["nobody"],
-    )
-    assert ["D2", "D1"] == found["orders"]
-    assert ["ana@example.com", "john.smith@example.com"] == found["writtenTo"]
-    assert "permission-denied" == found["refused"]
+    ) == ("loaded", "JOHN", None)
+    assert found["orders"] == ["D2", "D1"]
+    assert found["writtenTo"] == ["ana@example.com", "john.smith@example.com"]
+    assert found["refused"] == "permission-denied"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.check.verdict import check_file
-from shared.settings import ConnectionSettings, Deployment
+from shared.core.settings import ConnectionSettings, Deployment
 from tests.support.pipeline import Pipeline
 
 SETTINGS = ConnectionSettings.from_document(None, connection="main", deployment=Deployment())
@@ -320,7 +320,7 @@ def test_loaded(pipeline: Pipeline, case: Case) -> None:
         assert import_.error is not None
         assert case.refused == (import_.error.code, import_.error.line)
         assert case.says in import_.error.message
-        assert {} == documents
+        assert documents == {}
         return
     assert import_.status in ("loaded", "loaded_with_rejects")
     assert case.warnings <= {problem["code"] for problem in import_.warnings}

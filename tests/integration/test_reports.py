@@ -6,8 +6,14 @@ import json
 
 import pytest
 
-from shared.errors import Problem, TryAgain
-from shared.reports import RejectedFile, a_line_each, delete_report, part_name, reports_now
+from shared.core.errors import Problem, TryAgain
+from shared.reporting.reports import (
+    RejectedFile,
+    a_line_each,
+    delete_report,
+    part_name,
+    reports_now,
+)
 from tests.support.pipeline import Pipeline
 
 NAME = "rejected/customers_20230501T115500Z.rejected.csv"
@@ -27,7 +33,7 @@ def test_published(pipeline: Pipeline) -> None:
     file = rows(pipeline, "x")
     assert {part_name(NAME)} == pipeline.objects()
 
-    assert NAME == file.publish()
+    assert file.publish() == NAME
 
     file.abandon()
     assert {NAME} == pipeline.objects()

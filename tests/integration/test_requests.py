@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared import inventory
-from shared.errors import SettingsError
-from shared.intake import take_in
+from shared.core.errors import SettingsError
+from shared.scheduling.intake import take_in
 from shared.services import Services
+from shared.sweeping import stock
 from tests.support.functions import EVENT_HEADERS, Call, client, lines, undisturbed
 from tests.support.pipeline import BUCKET, Pipeline, customers_csv
 
@@ -78,11 +78,11 @@ def test_what_is_no_event(
 
     answer = call("classify").post("/", headers=headers | changed, data=body)
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     assert {"error"} == set(answer.get_json())
     (line,) = lines("".join(capfd.readouterr()))
     assert line["message"].startswith("Not a request for this function")
-    assert {} == recorded(pipeline)
+    assert recorded(pipeline) == {}
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_events_about_nothing_of_ours(
     """An event about no object of ours is done with, so that it never comes again, and logged."""
     answer = call("classify").post("/", headers=EVENT_HEADERS | changed, data=body)
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     (line,) = lines("".join(capfd.readouterr()))
-    assert "ERROR" == line["severity"]
+    assert line["severity"] == "ERROR"
     assert len(line["message"]) < 300
-    assert {} == recorded(pipeline)
+    assert recorded(pipeline) == {}
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,11 @@ def test_hostile_names(
 
     answers = [call("classify").post("/", headers=EVENT_HEADERS, data=body) for _ in range(2)]
 
-    assert [200, 200] == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [200, 200]
     assert [code] == list(recorded(pipeline).values())
     (report,) = (one for one in pipeline.objects() if one.endswith(".report.json"))
     assert code == pipeline.report(report)["error"]["code"]
-    assert [] == pipeline.run_due()
+    assert pipeline.run_due() == []
     lines("".join(capfd.readouterr()))
 
 
@@ -164,9 +164,9 @@ def test_an_event_while_the_queue_is_out_of_reach(
 
     answer = call("classify").post("/", headers=EVENT_HEADERS, data=json.dumps(EVENT))
 
-    assert 503 == answer.status_code
+    assert answer.status_code == 503
     *_, line = lines("".join(capfd.readouterr()))
-    assert ("WARNING", True) == (line["severity"], "out of reach" in line["message"])
+    assert (line["severity"], "out of reach" in line["message"]) == ("WARNING", True)
 
 
 # -- tasks ------------------------------------------------------------------------------------
@@ -190,22 +190,22 @@ def test_what_is_no_task(
     answer = load.post("/", data=body)
     queued = load.post("/", data=body, headers={"X-CloudTasks-TaskName": "t"})
 
-    assert (400, 200) == (answer.status_code, queued.status_code)
+    assert (answer.status_code, queued.status_code) == (400, 200)
     assert {"error"} == set(answer.get_json()) == set(queued.get_json())
-    assert ["ERROR", "ERROR"] == [line["severity"] for line in lines("".join(capfd.readouterr()))]
+    assert [line["severity"] for line in lines("".join(capfd.readouterr()))] == ["ERROR", "ERROR"]
 
 
 def test_a_body_without_a_length(call: Call) -> None:
     """A body that does not say how long it is is not read."""
     answer = call("load").post("/", headers={"Transfer-Encoding": "chunked"})
 
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
 def test_other_methods(call: Call, method: str) -> None:
     """A request that is no POST brings no task."""
-    assert 400 == getattr(call("load"), method)("/").status_code
+    assert getattr(call("load"), method)("/").status_code == 400
 
 
 def test_a_task_of_nothing(call: Call) -> None:
@@ -214,7 +214,7 @@ def test_a_task_of_nothing(call: Call) -> None:
 
     answer = call("load").post("/", json=body)
 
-    assert (200, {"result": "unknown import"}) == (answer.status_code, answer.get_json())
+    assert (answer.status_code, answer.get_json()) == (200, {"result": "unknown import"})
 
 
 def test_a_forged_task(call: Call, pipeline: Pipeline) -> None:
@@ -224,11 +224,11 @@ def test_a_forged_task(call: Call, pipeline: Pipeline) -> None:
     body = {"connection": "main", "import": NAME, "generation": 5, "number": 1}
     load = call("load")
 
-    assert "superseded" == load.post("/", json=body).get_json()["result"]
+    assert load.post("/", json=body).get_json()["result"] == "superseded"
     body["generation"] = import_.generation
     pipeline.clock.advance("11:00")
-    assert "not due" == load.post("/", json=body).get_json()["result"]
-    assert {} == pipeline.documents("customers")
+    assert load.post("/", json=body).get_json()["result"] == "not due"
+    assert pipeline.documents("customers") == {}
 
 
 # -- what nobody foresaw ----------------------------------------------------------------------
@@ -236,7 +236,10 @@ def test_a_forged_task(call: Call, pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize(
     ("name", "inside"),
-    [("classify", "shared.intake.take_in_event"), ("load", "shared.loading.work")],
+    [
+        ("classify", "shared.scheduling.intake.take_in_event"),
+        ("load", "shared.loading.worker.work"),
+    ],
 )
 def test_an_error_that_nobody_foresaw(
     call: Call,
@@ -259,10 +262,10 @@ def test_an_error_that_nobody_foresaw(
     else:
         answer = call(name).post("/", headers=headers, json=task)
 
-    assert 500 == answer.status_code
+    assert answer.status_code == 500
     output = "".join(capfd.readouterr())
     (line,) = lines(output)
-    assert ("ERROR", "ValueError") == (line["severity"], line["error"])
+    assert (line["severity"], line["error"]) == ("ERROR", "ValueError")
     assert ", in bad\n" in line["stack_trace"]
     assert f"projects/test/traces/{'a' * 32}" == line["logging.googleapis.com/trace"]
     assert CELL not in output + answer.get_data(as_text=True)
@@ -273,12 +276,12 @@ def test_a_part_of_the_sweep_that_nobody_foresaw(
 ) -> None:
     """A part of the sweep that fails keeps the others from nothing, and the sweep comes back."""
     seen: list[Services] = []
-    monkeypatch.setattr("shared.sweeping.take_stock", lambda _: 1 / 0)
-    monkeypatch.setattr("shared.sweeping.tell", seen.append)
+    monkeypatch.setattr("shared.sweeping.caretaker.take_stock", lambda _: 1 / 0)
+    monkeypatch.setattr("shared.sweeping.caretaker.tell", seen.append)
 
     answer = call("sweep").post("/")
 
-    assert 503 == answer.status_code
+    assert answer.status_code == 503
     assert [pipeline.services] == seen
 
 
@@ -289,15 +292,15 @@ def test_an_object_that_nobody_foresaw(
     pipeline.put("a.csv", "x")
     pipeline.put("b.csv", "x")
     pipeline.clock.advance("12:00")
-    monkeypatch.setattr(inventory, "GRACE", -inventory.GRACE * 10**6)
+    monkeypatch.setattr(stock, "GRACE", -stock.GRACE * 10**6)
     monkeypatch.setattr(
-        inventory,
+        stock,
         "take_in",
         lambda arrived, services: 1 / 0 if arrived.name == "a.csv" else take_in(arrived, services),
     )
 
-    assert 1 == pipeline.sweep()["stock"]["found"]
-    assert {"b.csv": "name.not_an_export"} == recorded(pipeline)
+    assert pipeline.sweep()["stock"]["found"] == 1
+    assert recorded(pipeline) == {"b.csv": "name.not_an_export"}
     assert "a.csv" in capsys.readouterr().out
 
 
@@ -309,11 +312,11 @@ def test_a_wrong_setting(
     def wrong(*_: Any) -> None:
         raise SettingsError("ORDERS_DELAY", "expected a length of time")
 
-    monkeypatch.setattr("shared.intake.take_in_event", wrong)
+    monkeypatch.setattr("shared.scheduling.intake.take_in_event", wrong)
 
     answer = call("classify").post("/", headers=EVENT_HEADERS, data=json.dumps(EVENT))
 
-    assert 500 == answer.status_code
+    assert answer.status_code == 500
     (line,) = lines("".join(capfd.readouterr()))
-    assert ("CRITICAL", "settings.invalid") == (line["severity"], line["code"])
+    assert (line["severity"], line["code"]) == ("CRITICAL", "settings.invalid")
     assert "ORDERS_DELAY" in line["message"]

@@ -168,5 +168,5 @@ def test_every_call_is_known(course: Course) -> None:
     called = {call.method for calls in course.recorder.calls.values() for call in calls}
 
     assert listed == called - {"firestore.BatchWrite", "firestore.Rollback"}
-    assert "firestore.BatchWrite" in called  # made by shared/transport.py itself
+    assert "firestore.BatchWrite" in called  # made by shared/firestore/bulk/transport.py itself
     assert called <= set(NEEDS)

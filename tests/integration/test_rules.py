@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from local import google_emulator
-from shared.documents import KINDS, Kind
+from shared.privacy.documents import KINDS, DocumentKind
 from tests.support.waiting import PATIENCE
 
 RULES = Path(__file__).resolve().parents[2] / "firestore.rules"
@@ -226,7 +226,7 @@ def let_through(caller: Caller, asks: tuple[Ask, ...], paths: list[str], root: s
     }
 
 
-def everything(connection: str, kinds: tuple[Kind, ...] = KINDS) -> list[str]:
+def everything(connection: str, kinds: tuple[DocumentKind, ...] = KINDS) -> list[str]:
     return [kind.at(connection) for kind in kinds]
 
 

@@ -12,14 +12,14 @@ import pytest
 from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 
-from shared.closing import Closing
-from shared.customers import Lookups
-from shared.delivery import Delivery
-from shared.errors import TryAgain
-from shared.ledger import Import
-from shared.replaying import replay
-from shared.tasks import LoadTask
-from shared.transport import CallFailed
+from shared.core.errors import TryAgain
+from shared.firestore.bulk.existence import Lookups
+from shared.firestore.bulk.transport import CallFailed
+from shared.ledger.imports import Import
+from shared.ledger.tasks import LoadTask
+from shared.loading.delivery import Delivery
+from shared.loading.shards.closing import Closing
+from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.integration.test_unchanged import NAME, cities, count, feed, people
 from tests.support.pipeline import Pipeline, csv_text, customers_csv, orders_csv
@@ -112,10 +112,10 @@ def test_in_shards(make: Make, type: str, content: Callable[[], str]) -> None:
 
     shards = outcome(pipeline, "shards", type, text)
 
-    assert ["loaded_with_rejects"] == whole.pop("results")
+    assert whole.pop("results") == ["loaded_with_rejects"]
     results = shards.pop("results")
-    assert "in shards" == results[0]
-    assert "loaded_with_rejects" == results[-1]
+    assert results[0] == "in shards"
+    assert results[-1] == "loaded_with_rejects"
     assert {"shard loaded"} == set(results[1:-1])
     assert whole == shards
     assert not remains(pipeline, type)
@@ -183,7 +183,7 @@ def test_a_first_load_in_shards(make: Make) -> None:
         pipeline = make(**settings)
         name = f"bulk/{connection}/customers_20230501T090000Z.csv"
         pipeline.upload(name, customers_csv(*people(100)))
-        assert "loaded" == pipeline.run_due()[-1]
+        assert pipeline.run_due()[-1] == "loaded"
         documents.append(
             {
                 key: {name: value for name, value in one.items() if name != "source"}
@@ -191,7 +191,7 @@ def test_a_first_load_in_shards(make: Make) -> None:
             }
         )
 
-    assert 100 == len(documents[0])
+    assert len(documents[0]) == 100
     assert documents[0] == documents[1]
     assert not any("subscribed" in one for one in documents[1].values())
 
@@ -201,7 +201,7 @@ def test_a_check_is_never_split(make: Make) -> None:
     pipeline = make(**SMALL)
     pipeline.upload(f"test/{NAME.format('1100')}.csv", customers_csv(*people(100)))
 
-    assert ["checked"] == pipeline.run_due()
+    assert pipeline.run_due() == ["checked"]
 
 
 # -- what is remembered -------------------------------------------------------------------------
@@ -222,14 +222,14 @@ def test_a_second_day(make: Make, before: int, now: int) -> None:
 
     import_ = load_in_shards(pipeline, "1100", *rows)
 
-    assert (1, 299, 1, 0) == (
+    assert (
         import_.rows.loaded,
         import_.rows.unchanged,
         calls.written,
         calls.read,
-    )
+    ) == (1, 299, 1, 0)
     assert not remains(pipeline, "customers", "main")
-    assert 300 == load_in_shards(pipeline, "1200", *rows).rows.unchanged
+    assert load_in_shards(pipeline, "1200", *rows).rows.unchanged == 300
 
 
 def test_documents_of_other_files_stay_remembered(make: Make) -> None:
@@ -240,7 +240,7 @@ def test_documents_of_other_files_stay_remembered(make: Make) -> None:
 
     import_ = load_in_shards(pipeline, "1200", *people(100, CITY="Perth"), *people(300)[100:])
 
-    assert (0, 300) == (import_.rows.loaded, import_.rows.unchanged)
+    assert (import_.rows.loaded, import_.rows.unchanged) == (0, 300)
 
 
 def test_a_replay_in_shards(make: Make) -> None:
@@ -252,9 +252,9 @@ def test_a_replay_in_shards(make: Make) -> None:
 
     replay("main", NAME.format("1100"), pipeline.services)
 
-    assert "loaded" == pipeline.run_due()[-1]
-    assert (100, 100) == (calls.written, len(cities(pipeline)))
-    assert 100 == pipeline.import_(NAME.format("1100")).rows.loaded
+    assert pipeline.run_due()[-1] == "loaded"
+    assert (calls.written, len(cities(pipeline))) == (100, 100)
+    assert pipeline.import_(NAME.format("1100")).rows.loaded == 100
 
 
 def test_a_late_file_after_a_loss(make: Make) -> None:
@@ -268,10 +268,10 @@ def test_a_late_file_after_a_loss(make: Make) -> None:
     assert "failed" in pipeline.run_due()
     import_ = pipeline.import_(NAME.format("1100"))
     assert import_.error is not None
-    assert "system.index_lost" == import_.error.code
+    assert import_.error.code == "system.index_lost"
     assert not remains(pipeline, "customers", "main")
     replay("main", NAME.format("1100"), pipeline.services, force=True)
-    assert "loaded" == pipeline.run_due()[-1]
+    assert pipeline.run_due()[-1] == "loaded"
     assert {"Hobart"} == set(cities(pipeline).values())
 
 
@@ -286,7 +286,7 @@ def split(pipeline: Pipeline, time: str = "1100", number: int = 100, **values: o
     """Upload a customers file and let it be split."""
     pipeline.upload(f"{NAME.format(time)}.csv", customers_csv(*people(number, **values)))
     (task,) = pipeline.queue.due(pipeline.clock())
-    assert "in shards" == pipeline.work(task)
+    assert pipeline.work(task) == "in shards"
 
 
 def test_the_ledger_while_shards_are_loaded(make: Make) -> None:
@@ -295,15 +295,15 @@ def test_the_ledger_while_shards_are_loaded(make: Make) -> None:
     split(pipeline)
     first, _ = pipeline.queue.due(pipeline.clock())
 
-    assert "shard loaded" == pipeline.work(first)
+    assert pipeline.work(first) == "shard loaded"
 
     import_ = pipeline.import_(NAME.format("1100"))
     assert import_.split is not None
-    assert ("loading", 1, 4) == (import_.status, import_.split.ended, import_.split.shards)
-    assert 100 == import_.rows.read
+    assert (import_.status, import_.split.ended, import_.split.shards) == ("loading", 1, 4)
+    assert import_.rows.read == 100
     assert len(cities(pipeline)) == import_.rows.loaded
     assert 50 < import_.progress.percent < 100
-    assert "Being loaded in 4 parts, 1 of them finished." == import_.status_text
+    assert import_.status_text == "Being loaded in 4 parts, 1 of them finished."
 
 
 def test_a_fault_in_a_shard(make: Make) -> None:
@@ -319,8 +319,8 @@ def test_a_fault_in_a_shard(make: Make) -> None:
 
     results = [pipeline.work(second), pipeline.work(first), *pipeline.run_due()]
 
-    assert "loaded" == results[-1]
-    assert (100, 1) == (calls.written, pipeline.import_(NAME.format("1100")).attempt)
+    assert results[-1] == "loaded"
+    assert (calls.written, pipeline.import_(NAME.format("1100")).attempt) == (100, 1)
 
 
 def test_a_dead_worker_of_a_shard(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,12 +331,12 @@ def test_a_dead_worker_of_a_shard(make: Make, monkeypatch: pytest.MonkeyPatch) -
     kill(pipeline, monkeypatch, first)
 
     results = [pipeline.work(first), pipeline.work(second), *pipeline.run_due()]
-    assert ["shard at work", "shard loaded"] == results[:2]
+    assert results[:2] == ["shard at work", "shard loaded"]
     pipeline.clock.advance(timedelta(minutes=2))
     results = pipeline.run_due()
 
-    assert "loaded" == results[-1]
-    assert 100 == len(cities(pipeline))
+    assert results[-1] == "loaded"
+    assert len(cities(pipeline)) == 100
 
 
 def kill(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, task: LoadTask) -> None:
@@ -361,12 +361,12 @@ def test_lost_tasks_of_shards(make: Make) -> None:
     pipeline.queue.waiting.clear()
     pipeline.clock.advance(timedelta(minutes=25))
 
-    assert {"loading": 1} == pipeline.sweep()["revived"]
+    assert pipeline.sweep()["revived"] == {"loading": 1}
     results = pipeline.run_due()
 
-    assert "in shards" == results[0]
-    assert "loaded" == results[-1]
-    assert (100, 2) == (calls.written, pipeline.import_(NAME.format("1100")).attempt)
+    assert results[0] == "in shards"
+    assert results[-1] == "loaded"
+    assert (calls.written, pipeline.import_(NAME.format("1100")).attempt) == (100, 2)
     assert not remains(pipeline, "customers", "main")
 
 
@@ -386,8 +386,8 @@ def test_a_closing_that_dies(make: Make, monkeypatch: pytest.MonkeyPatch) -> Non
     pipeline.clock.advance(timedelta(minutes=25))
     pipeline.sweep()
 
-    assert ["loaded"] == pipeline.run_due()
-    assert (100, 100) == (calls.written, pipeline.import_(NAME.format("1100")).rows.loaded)
+    assert pipeline.run_due() == ["loaded"]
+    assert (calls.written, pipeline.import_(NAME.format("1100")).rows.loaded) == (100, 100)
     assert not remains(pipeline, "customers", "main")
 
 
@@ -401,19 +401,19 @@ def test_a_shard_that_cannot_be_loaded(make: Make) -> None:
     with pytest.raises(TryAgain):
         pipeline.work(first)
 
-    assert "failed" == pipeline.work(first)
+    assert pipeline.work(first) == "failed"
 
     import_ = pipeline.import_(NAME.format("1100"))
     assert import_.error is not None
-    assert ("failed", "system.retries_used_up") == (import_.status, import_.error.code)
+    assert (import_.status, import_.error.code) == ("failed", "system.retries_used_up")
     alert = pipeline.database.document(f"alerts/main~{NAME.format('1100')}~failed").get()
     assert alert.get("open")
-    assert "ended" == pipeline.work(second)
+    assert pipeline.work(second) == "ended"
     assert not remains(pipeline, "customers", "main")
     calls.break_after = None
     replay("main", NAME.format("1100"), pipeline.services)
-    assert "loaded" == pipeline.run_due()[-1]
-    assert 100 == len(cities(pipeline))
+    assert pipeline.run_due()[-1] == "loaded"
+    assert len(cities(pipeline)) == 100
 
 
 def test_a_correction_while_shards_are_loaded(make: Make) -> None:
@@ -425,8 +425,8 @@ def test_a_correction_while_shards_are_loaded(make: Make) -> None:
     pipeline.clock.advance(timedelta(seconds=5))
     pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*people(100, CITY="Perth")))
 
-    assert "superseded" == pipeline.work(second)
-    assert "loaded" == pipeline.run_due()[-1]
+    assert pipeline.work(second) == "superseded"
+    assert pipeline.run_due()[-1] == "loaded"
 
     assert {"Perth"} == set(cities(pipeline).values())
     assert sweep_a_day_later(pipeline)
@@ -458,12 +458,12 @@ def test_shards_that_cannot_go_on(make: Make, what: str) -> None:
     results = pipeline.run_due()
 
     assert "split anew" in results
-    assert "loaded" == results[-1]
+    assert results[-1] == "loaded"
     assert {"Perth"} == set(cities(pipeline).values())
     assert not remains(pipeline, "customers", "main")
     if what in ("rows", "index"):
         import_ = load_in_shards(pipeline, "1200", *people(100, CITY="Perth"))
-        assert 100 == import_.rows.unchanged
+        assert import_.rows.unchanged == 100
 
 
 def _delete(pipeline: Pipeline, ending: str) -> None:
@@ -486,18 +486,18 @@ def test_the_sweep_and_shards(make: Make) -> None:
     """The sweep leaves alone what shards still need, and removes what nobody needs any more."""
     pipeline = make(**SMALL)
     split(pipeline)
-    assert 0 == sweep_a_day_later(pipeline)
+    assert sweep_a_day_later(pipeline) == 0
     pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*people(3)))
     pipeline.run_due()
 
-    assert 5 == sweep_a_day_later(pipeline)
+    assert sweep_a_day_later(pipeline) == 5
 
     assert not remains(pipeline, "customers", "main")
 
 
 def test_a_shard_that_takes_long(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard that takes longer than one task may is loaded by several; none is written twice."""
-    monkeypatch.setattr("shared.delivery.LOT", 1)
+    monkeypatch.setattr("shared.loading.delivery.LOT", 1)
     pipeline = make(task_deadline=timedelta(seconds=100), max_attempts=2, shard_bytes=8_000)
     clock = pipeline.clock
 
@@ -512,9 +512,9 @@ def test_a_shard_that_takes_long(make: Make, monkeypatch: pytest.MonkeyPatch) ->
     results = pipeline.run_due()
 
     assert "goes on" in results
-    assert "loaded" == results[-1]
-    assert (400, 0) == (calls.written, calls.refused)
-    assert 400 == pipeline.import_(NAME.format("1100")).rows.loaded
+    assert results[-1] == "loaded"
+    assert (calls.written, calls.refused) == (400, 0)
+    assert pipeline.import_(NAME.format("1100")).rows.loaded == 400
     assert not remains(pipeline, "customers", "main")
 
 
@@ -527,12 +527,12 @@ def test_the_pace_is_shared(make: Make) -> None:
     pace = feed(pipeline).pace
 
     assert pace is not None
-    assert 500 == pace.writes_per_second
+    assert pace.writes_per_second == 500
 
 
 def load_in_shards(pipeline: Pipeline, time: str, *rows: dict[str, object]) -> Import:
     """Load a customers file exported at a time of day, in however many tasks."""
     pipeline.upload(f"{NAME.format(time)}.csv", customers_csv(*rows))
     results = pipeline.run_due()
-    assert "loaded" == results[-1], results
+    assert results[-1] == "loaded", results
     return pipeline.import_(NAME.format(time))

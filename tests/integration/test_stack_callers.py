@@ -20,8 +20,8 @@ def test_a_stranger(stack: Hands, name: str) -> None:
     """
     answer = requests.post(stack.endpoints.functions[name], json={}, timeout=PATIENCE)
 
-    assert 401 == answer.status_code
-    assert {"error": "The request carries no token."} == answer.json()
+    assert answer.status_code == 401
+    assert answer.json() == {"error": "The request carries no token."}
 
 
 def test_a_browser(stack: Hands) -> None:
@@ -35,5 +35,5 @@ def test_a_browser(stack: Hands) -> None:
         timeout=PATIENCE,
     )
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     assert f"customers_{STAMP}" in answer.text

@@ -206,7 +206,7 @@ def loads(stack: Hands, connection: str, some: list[Person], lines: list[int]) -
         person.key: customer_document(person.cells, import_=ended, line=line)
         for person, line in zip(some, lines, strict=True)
     }
-    assert [] == differences(expected, stack.documents(f"connections/{connection}/customers"))
+    assert differences(expected, stack.documents(f"connections/{connection}/customers")) == []
 
 
 def objects(stack: Hands, connection: str) -> set[str]:

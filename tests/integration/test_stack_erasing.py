@@ -39,9 +39,9 @@ def test_erased(stack: Hands) -> None:
         timeout=PATIENCE,
     )
 
-    assert 0 == erased.returncode, erased.stderr
+    assert erased.returncode == 0, erased.stderr
     answer = json.loads(erased.stdout)
-    assert (True, {}) == (answer["proved"], answer["left"])
+    assert (answer["proved"], answer["left"]) == (True, {})
     assert 1 == answer["erased"]["customers"] == answer["erased"]["orders"]
     assert {OTHER} == set(stack.documents("connections/erase/customers"))
     assert {"E2"} == set(stack.documents("connections/erase/orders"))

@@ -18,9 +18,9 @@ import pytest
 from local import retailer
 from local.processes import free_ports
 from local.retailer import AUSTRALIA, CUSTOMER_COLUMNS, Person
-from shared.ledger import Import
-from shared.ledger_store import Feed, Running
-from shared.tasks import CloudQueue
+from shared.gcp.queue import CloudQueue
+from shared.ledger.feeds import Feed, Running
+from shared.ledger.imports import Import
 from tests.integration.conftest import Tasks
 from tests.support.expected import csv_file, customer_document, differences
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -292,7 +292,7 @@ def test_bad_rows(stack: Hands, faulty: Faulty) -> None:
             line=line,
         )
     assert len(expected) == COUNT
-    assert [] == differences(expected, stack.documents("connections/faulty/customers"))
+    assert differences(expected, stack.documents("connections/faulty/customers")) == []
 
 
 def documents_of(faulty: Faulty, import_: Import) -> dict[str, dict[str, Any]]:
@@ -380,4 +380,4 @@ def test_latency(stack: Hands, record_testsuite_property: Callable[[str, object]
         person.key: customer_document(person.cells, import_=ended, line=line)
         for person, line in zip(everybody, lines, strict=True)
     }
-    assert [] == differences(expected, stack.documents("connections/everyday/customers"))
+    assert differences(expected, stack.documents("connections/everyday/customers")) == []

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from shared.check.verdict import check_file
-from shared.errors import Problem
-from shared.examination import Examination
-from shared.layout import Header
-from shared.schemas import file_type
-from shared.settings import ConnectionSettings, Deployment
+from shared.core.errors import Problem
+from shared.core.settings import ConnectionSettings, Deployment
+from shared.files.filetype import file_type
+from shared.files.layout import Header
+from shared.parsing.examination import Examination
 from tests.integration.conftest import Make
 from tests.support.pipeline import customers_csv
 
@@ -48,18 +48,20 @@ def test_refused(make: Make, settings: dict[str, int], tmp_path: Path) -> None:
     import_ = pipeline.import_(NAME)
     checked = check_file(path, settings=SETTINGS, progress=lambda _: None)
 
-    assert ("loaded_with_rejects", 3_005, 1_200) == (
+    assert (
         import_.status,
         import_.rows.loaded,
         import_.rows.rejected,
-    )
-    assert {"D1": 3, "D2": 2, "D3": 3_000} == {
-        key: order["lineCount"] for key, order in pipeline.documents("orders").items()
+    ) == ("loaded_with_rejects", 3_005, 1_200)
+    assert {key: order["lineCount"] for key, order in pipeline.documents("orders").items()} == {
+        "D1": 3,
+        "D2": 2,
+        "D3": 3_000,
     }
     rejected = pipeline.rejected(f"rejected/{NAME}.rejected.csv")
     assert {("0", "row.too_large")} == {(row["ORDER_NUMBER"], row["code"]) for row in rejected}
     assert "lines 5, 6, 7, 8, 9 and 1,195 more" in rejected[0]["reason"]
-    assert (1_200, 3) == (checked.rejected, checked.documents)
+    assert (checked.rejected, checked.documents) == (1_200, 3)
 
 
 class Watcher:

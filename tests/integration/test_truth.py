@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.check.verdict import check_file
-from shared.settings import ConnectionSettings, Deployment
-from shared.statuses import face_of
-from shared.wording import LEFT_OUT
+from shared.core.settings import ConnectionSettings, Deployment
+from shared.reporting.sentences import LEFT_OUT
+from shared.reporting.statuses import face_of
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
@@ -41,15 +41,15 @@ def test_values_that_were_left_out(make: Make, settings: dict[str, int], tmp_pat
     loaded, dry = pipeline.import_(NAME), pipeline.import_(f"test_{NAME}")
 
     assert (
-        "40 of 40 rows loaded; 17 values could not be read and were left as they were."
-        == loaded.status_text
+        loaded.status_text
+        == "40 of 40 rows loaded; 17 values could not be read and were left as they were."
     )
     assert (
         "Dry run: all 40 rows would load; 17 values could not be read and would be left as they "
         "are." == dry.status_text == checked.text
     )
-    assert ("△", "△") == tuple(face_of(one.status, one.status_text).sign for one in (loaded, dry))
-    assert (0, 1, 17) == (checked.exit_code, checked.grade, checked.left_out)
+    assert tuple(face_of(one.status, one.status_text).sign for one in (loaded, dry)) == ("△", "△")
+    assert (checked.exit_code, checked.grade, checked.left_out) == (0, 1, 17)
 
 
 def test_nothing_was_left_out(pipeline: Pipeline) -> None:
@@ -59,9 +59,9 @@ def test_nothing_was_left_out(pipeline: Pipeline) -> None:
     pipeline.run_due()
 
     loaded = pipeline.import_(NAME)
-    assert "40 of 40 rows loaded." == loaded.status_text
+    assert loaded.status_text == "40 of 40 rows loaded."
     assert LEFT_OUT not in loaded.status_text
-    assert "✓" == face_of(loaded.status, loaded.status_text).sign
+    assert face_of(loaded.status, loaded.status_text).sign == "✓"
 
 
 def test_rows_that_changed_nothing(pipeline: Pipeline) -> None:
@@ -74,11 +74,11 @@ def test_rows_that_changed_nothing(pipeline: Pipeline) -> None:
     pipeline.run_due()
 
     assert (
-        "4 of 5 rows loaded. 1 row repeats a key.",
-        "4 rows were already up to date. 1 row repeats a key.",
-    ) == (
         pipeline.import_(NAME).status_text,
         pipeline.import_("customers_20230501T110000Z").status_text,
+    ) == (
+        "4 of 5 rows loaded. 1 row repeats a key.",
+        "4 rows were already up to date. 1 row repeats a key.",
     )
 
 
@@ -102,7 +102,7 @@ def test_orders_whose_customers_were_rejected(pipeline: Pipeline, customers_firs
     pipeline.run_due()
     pipeline.clock.advance("12:30")
     assert "loaded" in pipeline.run_due()
-    assert ["D1"] == list(pipeline.documents("orders"))
+    assert list(pipeline.documents("orders")) == ["D1"]
 
 
 @pytest.mark.parametrize("overdue", [False, True])
@@ -117,13 +117,13 @@ def test_customers_that_are_corrected_under_a_new_time(pipeline: Pipeline, overd
     assert ("overdue" if overdue else "blocked") == pipeline.import_(ORDERS).status
 
     pipeline.upload("customers_20230501T110000Z.csv", customers_csv(*GOOD))
-    assert ["loaded", "scheduled"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded", "scheduled"]
     pipeline.clock.advance(timedelta(minutes=30))
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
     orders = pipeline.import_(ORDERS)
-    assert ("loaded", "customers_20230501T110000Z", ()) == (
+    assert (
         orders.status,
         orders.paired_with,
         orders.warnings,
-    )
+    ) == ("loaded", "customers_20230501T110000Z", ())

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from shared import index_objects, indexing
-from shared.customers import Lookups
-from shared.errors import TryAgain
-from shared.indexing import Indexing, Successor
-from shared.ledger import Import
-from shared.ledger_store import Feed
-from shared.replaying import replay
-from shared.writer import Stored
+from shared.core.errors import TryAgain
+from shared.firestore.bulk.existence import Lookups
+from shared.firestore.bulk.transport import Stored
+from shared.index import objects, session
+from shared.index.session import Indexing, Successor
+from shared.ledger.feeds import Feed
+from shared.ledger.imports import Import
+from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, csv_text, customers_csv, orders_csv
@@ -129,7 +129,7 @@ def test_a_daily_full_export(pipeline: Pipeline, changed: int) -> None:
     assert changed == sum(city == "Perth" for city in cities(pipeline).values())
     sources = {one["source"]["import"] for one in pipeline.documents("customers").values()}
     assert sources == ({NAME.format("1100")} | ({NAME.format("1200")} if changed else set()))
-    assert 1 == len(pipeline.remembered())
+    assert len(pipeline.remembered()) == 1
 
 
 def test_a_first_file_is_not_read_before_it_is_written(pipeline: Pipeline) -> None:
@@ -138,7 +138,7 @@ def test_a_first_file_is_not_read_before_it_is_written(pipeline: Pipeline) -> No
 
     load(pipeline, "1100", *people(10))
 
-    assert (10, 0, 0) == (calls.written, calls.refused, calls.read)
+    assert (calls.written, calls.refused, calls.read) == (10, 0, 0)
 
 
 def test_an_incremental_export(pipeline: Pipeline) -> None:
@@ -149,7 +149,7 @@ def test_an_incremental_export(pipeline: Pipeline) -> None:
 
     third = load(pipeline, "1200", *people(50), {"PERIDX": "7"})
 
-    assert (0, 51, 0) == (third.rows.loaded, third.rows.unchanged, calls.written)
+    assert (third.rows.loaded, third.rows.unchanged, calls.written) == (0, 51, 0)
 
 
 def test_an_order_is_all_its_rows(pipeline: Pipeline) -> None:
@@ -162,16 +162,16 @@ def test_an_order_is_all_its_rows(pipeline: Pipeline) -> None:
     ]
     pipeline.clock.advance("12:30")
     pipeline.upload("orders_20230501T110000Z.csv", orders_csv(*lines))
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     lines[2] = {**lines[2], "QUANTITY": "5"}
     pipeline.upload("orders_20230501T120000Z.csv", orders_csv(*lines))
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     rows = pipeline.import_("orders_20230501T120000Z").rows
-    assert (4, 2, 2, 0) == (rows.read, rows.loaded, rows.unchanged, rows.orphaned)
+    assert (rows.read, rows.loaded, rows.unchanged, rows.orphaned) == (4, 2, 2, 0)
     orders = pipeline.documents("orders")
-    assert (6, 2) == (orders["D1"]["quantity"], orders["D2"]["quantity"])
+    assert (orders["D1"]["quantity"], orders["D2"]["quantity"]) == (6, 2)
 
 
 def test_an_order_without_its_customer(pipeline: Pipeline) -> None:
@@ -182,28 +182,28 @@ def test_an_order_without_its_customer(pipeline: Pipeline) -> None:
 
     def orphaned(time: str) -> tuple[int, int, int]:
         pipeline.upload(f"orders_20230501T{time}00Z.csv", orders)
-        assert ["loaded"] == pipeline.run_due()
+        assert pipeline.run_due() == ["loaded"]
         rows = pipeline.import_(f"orders_20230501T{time}00Z").rows
         return rows.loaded, rows.unchanged, rows.orphaned
 
-    assert [(2, 0, 1), (1, 1, 1)] == [orphaned("1000"), orphaned("1001")]
+    assert [orphaned("1000"), orphaned("1001")] == [(2, 0, 1), (1, 1, 1)]
     pipeline.upload(f"{NAME.format('0900')}.csv", customers_csv({"PERIDX": "2"}))
-    assert ["loaded"] == pipeline.run_due()
-    assert [(1, 1, 0), (0, 2, 0)] == [orphaned("1002"), orphaned("1003")]
+    assert pipeline.run_due() == ["loaded"]
+    assert [orphaned("1002"), orphaned("1003")] == [(1, 1, 0), (0, 2, 0)]
 
 
 def test_open_consent_is_unchanged_only_where_it_was_open(pipeline: Pipeline) -> None:
     """A row that leaves consent open differs from one that gives it; kept consent stays."""
     load(pipeline, "1000", *people(4, PRIVACY="Yes"))
     opened = load(pipeline, "1100", *people(4, PRIVACY=""))
-    assert (4, 0) == (opened.rows.loaded, opened.rows.unchanged)
+    assert (opened.rows.loaded, opened.rows.unchanged) == (4, 0)
     calls = count(pipeline)
 
     again = load(pipeline, "1200", *people(4, PRIVACY=""))
 
-    assert (0, 4, 0) == (again.rows.loaded, again.rows.unchanged, calls.read)
+    assert (again.rows.loaded, again.rows.unchanged, calls.read) == (0, 4, 0)
     documents = pipeline.documents("customers").values()
-    assert [False] * 4 == [document["subscribed"] for document in documents]
+    assert [document["subscribed"] for document in documents] == [False] * 4
 
 
 # -- what switches it off -----------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_the_deployment_switches_it_off(make: Make) -> None:
     pipeline = make(skip_unchanged=False)
     load(pipeline, "1100", *people(5))
 
-    assert 5 == load(pipeline, "1200", *people(5)).rows.loaded
+    assert load(pipeline, "1200", *people(5)).rows.loaded == 5
 
 
 def test_a_connection_switches_it_off_and_on(pipeline: Pipeline) -> None:
@@ -222,11 +222,11 @@ def test_a_connection_switches_it_off_and_on(pipeline: Pipeline) -> None:
     load(pipeline, "1000", *people(5))
     settings = pipeline.database.document("connections/main")
     settings.set({"skipUnchanged": False})
-    assert 5 == load(pipeline, "1100", *people(5, CITY="Perth")).rows.loaded
-    assert 5 == load(pipeline, "1130", *people(5, CITY="Perth")).rows.loaded
+    assert load(pipeline, "1100", *people(5, CITY="Perth")).rows.loaded == 5
+    assert load(pipeline, "1130", *people(5, CITY="Perth")).rows.loaded == 5
     settings.set({"skipUnchanged": True})
 
-    assert 5 == load(pipeline, "1200", *people(5, CITY="Perth")).rows.unchanged
+    assert load(pipeline, "1200", *people(5, CITY="Perth")).rows.unchanged == 5
     assert {"Perth"} == set(cities(pipeline).values())
 
 
@@ -238,17 +238,17 @@ def test_a_changed_setting_changes_the_rows(pipeline: Pipeline) -> None:
 
     second = load(pipeline, "1200", *people(3, **updated), {"PERIDX": "7", "LAST_UPDATED": ""})
 
-    assert (3, 1) == (second.rows.loaded, second.rows.unchanged)
+    assert (second.rows.loaded, second.rows.unchanged) == (3, 1)
     assert at("20230424T081230Z") == pipeline.documents("customers")["100"]["lastUpdated"]
 
 
 def test_another_encoding(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """When documents are encoded by other rules, everything is written again, once."""
     load(pipeline, "1000", *people(5))
-    monkeypatch.setattr("shared.index.ENCODING", 99)
+    monkeypatch.setattr("shared.index.records.ENCODING", 99)
 
-    assert 5 == load(pipeline, "1100", *people(5)).rows.loaded
-    assert 5 == load(pipeline, "1200", *people(5)).rows.unchanged
+    assert load(pipeline, "1100", *people(5)).rows.loaded == 5
+    assert load(pipeline, "1200", *people(5)).rows.unchanged == 5
 
 
 def test_a_replay_repairs(pipeline: Pipeline) -> None:
@@ -261,15 +261,15 @@ def test_a_replay_repairs(pipeline: Pipeline) -> None:
     documents.document("100").delete()
     documents.document("101").update({"address.city": "Atlantis"})
     documents.document("102").set({"mine": True})
-    assert 5 == load(pipeline, "1130", *people(5)).rows.unchanged
+    assert load(pipeline, "1130", *people(5)).rows.unchanged == 5
 
     replay("main", NAME.format("1130"), pipeline.services)
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     assert dict.fromkeys(("100", "101", "102", "103", "104"), "Hobart") == cities(pipeline)
     assert "mine" not in pipeline.documents("customers")["102"]
-    assert 5 == pipeline.import_(NAME.format("1130")).rows.loaded
-    assert 5 == load(pipeline, "1200", *people(5)).rows.unchanged
+    assert pipeline.import_(NAME.format("1130")).rows.loaded == 5
+    assert load(pipeline, "1200", *people(5)).rows.unchanged == 5
 
 
 def test_an_edited_document_is_mended_when_its_row_changes(pipeline: Pipeline) -> None:
@@ -282,7 +282,7 @@ def test_an_edited_document_is_mended_when_its_row_changes(pipeline: Pipeline) -
 
     load(pipeline, "1200", *people(3, CITY="Perth"))
 
-    assert (3, 2, 2) == (calls.written, calls.refused, calls.read)
+    assert (calls.written, calls.refused, calls.read) == (3, 2, 2)
     assert {"Perth"} == set(cities(pipeline).values())
     assert "mine" not in pipeline.documents("customers")["101"]
 
@@ -345,12 +345,12 @@ def test_a_late_file_does_not_undo_what_was_confirmed(pipeline: Pipeline) -> Non
 
     late = load(pipeline, "1000", *people(3, PRIVACY="No", CITY="Perth"))
 
-    assert (0, 0, 3) == (late.rows.loaded, late.rows.unchanged, late.rows.outdated)
+    assert (late.rows.loaded, late.rows.unchanged, late.rows.outdated) == (0, 0, 3)
     documents = pipeline.documents("customers").values()
-    assert [(False, "Hobart")] * 3 == [
-        (document["subscribed"], document["address"]["city"]) for document in documents
-    ]
-    assert 3 == load(pipeline, "1200", *people(3, PRIVACY="Yes")).rows.unchanged
+    assert [(document["subscribed"], document["address"]["city"]) for document in documents] == [
+        (False, "Hobart")
+    ] * 3
+    assert load(pipeline, "1200", *people(3, PRIVACY="Yes")).rows.unchanged == 3
 
 
 def test_a_late_file_does_not_bring_back_the_deleted(pipeline: Pipeline) -> None:
@@ -361,10 +361,10 @@ def test_a_late_file_does_not_bring_back_the_deleted(pipeline: Pipeline) -> None
     load(pipeline, "1000", *people(2))
 
     assert {"101"} == set(cities(pipeline))
-    assert (1, 1) == (
+    assert (
         (again := load(pipeline, "1200", *people(2)).rows).loaded,
         again.unchanged,
-    )
+    ) == (1, 1)
     assert {"100", "101"} == set(cities(pipeline))
 
 
@@ -385,12 +385,12 @@ def test_a_first_load_after_others(pipeline: Pipeline) -> None:
     first = load(
         pipeline, "1100", *people(2, CITY="Perth"), {"PERIDX": "7", "CITY": "Perth"}, folder="bulk/"
     )
-    assert (2, 1) == (first.rows.loaded, first.rows.unchanged)
+    assert (first.rows.loaded, first.rows.unchanged) == (2, 1)
 
     second = load(pipeline, "1200", *people(2), {"PERIDX": "7", "CITY": "Perth"})
 
-    assert (2, 1) == (second.rows.loaded, second.rows.unchanged)
-    assert {"100": "Hobart", "101": "Hobart", "7": "Perth"} == cities(pipeline)
+    assert (second.rows.loaded, second.rows.unchanged) == (2, 1)
+    assert cities(pipeline) == {"100": "Hobart", "101": "Hobart", "7": "Perth"}
     assert pipeline.documents("customers")["7"]["subscribed"]
 
 
@@ -416,10 +416,10 @@ def test_after_a_failed_import_nothing_is_left_out(make: Make) -> None:
 
     third = load(pipeline, "1100", *people(300))
 
-    assert (300, 0) == (third.rows.loaded, third.rows.unchanged)
+    assert (third.rows.loaded, third.rows.unchanged) == (300, 0)
     assert {"Hobart"} == {city for key, city in cities(pipeline).items() if key != "7"}
     fourth = load(pipeline, "1200", *people(300), {"PERIDX": "7"})
-    assert (1, 300) == (fourth.rows.loaded, fourth.rows.unchanged)
+    assert (fourth.rows.loaded, fourth.rows.unchanged) == (1, 300)
     assert {"Hobart"} == set(cities(pipeline).values())
 
 
@@ -447,7 +447,7 @@ def test_a_stalled_import_does_not_answer_for_another(
             with suppress(TryAgain):
                 pipeline.work(other)
             pipeline.clock.advance(timedelta(minutes=5))
-        assert "failed" == pipeline.import_(NAME.format("1100")).status
+        assert pipeline.import_(NAME.format("1100")).status == "failed"
         count(pipeline).break_after = None
         return left
 
@@ -475,12 +475,12 @@ def test_a_later_attempt_leaves_out_what_the_first_did(make: Make) -> None:
     written = calls.written
     calls.break_after = None
 
-    assert "loaded" == pipeline.work(task)
+    assert pipeline.work(task) == "loaded"
 
     rows = pipeline.import_(NAME.format("1100")).rows
-    assert (400, 400) == (rows.loaded, rows.unchanged)
+    assert (rows.loaded, rows.unchanged) == (400, 400)
     assert 0 < written < 400 == calls.written
-    assert 800 == load(pipeline, "1200", *changes, *people(800)[400:]).rows.unchanged
+    assert load(pipeline, "1200", *changes, *people(800)[400:]).rows.unchanged == 800
 
 
 def test_a_setting_changed_between_attempts(make: Make) -> None:
@@ -499,7 +499,7 @@ def test_a_setting_changed_between_attempts(make: Make) -> None:
     settings.set({})
     calls.break_after = None
 
-    assert "loaded" == pipeline.work(task)
+    assert pipeline.work(task) == "loaded"
 
     third = load(pipeline, "1400", *people(400, **updated))
     times = {one["lastUpdated"] for one in pipeline.documents("customers").values()}
@@ -558,8 +558,8 @@ def test_a_lost_index(pipeline: Pipeline, lose: Any) -> None:
 
     second = load(pipeline, "1100", *people(5, CITY="Perth"))
 
-    assert (5, 5, 0) == (second.rows.loaded, calls.read, calls.refused)
-    assert 5 == load(pipeline, "1200", *people(5, CITY="Perth")).rows.unchanged
+    assert (second.rows.loaded, calls.read, calls.refused) == (5, 5, 0)
+    assert load(pipeline, "1200", *people(5, CITY="Perth")).rows.unchanged == 5
 
 
 def test_a_late_file_after_a_loss(pipeline: Pipeline) -> None:
@@ -573,18 +573,18 @@ def test_a_late_file_after_a_loss(pipeline: Pipeline) -> None:
     late = load(pipeline, "1000", *people(4, PRIVACY="No", CITY="Perth"), result="failed")
 
     assert late.error is not None
-    assert "system.index_lost" == late.error.code
+    assert late.error.code == "system.index_lost"
     assert late.error.hint in late.status_text
     assert {"Hobart"} == set(cities(pipeline).values())
     assert feed(pipeline).index_held_by is None
     for time in ("1100", "1000"):
         replay("main", NAME.format(time), pipeline.services, force=True)
-        assert ["loaded"] == pipeline.run_due()
+        assert pipeline.run_due() == ["loaded"]
     documents = pipeline.documents("customers")
-    assert [("Hobart", False)] * 3 + [("Perth", True)] == [
+    assert [
         (documents[key]["address"]["city"], documents[key]["subscribed"])
         for key in sorted(documents)
-    ]
+    ] == [("Hobart", False)] * 3 + [("Perth", True)]
 
 
 def test_a_late_file_after_a_loss_that_was_made_good(pipeline: Pipeline) -> None:
@@ -596,7 +596,7 @@ def test_a_late_file_after_a_loss_that_was_made_good(pipeline: Pipeline) -> None
 
     late = load(pipeline, "1030", *people(3, CITY="Perth"))
 
-    assert 3 == late.rows.outdated
+    assert late.rows.outdated == 3
     assert {"Hobart"} == set(cities(pipeline).values())
 
 
@@ -611,7 +611,7 @@ def test_an_open_field_after_a_loss(pipeline: Pipeline) -> None:
 
     load(pipeline, "1000", *people(1, PRIVACY="No"))
 
-    assert [False] == [one["subscribed"] for one in pipeline.documents("customers").values()]
+    assert [one["subscribed"] for one in pipeline.documents("customers").values()] == [False]
 
 
 # -- what is kept in state/ ---------------------------------------------------------------------
@@ -626,10 +626,10 @@ def test_the_sweep_removes_what_nobody_points_at(pipeline: Pipeline) -> None:
         bucket.blob(name).upload_from_string(b"x")
     made = the_index(pipeline).time_created
     pipeline.clock.now = made + timedelta(hours=23)
-    assert 0 == pipeline.sweep()["orphans"]
+    assert pipeline.sweep()["orphans"] == 0
     pipeline.clock.now = made + timedelta(hours=25)
 
-    assert 2 == pipeline.sweep()["orphans"]
+    assert pipeline.sweep()["orphans"] == 2
 
     assert used == pipeline.remembered()
 
@@ -639,11 +639,11 @@ def test_forgetting_a_document(pipeline: Pipeline) -> None:
     load(pipeline, "1100", *people(5))
     pipeline.database.document("connections/main/customers/100").delete()
 
-    indexing.forget(pipeline.services, "main", "customers", ["100", "999"])
+    session.forget(pipeline.services, "main", "customers", ["100", "999"])
 
     second = load(pipeline, "1200", *people(5))
-    assert (1, 4) == (second.rows.loaded, second.rows.unchanged)
-    assert 1 == len(pipeline.remembered())
+    assert (second.rows.loaded, second.rows.unchanged) == (1, 4)
+    assert len(pipeline.remembered()) == 1
 
 
 def test_nothing_is_forgotten_while_a_file_is_loaded(
@@ -651,21 +651,21 @@ def test_nothing_is_forgotten_while_a_file_is_loaded(
 ) -> None:
     """A worker's index cannot be replaced under its hands: whoever wants to must come back."""
     load(pipeline, "1000", *people(5))
-    write = index_objects.write
+    write = objects.write
     refused: list[str] = []
 
     def forgetful(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(index_objects, "write", write)
+        monkeypatch.setattr(objects, "write", write)
         with pytest.raises(TryAgain) as caught:
-            indexing.forget(pipeline.services, "main", "customers", ["100"])
+            session.forget(pipeline.services, "main", "customers", ["100"])
         refused.append(str(caught.value))
         return write(*arguments, **options)
 
-    monkeypatch.setattr(index_objects, "write", forgetful)
+    monkeypatch.setattr(objects, "write", forgetful)
     load(pipeline, "1100", *people(5))
 
     assert [f"{NAME.format('1100')} is being loaded."] == refused
-    assert 5 == load(pipeline, "1200", *people(5)).rows.unchanged
+    assert load(pipeline, "1200", *people(5)).rows.unchanged == 5
 
 
 def test_an_index_replaced_under_an_import(
@@ -673,21 +673,21 @@ def test_an_index_replaced_under_an_import(
 ) -> None:
     """An import whose index was replaced in the meantime does not point over it: it begins anew."""
     load(pipeline, "1000", *people(5))
-    write = index_objects.write
+    write = objects.write
 
     def meddling(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(index_objects, "write", write)
+        monkeypatch.setattr(objects, "write", write)
         part = write(*arguments, **options)
         _point(pipeline, object="state/main/customers/other.index")
         return part
 
-    monkeypatch.setattr(index_objects, "write", meddling)
+    monkeypatch.setattr(objects, "write", meddling)
     pipeline.upload(f"{NAME.format('1100')}.csv", customers_csv(*people(5, CITY="Perth")))
     (task,) = pipeline.queue.due(pipeline.clock())
     with pytest.raises(TryAgain):
         pipeline.work(task)
 
-    assert "loaded" == pipeline.work(task)
+    assert pipeline.work(task) == "loaded"
     assert {"Perth"} == set(cities(pipeline).values())
 
 
@@ -697,7 +697,7 @@ def test_an_empty_file_changes_nothing_remembered(pipeline: Pipeline) -> None:
     before = feed(pipeline)
     pipeline.upload(f"{NAME.format('1100')}.csv", csv_text(("PERIDX", "CITY"), ()))
 
-    assert ["loaded"] == pipeline.run_due()
+    assert pipeline.run_due() == ["loaded"]
 
     after = feed(pipeline)
     assert (before.index, None) == (after.index, after.index_held_by)

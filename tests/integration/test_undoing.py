@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.ledger import Import
-from shared.replaying import NotPossible, replay
-from shared.undoing import Undone, undo
+from shared.core.refusal import NotPossible
+from shared.ledger.imports import Import
+from shared.scheduling.replay import replay
+from shared.undoing.work import Undone, undo
 from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -64,23 +65,23 @@ def test_a_slip_of_the_year(pipeline: Pipeline) -> None:
     load(pipeline, OLD, people(p1="Perth", p2="Perth", p3="Perth"))
     load(pipeline, WRONG, people(p1="Hobart", p2="Hobart", p4="Hobart"))
     frozen = load(pipeline, REAL, people(p1="Cairns", p5="Cairns"))
-    assert (1, 1) == (frozen.rows.outdated, frozen.rows.loaded)
+    assert (frozen.rows.outdated, frozen.rows.loaded) == (1, 1)
 
     looked = run(pipeline, dry_run=True)
 
-    assert (3, 2, 1, 0) == counts(looked)
+    assert counts(looked) == (3, 2, 1, 0)
     assert {"1": "Hobart", "2": "Hobart"}.items() <= cities(pipeline).items()
     assert looked == run(pipeline)
-    assert {"1": "Cairns", "2": "Perth", "3": "Perth", "5": "Cairns"} == cities(pipeline)
-    assert REAL == pipeline.documents("customers")["1"]["source"]["import"]
+    assert cities(pipeline) == {"1": "Cairns", "2": "Perth", "3": "Perth", "5": "Cairns"}
+    assert pipeline.documents("customers")["1"]["source"]["import"] == REAL
     import_ = pipeline.import_(WRONG)
     assert import_.undone is not None
-    assert "Undone: 2 documents restored, 1 removed." == import_.status_text
+    assert import_.status_text == "Undone: 2 documents restored, 1 removed."
     assert import_.status_text == import_.history[-1].text
     feed = pipeline.services.ledger.feed("main", "customers")
-    assert (None, None, REAL) == (feed.running, feed.index_held_by, feed.latest)
+    assert (feed.running, feed.index_held_by, feed.latest) == (None, None, REAL)
     later = load(pipeline, "customers_20230501T110000Z", people(p1="Darwin", p2="Darwin"))
-    assert (2, 0) == (later.rows.loaded, later.rows.outdated)
+    assert (later.rows.loaded, later.rows.outdated) == (2, 0)
 
 
 def test_twice(pipeline: Pipeline) -> None:
@@ -90,7 +91,7 @@ def test_twice(pipeline: Pipeline) -> None:
     run(pipeline)
     before = pipeline.documents("customers")
 
-    assert (0, 0, 0, 0) == counts(run(pipeline))
+    assert counts(run(pipeline)) == (0, 0, 0, 0)
     assert before == pipeline.documents("customers")
 
 
@@ -99,11 +100,11 @@ def test_rows_that_it_has_confirmed(pipeline: Pipeline) -> None:
     load(pipeline, OLD, people(p1="Perth"))
     load(pipeline, WRONG, people(p1="Perth"))
 
-    assert (0, 0, 0, 0) == counts(run(pipeline))
+    assert counts(run(pipeline)) == (0, 0, 0, 0)
 
-    assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
+    assert load(pipeline, REAL, people(p1="Cairns")).rows.loaded == 1
     late = load(pipeline, "customers_20230501T070000Z", people(p1="Darwin"))
-    assert 1 == late.rows.outdated
+    assert late.rows.outdated == 1
 
 
 def test_a_file_that_it_had_outdated_can_be_replayed(pipeline: Pipeline) -> None:
@@ -130,8 +131,8 @@ def test_its_right_name(pipeline: Pipeline) -> None:
 
     right = load(pipeline, "customers_20230501T090000Z", content)
 
-    assert 2 == right.rows.loaded
-    assert {"1": "Hobart", "2": "Hobart"} == cities(pipeline)
+    assert right.rows.loaded == 2
+    assert cities(pipeline) == {"1": "Hobart", "2": "Hobart"}
 
 
 def consent(pipeline: Pipeline, id: str = "1") -> bool | None:
@@ -147,12 +148,12 @@ def test_consent_stays_withdrawn(pipeline: Pipeline) -> None:
 
     run(pipeline)
 
-    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Perth")
     for name in ("customers_20230501T083000Z", "customers_20230501T084000Z"):
         load(pipeline, name, customers_csv({"PERIDX": "1", "PRIVACY": "No", "CITY": "Cairns"}))
     replay("main", OLD, pipeline.services)
     pipeline.run_due()
-    assert (False, "Cairns") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Cairns")
     pipeline.clock.advance(timedelta(hours=2))
     load(pipeline, "customers_20230501T133000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
     assert consent(pipeline)
@@ -165,7 +166,7 @@ def test_consent_that_a_file_named_in_the_past_withdrew(pipeline: Pipeline) -> N
 
     run(pipeline, REAL)
 
-    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Perth")
     load(pipeline, "customers_20230501T103000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
     assert consent(pipeline)
 
@@ -187,7 +188,7 @@ def test_consent_stays_withdrawn_when_two_are_undone(
     for import_id in order:
         run(pipeline, import_id)
 
-    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Perth")
     load(pipeline, "customers_20230501T113000Z", customers_csv({"PERIDX": "1", "PRIVACY": "No"}))
     assert consent(pipeline)
 
@@ -204,7 +205,7 @@ def test_consent_that_a_newer_file_left_open(pipeline: Pipeline) -> None:
     assert consent(pipeline)
     run(pipeline, EVENING)
 
-    assert (False, "Cairns") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Cairns")
 
 
 def test_consent_where_no_export_is_left(pipeline: Pipeline) -> None:
@@ -218,7 +219,7 @@ def test_consent_where_no_export_is_left(pipeline: Pipeline) -> None:
     run(pipeline, REAL)
     run(pipeline, EVENING)
 
-    assert (False, "Cairns") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Cairns")
 
 
 def test_a_replay_takes_back_the_undoing(pipeline: Pipeline) -> None:
@@ -243,7 +244,7 @@ def test_consent_that_it_gave(pipeline: Pipeline) -> None:
 
     run(pipeline)
 
-    assert (False, None) == (consent(pipeline), consent(pipeline, "2"))
+    assert (consent(pipeline), consent(pipeline, "2")) == (False, None)
 
 
 def test_what_the_import_left_open(pipeline: Pipeline) -> None:
@@ -254,7 +255,7 @@ def test_what_the_import_left_open(pipeline: Pipeline) -> None:
     run(pipeline)
 
     document = pipeline.documents("customers")["1"]
-    assert (True, OLD) == (document["subscribed"], document["source"]["import"])
+    assert (document["subscribed"], document["source"]["import"]) == (True, OLD)
     assert "kept" not in document["source"]
 
 
@@ -267,13 +268,13 @@ def test_an_export_that_is_gone(pipeline: Pipeline) -> None:
 
     undone = run(pipeline)
 
-    assert (1, 0, 0, 1) == counts(undone)
-    assert (OLD,) == undone.gone
-    assert ("Hobart", False) == (cities(pipeline)["1"], consent(pipeline))
+    assert counts(undone) == (1, 0, 0, 1)
+    assert undone.gone == (OLD,)
+    assert (cities(pipeline)["1"], consent(pipeline)) == ("Hobart", False)
     assert "no earlier export is left" in pipeline.import_(WRONG).status_text
-    assert (0, 0, 0, 0) == counts(run(pipeline))
-    assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
-    assert ("Cairns", False) == (cities(pipeline)["1"], consent(pipeline))
+    assert counts(run(pipeline)) == (0, 0, 0, 0)
+    assert load(pipeline, REAL, people(p1="Cairns")).rows.loaded == 1
+    assert (cities(pipeline)["1"], consent(pipeline)) == ("Cairns", False)
 
 
 def test_an_import_of_the_present(pipeline: Pipeline) -> None:
@@ -282,20 +283,20 @@ def test_an_import_of_the_present(pipeline: Pipeline) -> None:
     load(pipeline, "customers_20230501T090000Z", people(p1="Hobart", p2="Hobart"))
     load(pipeline, REAL, people(p2="Cairns"))
 
-    assert (1, 1, 0, 0) == counts(run(pipeline, "customers_20230501T090000Z"))
-    assert {"1": "Perth", "2": "Cairns"} == cities(pipeline)
+    assert counts(run(pipeline, "customers_20230501T090000Z")) == (1, 1, 0, 0)
+    assert cities(pipeline) == {"1": "Perth", "2": "Cairns"}
 
 
 def test_the_same_content_as_a_newer_file(pipeline: Pipeline) -> None:
     """What a newer file has found as the import had it is that file's then."""
     load(pipeline, OLD, people(p1="Perth"))
     load(pipeline, "customers_20230501T090000Z", people(p1="Hobart"))
-    assert 1 == load(pipeline, REAL, people(p1="Hobart")).rows.unchanged
+    assert load(pipeline, REAL, people(p1="Hobart")).rows.unchanged == 1
 
     run(pipeline, "customers_20230501T090000Z")
 
     document = pipeline.documents("customers")["1"]
-    assert ("Hobart", REAL) == (document["address"]["city"], document["source"]["import"])
+    assert (document["address"]["city"], document["source"]["import"]) == ("Hobart", REAL)
 
 
 def test_a_first_load(pipeline: Pipeline) -> None:
@@ -306,8 +307,8 @@ def test_a_first_load(pipeline: Pipeline) -> None:
     pipeline.run_due()
     assert {"1", "2", "3"} == set(cities(pipeline))
 
-    assert (1, 0, 1, 0) == counts(run(pipeline, f"bulk_{WRONG}"))
-    assert {"1": "Perth", "3": "Perth"} == cities(pipeline)
+    assert counts(run(pipeline, f"bulk_{WRONG}")) == (1, 0, 1, 0)
+    assert cities(pipeline) == {"1": "Perth", "3": "Perth"}
 
 
 def test_orders(pipeline: Pipeline) -> None:
@@ -325,11 +326,11 @@ def test_orders(pipeline: Pipeline) -> None:
     wrong = "orders_20230501T090000Z"
     load(pipeline, wrong, orders_csv(*order("D1", "9"), *order("D3", "9")))
 
-    assert (2, 1, 1, 0) == counts(run(pipeline, wrong))
-    assert {"D1": [1, 2], "D2": [3]} == {
+    assert counts(run(pipeline, wrong)) == (2, 1, 1, 0)
+    assert {
         key: [line["quantity"] for line in document["lines"]]
         for key, document in pipeline.documents("orders").items()
-    }
+    } == {"D1": [1, 2], "D2": [3]}
 
 
 def test_corrected_rows(pipeline: Pipeline) -> None:
@@ -345,11 +346,11 @@ def test_corrected_rows(pipeline: Pipeline) -> None:
 
     run(pipeline)
 
-    assert "Cairns" == cities(pipeline)["1"]
+    assert cities(pipeline)["1"] == "Cairns"
     run(pipeline, REAL)
     document = pipeline.documents("customers")["1"]
     assert ("Perth", at("08:00")) == (document["address"]["city"], document["source"]["exportedAt"])
-    assert (1, 0, 1, 0) == counts(run(pipeline, fixed))
+    assert counts(run(pipeline, fixed)) == (1, 0, 1, 0)
 
 
 def test_what_cannot_be_undone(pipeline: Pipeline) -> None:
@@ -381,13 +382,13 @@ def test_nothing_of_the_type_begins_meanwhile(
                 with pytest.raises(NotPossible):
                     ask()
 
-    monkeypatch.setattr("shared.undoing._Watcher.beat", meanwhile)
+    monkeypatch.setattr("shared.undoing.work._HoldRenewal.beat", meanwhile)
     run(pipeline)
 
-    assert ["blocked"] == seen
-    assert {"1": "Perth"} == cities(pipeline)
-    assert ["loaded"] == [one for one in pipeline.run_due() if one == "loaded"][:1]
-    assert {"1": "Cairns"} == cities(pipeline)
+    assert seen == ["blocked"]
+    assert cities(pipeline) == {"1": "Perth"}
+    assert [one for one in pipeline.run_due() if one == "loaded"][:1] == ["loaded"]
+    assert cities(pipeline) == {"1": "Cairns"}
 
 
 @pytest.mark.parametrize("at_call", range(1, 5))
@@ -414,9 +415,9 @@ def test_broken_off(make: Make, monkeypatch: pytest.MonkeyPatch, at_call: int) -
     left[0] = 0
 
     document = pipeline.documents("customers")["1"]
-    assert (True, "Perth") == (document["subscribed"], document["address"]["city"])
+    assert (document["subscribed"], document["address"]["city"]) == (True, "Perth")
     assert {"1"} == set(pipeline.documents("customers"))
-    assert 1 == load(pipeline, REAL, people(p1="Cairns")).rows.loaded
+    assert load(pipeline, REAL, people(p1="Cairns")).rows.loaded == 1
 
 
 def test_consent_stays_withdrawn_where_a_first_load_is_restored(pipeline: Pipeline) -> None:
@@ -427,4 +428,4 @@ def test_consent_stays_withdrawn_where_a_first_load_is_restored(pipeline: Pipeli
 
     run(pipeline)
 
-    assert (False, "Perth") == (consent(pipeline), cities(pipeline)["1"])
+    assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Perth")

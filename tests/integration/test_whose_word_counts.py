@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.ledger import Import
-from shared.transport import Transport
+from shared.firestore.bulk.transport import Transport
+from shared.ledger.imports import Import
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
@@ -25,7 +25,7 @@ def load(pipeline: Pipeline, time: str, *rows: dict[str, object]) -> Import:
     while pipeline.run_due():
         pass
     import_ = pipeline.import_(name)
-    assert "loaded" == import_.status
+    assert import_.status == "loaded"
     return import_
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_read_changes_nothing(make: Make, blank_means: str) -> No
     load(pipeline, "1200", {**GOOD, "CITY": "", "DOB": "24/04/1990", "EMAIL": "ana"})
 
     stored = customer(pipeline)
-    assert ("1990-04-24", "ana@example.com") == (stored["dateOfBirth"], stored["email"])
+    assert (stored["dateOfBirth"], stored["email"]) == ("1990-04-24", "ana@example.com")
     assert ("address" in stored) == (blank_means == "keep")
 
 
@@ -90,8 +90,8 @@ def test_what_cannot_be_read_in_a_new_document(make: Make) -> None:
 
     load(pipeline, "1100", {**GOOD, "CITY": "Perth"})
 
-    assert "1990-04-24" == customer(pipeline)["dateOfBirth"]
-    assert {"city": "Hobart"} == customer(pipeline)["address"]
+    assert customer(pipeline)["dateOfBirth"] == "1990-04-24"
+    assert customer(pipeline)["address"] == {"city": "Hobart"}
 
 
 def test_a_column_of_ones_own_that_cannot_be_read(make: Make) -> None:
@@ -101,8 +101,8 @@ def test_a_column_of_ones_own_that_cannot_be_read(make: Make) -> None:
 
     load(pipeline, "1200", {**GOOD, "CITY": "Perth", "SIZE": "\ufffd", "CLUB": "gold"})
 
-    assert {"SIZE": "8", "CLUB": "gold"} == customer(pipeline)["extra"]
-    assert {"city": "Perth"} == customer(pipeline)["address"]
+    assert customer(pipeline)["extra"] == {"SIZE": "8", "CLUB": "gold"}
+    assert customer(pipeline)["address"] == {"city": "Perth"}
 
 
 @pytest.mark.parametrize("zone", ["", "Z", "+10"])
@@ -114,7 +114,7 @@ def test_times_are_compared_with_all_their_digits(make: Make, zone: str) -> None
 
     load(pipeline, "1200", later, {**before, "PRIVACY": "Yes"})
 
-    assert {"city": "Hobart"} == customer(pipeline)["address"]
+    assert customer(pipeline)["address"] == {"city": "Hobart"}
     assert customer(pipeline)["subscribed"]
 
 
@@ -143,7 +143,7 @@ def test_an_orders_own_fields(make: Make) -> None:
     load_orders(pipeline, "1200", {**good, "CURRENCY": "$", "EMAIL": "ana"})
 
     (stored,) = pipeline.documents("orders").values()
-    assert ("AUD", "ana@example.com") == (stored["currency"], stored["email"])
+    assert (stored["currency"], stored["email"]) == ("AUD", "ana@example.com")
     assert f"{ORDERS.format('1200')}" == stored["source"]["import"]
 
 
@@ -167,7 +167,7 @@ def test_rows_of_one_person(
     for hour, row in enumerate([first, *ROWS]):
         load(pipeline, f"{10 + hour}00", row)
     expected = customer(pipeline)
-    monkeypatch.setattr("shared.reader.CHUNK_ROWS", chunk)
+    monkeypatch.setattr("shared.parsing.csv.reader.CHUNK_ROWS", chunk)
 
     others: list[dict[str, object]] = [{"PERIDX": str(number)} for number in range(2, 5)]
     for place, order in enumerate(itertools.permutations(ROWS)):
@@ -182,7 +182,7 @@ def test_rows_of_one_person(
         source = stored.pop("source")
         assert {name: value for name, value in expected.items() if name != "source"} == stored
         assert 2 + rows.index(ROWS[2]) == source["row"]
-        assert (6, 0) == (import_.rows.read, import_.rows.rejected)
+        assert (import_.rows.read, import_.rows.rejected) == (6, 0)
 
 
 def test_a_time_that_cannot_be_read(pipeline: Pipeline) -> None:
@@ -196,7 +196,7 @@ def test_a_time_that_cannot_be_read(pipeline: Pipeline) -> None:
     load(pipeline, "1100", unknown, {**GOOD, "LAST_UPDATED": "2023-04-20T20:12:30"})
 
     assert customer(pipeline)["subscribed"] is False
-    assert "1990-04-24" == customer(pipeline)["dateOfBirth"]
+    assert customer(pipeline)["dateOfBirth"] == "1990-04-24"
 
 
 LINES: list[dict[str, object]] = [
@@ -213,14 +213,14 @@ def test_a_new_order_with_a_bad_line(make: Make, shards: bool) -> None:
     pipeline = make(**({"shard_bytes": 100} if shards else {}))
     import_ = load_orders(pipeline, "1200", *BAD, OTHER, ends="loaded_with_rejects")
     stored = pipeline.documents("orders")
-    assert (True, 1) == (stored["D1"]["incomplete"], stored["D1"]["lineCount"])
+    assert (stored["D1"]["incomplete"], stored["D1"]["lineCount"]) == (True, 1)
     assert "incomplete" not in stored["D2"]
-    assert {"order.incomplete": 1} == told(import_)
+    assert told(import_) == {"order.incomplete": 1}
 
     load_orders(pipeline, "1100", *LINES)  # an older one, which comes late
 
     stored = pipeline.documents("orders")
-    assert 2 == stored["D1"]["lineCount"]
+    assert stored["D1"]["lineCount"] == 2
     assert "incomplete" not in stored["D1"]
 
 
@@ -239,7 +239,7 @@ def test_a_new_order_with_a_bad_line_is_not_asked_for(
     pipeline = make()
     load_orders(pipeline, "1200", *BAD, OTHER, ends="loaded_with_rejects")
 
-    assert (["D1", "D2"], []) == (sorted(pipeline.documents("orders")), asked)
+    assert (sorted(pipeline.documents("orders")), asked) == (["D1", "D2"], [])
 
 
 def test_an_order_with_a_bad_line_that_the_pipeline_has_not_written(make: Make) -> None:
@@ -252,7 +252,7 @@ def test_an_order_with_a_bad_line_that_the_pipeline_has_not_written(make: Make) 
 
     stored = pipeline.documents("orders")
     assert (theirs, 1) == (stored["D1"], stored["D2"]["lineCount"])
-    assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
+    assert told(import_) == {"order.incomplete": 1, "order.kept_complete": 1}
 
 
 @pytest.mark.parametrize("shards", [False, True])
@@ -272,10 +272,10 @@ def test_a_stored_order_with_a_bad_line(
 
     stored = pipeline.documents("orders")
     assert before == stored["D1"]
-    assert 3 == stored["D2"]["quantity"]
-    assert (3, 1, 2) == (import_.rows.read, import_.rows.loaded, import_.rows.rejected)
-    assert 2 == len(pipeline.rejected(f"rejected/{ORDERS.format('1200')}.rejected.csv"))
-    assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
+    assert stored["D2"]["quantity"] == 3
+    assert (import_.rows.read, import_.rows.loaded, import_.rows.rejected) == (3, 1, 2)
+    assert len(pipeline.rejected(f"rejected/{ORDERS.format('1200')}.rejected.csv")) == 2
+    assert told(import_) == {"order.incomplete": 1, "order.kept_complete": 1}
 
 
 @pytest.mark.parametrize("cell", ["D1\u200b", "\u2060D1", "'D1", "\ufeffD1 "])
@@ -288,8 +288,8 @@ def test_a_broken_line_whose_key_is_read_without_its_marks(make: Make, cell: str
 
     import_ = load_orders(pipeline, "1200", ends="loaded_with_rejects", text=text)
 
-    assert 2 == pipeline.documents("orders")["D1"]["lineCount"]
-    assert {"order.incomplete": 1, "order.kept_complete": 1} == told(import_)
+    assert pipeline.documents("orders")["D1"]["lineCount"] == 2
+    assert told(import_) == {"order.incomplete": 1, "order.kept_complete": 1}
 
 
 def test_a_first_load_takes_no_consent(pipeline: Pipeline) -> None:
@@ -303,4 +303,4 @@ def test_a_first_load_takes_no_consent(pipeline: Pipeline) -> None:
     assert all("subscribed" not in one for one in pipeline.documents("customers").values())
     import_ = pipeline.import_(f"bulk_{CUSTOMERS.format('1100')}")
     counts = {one["code"]: one["count"] for one in import_.warnings}
-    assert 3 == counts["row.consent_not_taken"]
+    assert counts["row.consent_not_taken"] == 3

@@ -16,8 +16,9 @@ from grpc import StatusCode
 
 from local import google_emulator
 from local.firestore import serve
-from shared.transport import Transport, encode_write
-from shared.writer import Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
+from shared.firestore.bulk.decisions import Leave, Left, Outcome, Put, Refused, Written
+from shared.firestore.bulk.transport import Stored, Transport, encode_write
+from shared.firestore.bulk.writer import Writer
 from tests.support.grpc_proxy import (
     BreakOff,
     Fault,
@@ -388,4 +389,4 @@ def test_a_named_database(upstream: str, monkeypatch: pytest.MonkeyPatch) -> Non
     routing = f"project_id={project}&database_id=shop"
     assert [routing] * 3 == [dict(sent[call])["x-goog-request-params"] for call in calls]
     assert found is not None
-    assert ({"a": 1}, [1], False) == (found.data, counts, elsewhere)
+    assert (found.data, counts, elsewhere) == ({"a": 1}, [1], False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.database import Fields
-from shared.ledger import ENDED, Import
-from shared.settings import Deployment
+from shared.core.settings import Deployment
+from shared.firestore.database import Fields
+from shared.ledger.imports import ENDED, Import
 from tests.simulation.firestore import Store
 from tests.simulation.oracle import Age
 from tests.simulation.world import World

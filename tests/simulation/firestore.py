@@ -16,11 +16,11 @@ from google.cloud.firestore_v1 import types
 from google.protobuf import timestamp_pb2
 from grpc import StatusCode
 
-from shared.database import TRANSACTION_TRIES, Fields, Reads
-from shared.encoding import decode_fields
-from shared.errors import TryAgain
-from shared.slices import Slice
-from shared.transport import CallFailed, Stored
+from shared.core.errors import TryAgain
+from shared.firestore.bulk.encoding import decode_fields
+from shared.firestore.bulk.transport import CallFailed, Stored
+from shared.firestore.database import TRANSACTION_TRIES, Fields, Reads
+from shared.firestore.query import Slice
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ class SimulatedReads:
 
 
 class SimulatedDatabase:
-    """`shared.database.Database` over a store."""
+    """`shared.firestore.database.Database` over a store."""
 
     def __init__(self, world: World, store: Store) -> None:
         self.world = world
@@ -275,7 +275,7 @@ class SimulatedDatabase:
 
 
 class SimulatedCalls:
-    """`shared.customers.Lookups` over a store."""
+    """`shared.firestore.bulk.existence.Lookups` over a store."""
 
     def __init__(self, world: World, store: Store, sent: Callable[[Sequence[str]], None]) -> None:
         self.database = ROOT

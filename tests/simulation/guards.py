@@ -11,15 +11,15 @@ from unittest.mock import patch
 
 from grpc import StatusCode
 
-import shared.begin
-from shared.exported import micros
-from shared.indexing import Indexing
-from shared.lease import Hold
-from shared.ledger import LOADED, PENDING
-from shared.merge import decide
-from shared.repeats import Repeats, RowOfKey
-from shared.shards import ShardChange, ShardHold
-from shared.transport import Stored
+import shared.scheduling.beginning
+from shared.files.exported import micros
+from shared.firestore.bulk.transport import Stored
+from shared.index.merge import decide
+from shared.index.session import Indexing
+from shared.ledger.imports import LOADED, PENDING
+from shared.ledger.lease import Hold
+from shared.loading.shards.hold import ShardChange, ShardHold
+from shared.parsing.repeats import Repeats, RowOfKey
 from tests.simulation.history import History, plan
 from tests.simulation.scenarios import (
     ERASURES,
@@ -105,7 +105,7 @@ def _unconditional(history: History) -> Any:
 
 
 def _any_generation(history: History) -> Any:
-    begin = shared.begin.begin_within
+    begin = shared.scheduling.beginning.begin_within
 
     def unguarded(ledger: Any, task: Any, *rest: Any) -> Any:
         current = ledger.import_(task.connection, task.import_id)
@@ -113,7 +113,7 @@ def _any_generation(history: History) -> Any:
             task = replace(task, generation=current.generation)
         return begin(ledger, task, *rest)
 
-    return patch("shared.begin.begin_within", unguarded)
+    return patch("shared.scheduling.beginning.begin_within", unguarded)
 
 
 def _regardless_of_age(history: History) -> Any:
@@ -123,7 +123,7 @@ def _regardless_of_age(history: History) -> Any:
             stored = Stored(data, stored.update_time)
         return decide(incoming, stored, **{**rest, "confirmed": None})
 
-    return patch("shared.indexing.decide", unguarded)
+    return patch("shared.index.session.decide", unguarded)
 
 
 def _whoever_it_is(history: History) -> Any:
@@ -144,8 +144,8 @@ def _whatever_begins(history: History) -> Iterator[None]:
     """Nobody looks whether an import has begun: neither a look at everything, nor who takes the
     person out of the index, which is refused while a file of the type is being loaded."""
     with (
-        patch("shared.erasing._begun_since", lambda *_: iter(())),
-        patch("shared.indexing._make_sure_of_rest", lambda *_: None),
+        patch("shared.privacy.erasing._begun_since", lambda *_: iter(())),
+        patch("shared.index.session._make_sure_of_rest", lambda *_: None),
     ):
         yield
 
@@ -168,7 +168,7 @@ def _unconfirmed(history: History) -> Any:
     def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
         return decide(incoming, stored, **{**rest, "confirmed": None})
 
-    return patch("shared.indexing.decide", unguarded)
+    return patch("shared.index.session.decide", unguarded)
 
 
 def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
@@ -182,7 +182,7 @@ def _complete_or_not(history: History) -> Any:
             stored = Stored({**stored.data, "incomplete": incoming.incomplete}, stored.update_time)
         return decide(incoming, stored, **rest)
 
-    return patch("shared.indexing.decide", unguarded)
+    return patch("shared.index.session.decide", unguarded)
 
 
 def _whoever_has_the_shard(history: History) -> Any:
@@ -215,7 +215,7 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "lease when a worker begins": Guard(
         "no worker begins what another one holds",
-        _attribute("shared.ledger.Lease.live", lambda self, now: False),
+        _attribute("shared.ledger.imports.Lease.live", lambda self, now: False),
         "corrections",
     ),
     "lease when a worker ends": Guard(
@@ -234,7 +234,7 @@ GUARDS: Mapping[str, Guard] = {
     "generation of an event": Guard(
         "the event of an earlier upload changes nothing",
         _attribute(
-            "shared.intake.is_newer",
+            "shared.scheduling.intake.is_newer",
             lambda arrived, current, _: arrived.generation != current.generation,
         ),
         "mixed",
@@ -254,33 +254,35 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "customers first": Guard(
         "orders begin when their customers import has ended well",
-        _attribute("shared.pairing.LOADED", LOADED | PENDING | {"loading"}),
+        _attribute("shared.scheduling.pairing.LOADED", LOADED | PENDING | {"loading"}),
         "meetings",
     ),
     "corrected under a new time": Guard(
         "a customers file that was corrected under a new time lets the orders of the rejected go",
-        _attribute("shared.pairing.stand_in", lambda *_, **__: None),
+        _attribute("shared.scheduling.pairing.stand_in", lambda *_, **__: None),
         "orders of customers that are corrected under a new time",
     ),
     "names ahead of time": Guard(
         "a file whose name is later than its upload is refused",
-        _attribute("shared.names.Arrival.too_early_for", lambda *_: False),
+        _attribute("shared.files.names.Arrival.too_early_for", lambda *_: False),
         "customers named in local time",
     ),
     "one import of a type": Guard(
         "an import begins when no other of its type is being loaded",
-        _attribute("shared.ledger_store.Feed.live", lambda self, now: None),
+        _attribute("shared.ledger.feeds.Feed.live", lambda self, now: None),
         "mixed",
     ),
     "status of an import": Guard(
-        "what has ended is not begun again", _attribute("shared.begin.ENDED", frozenset()), "mixed"
+        "what has ended is not begun again",
+        _attribute("shared.scheduling.beginning.ENDED", frozenset()),
+        "mixed",
     ),
     "exported at": Guard(
         "an older file changes no newer document", _regardless_of_age, "late file"
     ),
     "status of a write": Guard(
         "a write counts when the server says so of it, not of the batch",
-        _attribute("shared.batches._code", lambda status: StatusCode.OK),
+        _attribute("shared.firestore.bulk.batch._code", lambda status: StatusCode.OK),
         "batches",
     ),
     "condition of a write": Guard(
@@ -298,18 +300,18 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "cells that cannot be read": Guard(
         "a cell that cannot be read leaves what is stored",
-        _attribute("shared.schemas.rows.Row.keep", lambda self, keepable: self.blank & keepable),
+        _attribute("shared.parsing.checker.Row.keep", lambda self, keepable: self.blank & keepable),
         "mixed",
     ),
     "rows of one key": Guard(
         "what a row leaves open is taken from the other rows of its key",
-        _attribute("shared.repeats.Repeats.add", _latest_row),
+        _attribute("shared.parsing.repeats.Repeats.add", _latest_row),
         "batches",
     ),
     "withdrawal in doubt": Guard(
         "consent is withdrawn where it is not known which row is the latest",
         _attribute(
-            "shared.repeats._lowest",
+            "shared.parsing.repeats._lowest",
             lambda values: max((value for value in values if value is not None), default=None),
         ),
         "batches",
@@ -321,27 +323,27 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "age of a corrected row": Guard(
         "a corrected row is as old as its export, not as its file",
-        _attribute("shared.exported.Exports.read", lambda self, cell: micros(self._latest)),
+        _attribute("shared.files.exported.Exports.read", lambda self, cell: micros(self._latest)),
         "corrected rows",
     ),
     "word of an import that is undone": Guard(
         "what an import says does not count when it is undone",
-        _attribute("shared.undoing.disowned", lambda stored, **_: stored),
+        _attribute("shared.undoing.work.disowned", lambda stored, **_: stored),
         "undo",
     ),
     "consent that an undone import has withdrawn": Guard(
         "consent stays withdrawn that an import withdrew which is undone",
-        _attribute("shared.undoing._Undoing._withdrawn_at", lambda self: (LONG_AGO, 0)),
+        _attribute("shared.undoing.work._Undoing._withdrawn_at", lambda self: (LONG_AGO, 0)),
         "undo",
     ),
     "consent that an import has withdrawn which was undone before": Guard(
         "consent stays withdrawn that an import withdrew which was undone before this one",
-        _attribute("shared.undoing._Undoing.remember_withdrawals", lambda self: None),
+        _attribute("shared.undoing.work._Undoing.remember_withdrawals", lambda self: None),
         "undo of two imports",
     ),
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",
-        _attribute("shared.undoing._Hold.check", lambda self: None),
+        _attribute("shared.undoing.work._Hold.check", lambda self: None),
         "undoing stalled",
     ),
     "quiet while somebody is erased": Guard(
@@ -351,27 +353,27 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "file from which somebody is erased": Guard(
         "a file that an erasure has just rewritten is not held to be gone",
-        _attribute("shared.source._before_erasures", lambda blob: []),
+        _attribute("shared.ledger.uploads._before_erasures", lambda blob: []),
         "erasure beside a replay",
     ),
     "rows of somebody who is erased": Guard(
         "an erasure removes the rows that are kept of large files",
-        _attribute("shared.erasing.remove_rows", lambda *_: None),
+        _attribute("shared.privacy.erasing.remove_rows", lambda *_: None),
         "mixed",
     ),
     "index after an erasure": Guard(
         "the index forgets who is erased, so that a later upload counts again",
-        _attribute("shared.erasing._forget", lambda *_: None),
+        _attribute("shared.privacy.erasing._forget", lambda *_: None),
         "late file after an erasure",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",
-        _attribute("shared.sweeping.neglected", lambda *_, **__: False),
+        _attribute("shared.sweeping.caretaker.neglected", lambda *_, **__: False),
         "mixed",
     ),
     "lost events": Guard(
         "the sweep takes in what lies in the bucket and not in the ledger",
-        _attribute("shared.inventory.take_in", lambda *_: None),
+        _attribute("shared.sweeping.stock.take_in", lambda *_: None),
         "lost events",
     ),
 }

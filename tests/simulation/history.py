@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from shared.intake import arrival
-from shared.ledger import ENDED_WELL, LOADED, Import
-from shared.names import ExportFile, read_name
-from shared.reports import part_name
+from shared.files.names import ExportFile, read_name
+from shared.ledger.imports import ENDED_WELL, LOADED, Import
+from shared.reporting.reports import part_name
+from shared.scheduling.intake import arrival
 from tests.simulation.bucket import Object
 from tests.simulation.checks import Checks
 from tests.simulation.files import (

@@ -14,30 +14,31 @@ from datetime import datetime
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
-import shared.closing
-import shared.delivery
-import shared.erasing
-import shared.logs
-import shared.remains
-import shared.run
-import shared.shard_run
-import shared.splitting
-import shared.undoing
-from shared.customers import KnownCustomers
-from shared.erasing import erase
-from shared.errors import LeaseLost, TryAgain
-from shared.events import StorageObject
-from shared.intake import take_in_event
-from shared.lease import Hold
-from shared.ledger_store import LedgerStore
-from shared.loading import work
-from shared.replaying import NotPossible, release, replay
+import shared.core.logs
+import shared.loading.attempt
+import shared.loading.delivery
+import shared.loading.shards.attempt
+import shared.loading.shards.cleanup
+import shared.loading.shards.closing
+import shared.loading.shards.splitting
+import shared.privacy.erasing
+import shared.undoing.work
+from shared.core.errors import LeaseLost, TryAgain
+from shared.core.refusal import NotPossible
+from shared.core.settings import Deployment
+from shared.firestore.bulk.existence import KnownCustomers
+from shared.firestore.bulk.writer import Writer
+from shared.gcp.events import StorageObject
+from shared.ledger.lease import Hold
+from shared.ledger.store import LedgerStore
+from shared.ledger.tasks import LoadTask
+from shared.loading.worker import work
+from shared.privacy.erasing import erase
+from shared.scheduling.intake import take_in_event
+from shared.scheduling.replay import release, replay
 from shared.services import Services
-from shared.settings import Deployment
-from shared.sweeping import sweep
-from shared.tasks import LoadTask
-from shared.undoing import undo
-from shared.writer import Writer
+from shared.sweeping.caretaker import sweep
+from shared.undoing.work import undo
 from tests.simulation.bucket import Object, SimulatedBucket
 from tests.simulation.firestore import SimulatedCalls, SimulatedDatabase, Store, Watch
 from tests.simulation.world import Ending, World
@@ -55,7 +56,7 @@ class _Task:
 
 
 class SimulatedQueue:
-    """`shared.tasks.Queue`, which also carries its tasks out."""
+    """`shared.ledger.tasks.Queue`, which also carries its tasks out."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -294,8 +295,8 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
         world.fail(f"{message} {type(error).__name__}: {error} {fields}")
 
     instead: dict[Any, Any] = {
-        shared.logs.log: lambda severity, message, **fields: None,
-        shared.logs.log_failure: failed,
+        shared.core.logs.log: lambda severity, message, **fields: None,
+        shared.core.logs.log_failure: failed,
         ThreadPoolExecutor: InlinePool,
         uuid: SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"{next(numbers):032}")),
         secrets: SimpleNamespace(token_hex=lambda _: f"{next(numbers):020}", token_bytes=bytes),
@@ -308,8 +309,8 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
                     patched.append((module, attribute, value))
                     setattr(module, attribute, instead[value])
     for place, attribute, value in (
-        (shared.delivery, "LOT", batch_size),
-        (shared.erasing, "_COST", (2, 1, 1)),
+        (shared.loading.delivery, "LOT", batch_size),
+        (shared.privacy.erasing, "_COST", (2, 1, 1)),
     ):
         patched.append((place, attribute, getattr(place, attribute)))
         setattr(place, attribute, value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from shared.names import Mode
+from shared.files.names import Mode
 from tests.simulation.files import (
     Said,
     bad_file,

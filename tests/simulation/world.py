@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from greenlet import getcurrent, greenlet
 
-from shared.errors import TryAgain
+from shared.core.errors import TryAgain
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ def overdue_orders(pipeline: Pipeline) -> None:
     pipeline.upload(f"{ORDERS}.csv", orders_csv({"ORDER_NUMBER": "D1"}))
     pipeline.clock.advance("18:00")
     pipeline.sweep()
-    assert ["overdue"] == pipeline.run_due()
+    assert pipeline.run_due() == ["overdue"]
 
 
 class Receiver:

@@ -16,8 +16,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from werkzeug.serving import make_server
 
-from shared import pages
 from shared.services import Services
+from shared.status import routes
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -37,8 +37,8 @@ def serving(services: Services) -> Iterator[str]:
     @app.route("/<path:path>")
     def page(path: str) -> flask.Response:
         request = flask.request
-        answer = pages.answer(
-            pages.Request(
+        answer = routes.answer(
+            routes.Request(
                 method=request.method,
                 path=request.path,
                 query=request.args,

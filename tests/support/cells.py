@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.errors import Problem
-from shared.layout import Header
-from shared.plan import Planner
-from shared.schemas import Checked, FileType, Row, Rules, file_type
-from shared.schemas.certain import microseconds
-from shared.schemas.factory import make_checker, make_document
-from shared.schemas.parts import NEVER
+from shared.core.errors import Problem
+from shared.files.certain import microseconds
+from shared.files.filetype import FileType, file_type
+from shared.files.layout import Header
+from shared.files.rules import Rules
+from shared.parsing.checker import Checked, Row
+from shared.parsing.columnar.parts import NEVER
+from shared.parsing.factory import make_checker, make_document
+from shared.parsing.plan import Planner
 
 SYDNEY = Rules(time_zone=ZoneInfo("Australia/Sydney"))
 

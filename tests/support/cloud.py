@@ -80,7 +80,7 @@ class Cloud:
     def show(self, *command: str, **environment: str) -> str:
         """Return the command lines that a dry run of a script shows."""
         done = self.run((*command, "--dry-run"), **environment)
-        assert (0, []) == (done.returncode, self.calls()), done.stderr
+        assert (done.returncode, self.calls()) == (0, []), done.stderr
         return done.stdout
 
     def calls(self) -> list[str]:

@@ -18,14 +18,14 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
-from shared import pages
-from shared.answers import answer
-from shared.errors import SettingsError, TryAgain
-from shared.intake import lying_there, take_in
-from shared.ledger import Import
-from shared.loading import work
-from shared.replaying import release, replay
-from shared.run import Run
+from shared.core.errors import SettingsError, TryAgain
+from shared.ledger.imports import Import
+from shared.loading.attempt import Run
+from shared.loading.worker import work
+from shared.scheduling.intake import lying_there, take_in
+from shared.scheduling.replay import release, replay
+from shared.status import routes
+from shared.web.answers import answer
 from tests.support.pipeline import BUCKET, FakeQueue, Pipeline, customers_csv, orders_csv
 from tests.support.recorder import Recorder, recording
 
@@ -164,8 +164,8 @@ def look(course: Course, query: Mapping[str, str]) -> None:
     """Let status show a page to the end."""
 
     def show() -> None:
-        request = pages.Request(method="GET", path="/", query=query)
-        page = pages.answer(request, lambda: course.pipeline.services)
+        request = routes.Request(method="GET", path="/", query=query)
+        page = routes.answer(request, lambda: course.pipeline.services)
         assert page.status == 200, page.body
         for _ in page.body:
             pass

@@ -10,9 +10,9 @@ import json
 import resource
 from typing import BinaryIO, cast
 
-from shared.errors import FileRejected
-from shared.layout import Layout
-from shared.reader import CsvReader
+from shared.core.errors import FileRejected
+from shared.files.layout import Layout
+from shared.parsing.csv.reader import CsvReader
 
 MEGABYTE = 1 << 20
 LAYOUT = Layout(columns={"PERIDX": "PERIDX"}, required=(("PERIDX",),))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.ledger import Import
+from shared.ledger.imports import Import
 
 ZONE = ZoneInfo("Australia/Sydney")
 """Zone of the times in a file, unless a connection says otherwise."""

@@ -19,7 +19,7 @@ import functions_framework
 import pytest
 from flask.testing import FlaskClient
 
-from shared.logs import follow
+from shared.core.logs import follow
 from shared.services import Services
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,8 +58,8 @@ def undisturbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def client(name: str, services: Services, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """Load a function as the framework does; gives what calls it, whoever asks."""
-    monkeypatch.setattr("shared.services.services", lambda: services)
-    monkeypatch.setattr("shared.callers.check", lambda *_, **__: None)
+    monkeypatch.setattr("shared.wiring.services", lambda: services)
+    monkeypatch.setattr("shared.web.callers.check", lambda *_, **__: None)
     source = str(ROOT / "functions" / f"{name}.py")
     framework: Any = functions_framework
     return FlaskClient(framework.create_app(name, source, KINDS[name]))

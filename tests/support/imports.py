@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.ledger import Import
-from shared.names import parse_import_id
+from shared.files.names import parse_import_id
+from shared.ledger.imports import Import
 
 
 def at(text: str) -> datetime:

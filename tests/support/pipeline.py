@@ -13,18 +13,18 @@ from typing import Any
 import google.cloud.storage as storage
 from google.cloud import firestore
 
-from shared.database import FirestoreDatabase
-from shared.errors import TryAgain
-from shared.events import StorageObject, read_event
-from shared.intake import take_in
-from shared.ledger import Import
-from shared.ledger_store import LedgerStore
-from shared.loading import work
+from shared.core.errors import TryAgain
+from shared.core.settings import Deployment
+from shared.firestore.bulk.transport import Transport
+from shared.firestore.database import FirestoreDatabase
+from shared.gcp.events import StorageObject, read_event
+from shared.ledger.imports import Import
+from shared.ledger.store import LedgerStore
+from shared.ledger.tasks import LoadTask
+from shared.loading.worker import work
+from shared.scheduling.intake import take_in
 from shared.services import Services
-from shared.settings import Deployment
-from shared.sweeping import sweep
-from shared.tasks import LoadTask
-from shared.transport import Transport
+from shared.sweeping.caretaker import sweep
 from tests.support.imports import at
 
 BUCKET = "uploads"

@@ -71,7 +71,7 @@ class Project:
     def do(self, *command: str, who: str = OWNER, answer: str = "", **more: Any) -> str:
         """Run a command that must succeed and ask for nothing that the stub does not know."""
         done = self.run(*command, who=who, answer=answer, **more)
-        assert [] == self.google.unknown, self.google.unknown
+        assert self.google.unknown == [], self.google.unknown
         refused = [one for one in self.google.requests if one.status == 403]
         assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-3000:], refused)
         return done.stdout
@@ -221,7 +221,7 @@ def project(folder: Path, gcloud: str) -> Iterator[Project]:
     )
     try:
         assert server.stdout is not None
-        assert b"ready\n" == server.stdout.readline()
+        assert server.stdout.readline() == b"ready\n"
         with serving(google, folder) as environment:
             yield Project(
                 google,

@@ -18,7 +18,7 @@ import paramiko
 from google.cloud import firestore
 
 from local.stack import Endpoints
-from shared.ledger import Import
+from shared.ledger.imports import Import
 from tests.support.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]

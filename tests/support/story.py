@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.begin import Begun, begin
-from shared.lease import BEAT_SECONDS, Hold
-from shared.ledger import Progress, Rows
+from shared.ledger.imports import Progress, RowCounts
+from shared.ledger.lease import BEAT_SECONDS, Hold
+from shared.scheduling.beginning import Begun, begin
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -100,7 +100,7 @@ def _load_partly(pipeline: Pipeline) -> None:
         lease=timedelta(minutes=5),
         monotonic=lambda: seconds[0],
     )
-    hold.rows = Rows(read=243, loaded=104, rejected=3)
+    hold.rows = RowCounts(read=243, loaded=104, rejected=3)
     hold.progress = Progress(bytes_read=4_400, percent=73)
     seconds[0] += BEAT_SECONDS
     hold.check()

@@ -6,8 +6,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from shared.alerts import FEED_STOPPED, IMPORT_CODES, LATE, OUTDATED, REJECTED, Alert
-from shared.camel import camel
+from shared.core.serialize import camel
+from shared.reporting.alerts import FEED_STOPPED, IMPORT_CODES, LATE, OUTDATED, REJECTED, Alert
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/alerts.md").read_text()
 

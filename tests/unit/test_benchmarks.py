@@ -24,7 +24,7 @@ def test_export_files(tmp_path: Path, type_: str) -> None:
     assert path.read_bytes() == again.read_bytes()
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert 2_000 == len(rows)
+    assert len(rows) == 2_000
     faults = exports.FAULTS[type_]
     bad = [
         row
@@ -39,12 +39,12 @@ def test_measures_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     """A small run prints a table and leaves it in three forms, with a number for every way."""
     arguments = "--only rows --types orders --rows 60 --repeats 1 --docs"
 
-    assert 0 == main([*arguments.split(), str(tmp_path)])
+    assert main([*arguments.split(), str(tmp_path)]) == 0
 
     assert "pipeline / usual" in capsys.readouterr().out
     result = json.loads((tmp_path / "rows.json").read_text("utf-8"))
     (row,) = result["rows"]
-    assert ["orders", 60] == row[:2]
+    assert row[:2] == ["orders", 60]
     assert all(number > 0 for number in row[2:])
     assert "| orders | 60 |" in (tmp_path / "rows.md").read_text("utf-8")
     assert "<svg" in (tmp_path / "rows.svg").read_text("utf-8")
@@ -52,13 +52,14 @@ def test_measures_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_what_has_not_changed_is_not_written(tmp_path: Path) -> None:
     """Of an export that comes again, just the rows that differ are written."""
-    assert 0 == main(
-        ["--only", "daily", "--export-rows", "300", "--repeats", "1", "--docs", str(tmp_path)]
+    assert (
+        main(["--only", "daily", "--export-rows", "300", "--repeats", "1", "--docs", str(tmp_path)])
+        == 0
     )
 
     nothing, little, some, everything = json.loads((tmp_path / "daily.json").read_text("utf-8"))[
         "rows"
     ]
-    assert ["0%", 300, 0] == nothing[:3]
+    assert nothing[:3] == ["0%", 300, 0]
     assert 0 < little[2] < 15 < some[2] < 60
     assert 270 < everything[2] <= 300

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared.check.cli import main
-from shared.check.terminal import Bar
-from shared.formats import example_csv
-from shared.schemas import file_type
-from shared.wording import size
+from shared.check.terminal import ProgressBar
+from shared.core.phrases import size
+from shared.files.examples import example_csv
+from shared.files.filetype import file_type
 
 GOOD = example_csv(file_type("customers"))
 ROWS = GOOD + GOOD.splitlines()[1].replace("65432", "x") + "\n" + GOOD.partition("\n")[2] * 5
@@ -97,7 +97,7 @@ def test_wrong_use(arguments: list[str], says: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
-    assert 64 == ended.value.code
+    assert ended.value.code == 64
     assert says in capsys.readouterr().err
 
 
@@ -107,22 +107,22 @@ def test_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / NAME).write_text(own, encoding="utf-8")
     (folder / "au.json").write_text('{"keyColumn": "CUSTOMER_NO"}', encoding="utf-8")
 
-    assert 2 == main([NAME])
-    assert 0 == main([NAME, "--settings", "au.json"])
+    assert main([NAME]) == 2
+    assert main([NAME, "--settings", "au.json"]) == 0
     assert "Dry run passed" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("folder")
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     """For programs there is one document with every file and finding."""
-    assert 1 == main([NAME, "customers_20230425T201230Z.csv", "--json"])
+    assert main([NAME, "customers_20230425T201230Z.csv", "--json"]) == 1
 
     answer = json.loads(capsys.readouterr().out)
     first, second = answer["files"]
-    assert (1, "good", "rows") == (answer["exitCode"], first["verdict"], second["verdict"])
-    assert {"read": 13, "good": 12, "rejected": 1} == second["rows"]
+    assert (answer["exitCode"], first["verdict"], second["verdict"]) == (1, "good", "rows")
+    assert second["rows"] == {"read": 13, "good": 12, "rejected": 1}
     problem = next(one for one in second["problems"] if one["code"] == "row.bad_key")
-    assert (4, "PERIDX") == (problem["line"], problem["column"])
+    assert (problem["line"], problem["column"]) == (4, "PERIDX")
     assert problem["hint"]
 
 
@@ -131,7 +131,7 @@ def test_html(folder: Path) -> None:
     odd = GOOD.replace("PERSON_CODE", "<script>alert(1)</script>", 1)
     (folder / NAME).write_text(odd, encoding="utf-8")
 
-    assert 1 == main([NAME, "customers_20230425T201230Z.csv", "--html", "page.html"])
+    assert main([NAME, "customers_20230425T201230Z.csv", "--html", "page.html"]) == 1
 
     page = (folder / "page.html").read_text(encoding="utf-8")
     html.parser.HTMLParser().feed(page)
@@ -151,22 +151,25 @@ class Terminal(io.StringIO):
 def test_bar() -> None:
     """On a terminal a long file has a bar, which goes in the end; a short one has none."""
     terminal = Terminal()
-    bar = Bar("x.csv", 10_000_000, terminal)
+    bar = ProgressBar("x.csv", 10_000_000, terminal)
     bar(0)
     bar(50)
     bar(50)
     bar.close()
     silent = Terminal()
-    Bar("x.csv", 1_000, silent)(50)
+    ProgressBar("x.csv", 1_000, silent)(50)
 
     assert "███████████████░" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[2K")
-    assert 2 == terminal.getvalue().count("x.csv")
-    assert "" == silent.getvalue()
+    assert terminal.getvalue().count("x.csv") == 2
+    assert silent.getvalue() == ""
 
 
 def test_sizes() -> None:
     """Sizes are read as people say them."""
-    assert ["999 bytes", "1.0 kB", "20.5 MB", "1.2 GB"] == [
-        size(number) for number in (999, 1_000, 20_500_000, 1_234_000_000)
+    assert [size(number) for number in (999, 1_000, 20_500_000, 1_234_000_000)] == [
+        "999 bytes",
+        "1.0 kB",
+        "20.5 MB",
+        "1.2 GB",
     ]

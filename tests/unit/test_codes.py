@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.code_examples import EXAMPLES
-from shared.codes import CODES
-from shared.errors_page import page
-from shared.names import Misnamed, read_name
+from shared.core.codes import CODES
+from shared.files.names import Misnamed, read_name
+from tools.reference.code_examples import EXAMPLES
+from tools.reference.errors import page
 
 ROOT = Path(__file__).resolve().parents[2]
 _CODE = re.compile(r'"((?:file|header|name|order|reward|row|settings|system|write)\.[a-z0-9_]+)"')

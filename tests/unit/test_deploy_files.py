@@ -143,7 +143,7 @@ def test_what_expires_is_deleted() -> None:
     }
 
     # An import, the records of superseded uploads below it, and shards that were never loaded.
-    assert {"imports": [], "generations": [], "shards": []} == ttl
+    assert ttl == {"imports": [], "generations": [], "shards": []}
 
 
 @pytest.mark.parametrize("file", METRICS, ids=lambda file: file.stem)
@@ -174,13 +174,13 @@ def test_trouble_that_comes_again_is_mailed_again(file: Path) -> None:
     """An incident about something counted closes as soon as nothing is counted any more."""
     policy = json.loads(file.read_text())
 
-    assert "1800s" == policy["alertStrategy"]["autoClose"]
+    assert policy["alertStrategy"]["autoClose"] == "1800s"
     for condition in policy["conditions"]:
         threshold = condition.get("conditionThreshold", {})
         if "/user/" in threshold.get("filter", ""):
-            assert "EVALUATION_MISSING_DATA_INACTIVE" == threshold["evaluationMissingData"]
+            assert threshold["evaluationMissingData"] == "EVALUATION_MISSING_DATA_INACTIVE"
             # The least with which Cloud Monitoring takes that.
-            assert "60s" == threshold["duration"]
+            assert threshold["duration"] == "60s"
 
 
 def test_a_sweep_that_has_never_succeeded() -> None:
@@ -257,7 +257,7 @@ def test_steps() -> None:
         assert known >= set(step.get("waitFor", [])), step["id"]
         assert number == 0 or step.get("waitFor"), f"{step['id']} waits for nothing"
         known.add(step["id"])
-    assert "tests" == build["steps"][0]["id"]
+    assert build["steps"][0]["id"] == "tests"
     # Nothing is released unless everything is deployed.
     assert set() == known - {"release"} - _before("release", build["steps"])
 
@@ -311,4 +311,4 @@ def test_shell_scripts() -> None:
         text=True,
     )
 
-    assert (0, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (0, "")

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from shared.settings import ENVIRONMENT, Deployment
+from shared.core.settings import ENVIRONMENT, Deployment
 from tests.support.cloud import ROOT
 
 OTHERS = {

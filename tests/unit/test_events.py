@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadRequest
-from shared.events import StorageObject, read_event
+from shared.core.errors import BadRequest
+from shared.gcp.events import StorageObject, read_event
 
 EVENT: dict[str, Any] = {
     "kind": "storage#object",

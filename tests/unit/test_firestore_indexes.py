@@ -112,13 +112,13 @@ def test_sums(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         files.document(str(number)).set({"at": number, "size": 10})
     stretch = files.where(filter=firestore.FieldFilter("at", ">=", 10)).count("files")
-    assert {"files": 10, "size": 100} == totals(stretch.sum("size", "size"))
+    assert totals(stretch.sum("size", "size")) == {"files": 10, "size": 100}
 
     files.document("12").delete()
     files.document("13").update({"at": 1})
     files.document("3").set({"at": 15, "size": 5})
 
-    assert {"files": 9, "size": 85} == totals(stretch)
+    assert totals(stretch) == {"files": 9, "size": 85}
 
 
 def totals(aggregation: Any) -> dict[str, int]:
@@ -131,6 +131,6 @@ def test_small_collections_have_none(client: Any) -> None:
     kept: list[indexes.Index] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexes.Indexes, "keep", lambda _, index: kept.append(index))
-        assert 1 == len(client.collection_group("files").order_by("at").get())
+        assert len(client.collection_group("files").order_by("at").get()) == 1
 
-    assert [] == kept
+    assert kept == []

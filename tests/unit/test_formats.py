@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from shared import formats
-from shared.names import ExportFile, read_name
-from shared.schemas import KINDS, all_types, file_type
+from shared.files import examples
+from shared.files.filetype import all_types, file_type
+from shared.files.kinds import KINDS
+from shared.files.names import ExportFile, read_name
 from tests.support.cells import check
+from tools.reference import formats
 
 
 def test_page_is_up_to_date() -> None:
-    """docs/formats.md is what the tables come to: else run python -m shared.formats."""
+    """docs/formats.md is what the tables come to: else run python -m tools.reference.formats."""
     assert formats.page() == formats.PAGE.read_text(encoding="utf-8")
 
 
@@ -41,13 +43,13 @@ def test_page_holds_every_column() -> None:
 @pytest.mark.parametrize("name", ["customers", "orders", "rewards"])
 def test_examples_are_right(name: str) -> None:
     """The example files on the page can be loaded without a complaint."""
-    rows = list(csv.DictReader(io.StringIO(formats.example_csv(file_type(name)))))
+    rows = list(csv.DictReader(io.StringIO(examples.example_csv(file_type(name)))))
 
     checked = check(name, rows)
 
     assert 2 == len(rows) == len(checked.rows)
-    assert [] == checked.warnings
-    assert isinstance(read_name(f"{name}_{formats.EXAMPLE_STAMP}.csv"), ExportFile)
+    assert checked.warnings == []
+    assert isinstance(read_name(f"{name}_{examples.EXAMPLE_STAMP}.csv"), ExportFile)
 
 
 def test_tables_are_whole() -> None:
@@ -61,7 +63,7 @@ def test_delimiter_in_a_cell() -> None:
     """A | in a cell does not end it."""
     table = formats._table(["what"], [["comma or |"]])
 
-    assert "| what |\n|---|\n| comma or \\| |" == table
+    assert table == "| what |\n|---|\n| comma or \\| |"
 
 
 def test_check(
@@ -75,8 +77,8 @@ def test_check(
         formats.PAGE.write_text(text, encoding="utf-8")
         codes.append(formats.main(["--check"]))
 
-    assert [1, 0, 1] == codes
-    assert "python -m shared.formats > docs/formats.md" in capsys.readouterr().err
+    assert codes == [1, 0, 1]
+    assert "python -m tools.reference.formats > docs/formats.md" in capsys.readouterr().err
 
 
 def test_prints(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -88,5 +90,5 @@ def test_prints(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
 
 def test_unknown_argument(capsys: pytest.CaptureFixture[str]) -> None:
     """Anything else is told how it is used."""
-    assert 2 == formats.main(["--chekc"])
+    assert formats.main(["--chekc"]) == 2
     assert "usage" in capsys.readouterr().err

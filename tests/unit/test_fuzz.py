@@ -41,7 +41,7 @@ def test_what_is_broken_is_found(
     monkeypatch.setattr(hunting, "TARGETS", {"files": (inputs, no_quotes)})
     monkeypatch.setattr("tests.fuzz.__main__.TARGETS", {"files": None})
 
-    assert 1 == main(["--seconds", "0", "--seed", "5"])
+    assert main(["--seconds", "0", "--seed", "5"]) == 1
 
     output = capsys.readouterr().out
     assert "quotes are not liked" in output
@@ -61,4 +61,4 @@ def test_replay_from_the_command_line() -> None:
         check=False,
     )
 
-    assert (0, "It holds.\n") == (process.returncode, process.stdout)
+    assert (process.returncode, process.stdout) == (0, "It holds.\n")

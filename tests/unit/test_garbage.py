@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from shared.garbage import YOUNG, seldom_collected
+from shared.loading.garbage import YOUNG, seldom_collected
 
 
 def test_seldom_inside() -> None:

@@ -104,7 +104,7 @@ def test_out_of_reach(manager: SecretManager) -> None:
 
     assert kept.find("ana")
     assert kept.find("ana")
-    assert 2 == len(manager.asked)
+    assert len(manager.asked) == 2
     manager.status = 200
     manager.versions.append(users("bo"))
     now[0] += FRESH_SECONDS

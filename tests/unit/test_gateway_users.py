@@ -164,7 +164,7 @@ def test_remove_user(tmp_path: Path) -> None:
 
     remove_user(path, name="ana")
 
-    assert ["bo"] == list(parse_users(path.read_text()))
+    assert list(parse_users(path.read_text())) == ["bo"]
     with pytest.raises(UsersError, match="user ana: is not there"):
         remove_user(path, name="ana")
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from shared.grid import Grid, lay_out
-from shared.records import Splitter
+from shared.parsing.csv.grid import Grid, lay_out
+from shared.parsing.csv.records import Splitter
 
 BLANKS = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
 LETTERS = ("a", "é", "ß", "€", "ﬁ", "漢", "🥇", "\u2010", "\u2060", "\u3001", "\u0084", "\u00a1")

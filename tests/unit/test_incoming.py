@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.incoming import Block, Incoming
+from shared.parsing.blocks import Block, Incoming
 
 
 def block(count: int, *, refers: bool = True) -> Block:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import index
-from shared.encoding import encode_content
-from shared.index import (
+from shared.firestore.bulk.encoding import encode_content
+from shared.index import records as index
+from shared.index.records import (
     RECORD,
     UNKNOWN,
-    Records,
+    IndexRecords,
     Table,
     age_of,
     content_hashes,
@@ -24,7 +24,8 @@ from shared.index import (
     merged,
     stamp_of,
 )
-from shared.plan import Keys, halves, hash64, hashes
+from shared.parsing.hashing import halves, hash64, hashes
+from shared.parsing.plan import Keys
 from tests.support.imports import at
 
 # Few numbers at both ends of what 64 bits hold, so that halves of keys are often equal.
@@ -41,12 +42,14 @@ CONTENTS = st.dictionaries(KEY, VALUE, max_size=25)
 Contents = dict[tuple[int, int], tuple[int, int, int, int]]
 
 
-def records(contents: Contents) -> Records:
+def records(contents: Contents) -> IndexRecords:
     """Return the records of some keys, sorted."""
     return np.array([(*key, *contents[key]) for key in sorted(contents)], dtype=RECORD)
 
 
-def contents(blocks: Iterator[Records]) -> list[tuple[tuple[int, int], tuple[int, int, int, int]]]:
+def contents(
+    blocks: Iterator[IndexRecords],
+) -> list[tuple[tuple[int, int], tuple[int, int, int, int]]]:
     """Return keys and values of some blocks, in their order."""
     return [
         ((high, low), (content, updated, exported, generation))
@@ -55,7 +58,7 @@ def contents(blocks: Iterator[Records]) -> list[tuple[tuple[int, int], tuple[int
     ]
 
 
-def blocks(of: Records, size: int) -> Iterator[Records]:
+def blocks(of: IndexRecords, size: int) -> Iterator[IndexRecords]:
     """Give records a block at a time, an empty one first."""
     yield of[:0]
     for start in range(0, len(of), size):
@@ -71,7 +74,7 @@ def table(keys: set[tuple[int, int]]) -> Table:
 
 def test_a_record_has_48_bytes() -> None:
     """A million documents take 48 MB in the bucket, and a table of them hardly more."""
-    assert 48 == RECORD.itemsize
+    assert RECORD.itemsize == 48
 
 
 @given(old=CONTENTS, keys=st.sets(KEY, max_size=25), size=st.integers(1, 7))
@@ -125,7 +128,7 @@ def test_the_next_index(
 
 def test_no_index_and_no_keys() -> None:
     """Of nothing comes nothing."""
-    assert [] == contents(merged(iter([]), table(set())))
+    assert contents(merged(iter([]), table(set()))) == []
 
 
 @given(keys=st.sets(st.text(max_size=3), max_size=20), gone=st.sets(st.text(max_size=3)))
@@ -143,10 +146,10 @@ def test_neighbours_are_not_mistaken() -> None:
     own = table({(5, 1), (5, 3), (6, 1)})
     others = records({(5, 0): _value(), (5, 2): _value(), (5, 4): _value(), (7, 1): _value()})
 
-    assert [-1, -1, -1, -1] == find(own.keys, others).tolist()
-    assert [0, 1, 2] == find(
+    assert find(own.keys, others).tolist() == [-1, -1, -1, -1]
+    assert find(
         own.keys, records({(5, 1): _value(), (5, 3): _value(), (6, 1): _value()})
-    ).tolist()
+    ).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.errors import LeaseLost
-from shared.lease import BEAT_SECONDS, Hold
-from shared.ledger import Lease
-from shared.ledger_store import LedgerStore, import_path
+from shared.core.errors import LeaseLost
+from shared.ledger.imports import Lease
+from shared.ledger.lease import BEAT_SECONDS, Hold
+from shared.ledger.paths import import_path
+from shared.ledger.store import LedgerStore
 from tests.simulation.firestore import SimulatedDatabase, Store
 from tests.simulation.world import BEGINNING, Chances, World
 from tests.support.imports import make_import
@@ -68,12 +69,12 @@ def test_the_ledger_is_asked_now_and_then(ledger: Ledger) -> None:
 
     for _ in range(3):
         mine.check()
-    assert 0 == ledger.asked
+    assert ledger.asked == 0
     ledger.world.clock += BEAT_SECONDS
     for _ in range(3):
         mine.check()
 
-    assert 1 == ledger.asked
+    assert ledger.asked == 1
     assert mine.import_.lease is not None
     assert ledger.world.now() + LEASE == mine.import_.lease.expires_at
 
@@ -96,7 +97,7 @@ def test_a_renewal_whose_answer_was_late(ledger: Ledger) -> None:
 
     mine.check()
 
-    assert 2 == ledger.asked
+    assert ledger.asked == 2
 
 
 def test_the_next_beat_counts_from_the_question(ledger: Ledger) -> None:
@@ -121,4 +122,4 @@ def test_what_is_lost_stays_lost(ledger: Ledger) -> None:
     with pytest.raises(LeaseLost):
         mine.check()
 
-    assert 1 == ledger.asked
+    assert ledger.asked == 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.logs import MESSAGE_LIMIT, follow, log, log_failure, take_over
+from shared.core.logs import MESSAGE_LIMIT, follow, log, log_failure, take_over
 from tests.support.functions import undisturbed
 
 CELL = "ana.canary@example.com"
@@ -28,7 +28,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """Return what was written to both streams, a dict a line."""
     output = capsys.readouterr()
-    assert "" == output.err
+    assert output.err == ""
     return [json.loads(line) for line in output.out.splitlines()]
 
 
@@ -37,12 +37,12 @@ def test_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     log("WARNING", "Two\nlines.", importId="orders_x", rows=3)
 
     (line,) = lines(capsys)
-    assert {
+    assert line == {
         "severity": "WARNING",
         "message": "Two\nlines.",
         "importId": "orders_x",
         "rows": 3,
-    } == line
+    }
 
 
 @pytest.mark.parametrize("name", ["\ud800.csv", "\u2028", "é😀", "\x00\x1b[31m", '"}\n{"'])
@@ -52,7 +52,7 @@ def test_any_name_can_be_logged(name: str, capsysbinary: pytest.CaptureFixture[b
 
     output = capsysbinary.readouterr().out
     assert output.isascii()
-    assert 1 == output.count(b"\n")
+    assert output.count(b"\n") == 1
     assert name == json.loads(output)["object"]
 
 
@@ -61,7 +61,7 @@ def test_a_long_message(capsys: pytest.CaptureFixture[str]) -> None:
     log("INFO", "x" * 1_000_000)
 
     (line,) = lines(capsys)
-    assert MESSAGE_LIMIT + 1 == len(line["message"])
+    assert len(line["message"]) == MESSAGE_LIMIT + 1
 
 
 TRACE = "105445aa7843bc8bf206b12000100000"
@@ -98,7 +98,7 @@ def test_an_unforeseen_error(capsys: pytest.CaptureFixture[str]) -> None:
         log_failure("It failed.", error)
 
     (line,) = lines(capsys)
-    assert ("ERROR", "ValueError") == (line["severity"], line["error"])
+    assert (line["severity"], line["error"]) == ("ERROR", "ValueError")
     assert 'test_logs.py", line ' in line["stack_trace"]
     assert line["stack_trace"].startswith("Traceback (most recent call last):\n")
     assert line["@type"].endswith("ReportedErrorEvent")
@@ -118,9 +118,9 @@ def test_libraries(capsys: pytest.CaptureFixture[str]) -> None:
         library.exception("failed with %s", CELL)
 
     warning, error, failure = lines(capsys)
-    assert ("WARNING", "some.library: Retrying %s") == (warning["severity"], warning["message"])
-    assert ("ERROR", "some.library") == (error["severity"], error["logger"])
-    assert ("ERROR", "ValueError") == (failure["severity"], failure["error"])
+    assert (warning["severity"], warning["message"]) == ("WARNING", "some.library: Retrying %s")
+    assert (error["severity"], error["logger"]) == ("ERROR", "some.library")
+    assert (failure["severity"], failure["error"]) == ("ERROR", "ValueError")
     assert CELL not in json.dumps([warning, error, failure])
 
 
@@ -136,10 +136,10 @@ def test_servers_with_handlers_of_their_own(capsys: pytest.CaptureFixture[str]) 
         server.removeHandler(handler)
 
     (line,) = lines(capsys)
-    assert ("CRITICAL", "gunicorn.error: WORKER TIMEOUT (pid:%s)") == (
+    assert (
         line["severity"],
         line["message"],
-    )
+    ) == ("CRITICAL", "gunicorn.error: WORKER TIMEOUT (pid:%s)")
 
 
 def test_warnings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +148,7 @@ def test_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     warnings.warn(f"mixed types in {CELL}", UserWarning, stacklevel=1)
 
     (line,) = lines(capsys)
-    assert "WARNING" == line["severity"]
+    assert line["severity"] == "WARNING"
     assert line["place"].startswith("test_logs.py:")
     assert CELL not in json.dumps(line)
 
@@ -161,7 +161,7 @@ def test_the_end_of_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
     thread.join()
 
     (line,) = lines(capsys)
-    assert ("ERROR", "ValueError") == (line["severity"], line["error"])
+    assert (line["severity"], line["error"]) == ("ERROR", "ValueError")
     assert CELL not in json.dumps(line)
 
 
@@ -172,5 +172,5 @@ def test_the_end_of_the_process(capsys: pytest.CaptureFixture[str]) -> None:
     sys.excepthook(ValueError, error, None)
 
     (line,) = lines(capsys)
-    assert ("ERROR", "ValueError") == (line["severity"], line["error"])
+    assert (line["severity"], line["error"]) == ("ERROR", "ValueError")
     assert CELL not in json.dumps(line)

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.encoding import decode_content, encode_content
-from shared.folding import get, put
-from shared.incoming import Incoming
-from shared.merge import EXISTS, NEWER, OWN, Origin, decide, fresh
-from shared.writer import Leave, Put, Stored
+from shared.core.folding import get, put
+from shared.firestore.bulk.decisions import Leave, Put
+from shared.firestore.bulk.encoding import decode_content, encode_content
+from shared.firestore.bulk.transport import Stored
+from shared.index.merge import EXISTS, NEWER, OWN, Origin, decide, fresh
+from shared.parsing.blocks import Incoming
 from tests.support.imports import at
 
 CONSENT = frozenset({"subscribed"})
@@ -122,7 +123,7 @@ def test_a_document_of_unknown_origin(source: object) -> None:
     after = apply(before, incoming({"city": "Perth"}, CONSENT), origin(8))
 
     assert after is not None
-    assert ("Perth", False) == (after["city"], after["subscribed"])
+    assert (after["city"], after["subscribed"]) == ("Perth", False)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -158,7 +159,7 @@ def test_corrected_consent_does_not_depend_on_the_order(order: tuple[int, ...]) 
         stored = apply(stored, *said[place])
 
     assert stored is not None
-    assert (False, "Perth") == (stored["subscribed"], stored["city"])
+    assert (stored["subscribed"], stored["city"]) == (False, "Perth")
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
@@ -237,12 +238,12 @@ def test_unreadable_in_a_new_document() -> None:
     """What a new document lacks because its cell was unreadable an older file may still fill."""
     stored = apply(None, incoming({"mobile": "1"}, frozenset({"city"})), origin(9))
     assert stored is not None
-    assert ["city"] == stored["source"]["open"]
+    assert stored["source"]["open"] == ["city"]
 
     stored = apply(stored, incoming({"mobile": "2", "city": "Perth"}), origin(8))
 
     assert stored is not None
-    assert ("1", "Perth") == (stored["mobile"], stored["city"])
+    assert (stored["mobile"], stored["city"]) == ("1", "Perth")
     assert {"city": exported(8)} == stored["source"]["kept"]
     assert "open" not in stored["source"]
 
@@ -305,7 +306,7 @@ def test_names_its_source(line: int) -> None:
         "row": line,
     }
     assert encode_content({"source": source}) == put.wire
-    assert {} == put.data
+    assert put.data == {}
 
 
 @pytest.mark.parametrize(("confirmed", "wins"), [(7, True), (8, True), (9, False), (10, False)])

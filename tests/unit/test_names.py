@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.codes import CODES
-from shared.names import (
+from shared.core.codes import CODES
+from shared.files.names import (
     FOLDERS,
     TYPES,
     ExportFile,
@@ -515,7 +515,7 @@ def test_what_is_no_import_id(text: str) -> None:
 def test_light_imports() -> None:
     """Reading names imports neither pandas nor pydantic nor any Google client."""
     seen = subprocess.run(
-        [sys.executable, "-c", "import shared.names, sys; print(*sys.modules)"],
+        [sys.executable, "-c", "import shared.files.names, sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.paths import View
-from shared.names import Arrival, ExportFile, Misnamed, read_name
+from shared.files.names import Arrival, ExportFile, Misnamed, read_name
 from tests.support.imports import at
 
 NOON = at("12:00")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.encoding import decode_content
-from shared.schemas import file_type
-from shared.schemas.factory import join_parts, make_part_maker
+from shared.files.filetype import file_type
+from shared.firestore.bulk.encoding import decode_content
+from shared.parsing.factory import join_parts, make_part_maker
 from tests.support.cells import SYDNEY
 from tests.unit.test_schemas_parts import cell, chunks_of, columns_of
 
@@ -57,5 +57,5 @@ def test_one_type_a_field(name: str) -> None:
                 for path, kind in types_in(decode_content(wire)):
                     found[path].add(kind)
 
-    assert {} == {path: kinds for path, kinds in found.items() if len(kinds) > 1}
+    assert {path: kinds for path, kinds in found.items() if len(kinds) > 1} == {}
     assert len(found) >= len(type_.columns) - 3

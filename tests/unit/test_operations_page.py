@@ -81,7 +81,7 @@ def test_quota(deployed: list[list[str]]) -> None:
     functions = [flags(words) for words in deployed if words[1:3] == ["functions", "deploy"]]
     used = sum(int(one["max-instances"]) * int(one["cpu"]) for one in functions)
 
-    assert (4, 20 - 2) == (len(functions), used)
+    assert (len(functions), used) == (4, 20 - 2)
     assert f"together have {used}, " in PAGE
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from local.processes import free_ports
 from shared import ops
-from shared.errors import IngestError, SettingsError, TryAgain
+from shared.core.errors import IngestError, SettingsError, TryAgain
 from shared.ops.command import Desk, guarded
 from shared.ops.completion import candidates
 from shared.ops.terminal import Cell, Screen
@@ -37,11 +37,11 @@ def table(stream: io.StringIO, width: int | None) -> list[str]:
 
 def test_a_table_in_a_pipe_is_whole() -> None:
     """Where there is no terminal nothing is cut or coloured; numbers stand to the right."""
-    assert [
+    assert table(io.StringIO(), None) == [
         "import                       rows  what",
         "nz/orders_20230424T201230Z  1,200  Overdue: six hours.",
         "au/customers_x                  7  Loaded.",
-    ] == table(io.StringIO(), None)
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 60, 61, 80, 200])
@@ -77,7 +77,7 @@ def test_an_empty_table() -> None:
 
     Screen(stream).table(HEAD, [])
 
-    assert "import  rows  what\n" == stream.getvalue()
+    assert stream.getvalue() == "import  rows  what\n"
 
 
 # -- how a command ends -----------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_how_it_ends_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     """With --json the sentence is JSON on standard output."""
     guarded(raising(TryAgain("Away.")), desk(json=True))
 
-    assert '{"error": "Away. Try again in a moment."}\n' == capsys.readouterr().out
+    assert capsys.readouterr().out == '{"error": "Away. Try again in a moment."}\n'
 
 
 def test_an_emulator_that_is_not_there(
@@ -138,7 +138,7 @@ def test_an_emulator_that_is_not_there(
     (port,) = free_ports([0])
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
 
-    assert 3 == ops.main(["imports"])
+    assert ops.main(["imports"]) == 3
     assert f"Nothing answers at 127.0.0.1:{port}" in capsys.readouterr().err
 
 
@@ -151,13 +151,13 @@ def offered(*typed: str) -> list[str]:
 
 def test_completion() -> None:
     """Commands, verbs, options and the values of options are completed from their beginning."""
-    assert ["imports"] == offered("imp")
-    assert ["replay", "release"] == offered("imports", "re")
-    assert ["--since", "--status"] == offered("imports", "list", "--s")
-    assert ["customers"] == offered("imports", "list", "--type", "c")
-    assert ["overdue"] == offered("imports", "list", "--type", "orders", "--status", "ov")
-    assert [] == offered("imports", "list", "--since", "")
-    assert ["bash"] == offered("completion", "b")
+    assert offered("imp") == ["imports"]
+    assert offered("imports", "re") == ["replay", "release"]
+    assert offered("imports", "list", "--s") == ["--since", "--status"]
+    assert offered("imports", "list", "--type", "c") == ["customers"]
+    assert offered("imports", "list", "--type", "orders", "--status", "ov") == ["overdue"]
+    assert offered("imports", "list", "--since", "") == []
+    assert offered("completion", "b") == ["bash"]
 
 
 def test_completion_without_a_ledger() -> None:
@@ -166,13 +166,13 @@ def test_completion_without_a_ledger() -> None:
     def away() -> Any:
         raise TryAgain("Away.")
 
-    assert [] == candidates(ops.parser(), ["replay", ""], away)
+    assert candidates(ops.parser(), ["replay", ""], away) == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The lines for a shell name the program and the short name."""
-    assert 0 == ops.main(["completion", shell, "--name", "shop"])
+    assert ops.main(["completion", shell, "--name", "shop"]) == 0
 
     script = capsys.readouterr().out
     assert "python -m shared.ops completion words --" in script

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
-from shared.customers import LOOKED_UP, KnownCustomers
-from shared.errors import TryAgain
-from shared.incoming import Block
-from shared.orphans import SAMPLES, WAITING, Order, Orphans, customers_unknown
-from shared.transport import COUNTED, CallFailed, Stored, Transport
+from shared.core.errors import TryAgain
+from shared.firestore.bulk.existence import LOOKED_UP, KnownCustomers
+from shared.firestore.bulk.transport import COUNTED, CallFailed, Stored, Transport
+from shared.loading.orphans import SAMPLES, WAITING, Order, Orphans, customers_unknown
+from shared.parsing.blocks import Block
 
 ROOT = "projects/p/databases/(default)/documents/connections/acme/customers/"
 

@@ -6,7 +6,16 @@ import random
 
 import pytest
 
-from shared.pacing import LATE_SECONDS, RECOVERY, SLOWEST, STEP, Gate, Pace, Ramp, first_rate
+from shared.firestore.bulk.pacing import (
+    LATE_SECONDS,
+    RECOVERY,
+    SLOWEST,
+    STEP,
+    Gate,
+    Pace,
+    Ramp,
+    first_rate,
+)
 
 
 def sent(ramp: Ramp, *, began: float, seconds: float, batch: int = 100) -> int:
@@ -25,7 +34,7 @@ def test_a_load_begins_at_its_rate() -> None:
 
     waits = [ramp.reserve(100, 0) for _ in range(8)]
 
-    assert [0, 0, 0, 0, 0, 0, 0.2, 0.4] == [pytest.approx(wait) for wait in waits]
+    assert [pytest.approx(wait) for wait in waits] == [0, 0, 0, 0, 0, 0, 0.2, 0.4]
 
 
 def test_a_load_is_let_grow() -> None:
@@ -34,8 +43,11 @@ def test_a_load_is_let_grow() -> None:
 
     per_step = [sent(ramp, began=step * STEP, seconds=STEP) for step in range(4)]
 
-    assert [500, 750, 1125, 1687] == [
-        pytest.approx(documents / STEP, rel=0.06) for documents in per_step
+    assert [pytest.approx(documents / STEP, rel=0.06) for documents in per_step] == [
+        500,
+        750,
+        1125,
+        1687,
     ]
 
 
@@ -45,8 +57,8 @@ def test_what_is_not_made_use_of_does_not_grow() -> None:
     for second in range(0, 3600, 10):
         ramp.reserve(100, float(second))
 
-    assert 500 == ramp.rate(3600)
-    assert 500 == ramp.rate(36_000)
+    assert ramp.rate(3600) == 500
+    assert ramp.rate(36_000) == 500
 
 
 def test_after_a_pause_a_second_is_caught_up() -> None:
@@ -56,8 +68,8 @@ def test_after_a_pause_a_second_is_caught_up() -> None:
 
     waits = [ramp.reserve(50, 1000.0) for _ in range(13)]
 
-    assert [0.0] * 11 == [round(wait, 6) for wait in waits[:11]]
-    assert [0.1, 0.2] == [pytest.approx(wait) for wait in waits[11:]]
+    assert [round(wait, 6) for wait in waits[:11]] == [0.0] * 11
+    assert [pytest.approx(wait) for wait in waits[11:]] == [0.1, 0.2]
 
 
 def test_the_server_pushes_back() -> None:
@@ -67,11 +79,11 @@ def test_the_server_pushes_back() -> None:
 
     ramp.pushed_back(200)
 
-    assert 400 == ramp.rate(200)
-    assert 600 == pytest.approx(ramp.rate(200 + RECOVERY / 4))
-    assert 800 == ramp.rate(200 + RECOVERY)
-    assert 800 == ramp.rate(200 + STEP - 1)
-    assert 800 == ramp.ceiling
+    assert ramp.rate(200) == 400
+    assert pytest.approx(ramp.rate(200 + RECOVERY / 4)) == 600
+    assert ramp.rate(200 + RECOVERY) == 800
+    assert ramp.rate(200 + STEP - 1) == 800
+    assert ramp.ceiling == 800
 
 
 def test_the_server_pushes_back_for_ever() -> None:
@@ -81,7 +93,7 @@ def test_the_server_pushes_back_for_ever() -> None:
         ramp.pushed_back(0)
         slow.pushed_back(0)
 
-    assert (SLOWEST, 10) == (ramp.rate(0), slow.rate(0))
+    assert (ramp.rate(0), slow.rate(0)) == (SLOWEST, 10)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +132,7 @@ def test_late_answers_take_room_away() -> None:
         pace.answered(0.1)
 
     assert slowed < 6
-    assert 8 == pace.allowed
+    assert pace.allowed == 8
 
 
 def test_a_server_that_is_always_slow_is_not_late() -> None:
@@ -129,12 +141,12 @@ def test_a_server_that_is_always_slow_is_not_late() -> None:
     for _ in range(50):
         pace.answered(3.0)
 
-    assert 8 == pace.allowed
+    assert pace.allowed == 8
 
 
 def test_a_gate_without_a_ramp() -> None:
     """Where nothing has to be led up to anything, nothing waits."""
-    assert 0.0 == Gate(Pace(4)).delay(10_000)
+    assert Gate(Pace(4)).delay(10_000) == 0.0
 
 
 def test_a_gate_slows_down_when_the_server_pushes_back() -> None:
@@ -144,4 +156,4 @@ def test_a_gate_slows_down_when_the_server_pushes_back() -> None:
     with gate.turn() as first, gate.turn() as second:
         first.pushed_back = second.pushed_back = True
 
-    assert 400 == ramp.rate(0)
+    assert ramp.rate(0) == 400

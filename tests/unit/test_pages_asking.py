@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.pages.asking import Asked, BadQuery
+from shared.status.query import Asked, BadQuery
 from tests.support.imports import at
 
 SYDNEY = ZoneInfo("Australia/Sydney")
@@ -63,7 +63,7 @@ def test_a_link_reads_back() -> None:
 
 def test_a_link_to_everything_leads_to_the_page_itself() -> None:
     """With nothing asked for the link is `?`, which holds wherever the page is mounted."""
-    assert "?" == Asked(type="orders").link(type="")
+    assert Asked(type="orders").link(type="") == "?"
 
 
 def test_days_are_those_of_the_zone() -> None:

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from shared.ledger_store import Totals
-from shared.pages.chart import HEIGHT, WIDTH, Day, files_chart, round_up, rows_chart
+from shared.ledger.queries import Totals
+from shared.status.chart import HEIGHT, WIDTH, Day, files_chart, round_up, rows_chart
 
 
 def days(*totals: Totals) -> list[Day]:
@@ -19,9 +19,11 @@ def test_a_stack_is_as_high_as_its_rows() -> None:
     """Loaded stands on the ground, unchanged on it, rejected on top, to scale."""
     chart = rows_chart(days(Totals(loaded=500, unchanged=300, rejected=200)))
 
-    assert 1000 == chart.top
-    assert [("loaded", 50, 50), ("unchanged", 20, 30), ("rejected", 0, 20)] == [
-        (part.kind, part.y, part.height) for part in chart.bars[0].parts
+    assert chart.top == 1000
+    assert [(part.kind, part.y, part.height) for part in chart.bars[0].parts] == [
+        ("loaded", 50, 50),
+        ("unchanged", 20, 30),
+        ("rejected", 0, 20),
     ]
 
 
@@ -32,7 +34,7 @@ def test_one_bad_row_among_a_million_is_seen() -> None:
     (loaded, rejected) = chart.bars[0].parts
     assert rejected.height >= 1
     assert rejected.y >= 0
-    assert HEIGHT == pytest.approx(loaded.height + rejected.height)
+    assert pytest.approx(loaded.height + rejected.height) == HEIGHT
 
 
 def test_nothing_has_no_bar() -> None:
@@ -40,8 +42,8 @@ def test_nothing_has_no_bar() -> None:
     chart = files_chart(days(*[Totals()] * 14))
 
     assert all(bar.parts == () for bar in chart.bars)
-    assert 14 == len(chart.bars)
-    assert () == rows_chart([]).bars
+    assert len(chart.bars) == 14
+    assert rows_chart([]).bars == ()
 
 
 def test_bars_stay_inside() -> None:

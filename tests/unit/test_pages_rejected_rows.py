@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.masking import mask
-from shared.pages.rejected_rows import ROWS_SHOWN, read_rows
+from shared.status.masking import mask
+from shared.status.rejected_rows import ROWS_SHOWN, read_rows
 
 FILE = (
     "\ufeffPERIDX,EMAIL,STORE_CODE,line,column,code,reason\r\n"
@@ -17,21 +17,21 @@ def test_a_row() -> None:
     """A row comes with its line, codes, reason, what to do, and its cells, masked."""
     (row,) = read_rows(FILE.encode(), whole=True, reveal=False)
 
-    assert ("7", ("row.bad_email", "row.bad_key")) == (row.line, row.codes)
-    assert "Two things. Both." == row.reason
+    assert (row.line, row.codes) == ("7", ("row.bad_email", "row.bad_key"))
+    assert row.reason == "Two things. Both."
     assert "Correct the address in Apparel21" in row.mend
-    assert (
+    assert row.cells == (
         ("PERIDX", "••", True),
         ("EMAIL", "•••@•••••••.•••, •", True),
         ("STORE_CODE", "S1", False),
-    ) == row.cells
+    )
 
 
 def test_revealed() -> None:
     """Whoever asks for it sees what is in the cells."""
     (row,) = read_rows(FILE.encode(), whole=True, reveal=True)
 
-    assert ("EMAIL", "ana@example.com, x", True) == row.cells[1]
+    assert row.cells[1] == ("EMAIL", "ana@example.com, x", True)
 
 
 def test_guards_are_taken_off() -> None:
@@ -40,7 +40,7 @@ def test_guards_are_taken_off() -> None:
 
     (row,) = read_rows(data, whole=True, reveal=False)
 
-    assert (("STORE_CODE", "=1+1", False),) == row.cells
+    assert row.cells == (("STORE_CODE", "=1+1", False),)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -51,8 +51,8 @@ def test_delimiters(delimiter: str) -> None:
 
     (row,) = read_rows(data, whole=True, reveal=False)
 
-    assert (("STORE_CODE", "S1", False),) == row.cells
-    assert ("2", "Why.") == (row.line, row.reason)
+    assert row.cells == (("STORE_CODE", "S1", False),)
+    assert (row.line, row.reason) == ("2", "Why.")
 
 
 def test_a_row_that_is_cut_off_is_left_out() -> None:
@@ -61,17 +61,17 @@ def test_a_row_that_is_cut_off_is_left_out() -> None:
     two = (FILE.partition("\n")[0] + "\n" + row + row[:9]).encode()
     many = (FILE.partition("\n")[0] + "\n" + row * 50).encode()
 
-    assert 1 == len(read_rows(two, whole=False, reveal=False))
-    assert ROWS_SHOWN == len(read_rows(many, whole=True, reveal=False))
+    assert len(read_rows(two, whole=False, reveal=False)) == 1
+    assert len(read_rows(many, whole=True, reveal=False)) == ROWS_SHOWN
 
 
 def test_nothing_can_be_read() -> None:
     """A file that is not what it should be gives no rows and no error."""
-    assert [] == read_rows(b"", whole=True, reveal=False)
-    assert [] == read_rows(b"\xff\x00\x00", whole=True, reveal=False)
+    assert read_rows(b"", whole=True, reveal=False) == []
+    assert read_rows(b"\xff\x00\x00", whole=True, reveal=False) == []
 
 
 def test_mask_keeps_the_shape() -> None:
     """Letters and digits of every script are hidden; what stands between them stays."""
-    assert "••/••/••••" == mask("31/02/2023")
-    assert "•'•••, ••" == mask("O'Néé, 李四")
+    assert mask("31/02/2023") == "••/••/••••"
+    assert mask("O'Néé, 李四") == "•'•••, ••"

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from shared.pages.rendering import STYLE
-from shared.statuses import FACES
+from shared.reporting.statuses import FACES
+from shared.status.rendering import STYLE
 
 LEVEL_AA = 4.5
 GRAPHICS = 3.0
@@ -72,7 +72,7 @@ def test_no_colour_outside_the_palette() -> None:
     """Rules name their colours, so that the palette is all there is to check."""
     _, _, rules = STYLE.partition("* { box-sizing")
 
-    assert [] == re.findall(r"#[0-9a-f]{3,8}\b|rgba?\(|hsl", rules)
+    assert re.findall(r"#[0-9a-f]{3,8}\b|rgba?\(|hsl", rules) == []
 
 
 def test_statuses_differ_without_colour() -> None:

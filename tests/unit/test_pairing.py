@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.names import make_import_id
-from shared.pairing import (
+from shared.files.names import make_import_id
+from shared.scheduling.pairing import (
     BlockedBy,
     NotBefore,
     Overdue,
     Ready,
-    Rules,
+    Timing,
     Waits,
     customers_range,
     dependants_range,
@@ -29,7 +29,7 @@ from shared.pairing import (
 from tests.support.imports import at, make_import
 
 WINDOW = timedelta(hours=12)
-RULES = Rules(
+RULES = Timing(
     delay=timedelta(minutes=30),
     window=WINDOW,
     deadline=timedelta(hours=6),
@@ -155,7 +155,7 @@ def test_orders(now: str, match: Any, verdict: object) -> None:
 @pytest.mark.parametrize("match", [None, customers("failed"), customers("loading")])
 def test_overdue_orders_load_where_told_to(match: Any) -> None:
     """With ORDERS_WITHOUT_CUSTOMERS=load overdue orders start alone, and not a moment sooner."""
-    rules = Rules(
+    rules = Timing(
         delay=RULES.delay, window=WINDOW, deadline=RULES.deadline, without_customers="load"
     )
 

@@ -20,7 +20,7 @@ def test_the_tables_are_those_measured(name: str) -> None:
     table = [line for line in saved.splitlines() if line.startswith("|")]
 
     assert len(table) > 2
-    assert [] == [line for line in table if line not in PAGE]
+    assert [line for line in table if line not in PAGE] == []
 
 
 def test_the_readme_shows_what_was_measured() -> None:
@@ -30,7 +30,7 @@ def test_the_readme_shows_what_was_measured() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
 
     assert len(table) == 3
-    assert [] == [line for line in table if line not in readme]
+    assert [line for line in table if line not in readme] == []
 
 
 def test_the_cost_is_that_reckoned() -> None:
@@ -56,5 +56,5 @@ def test_what_does_not_change_costs_no_writes() -> None:
     """A file of which nothing has changed costs the time of the workers alone."""
     one = reckon(1_000_000, 0.0)
 
-    assert (0, 0.0) == (one.written, one.dollars_writing)
+    assert (one.written, one.dollars_writing) == (0, 0.0)
     assert 0 < one.dollars_working < reckon(1_000_000, 0.1).dollars_working

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from shared.check import cli
-from shared.errors import FileRejected, Problem
-from shared.header import read_header
-from shared.logs import log
-from shared.names import Misnamed, read_name
+from shared.core.errors import FileRejected, Problem
+from shared.core.logs import log
+from shared.core.printable import column_name, printable, printable_json
+from shared.core.settings import ConnectionSettings, Deployment
+from shared.files.filetype import file_type
+from shared.files.names import Misnamed, read_name
+from shared.files.rules import Rules
 from shared.ops.terminal import Cell, Screen
-from shared.pages.rendering import _ENVIRONMENT
-from shared.printable import column_name, printable, printable_json
-from shared.schemas import Rules, file_type
-from shared.settings import ConnectionSettings, Deployment
+from shared.parsing.csv.header import read_header
+from shared.status.rendering import _ENVIRONMENT
 
 HOSTILE = "\x1b]0;owned\x07", "\x1b[2J", "a\rb", "a\u202eb", "a\x85b", "a\x7f", "a\udc80", "\x9b2J"
 """Titles, clearing, overwriting, turning around, C1 controls, and what is no Unicode."""
@@ -36,7 +37,7 @@ def test_nothing_is_obeyed(text: str) -> None:
     page = _ENVIRONMENT.from_string("<b>\n{{ text }}</b>").render(text=text)
 
     shown = [printable(text), str(problem), *stream.getvalue().split("\n"), *page.split("\n")]
-    assert [] == [one for one in shown if not one.isprintable()]
+    assert [one for one in shown if not one.isprintable()] == []
     "".join(shown).encode()
 
 
@@ -54,7 +55,7 @@ def test_what_is_harmless() -> None:
     """Text of any language stays as it is, and so does text that was escaped before."""
     for text in ("Zoë Łukasz 日本 …", printable("\x1b[2J\u202e")):
         assert text == printable(text)
-    assert r"\x1b[2J\u202e" == printable("\x1b[2J\u202e")
+    assert printable("\x1b[2J\u202e") == r"\x1b[2J\u202e"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -81,7 +82,7 @@ def test_colours_of_others() -> None:
     screen.line(screen.paint("a\x1b[2J", "bad"))
 
     if screen.paint("a", "bad") != "a":  # the environment may forbid colours
-        assert "\x1b[31ma\\x1b[2J\x1b[0m\n" == stream.getvalue()
+        assert stream.getvalue() == "\x1b[31ma\\x1b[2J\x1b[0m\n"
     assert "\x1b[2J" not in stream.getvalue()
 
 
@@ -110,17 +111,17 @@ def test_a_row_instead_of_a_header(header: bytes) -> None:
         read_header(header + DATA, layout, final=True)
 
     told = str(refused.value)
-    assert [] == [word for word in ("ana", "Ana", "65432", "412", "@") if word in told]
+    assert [word for word in ("ana", "Ana", "65432", "412", "@") if word in told] == []
 
 
 def test_names_of_columns() -> None:
     """A name is quoted as far as it is one: unprintable characters escaped, long ones cut."""
-    assert "FIRSTNAME" == column_name("FIRSTNAME")
-    assert "ADDRESS_LINE1 " == column_name("ADDRESS_LINE1 ")
-    assert r"EMAIL\x1b[2J" == column_name("EMAIL\x1b[2J")
-    assert 60 == len(column_name("X" * 5_000))
+    assert column_name("FIRSTNAME") == "FIRSTNAME"
+    assert column_name("ADDRESS_LINE1 ") == "ADDRESS_LINE1 "
+    assert column_name("EMAIL\x1b[2J") == r"EMAIL\x1b[2J"
+    assert len(column_name("X" * 5_000)) == 60
     for cell in ("a@b.au", "0412 345 678", "65432", "7"):
-        assert "(not quoted: looks like data)" == column_name(cell)
+        assert column_name(cell) == "(not quoted: looks like data)"
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;x\x07", "\u202e", "\x85", "\x9b2J", "\udc80"])

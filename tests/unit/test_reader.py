@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.codes import CODES
-from shared.errors import FileRejected, Problem, TryAgain
-from shared.header import COLUMNS, HEADER_BYTES
-from shared.layout import Layout
-from shared.reader import CHUNK_ROWS, BadRow, Chunk, CsvReader
+from shared.core.codes import CODES
+from shared.core.errors import FileRejected, Problem, TryAgain
+from shared.files.layout import Layout
+from shared.parsing.csv.header import COLUMNS, HEADER_BYTES
+from shared.parsing.csv.reader import CHUNK_ROWS, BadRow, Chunk, CsvReader
 from tests.support.slow_reader import BLANKS
 
 LAYOUT = Layout(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.dialect import Dialect
-from shared.errors import FileRejected
-from shared.records import BROKEN, Splitter
+from shared.core.errors import FileRejected
+from shared.parsing.csv.dialect import Dialect
+from shared.parsing.csv.records import BROKEN, Splitter
 from tests.support import slow_reader
 
 Found = list[tuple[int, bytes, int]]

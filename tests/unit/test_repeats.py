@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.encoding import decode_content, encode_content
-from shared.folding import get, put
-from shared.repeats import Repeats, RowOfKey
-from shared.schemas.parts import NEVER
+from shared.core.folding import get, put
+from shared.firestore.bulk.encoding import decode_content, encode_content
+from shared.parsing.columnar.parts import NEVER
+from shared.parsing.repeats import Repeats, RowOfKey
 
 CONSENT = "subscribed"
 FIELDS = ("city", "address.line1", CONSENT)

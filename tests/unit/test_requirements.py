@@ -103,8 +103,8 @@ def test_the_short_list_is_short_and_says_why(name: str) -> None:
     """Each package that is deployed is named with a comment that says what for."""
     lines = (ROOT / f"{name}.in").read_text().splitlines()
 
-    assert [] == [
+    assert [
         line
         for before, line in zip(["", *lines], lines, strict=False)
         if "==" in line and not before.startswith("# ")
-    ]
+    ] == []

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from local.sample_data import SAMPLES, WITHDRAWN, Sample, Truth, make_files, make_samples, write
-from shared.codes import CODES
-from shared.errors import FileRejected, Problem
-from shared.examination import Examination
-from shared.layout import Header
-from shared.ledger import ENDED
-from shared.names import ExportFile, Misnamed, read_name
-from shared.schemas import file_type
-from shared.settings import ConnectionSettings, Deployment
+from shared.core.codes import CODES
+from shared.core.errors import FileRejected, Problem
+from shared.core.settings import ConnectionSettings, Deployment
+from shared.files.filetype import file_type
+from shared.files.layout import Header
+from shared.files.names import ExportFile, Misnamed, read_name
+from shared.ledger.imports import ENDED
+from shared.parsing.examination import Examination
 
 ALL = {sample.path: sample for sample in make_samples()}
 SETTINGS = ConnectionSettings.from_document(

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import wire
-from shared.encoding import decode_content, encode_content
-from shared.schemas import KINDS, Kind
-from shared.schemas.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
-from shared.schemas.kinds import TIME, Context
+from shared.files.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
+from shared.files.kinds import KINDS, TIME, Context, Kind
+from shared.firestore.bulk import wire
+from shared.firestore.bulk.encoding import decode_content, encode_content
 
 ZONES = [
     ZoneInfo(name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from shared.schemas import file_type
-from shared.schemas.exports.customers import COLUMNS, PUBLISHED
+from shared.files.filetype import file_type
+from shared.files.types.customers import COLUMNS, PUBLISHED
 from tests.support.cells import document, read_header
 
 
@@ -20,7 +20,7 @@ def test_published_columns() -> None:
         *("LOYALTY_CODE",),
     ]
 
-    assert 26 == len(published)
+    assert len(published) == 26
     assert tuple(published) == PUBLISHED
     assert [*published, "LOYALTY_NAME"] == [column.name for column in COLUMNS]
 
@@ -57,7 +57,7 @@ def test_full_document() -> None:
         "loyaltyCode": "99",
         "loyaltyName": "VIP Gold",
     } == content
-    assert [] == problems
+    assert problems == []
 
 
 def test_sparse_document() -> None:
@@ -66,7 +66,7 @@ def test_sparse_document() -> None:
 
     content, _ = document("customers", [row])
 
-    assert {"personId": "7", "subscribed": False} == content
+    assert content == {"personId": "7", "subscribed": False}
 
 
 def test_one_row_a_document() -> None:

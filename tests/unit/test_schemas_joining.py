@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import Problem
-from shared.examination import Examination
-from shared.incoming import Block
-from shared.layout import Header
-from shared.plan import Planner
-from shared.schemas import FileType, file_type
-from shared.schemas.exports.rewards import assemble as assemble_rewards
-from shared.schemas.types import Assembled, R
-from shared.schemas.usual import Usual
-from shared.settings import ConnectionSettings, Deployment
+from shared.core.errors import Problem
+from shared.core.settings import ConnectionSettings, Deployment
+from shared.files.filetype import Assembled, FileType, R, file_type
+from shared.files.layout import Header
+from shared.files.types.rewards import assemble as assemble_rewards
+from shared.files.usual import Usual
+from shared.parsing.blocks import Block
+from shared.parsing.examination import Examination
+from shared.parsing.plan import Planner
 
 SETTINGS = {
     blank_means: ConnectionSettings.from_document(
@@ -141,7 +140,7 @@ def test_agrees(type_name: str, seed: int, tmp_path: Path, monkeypatch: pytest.M
     type_ = TYPES[type_name]
     path = tmp_path / "export.csv"
     write(path, draw(type_, chance), chance)
-    monkeypatch.setattr("shared.reader.CHUNK_ROWS", chance.choice((3, 40, 10_000)))
+    monkeypatch.setattr("shared.parsing.csv.reader.CHUNK_ROWS", chance.choice((3, 40, 10_000)))
     plan = partialmethod(Planner.plan, open_rows_limit=chance.choice((7, 1_000)))
     monkeypatch.setattr(Planner, "plan", plan)
 
@@ -173,4 +172,4 @@ def test_usual_documents_are_not_assembled(type_name: str, tmp_path: Path) -> No
 
     blocks, problems, _ = examine(replace(type_, assemble=assemble), path)
 
-    assert ([10], []) == ([len(block) for block in blocks], problems)
+    assert ([len(block) for block in blocks], problems) == ([10], [])

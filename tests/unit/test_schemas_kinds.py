@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from shared.codes import CODES
-from shared.schemas import KINDS, Kind, kinds
+from shared.core.codes import CODES
+from shared.files import kinds
+from shared.files.kinds import KINDS, Kind
 
 SYDNEY = kinds.Context(ZoneInfo("Australia/Sydney"))
 

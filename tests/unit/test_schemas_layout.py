@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import SettingsError
-from shared.layout import Header, Layout
-from shared.schemas import Rules, file_type
-from shared.schemas.factory import make_document
+from shared.core.errors import SettingsError
+from shared.files.filetype import file_type
+from shared.files.layout import Header, Layout
+from shared.files.rules import Rules
+from shared.parsing.factory import make_document
 from tests.support.cells import SYDNEY, check, document
 
 LAYOUT = Layout(columns={"SKU": "SKU", "BARCODE": "SKU", "SIZE": "SIZE_CODE"})
@@ -63,7 +64,7 @@ def test_own_aliases() -> None:
 
     content, _ = document("customers", [{"PERIDX": "1", "PRIVACY": "No", "VORNAME": "Jo"}], rules)
 
-    assert "Jo" == content["firstName"]
+    assert content["firstName"] == "Jo"
 
 
 def test_alias_of_another_type_is_ignored() -> None:
@@ -85,7 +86,7 @@ def test_unusable_aliases(aliases: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words) as caught:
         file_type("customers").layout(own(aliases=aliases))
 
-    assert "aliases" == caught.value.name
+    assert caught.value.name == "aliases"
 
 
 def test_own_key_is_text() -> None:
@@ -107,7 +108,7 @@ def test_own_key_beside_peridx() -> None:
         "customers", [{"PERIDX": "65432", "MEMBER_NO": "M1", "PRIVACY": "No"}], rules
     )
 
-    assert {"personId": "M1", "subscribed": True, "extra": {"PERIDX": "65432"}} == content
+    assert content == {"personId": "M1", "subscribed": True, "extra": {"PERIDX": "65432"}}
 
 
 def test_own_key_is_required() -> None:
@@ -126,7 +127,7 @@ def test_own_key_that_is_a_published_column() -> None:
 
     content, _ = document("customers", [{"PERSON_CODE": "SMITJ", "PRIVACY": "No"}], rules)
 
-    assert {"personId": "SMITJ", "personCode": "SMITJ", "subscribed": True} == content
+    assert content == {"personId": "SMITJ", "personCode": "SMITJ", "subscribed": True}
 
 
 def test_own_email_column() -> None:
@@ -139,8 +140,8 @@ def test_own_email_column() -> None:
         rules,
     )
 
-    assert "new@example.com" == content["email"]
-    assert {"EMAIL": "old@example.com"} == content["extra"]
+    assert content["email"] == "new@example.com"
+    assert content["extra"] == {"EMAIL": "old@example.com"}
 
 
 @pytest.mark.parametrize(
@@ -155,5 +156,5 @@ def test_email_as_key(rules: Rules, column: str) -> None:
     content, _ = document("customers", [{column: "jo@example.com", "PRIVACY": "No"}], rules)
 
     layout = file_type("customers").layout(rules)
-    assert {"personId": "jo@example.com", "email": "jo@example.com", "subscribed": True} == content
-    assert ("PRIVACY",) == layout.expected
+    assert content == {"personId": "jo@example.com", "email": "jo@example.com", "subscribed": True}
+    assert layout.expected == ("PRIVACY",)

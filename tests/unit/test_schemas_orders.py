@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.schemas import Rules, file_type
-from shared.schemas.exports.orders import COLUMNS
-from shared.schemas.factory import make_document
+from shared.files.filetype import file_type
+from shared.files.rules import Rules
+from shared.files.types.orders import COLUMNS
+from shared.parsing.factory import make_document
 from tests.support.cells import SYDNEY, check, document, found, read_header
 
 HEAD = {"PERIDX": "65432", "ORDER_NUMBER": "D1", "ORDER_DATE": "2023-04-24"}
@@ -29,7 +30,7 @@ def test_full_document() -> None:
 
     content, problems = document("orders", [row | {"REGISTER": "R3"}])
 
-    assert {
+    assert content == {
         "orderNumber": "D55500000135",
         "personId": "65432",
         "email": "john.smith@example.com",
@@ -69,8 +70,8 @@ def test_full_document() -> None:
         "quantity": 2,
         "valueCents": 41310,
         "extra": {"REGISTER": "R3"},
-    } == content
-    assert [] == problems
+    }
+    assert problems == []
 
 
 def test_aliases() -> None:
@@ -87,14 +88,14 @@ def test_dash_is_none() -> None:
     content, _ = document("orders", rows)
 
     (line,) = content["lines"]
-    assert {"sku": "S", "quantity": 1, "priceCents": 1000, "productName": "-"} == line
+    assert line == {"sku": "S", "quantity": 1, "priceCents": 1000, "productName": "-"}
 
 
 def test_order_date_with_a_time() -> None:
     """An order date with a time of day is a day, and a timestamp beside it."""
     content, _ = document("orders", lines({"ORDER_DATE": "2023-04-24T20:12:30"}))
 
-    assert "2023-04-24" == content["orderDate"]
+    assert content["orderDate"] == "2023-04-24"
     assert datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC) == content["orderedAt"]
 
 
@@ -103,7 +104,7 @@ def test_order_date_without_a_time(day: str) -> None:
     """An order of which only the day is known has no `orderedAt`."""
     content, _ = document("orders", lines({"ORDER_DATE": day}))
 
-    assert ("2023-04-24", None) == (content["orderDate"], content.get("orderedAt"))
+    assert (content["orderDate"], content.get("orderedAt")) == ("2023-04-24", None)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_bad_currency_is_not_replaced() -> None:
 
     checked = check("orders", lines({"CURRENCY": "$"}), rules)
 
-    assert [(2, "CURRENCY", "row.bad_currency")] == found(checked.warnings)
+    assert found(checked.warnings) == [(2, "CURRENCY", "row.bad_currency")]
     assert "currency" not in make_document(file_type("orders"), checked.rows)[0]
 
 
@@ -164,8 +165,10 @@ def test_totals() -> None:
 
     content, _ = document("orders", rows)
 
-    assert (3, -0.7, -400) == tuple(
-        content[name] for name in ("lineCount", "quantity", "valueCents")
+    assert tuple(content[name] for name in ("lineCount", "quantity", "valueCents")) == (
+        3,
+        -0.7,
+        -400,
     )
 
 
@@ -175,7 +178,7 @@ def test_quantities_are_doubles(quantities: tuple[str, str]) -> None:
     content, _ = document("orders", lines(*({"QUANTITY": one} for one in quantities)))
 
     values = [content["quantity"], *(line["quantity"] for line in content["lines"])]
-    assert 1 == values[0]
+    assert values[0] == 1
     assert {float} == set(map(type, values))
 
 
@@ -189,9 +192,9 @@ def test_no_total_without_an_amount(row: Mapping[str, str]) -> None:
     assert [(3, next(name for name in row if row[name]), "row.bad_amount")] == found(
         checked.warnings
     )
-    assert [(3, None, "order.total_unknown")] == found(problems)
+    assert found(problems) == [(3, None, "order.total_unknown")]
     assert "valueCents" not in content
-    assert [100, None] == [line.get("valueCents") for line in content["lines"]]
+    assert [line.get("valueCents") for line in content["lines"]] == [100, None]
 
 
 def test_lines_whose_id_is_damaged_stay_apart() -> None:
@@ -200,7 +203,7 @@ def test_lines_whose_id_is_damaged_stay_apart() -> None:
 
     content, problems = make_document(file_type("orders"), checked.rows)
 
-    assert (2, []) == (content["lineCount"], problems)
+    assert (content["lineCount"], problems) == (2, [])
 
 
 @pytest.mark.parametrize(
@@ -214,9 +217,9 @@ def test_totals_beyond_firestore(row: Mapping[str, str], field: str) -> None:
     """A total that no number in Firestore holds is left out, and said so."""
     content, problems = document("orders", lines(row, row))
 
-    assert [(3, None, "order.total_too_large")] == found(problems)
+    assert found(problems) == [(3, None, "order.total_too_large")]
     assert field not in content
-    assert 2 == len(content["lines"])
+    assert len(content["lines"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_order_of_lines(rows: list[Mapping[str, str]], skus: str) -> None:
 
     content, problems = document("orders", lines(*numbered))
 
-    assert [] == problems
+    assert problems == []
     assert skus == "".join(line["sku"] for line in content["lines"])
 
 
@@ -257,8 +260,8 @@ def test_duplicate_line(column: str, skus: list[str]) -> None:
 
     content, problems = document("orders", rows)
 
-    assert [(4, None, "row.duplicate_line")] == found(problems)
-    assert (2, 6, 6000) == tuple(content[name] for name in ("lineCount", "quantity", "valueCents"))
+    assert found(problems) == [(4, None, "row.duplicate_line")]
+    assert tuple(content[name] for name in ("lineCount", "quantity", "valueCents")) == (2, 6, 6000)
     assert skus == [line["sku"] for line in content["lines"]]
 
 
@@ -266,8 +269,8 @@ def test_exchange() -> None:
     """The same product sold and returned in one order is two lines."""
     content, problems = document("orders", lines({"QUANTITY": "1"}, {"QUANTITY": "-1"}))
 
-    assert [] == problems
-    assert (2, 0, 0) == tuple(content[name] for name in ("lineCount", "quantity", "valueCents"))
+    assert problems == []
+    assert tuple(content[name] for name in ("lineCount", "quantity", "valueCents")) == (2, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +286,7 @@ def test_differing_heads(row: Mapping[str, str], words: str) -> None:
     """Where the rows of an order disagree about it, the last one counts, with a warning."""
     content, problems = document("orders", lines({}, {}, row))
 
-    assert [(4, None, "order.header_differs")] == found(problems)
+    assert found(problems) == [(4, None, "order.header_differs")]
     assert words in problems[0].message
     expected: dict[str, Any] = {**HEAD, **row}
     assert (expected["PERIDX"], expected["ORDER_DATE"][:10]) == (
@@ -301,9 +304,9 @@ def test_what_belongs_to_the_order_is_of_its_last_row() -> None:
 
     content, _ = document("orders", rows)
 
-    assert {"code": "Valley"} == content["store"]
+    assert content["store"] == {"code": "Valley"}
     assert {"staff", "extra"}.isdisjoint(content)
-    assert [{"REGISTER": "R1"}, None] == [line.get("extra") for line in content["lines"]]
+    assert [line.get("extra") for line in content["lines"]] == [{"REGISTER": "R1"}, None]
 
 
 @pytest.mark.parametrize(("sku", "product"), [("S", ""), ("", "P"), ("S", "P")])
@@ -311,7 +314,7 @@ def test_either_product_or_sku(sku: str, product: str) -> None:
     """A line needs a SKU or a product code, not both."""
     checked = check("orders", lines({"SKU": sku, "PRODUCT_CODE": product}))
 
-    assert 1 == len(checked.rows)
+    assert len(checked.rows) == 1
 
 
 def test_always_grouped() -> None:

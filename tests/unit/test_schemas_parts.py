@@ -13,15 +13,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.encoding import decode_content, encode_content
-from shared.errors import Problem
-from shared.layout import Header
-from shared.reader import Chunk, CsvReader
-from shared.schemas import FileType, Row, RowProblems, Rules, cells, file_type
-from shared.schemas.certain import microseconds
-from shared.schemas.factory import join_parts, make_checker, make_document, make_part_maker
-from shared.schemas.parts import NEVER
-from shared.schemas.rows import Checker, Seen
+from shared.core.errors import Problem
+from shared.files.certain import microseconds
+from shared.files.filetype import FileType, file_type
+from shared.files.layout import Header
+from shared.files.rules import Rules
+from shared.firestore.bulk.encoding import decode_content, encode_content
+from shared.parsing.checker import CellCounts, Checker, Row, RowProblems
+from shared.parsing.columnar import cells
+from shared.parsing.columnar.parts import NEVER
+from shared.parsing.csv.reader import Chunk, CsvReader
+from shared.parsing.factory import join_parts, make_checker, make_document, make_part_maker
 from tests.support.cells import SYDNEY
 
 Table = Mapping[str, Sequence[str]]
@@ -66,16 +68,16 @@ def chunks_of(
         io.BytesIO(data), type_.layout(rules), block_bytes=chance.choice((500, 5_000, 1_000_000))
     )
     chunks = list(reader.chunks())
-    assert [] == [bad for chunk in chunks for bad in chunk.bad]
+    assert [bad for chunk in chunks for bad in chunk.bad] == []
     return reader.header, reader.delimiter, chunks
 
 
 def plain(
     checker: Checker, header: Header, chunks: Sequence[Chunk]
-) -> tuple[list[Row], list[RowProblems], list[Problem], Seen]:
+) -> tuple[list[Row], list[RowProblems], list[Problem], CellCounts]:
     """Read every row with the pydantic model."""
     rows, rejected, warnings = [], [], []
-    seen = Seen()
+    seen = CellCounts()
     for chunk in chunks:
         cells = {name: chunk.frame[name].tolist() for name in header.canonical}
         checked = checker.check(cells, chunk.lines, chunk.ordinals)
@@ -158,7 +160,7 @@ def agree(
     assert rejected == [refused for one in outcomes for refused in one.rejected]
     assert warnings == [problem for one in outcomes for problem in one.warnings]
     assert problems == found
-    found_in = Seen()
+    found_in = CellCounts()
     for outcome in outcomes:
         found_in.add(outcome.seen)
     assert seen == found_in

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import wire
-from shared.records import Numbers
-from shared.schemas.cells import Pool, Supply
-from shared.schemas.gathering import Made, Shares
-from shared.schemas.pieces import Pieces, Strings
+from shared.core.arrays import Numbers
+from shared.firestore.bulk import wire
+from shared.parsing.columnar.cells import Pool, Supply
+from shared.parsing.columnar.groups import Made, Shares
+from shared.parsing.columnar.pieces import Pieces, Strings
 
 BLOCK = bytes(range(256)) * 2
 ALWAYS = b"what is there for every chunk, and long enough to be moved in several goes"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.schemas import file_type
-from shared.schemas.exports.rewards import COLUMNS
+from shared.files.filetype import file_type
+from shared.files.types.rewards import COLUMNS
 from tests.support.cells import check, document, found, read_header
 
 ACCOUNT = {
@@ -40,7 +40,7 @@ def test_full_document() -> None:
         "expires": "2024-02-01",
     }
     assert {**ACCOUNT, "rewards": [reward]} == content
-    assert [] == problems
+    assert problems == []
 
 
 def test_account_without_rewards() -> None:
@@ -49,7 +49,7 @@ def test_account_without_rewards() -> None:
 
     content, _ = document("rewards", [row])
 
-    assert ACCOUNT == content
+    assert content == ACCOUNT
     assert not file_type("rewards").grouped(read_header("rewards", list(row)))
 
 
@@ -58,7 +58,7 @@ def test_account_id_falls_back(row: dict[str, str]) -> None:
     """Without an account id, the person's is that of the account."""
     content, _ = document("rewards", [{"PERIDX": "007", **row}])
 
-    assert {"personId": "007", "accountId": "007"} == content
+    assert content == {"personId": "007", "accountId": "007"}
 
 
 def test_rewards_of_one_account() -> None:
@@ -71,7 +71,7 @@ def test_rewards_of_one_account() -> None:
 
     content, problems = document("rewards", rows)
 
-    assert {
+    assert content == {
         "personId": "1",
         "accountId": "1",
         "rewards": [
@@ -79,8 +79,8 @@ def test_rewards_of_one_account() -> None:
             {"rewardId": "a", "totalCents": 200, "extra": {"OWN": "x"}},
         ],
         "extra": {"OWN": "y"},
-    } == content
-    assert [] == problems
+    }
+    assert problems == []
     assert file_type("rewards").grouped(read_header("rewards", list(rows[0])))
 
 
@@ -93,8 +93,8 @@ def test_duplicate_reward() -> None:
 
     content, problems = document("rewards", rows)
 
-    assert [(4, None, "reward.duplicate")] == found(problems)
-    assert [200, 300, 200] == [reward["totalCents"] for reward in content["rewards"]]
+    assert found(problems) == [(4, None, "reward.duplicate")]
+    assert [reward["totalCents"] for reward in content["rewards"]] == [200, 300, 200]
 
 
 def test_differing_accounts() -> None:
@@ -103,16 +103,16 @@ def test_differing_accounts() -> None:
 
     content, problems = document("rewards", rows)
 
-    assert [(3, None, "reward.account_differs")] == found(problems)
-    assert "b" == content["accountId"]
-    assert 2 == len(content["rewards"])
+    assert found(problems) == [(3, None, "reward.account_differs")]
+    assert content["accountId"] == "b"
+    assert len(content["rewards"]) == 2
 
 
 def test_reward_columns_without_an_id() -> None:
     """Columns of rewards in a file with one row an account are kept like unknown ones."""
     content, _ = document("rewards", [{"PERIDX": "1", "REWARD_TOTAL": "1.00", "GIFT_ID": "9"}])
 
-    assert {"REWARD_TOTAL": "1.00", "GIFT_ID": "9"} == content["extra"]
+    assert content["extra"] == {"REWARD_TOTAL": "1.00", "GIFT_ID": "9"}
     assert "rewards" not in content
 
 

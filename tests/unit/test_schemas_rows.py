@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shared.codes import CODES
-from shared.schemas import Row, Rules, file_type
-from shared.schemas.factory import make_checker, make_document
-from shared.schemas.rows import ROW_LIMIT_BYTES
+from shared.core.codes import CODES
+from shared.files.filetype import file_type
+from shared.files.rules import Rules
+from shared.parsing.checker import ROW_LIMIT_BYTES, Row
+from shared.parsing.factory import make_checker, make_document
 from tests.support.cells import SYDNEY, check, found, read_header
 
 GOOD = {"PERIDX": "1", "EMAIL": "jo@example.com", "PRIVACY": "No"}
@@ -37,7 +38,7 @@ def test_good_row() -> None:
     }
     blank = frozenset({"address.line2"})
     assert [Row(2, 0, "1", values, updated, blank)] == checked.rows
-    assert ([], []) == (checked.rejected, checked.warnings)
+    assert (checked.rejected, checked.warnings) == ([], [])
 
 
 @pytest.mark.parametrize("blanks", [" {} ", "\u00a0{}\u00a0", "\t{}\r\n", "\u3000{}\u2009"])
@@ -45,7 +46,7 @@ def test_trims(blanks: str) -> None:
     """Blanks of any kind around a cell do not count, around a key neither."""
     checked = check("customers", [{name: blanks.format(cell) for name, cell in GOOD.items()}])
 
-    assert {"PERIDX": "1", "EMAIL": "jo@example.com", "PRIVACY": True} == checked.rows[0].values
+    assert checked.rows[0].values == {"PERIDX": "1", "EMAIL": "jo@example.com", "PRIVACY": True}
 
 
 @pytest.mark.parametrize(
@@ -87,10 +88,10 @@ def test_refuses(type_: str, row: Mapping[str, str], problem: tuple[str | None, 
 
     checked = check(type_, [base, {**base, **row}, base])
 
-    assert [0, 2] == [row.ordinal for row in checked.rows]
-    assert [(3, 1)] == [(refused.line, refused.ordinal) for refused in checked.rejected]
+    assert [row.ordinal for row in checked.rows] == [0, 2]
+    assert [(refused.line, refused.ordinal) for refused in checked.rejected] == [(3, 1)]
     assert [(3, *problem)] == found(checked.rejected[0].problems)
-    assert [] == checked.warnings
+    assert checked.warnings == []
 
 
 @pytest.mark.parametrize(
@@ -114,19 +115,19 @@ def test_keeps_without_a_bad_value(column: str, cell: str, code: str, field: str
     assert column not in row.values
     assert frozenset({field}) == row.blank
     assert row.last_updated is None
-    assert "Jo" == row.values["FIRSTNAME"]
+    assert row.values["FIRSTNAME"] == "Jo"
 
 
 def test_says_everything_about_a_refused_row() -> None:
     """All faults of a refused row are named at once, the ones it is refused for first."""
     checked = check("customers", [{**GOOD, "DOB": "1/1/99", "PERIDX": "x", "EMAIL": "jo"}])
 
-    assert [
+    assert found(checked.rejected[0].problems) == [
         (2, "PERIDX", "row.bad_key"),
         (2, "EMAIL", "row.bad_email"),
         (2, "DOB", "row.bad_date"),
-    ] == found(checked.rejected[0].problems)
-    assert [] == checked.warnings
+    ]
+    assert checked.warnings == []
 
 
 def test_names_columns_as_the_file_does() -> None:
@@ -135,16 +136,16 @@ def test_names_columns_as_the_file_does() -> None:
 
     checked = check("orders", [row])
 
-    assert [(2, "Sale_Date", "row.bad_date")] == found(checked.rejected[0].problems)
+    assert found(checked.rejected[0].problems) == [(2, "Sale_Date", "row.bad_date")]
 
 
 def test_too_long() -> None:
     """A text longer than Apparel21 holds is kept whole, with a warning that counts."""
     checked = check("customers", [{**GOOD, "FIRSTNAME": "J" * 20}, {**GOOD, "FIRSTNAME": "J" * 21}])
 
-    assert [(3, "FIRSTNAME", "row.too_long")] == found(checked.warnings)
+    assert found(checked.warnings) == [(3, "FIRSTNAME", "row.too_long")]
     assert "has 21 characters; Apparel21 holds 20" in checked.warnings[0].message
-    assert "J" * 21 == checked.rows[1].values["FIRSTNAME"]
+    assert checked.rows[1].values["FIRSTNAME"] == "J" * 21
 
 
 @pytest.mark.parametrize("column", ["ADRS1", "OWN"])
@@ -163,14 +164,14 @@ def test_too_large_in_bytes() -> None:
     """What counts is bytes, not letters."""
     checked = check("customers", [{**GOOD, "ADRS1": "🥇" * 300_000}])
 
-    assert [(2, None, "row.too_large")] == found(checked.rejected[0].problems)
+    assert found(checked.rejected[0].problems) == [(2, None, "row.too_large")]
 
 
 def test_blank_consent_column() -> None:
     """A file without PRIVACY leaves every consent open, without a warning for each row."""
     checked = check("customers", [{"PERIDX": "1", "EMAIL": ""}])
 
-    assert [] == checked.warnings
+    assert checked.warnings == []
     assert frozenset({"subscribed", "email"}) == checked.rows[0].blank
 
 
@@ -208,9 +209,9 @@ def test_unusable_names(name: str, why: str) -> None:
     first = checker.check(columns, [2], [0])
     second = checker.check(columns, [3], [1])
 
-    assert [(1, None, "header.unusable_name")] == found(first.warnings)
+    assert found(first.warnings) == [(1, None, "header.unusable_name")]
     assert why in first.warnings[0].message
-    assert [] == second.warnings
+    assert second.warnings == []
     assert "extra" not in first.rows[0].values
 
 
@@ -220,7 +221,7 @@ def test_unknown_columns_by_their_own_name() -> None:
 
     first, second = check("customers", rows).rows
 
-    assert {"Shoe.Size": "43"} == first.values["extra"]
+    assert first.values["extra"] == {"Shoe.Size": "43"}
     assert "extra" not in second.values
 
 
@@ -247,7 +248,7 @@ def test_raw_key(type_: str, key: str) -> None:
     """The key of a row that was refused can still be told, blank or not."""
     cells = {key: ["a", " b ", "\u00a0"]}
 
-    assert ["a", "b", ""] == [file_type(type_).raw_key(cells, place) for place in range(3)]
+    assert [file_type(type_).raw_key(cells, place) for place in range(3)] == ["a", "b", ""]
 
 
 def test_pydantic_model() -> None:
@@ -314,7 +315,7 @@ def assert_storable(value: Any) -> None:
         for inner in value:
             assert_storable(inner)
     elif isinstance(value, datetime):
-        assert UTC == value.tzinfo
+        assert value.tzinfo == UTC
     else:
         assert type(value) in (str, int, float, bool)
         assert value != ""

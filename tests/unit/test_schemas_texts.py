@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schemas.texts import Texts
+from shared.parsing.columnar.texts import Texts
 
 TEXT = st.none() | st.text("aé0", min_size=1, max_size=24) | st.sampled_from(("1", "12345678" * 2))
 

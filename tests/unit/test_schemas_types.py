@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared import formats, names
-from shared.schemas import Column, FileType, all_types, file_type, kinds, register, types
-from shared.schemas.usual import Usual
+from shared.files import filetype, kinds, names
+from shared.files.columns import Column
+from shared.files.filetype import FileType, all_types, file_type, register
+from shared.files.usual import Usual
 from tests.support.cells import SYDNEY, check, document, found
+from tools.reference import formats
 
 GIFT_CARDS = FileType(
     name="giftcards",
@@ -51,15 +53,15 @@ GIFT_CARDS = FileType(
 @pytest.fixture
 def gift_cards() -> Iterator[FileType]:
     """A type that exists for one test."""
-    known = dict(types._TYPES)
+    known = dict(filetype._TYPES)
     yield register(GIFT_CARDS)
-    types._TYPES.clear()
-    types._TYPES.update(known)
+    filetype._TYPES.clear()
+    filetype._TYPES.update(known)
 
 
 def test_all_types() -> None:
     """The types are those that a file's name may carry, in the same order."""
-    assert names.TYPES == tuple(type_.name for type_ in all_types())
+    assert tuple(type_.name for type_ in all_types()) == names.TYPES
     assert [file_type(name) for name in names.TYPES] == list(all_types())
 
 
@@ -81,12 +83,14 @@ def test_a_new_type_is_a_table(gift_cards: FileType) -> None:
     checked = check("giftcards", rows)
 
     assert gift_cards is file_type("giftcards")
-    assert (("VOUCHER_NUMBER",), ("AVAILABLE_AMOUNT",)) == gift_cards.layout(SYDNEY).required
-    assert {"number": "10001", "amounts": {"availableCents": 5000}, "extra": {"PIN": "1"}} == (
-        content
-    )
-    assert [(3, "voucher_number", "row.missing_key")] == found(checked.rejected[0].problems)
-    assert [(4, "EXPIRY_DATE", "row.bad_date")] == found(checked.warnings)
+    assert gift_cards.layout(SYDNEY).required == (("VOUCHER_NUMBER",), ("AVAILABLE_AMOUNT",))
+    assert (content) == {
+        "number": "10001",
+        "amounts": {"availableCents": 5000},
+        "extra": {"PIN": "1"},
+    }
+    assert found(checked.rejected[0].problems) == [(3, "voucher_number", "row.missing_key")]
+    assert found(checked.warnings) == [(4, "EXPIRY_DATE", "row.bad_date")]
     assert "## giftcards\n\nGift cards, one row a card." in formats.page()
 
 

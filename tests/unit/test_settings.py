@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.errors import SettingsError
-from shared.settings import ENVIRONMENT, ConnectionSettings, Deployment, read_duration
+from shared.core.errors import SettingsError
+from shared.core.settings import ENVIRONMENT, ConnectionSettings, Deployment, read_duration
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_defaults() -> None:
     assert timedelta(minutes=30) == deployment.orders_delay
     assert timedelta(hours=6) == deployment.orders_deadline
     assert timedelta(hours=12) == deployment.pairing_window
-    assert "hold" == deployment.orders_without_customers
-    assert (0.2, 5) == (deployment.reject_limit, deployment.reject_floor)
-    assert "clear" == deployment.blank_means
+    assert deployment.orders_without_customers == "hold"
+    assert (deployment.reject_limit, deployment.reject_floor) == (0.2, 5)
+    assert deployment.blank_means == "clear"
 
 
 def test_every_variable() -> None:
@@ -172,7 +172,7 @@ def test_bad_variable(name: str, text: str) -> None:
         Deployment.from_environment({name: text})
 
     assert name == caught.value.name
-    assert "settings.invalid" == caught.value.problem.code
+    assert caught.value.problem.code == "settings.invalid"
 
 
 @pytest.mark.parametrize(

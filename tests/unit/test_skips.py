@@ -48,7 +48,7 @@ def test_in_ci(tmp_path: Path) -> None:
     """With CI set, a test that is skipped for a reason off the list fails, and says what to do."""
     code, output = run(tmp_path, TESTS, ci="true")
 
-    assert 1 == code
+    assert code == 1
     assert "1 failed, 1 skipped, 1 xfailed, 1 error in" in output
     assert "or add the reason to tests/skips.txt" in output
 
@@ -57,7 +57,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     """A file of tests that is skipped as a whole fails, too."""
     code, output = run(tmp_path, "import pytest\npytest.importorskip('no_such_module')", ci="1")
 
-    assert 0 != code
+    assert code != 0
     assert "no_such_module" in output
     assert "or add the reason to tests/skips.txt" in output
 
@@ -67,7 +67,7 @@ def test_elsewhere(tmp_path: Path, ci: str) -> None:
     """Without CI every test may be skipped."""
     code, output = run(tmp_path, TESTS, ci=ci)
 
-    assert 0 == code
+    assert code == 0
     assert "3 skipped, 1 xfailed in" in output
 
 

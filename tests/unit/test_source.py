@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 
-from shared.errors import FileRejected, Problem, TryAgain
-from shared.source import _Checked
+from shared.core.errors import FileRejected, Problem, TryAgain
+from shared.ledger.uploads import _Checked
 from tests.support.imports import make_import
 
 

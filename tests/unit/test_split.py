@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from shared.ledger import Import, Rows
-from shared.plan import halves
-from shared.shard import Shard, recounted
-from shared.split import Split, shards_of
-from shared.state import Part, Span, spans
+from shared.ledger.imports import Import, RowCounts
+from shared.ledger.parts import Span, StateObject, spans
+from shared.ledger.shards import Shard, recounted
+from shared.ledger.split import Split, shards_of
+from shared.parsing.hashing import halves
 from tests.support.imports import make_import
 
-PART = Part(object="state/main/customers/x", generation=1, size=1, crc32c="AAAAAA==")
+PART = StateObject(object="state/main/customers/x", generation=1, size=1, crc32c="AAAAAA==")
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,10 @@ def test_every_key_has_one_shard(shards: int) -> None:
     """The spans of all shards together are all keys, each once."""
     found = list(spans(shards))
 
-    assert (0, 2**64) == (found[0].low, found[-1].end)
+    assert (found[0].low, found[-1].end) == (0, 2**64)
     assert [one.end for one in found[:-1]] == [one.low for one in found[1:]]
     high, _ = halves("100")
-    assert 1 == sum(one.low <= high < one.end for one in found)
+    assert sum(one.low <= high < one.end for one in found) == 1
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_every_key_has_one_shard(shards: int) -> None:
 )
 def test_parts_and_spans(span: Span, within: bool, overlaps: bool) -> None:
     """A part of an index is read whole, in part or not at all for a span of keys."""
-    part = Part(object="x", generation=1, size=1, crc32c="", first=64, last=127)
+    part = StateObject(object="x", generation=1, size=1, crc32c="", first=64, last=127)
 
     assert (within, overlaps) == (part.within(span), part.overlaps(span))
 
@@ -57,7 +57,7 @@ def test_an_index_from_before_there_were_shards() -> None:
     """A part of which the ledger does not say what keys it is about is about all."""
     stored: dict[str, Any] = {"object": "x", "generation": 1, "size": 1, "crc32c": ""}
 
-    assert Part(**stored).within(Span(0, 255))
+    assert StateObject(**stored).within(Span(0, 255))
 
 
 def test_lanes() -> None:
@@ -66,7 +66,7 @@ def test_lanes() -> None:
 
     lanes = [list(split.lane(first)) for first in range(3)]
 
-    assert [[0, 3, 6], [1, 4, 7], [2, 5]] == lanes
+    assert lanes == [[0, 3, 6], [1, 4, 7], [2, 5]]
 
 
 def test_documents() -> None:
@@ -87,12 +87,12 @@ def test_documents() -> None:
 
 def test_a_shard_that_is_counted_again() -> None:
     """What the import's count includes of a shard is replaced, not added to."""
-    whole = make_import("customers_20230501T110000Z", rows=Rows(read=100, rejected=5))
+    whole = make_import("customers_20230501T110000Z", rows=RowCounts(read=100, rejected=5))
     shard = Shard(
         connection="main", import_id=whole.import_id, number=0, split="x", rows_object=PART
     )
 
-    whole, shard = recounted(whole, shard, Rows(loaded=30, unchanged=10))
-    whole, shard = recounted(whole, shard, Rows(loaded=1, rejected=1))
+    whole, shard = recounted(whole, shard, RowCounts(loaded=30, unchanged=10))
+    whole, shard = recounted(whole, shard, RowCounts(loaded=1, rejected=1))
 
-    assert Rows(read=100, loaded=1, rejected=6) == whole.rows
+    assert RowCounts(read=100, loaded=1, rejected=6) == whole.rows

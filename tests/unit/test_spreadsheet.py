@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.spreadsheet import guard, unguard
+from shared.files.spreadsheet import guard, unguard
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.errors import Problem
-from shared.ledger import Reports, Rows
-from shared.summary import LISTED, summary_name, summary_text
-from shared.wording import ended, rejected
+from shared.core.errors import Problem
+from shared.ledger.imports import Reports, RowCounts
+from shared.reporting.sentences import ended, rejected
+from shared.reporting.summary import LISTED, summary_name, summary_text
 from tests.support.imports import at, make_import
 
 NAME = "customers_20230501T115500Z"
@@ -15,7 +15,7 @@ NAME = "customers_20230501T115500Z"
 
 def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
     """Somebody who only sees this text knows what was loaded, what was not, and what to do."""
-    rows = Rows(read=3, loaded=2, rejected=1)
+    rows = RowCounts(read=3, loaded=2, rejected=1)
     import_ = make_import(
         NAME,
         status="loaded_with_rejects",
@@ -35,7 +35,8 @@ def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
     )
 
     assert (
-        """\
+        text
+        == """\
 2 of 3 rows loaded. 1 row has errors: see the rejected file.
 
 File:      customers_20230501T115500Z.csv
@@ -52,7 +53,6 @@ The rows that were not loaded are in customers_20230501T115500Z.rejected.csv
 beside this file. Mend them there, leave the column export as it is, and
 upload it as customers_20230501T115501Z.csv.
 """
-        == text
     )
 
 
@@ -72,7 +72,7 @@ def test_a_rejected_file_leaves_nothing_behind_and_says_so() -> None:
 
 def test_a_check_loads_nothing_and_says_so() -> None:
     """Bad rows of a file in test/ are to be fixed in the file, which is then uploaded whole."""
-    rows = Rows(read=3, rejected=1)
+    rows = RowCounts(read=3, rejected=1)
     import_ = make_import(
         f"test_{NAME}",
         file=f"{NAME}.csv",
@@ -98,7 +98,7 @@ def test_a_long_list_is_cut_and_counted() -> None:
 
     text = summary_text(import_, problems=problems, total=5_000)
 
-    assert LISTED == text.count("* line ")
+    assert text.count("* line ") == LISTED
     assert f"… and {5_000 - LISTED:,} more" in text
 
 

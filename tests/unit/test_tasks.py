@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import BadRequest
-from shared.tasks import LoadTask
+from shared.core.errors import BadRequest
+from shared.ledger.tasks import LoadTask
 
 TASK = LoadTask(
     connection="au", import_id="bulk_orders_20230501T115500Z", generation=2**63 - 1, number=3
@@ -30,14 +30,14 @@ def test_tasks_of_shards_have_names_of_their_own() -> None:
     other = f"{TASK.import_id}-{'0b' * 16}"
     tasks = [TASK, OF_A_SHARD, replace(OF_A_SHARD, shard=0), replace(OF_A_SHARD, split=other)]
 
-    assert 4 == len({task.task_id for task in tasks})
+    assert len({task.task_id for task in tasks}) == 4
 
 
 def test_more_than_is_needed() -> None:
     """What else a body says is not looked at: the bucket is always the deployment's own."""
     body = json.loads(TASK.body()) | {"bucket": "another", "object": "../x"}
 
-    assert TASK == LoadTask.parse(json.dumps(body).encode())
+    assert LoadTask.parse(json.dumps(body).encode()) == TASK
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared import traces
-from shared.schemas import Rules, all_types
-from shared.traces import Person, Unreadable, look, without
+from shared.files.filetype import all_types
+from shared.files.rules import Rules
+from shared.privacy import traces
+from shared.privacy.traces import Person, UnreadableFile, look, without
 
 RULES = Rules(time_zone=ZoneInfo("Australia/Sydney"))
 PERSON = Person(id="65432", emails=frozenset({"ana@example.com"}))
@@ -99,9 +100,9 @@ def test_an_own_key_column() -> None:
     own = Rules(time_zone=ZoneInfo("Australia/Sydney"), key_column="CUSTOMER_NO")
     code = Rules(time_zone=ZoneInfo("Australia/Sydney"), key_column="PERSON_CODE")
 
-    assert b"CUSTOMER_NO,CITY\r\n" == left_of(b"CUSTOMER_NO,CITY\r\n65432,x\r\n", rules=own)[0]
+    assert left_of(b"CUSTOMER_NO,CITY\r\n65432,x\r\n", rules=own)[0] == b"CUSTOMER_NO,CITY\r\n"
     both = b"PERIDX,PERSON_CODE\r\n7,65432\r\n65432,8\r\n"
-    assert b"PERIDX,PERSON_CODE\r\n65432,8\r\n" == left_of(both, rules=code)[0]
+    assert left_of(both, rules=code)[0] == b"PERIDX,PERSON_CODE\r\n65432,8\r\n"
 
 
 def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +113,7 @@ def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "BLOCK_BYTES", 700)
 
     assert at_once == left_of(data)
-    assert 50 == at_once[1]
+    assert at_once[1] == 50
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_unreadable(data: bytes) -> None:
     """What is no CSV text is not guessed at."""
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableFile):
         left_of(data)
 
 

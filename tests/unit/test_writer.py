@@ -16,12 +16,13 @@ import pytest
 from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 
-from shared.codes import CODES
-from shared.encoding import decode_fields, encode_content
-from shared.errors import LeaseLost, TryAgain
-from shared.pacing import FIRST_WAIT, LONGEST_WAIT, Gate, Pace, Ramp, backoff
-from shared.transport import CallFailed, encode_write
-from shared.writer import Expected, Leave, Left, Outcome, Put, Refused, Stored, Writer, Written
+from shared.core.codes import CODES
+from shared.core.errors import LeaseLost, TryAgain
+from shared.firestore.bulk.decisions import Expected, Leave, Left, Outcome, Put, Refused, Written
+from shared.firestore.bulk.encoding import decode_fields, encode_content
+from shared.firestore.bulk.pacing import FIRST_WAIT, LONGEST_WAIT, Gate, Pace, Ramp, backoff
+from shared.firestore.bulk.transport import CallFailed, Stored, encode_write
+from shared.firestore.bulk.writer import Writer
 from tests.support.waiting import PATIENCE
 
 RawRequest: Any = types.BatchWriteRequest.pb()
@@ -1170,7 +1171,7 @@ def test_writer_slows_down(
     """A server that pushes back gets fewer calls at once, and the log says how many."""
     bench.fake.write_script.append(OneWrite("100", code) if single else Fault(code))
 
-    with caplog.at_level("INFO", logger="shared.pacing"):
+    with caplog.at_level("INFO", logger="shared.firestore.bulk.pacing"):
         bench.write(*rows(3), in_flight=8)
 
     assert caplog.messages == ["Firestore pushes back: 4 calls at once"]
@@ -1183,7 +1184,7 @@ def test_writer_does_not_slow_down_for_other_faults(
     bench.fake.write_script.append(Fault(StatusCode.UNAVAILABLE))
     bench.fake.write_limit = 1  # "message exceeds maximum size" is RESOURCE_EXHAUSTED, too
 
-    with caplog.at_level("INFO", logger="shared.pacing"):
+    with caplog.at_level("INFO", logger="shared.firestore.bulk.pacing"):
         bench.write(*rows(3), in_flight=8)
 
     assert caplog.messages == []

@@ -13,10 +13,10 @@ from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 from numpy.typing import NDArray
 
-from shared.encoding import encode_content, nanoseconds
-from shared.errors import LeaseLost, TryAgain
-from shared.transport import encode_write, encode_writes, times_of_all
-from shared.writer import Expectations, Left, Refused, Written
+from shared.core.errors import LeaseLost, TryAgain
+from shared.firestore.bulk.decisions import Expectations, Left, Refused, Written
+from shared.firestore.bulk.encoding import encode_content, nanoseconds
+from shared.firestore.bulk.transport import encode_write, encode_writes, times_of_all
 from tests.unit.test_writer import (
     GIVES_UP,
     PASSING,
@@ -105,7 +105,7 @@ def test_some_come_out_otherwise(bench: Bench, told: Told) -> None:
     told.write([Row(key, age=5) for key in "12345"], [None, None, None, 9, None])
 
     assert set(told.times) == {"1", "5"}
-    assert [["2", "3", "4"]] == bench.fake.reads
+    assert bench.fake.reads == [["2", "3", "4"]]
     outcomes = bench.outcomes
     assert isinstance(outcomes["2"], Written)
     assert outcomes["3"] == Left("newer")

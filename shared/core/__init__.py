@@ -1,0 +1,86 @@
+"""Errors, problem codes, settings, the log, and phrases for numbers and times."""
+
+from __future__ import annotations
+
+from shared.core.codes import CODES, Severity
+from shared.core.errors import (
+    BadRequest,
+    FileRejected,
+    IngestError,
+    LeaseLost,
+    NotAdmitted,
+    Problem,
+    SettingsError,
+    SplitLost,
+    TryAgain,
+    Undecidable,
+    fault_of,
+)
+from shared.core.folding import Version, get, put
+from shared.core.isolation import Apart
+from shared.core.logs import LogSeverity, follow, log, log_failure, take_over
+from shared.core.phrases import about, count, every, length, moment, percent, size
+from shared.core.printable import column_name, finalized, looks_like_data, printable, printable_json
+from shared.core.problems import problem_document
+from shared.core.refusal import NotPossible
+from shared.core.serialize import camel
+from shared.core.settings import (
+    CONNECTION_FIELDS,
+    CONNECTION_MAPS,
+    ENVIRONMENT,
+    ConnectionSettings,
+    Deployment,
+    OrdersWithoutCustomers,
+    read_duration,
+    read_orders_delay,
+)
+from shared.core.zones import midnight
+
+__all__ = [
+    "CODES",
+    "CONNECTION_FIELDS",
+    "CONNECTION_MAPS",
+    "ENVIRONMENT",
+    "Apart",
+    "BadRequest",
+    "ConnectionSettings",
+    "Deployment",
+    "FileRejected",
+    "IngestError",
+    "LeaseLost",
+    "LogSeverity",
+    "NotAdmitted",
+    "NotPossible",
+    "OrdersWithoutCustomers",
+    "Problem",
+    "SettingsError",
+    "Severity",
+    "SplitLost",
+    "TryAgain",
+    "Undecidable",
+    "Version",
+    "about",
+    "camel",
+    "column_name",
+    "count",
+    "every",
+    "fault_of",
+    "finalized",
+    "follow",
+    "get",
+    "length",
+    "log",
+    "log_failure",
+    "looks_like_data",
+    "midnight",
+    "moment",
+    "percent",
+    "printable",
+    "printable_json",
+    "problem_document",
+    "put",
+    "read_duration",
+    "read_orders_delay",
+    "size",
+    "take_over",
+]

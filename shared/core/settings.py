@@ -1,0 +1,371 @@
+"""What can be set: for the deployment by the environment, for a connection by its document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from shared.core.errors import SettingsError
+
+_T = TypeVar("_T")
+
+_DURATION = re.compile(r"([0-9]{1,12})(s|m|h|d)?")
+_DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
+_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+LONGEST = timedelta(days=36_500)
+"""Longest time a setting may have: every sum of it and a time of this century is a time."""
+
+
+def read_duration(name: str, text: object) -> timedelta:
+    """Read a length of time such as `5s`, `30m`, `12h` or `7d`; a bare number is seconds."""
+    match = _DURATION.fullmatch(str(text).strip()) if isinstance(text, str | int) else None
+    if match is None or isinstance(text, bool):
+        raise SettingsError(name, "expected a length of time such as 30m, 12h or 90s")
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise SettingsError(name, f"expected a length of time of at most {LONGEST.days} days")
+    return timedelta(seconds=seconds)
+
+
+def between(least: str, most: str) -> Callable[[str, object], timedelta]:
+    """Return a reader of lengths of time that are not outside these two."""
+    shortest, longest = read_duration("", least), read_duration("", most)
+
+    def read(name: str, text: object) -> timedelta:
+        length = read_duration(name, text)
+        if not shortest <= length <= longest:
+            raise SettingsError(name, f"expected a length of time from {least} to {most}")
+        return length
+
+    return read
+
+
+read_orders_delay = between("0s", "30d")
+"""Reads `ORDERS_DELAY`: Cloud Tasks takes tasks for the next 30 days."""
+
+_read_cadence_of_type = between("1m", f"{LONGEST.days}d")
+
+
+def _read_text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise SettingsError(name, "expected a text that is not blank")
+    return value.strip()
+
+
+def _read_database(name: str, value: object) -> str:
+    """Read the name of a database, as Firestore takes it."""
+    if not isinstance(value, str) or not _DATABASE.fullmatch(value):
+        raise SettingsError(name, "expected (default) or a name such as shop-imports")
+    return value
+
+
+def _read_share(name: str, value: object) -> float:
+    """Read a share written as `0.2` or `20 %`."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        text = str(value).strip()
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(name, "expected a share such as 0.2, or 20 %")
+    return share
+
+
+def _read_whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip()):
+        raise SettingsError(name, "expected a whole number")
+    return int(str(value))
+
+
+def _read_count(name: str, value: object) -> int:
+    count = _read_whole(name, value)
+    if count < 1:
+        raise SettingsError(name, "expected a whole number of 1 or more")
+    return count
+
+
+def _read_time_zone(name: str, value: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(_read_text(name, value))
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            name, "expected a time zone such as Australia/Sydney or Pacific/Auckland"
+        ) from None
+
+
+def _read_choice(*choices: str) -> Callable[[str, object], Any]:
+    def read(name: str, value: object) -> str:
+        if value not in choices:
+            raise SettingsError(name, f"expected {' or '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def _read_switch(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("on", "off"):
+        raise SettingsError(name, "expected on or off")
+    return value == "on"
+
+
+def _read_url(name: str, value: object) -> str:
+    url = _read_text(name, value)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("https", "http") and bool(parts.hostname) and url.isascii()
+        usable = usable and url.isprintable() and " " not in url and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(name, "expected a URL such as https://example.com/path")
+    return url
+
+
+def _read_currency(name: str, value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
+        raise SettingsError(name, "expected a currency of three capitals such as AUD")
+    return value
+
+
+def _read_aliases(name: str, value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(own, str) and own.strip() and isinstance(known, str) and known.strip()
+        for own, known in value.items()
+    ):
+        raise SettingsError(
+            name, "expected a map from the retailer's column name to the published one"
+        )
+    return {own.strip(): known.strip() for own, known in value.items()}
+
+
+def _read_cadence(name: str, value: object) -> dict[str, timedelta]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise SettingsError(name, "expected a map from a type of file to a length of time")
+    return {key: _read_cadence_of_type(f"{name}.{key}", text) for key, text in value.items()}
+
+
+OrdersWithoutCustomers = Literal["hold", "load"]
+BlankMeans = Literal["clear", "keep"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """The settings that hold for every connection, read once when a function starts."""
+
+    project: str = ""
+    """Google Cloud project, `GOOGLE_CLOUD_PROJECT`."""
+    location: str = "australia-southeast1"
+    """Region of the task queue, `LOCATION`."""
+    database: str = "(default)"
+    """Firestore database, `DATABASE`."""
+    bucket: str = ""
+    """The bucket that the uploads land in, `BUCKET`."""
+    queue: str = "imports"
+    """Cloud Tasks queue, `QUEUE`."""
+    load_url: str = ""
+    """Where a task is sent: the URL of the load function, `LOAD_URL`."""
+    tasks_service_account: str = ""
+    """E-mail of the service account that tasks are signed as, `TASKS_SERVICE_ACCOUNT`; load works
+    for no other."""
+    sweep_url: str = ""
+    """URL of the sweep function, which the scheduler's tokens are meant for, `SWEEP_URL`."""
+    scheduler_service_account: str = ""
+    """E-mail of the service account that the scheduler's calls are signed as,
+    `SCHEDULER_SERVICE_ACCOUNT`; sweep works for no other."""
+    oidc_certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
+    """Where the certificates are that callers' tokens are checked with, `OIDC_CERTS_URL`."""
+    iap_audience: str = ""
+    """What the assertions of Identity-Aware Proxy in front of the status page are meant for,
+    `IAP_AUDIENCE`; empty: the proxy is not in front."""
+    iap_keys_url: str = "https://www.gstatic.com/iap/verify/public_key"
+    """Where the public keys are that such assertions are checked with, `IAP_KEYS_URL`."""
+    orders_delay: timedelta = timedelta(minutes=30)
+    """How long after its customers file was uploaded an orders file may start, `ORDERS_DELAY`."""
+    orders_deadline: timedelta = timedelta(hours=6)
+    """How long an orders file waits before it is overdue, `ORDERS_DEADLINE`."""
+    orders_without_customers: OrdersWithoutCustomers = "hold"
+    """What an overdue orders file does, `ORDERS_WITHOUT_CUSTOMERS`: `hold` or `load`."""
+    pairing_window: timedelta = timedelta(hours=12)
+    """How much older than an orders file its customers file may be, `PAIRING_WINDOW`."""
+    lease: timedelta = timedelta(seconds=60)
+    """How long a worker that has gone silent keeps its import, `LEASE`."""
+    max_attempts: int = 8
+    """How many workers may try one import before it is `failed`, `MAX_ATTEMPTS`."""
+    task_deadline: timedelta = timedelta(minutes=25)
+    """How long one task may work before the import goes on in a new one, `TASK_DEADLINE`; less
+    than the 30 minutes that Cloud Tasks waits for an answer."""
+    shard_bytes: int = 32 * 1024 * 1024
+    """Bytes of the largest file that one task loads, `SHARD_BYTES`. A larger one is split into 2,
+    4, 8 … 256 shards of about so many bytes or fewer, each of which is loaded by a task of its
+    own."""
+    shards_at_once: int = 8
+    """Shards of a file that are loaded at a time, `SHARDS_AT_ONCE`."""
+    empty_grace: timedelta = timedelta(minutes=5)
+    """How long an empty object may wait for its content, `EMPTY_GRACE`."""
+    future_tolerance: timedelta = timedelta(minutes=15)
+    """How far the time in a file's name may be ahead of its upload, `FUTURE_TOLERANCE`."""
+    reject_limit: float = 0.2
+    """Share of bad rows above which a file is rejected whole, `REJECT_LIMIT`."""
+    reject_floor: int = 5
+    """Bad rows that never reject a file as long as others are good, `REJECT_FLOOR`."""
+    blank_means: BlankMeans = "clear"
+    """What a blank cell does to its field, `BLANK_MEANS`: `clear` or `keep`."""
+    skip_unchanged: bool = True
+    """Whether rows that have not changed since the last load are left out, `SKIP_UNCHANGED`."""
+    writes_per_second: int = 500
+    """Documents a second that a load begins with, `WRITES_PER_SECOND`: what Firestore advises for
+    a collection that is new or has been idle. Every five minutes it is half as many again."""
+    cleanup: bool = True
+    """Whether processed files and reports are deleted when their time is over, `CLEANUP`."""
+    processed_retention: timedelta = timedelta(days=30)
+    """How long a processed file is kept, `PROCESSED_RETENTION`."""
+    reports_retention: timedelta = timedelta(days=90)
+    """How long reports and rejected files are kept, `REPORTS_RETENTION`."""
+    ledger_retention: timedelta = timedelta(days=400)
+    """How long an import stays in the ledger once it has ended, `LEDGER_RETENTION`."""
+    alert_webhook: str = field(default="", repr=False)
+    """Where alerts are posted to as well, in Slack's form, `ALERT_WEBHOOK`; empty: nowhere. Who
+    knows it can post there: it is a secret."""
+    alert_rejected: bool = False
+    """Whether a file that was rejected whole is told to the operating team, too,
+    `ALERT_REJECTED`."""
+    time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Australia/Sydney"))
+    """Zone of the times in the files, which carry none, `TIME_ZONE`."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Deployment:
+        """Read the settings; a variable that is absent or empty takes its default.
+
+        Raises:
+            SettingsError: a variable is set to something that cannot be used.
+        """
+        values: dict[str, Any] = {}
+        for name in (spec.name for spec in fields(cls)):
+            text = environment.get(ENVIRONMENT[name], "")
+            if text != "":
+                values[name] = _READERS[name](ENVIRONMENT[name], text)
+        return cls(**values)
+
+
+ENVIRONMENT: dict[str, str] = {
+    spec.name: "GOOGLE_CLOUD_PROJECT" if spec.name == "project" else spec.name.upper()
+    for spec in fields(Deployment)
+}
+"""Setting -> the environment variable that carries it."""
+
+_READERS: dict[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("project", "location", "bucket", "queue", "load_url"), _read_text),
+    "database": _read_database,
+    **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
+    **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
+    "alert_webhook": _read_url,
+    "alert_rejected": _read_switch,
+    "orders_delay": read_orders_delay,
+    # What a task is set for: Cloud Tasks takes tasks for the next 30 days.
+    **dict.fromkeys(("orders_deadline", "empty_grace"), between("0s", "30d")),
+    # A shorter lease would be over before its worker renews it.
+    "lease": between("1s", "1h"),
+    # What Cloud Tasks can wait for an answer.
+    "task_deadline": between("15s", "30m"),
+    **dict.fromkeys(
+        (
+            *("pairing_window", "future_tolerance"),
+            *("processed_retention", "reports_retention", "ledger_retention"),
+        ),
+        read_duration,
+    ),
+    "orders_without_customers": _read_choice("hold", "load"),
+    **dict.fromkeys(
+        ("max_attempts", "writes_per_second", "shard_bytes", "shards_at_once"), _read_count
+    ),
+    **dict.fromkeys(("cleanup", "skip_unchanged"), _read_switch),
+    "reject_limit": _read_share,
+    "reject_floor": _read_whole,
+    "blank_means": _read_choice("clear", "keep"),
+    "time_zone": _read_time_zone,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """The settings of one connection: the fields of its document `connections/{connection}`."""
+
+    time_zone: ZoneInfo
+    """Zone of the times in the files, `timeZone`."""
+    blank_means: BlankMeans
+    """What a blank cell does to its field, `blankMeans`."""
+    reject_limit: float
+    """Share of bad rows above which a file is rejected whole, `rejectLimit`."""
+    reject_floor: int = 5
+    """Bad rows that never reject a file as long as others are good, `rejectFloor`."""
+    skip_unchanged: bool = True
+    """Whether rows that have not changed since the last load are left out, `skipUnchanged`."""
+    key_column: str | None = None
+    """The retailer's own name of the customer's key, `keyColumn`."""
+    email_column: str | None = None
+    """The retailer's own name of the e-mail column, `emailColumn`."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Own column name -> published one, `aliases`."""
+    currency: str | None = None
+    """Currency of orders whose file names none, `currency`."""
+    cadence: Mapping[str, timedelta] = field(default_factory=dict)
+    """How often a file of a type is expected, `cadence`, e.g. `{"customers": "1d"}`."""
+
+    @classmethod
+    def from_document(
+        cls, document: Mapping[str, Any] | None, *, connection: str, deployment: Deployment
+    ) -> ConnectionSettings:
+        """Read a connection's document; a field that is absent or null takes its default.
+
+        Fields this system does not know are left alone: a team may keep notes there.
+
+        Raises:
+            SettingsError: a field has a value that cannot be used; the error names it.
+        """
+        values: dict[str, Any] = {
+            "time_zone": deployment.time_zone,
+            "blank_means": deployment.blank_means,
+            "reject_limit": deployment.reject_limit,
+            "reject_floor": deployment.reject_floor,
+            "skip_unchanged": deployment.skip_unchanged,
+        }
+        for name, (key, read) in _CONNECTION_READERS.items():
+            value = (document or {}).get(key)
+            if value is not None:
+                values[name] = read(f"connections/{connection}.{key}", value)
+        return cls(**values)
+
+
+_CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
+    "time_zone": ("timeZone", _read_time_zone),
+    "blank_means": ("blankMeans", _read_choice("clear", "keep")),
+    "reject_limit": ("rejectLimit", _read_share),
+    "reject_floor": ("rejectFloor", _read_whole),
+    "skip_unchanged": ("skipUnchanged", _read_switch),
+    "key_column": ("keyColumn", _read_text),
+    "email_column": ("emailColumn", _read_text),
+    "aliases": ("aliases", _read_aliases),
+    "currency": ("currency", _read_currency),
+    "cadence": ("cadence", _read_cadence),
+}
+
+CONNECTION_FIELDS: tuple[str, ...] = tuple(key for key, _ in _CONNECTION_READERS.values())
+"""The settings of a connection, as its document names them."""
+
+CONNECTION_MAPS: frozenset[str] = frozenset(
+    _CONNECTION_READERS[spec.name][0]
+    for spec in fields(ConnectionSettings)
+    if spec.default_factory is dict
+)
+"""Those that are maps."""

@@ -1,0 +1,55 @@
+"""Names and layouts of export files."""
+
+from __future__ import annotations
+
+from shared.files.exported import Exports
+from shared.files.layout import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns
+from shared.files.names import (
+    DEFAULT_CONNECTION,
+    FOLDERS,
+    STATE,
+    TEMPORARY_ENDINGS,
+    TYPES,
+    UPLOAD_FOLDERS,
+    Arrival,
+    ExportFile,
+    Ignored,
+    Misnamed,
+    Mode,
+    is_connection,
+    is_import_id,
+    make_import_id,
+    parse_import_id,
+    read_name,
+)
+from shared.files.spreadsheet import guard, guard_all, unguard
+from shared.files.suggestions import shown
+
+__all__ = [
+    "DEFAULT_CONNECTION",
+    "EXPORT",
+    "FOLDERS",
+    "REPORT_COLUMNS",
+    "STATE",
+    "TEMPORARY_ENDINGS",
+    "TYPES",
+    "UPLOAD_FOLDERS",
+    "Arrival",
+    "ExportFile",
+    "Exports",
+    "Header",
+    "Ignored",
+    "Layout",
+    "Misnamed",
+    "Mode",
+    "guard",
+    "guard_all",
+    "is_connection",
+    "is_import_id",
+    "make_import_id",
+    "parse_import_id",
+    "read_name",
+    "report_columns",
+    "shown",
+    "unguard",
+]

@@ -1,0 +1,452 @@
+"""What the name and the folder of an object in the bucket say about it.
+
+A name is judged as a whole and without mercy, because what is loaded, for whom and in which order
+hangs on it; but a name that is refused is then read once more with goodwill, so that the answer can
+say what the right name would have been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Literal, get_args
+
+from shared.core import Problem
+from shared.files.suggestions import Guess, instant, plain, read_with_goodwill, shown
+
+Mode = Literal["load", "test", "bulk"]
+"""What is done with a file: `load` it, check it (`test`), or only create what is new (`bulk`)."""
+
+TYPES: tuple[str, ...] = tuple(
+    sorted(module.stem for module in (Path(__file__).parent / "types").glob("[a-z]*.py"))
+)
+"""The types a name may carry: one a module in shared/files/types, none of which is imported."""
+FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected")
+"""The folders at the root of the bucket that people know; no connection may be called so."""
+STATE = "state"
+"""The folder of what the pipeline remembers for itself; no connection may be called so, either."""
+DEFAULT_CONNECTION = "main"
+"""The connection of a file that lies in no connection's folder."""
+
+_MODES: dict[str, Mode] = {"pending": "load", "test": "test", "bulk": "bulk"}
+UPLOAD_FOLDERS: tuple[str, ...] = tuple(_MODES)
+"""The folders that files are uploaded into."""
+TEMPORARY_ENDINGS = (".filepart", ".part", ".tmp", ".partial", ".incomplete", ".writing")
+"""Endings of the names under which clients upload before they rename."""
+_TEMPORARY = re.compile(
+    rf"[.~].*|.*(?:{'|'.join(map(re.escape, TEMPORARY_ENDINGS))})|.*\.sftpgo-partial\..*",
+    re.IGNORECASE | re.DOTALL,
+)
+# [0-9] and fullmatch throughout: \d knows the digits of every script, and $ looks past a newline.
+_BASIC = "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
+_EXTENDED = "([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z"
+_FILE = re.compile(rf"({'|'.join(TYPES)})_(?:{_BASIC}|{_EXTENDED})\.csv")
+_IMPORT_ID = re.compile(rf"(?:(test|bulk)_)?({'|'.join(TYPES)})_{_BASIC}")
+_CONNECTION = re.compile("[a-z0-9][a-z0-9_-]{0,38}")
+_LONGEST_OBJECT = 1_024
+"""Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
+_LONGEST_FILE = 200
+"""Characters of a base name up to which it is worth guessing what was meant."""
+_LONGEST_ID = 1_400
+"""Bytes of UTF-8 in the longest id made of a path; Firestore takes 1,500."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportFile:
+    """An object whose name follows the convention."""
+
+    object: str
+    """Full name in the bucket, e.g. `pending/au/customers_20230424T201230Z.csv`."""
+    connection: str
+    """The connection it belongs to, e.g. `au`."""
+    folder: str
+    """The connection folder that stands in the path, "" where there is none (then it is `main`)."""
+    mode: Mode
+    """What is to be done with it."""
+    type: str
+    """One of `TYPES`."""
+    exported_at: datetime
+    """The time in its name, aware, in UTC, to the second."""
+    file: str
+    """Base name as uploaded."""
+
+    @property
+    def import_id(self) -> str:
+        """Id of its ledger document within the connection, whichever form the time was given in."""
+        return make_import_id(mode=self.mode, type=self.type, exported_at=self.exported_at)
+
+    @property
+    def processed(self) -> str:
+        """Where it goes once its import has ended well."""
+        return f"processed/{self._place}{self.file}"
+
+    def superseded(self, generation: int) -> str:
+        """Return where an upload goes that a newer one of another name has superseded."""
+        stem = self.file.removesuffix(".csv")
+        return f"processed/{self._place}{stem}.superseded-{generation}.csv"
+
+    @property
+    def rejected_csv(self) -> str:
+        """Where the rows that were not loaded are reported."""
+        return f"rejected/{self._place}{self.file.removesuffix('.csv')}.rejected.csv"
+
+    @property
+    def report_json(self) -> str:
+        """Where the verdict on the file is reported."""
+        return f"rejected/{self._place}{self.file.removesuffix('.csv')}.report.json"
+
+    @property
+    def _place(self) -> str:
+        return _place(self.folder, self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a file arrives, which its name may not be ahead of."""
+
+    at: datetime
+    tolerance: timedelta
+    """How far the time in a name may be ahead: clocks differ."""
+    zone: tzinfo
+    """Zone whose local time is mistaken for UTC, if any is."""
+
+    def too_early_for(self, exported_at: datetime) -> bool:
+        """Whether a file exported then cannot have arrived yet."""
+        return exported_at - self.at > self.tolerance
+
+    def meant_by(self, exported_at: datetime) -> datetime | None:
+        """Return the time in UTC, if the given one is local time; None if that is too late, too."""
+        try:
+            meant = exported_at.replace(tzinfo=self.zone).astimezone(UTC)
+        except OverflowError:
+            return None
+        return None if self.too_early_for(meant) else meant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """An object that is none of the pipeline's business: logged, and nothing else."""
+
+    object: str
+    reason: str
+    """One sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misnamed:
+    """An object that is never loaded because of its name or folder."""
+
+    object: str
+    connection: str
+    """The connection it was probably meant for; `main` where nothing tells."""
+    folder: str
+    """The connection folder that stands in the path, "" where there is none that can be used."""
+    mode: Mode
+    type: str | None
+    """The type it was probably meant to have."""
+    file: str
+    """Base name as uploaded."""
+    import_id: str
+    """Id of its ledger document: the path with `/` written as `~`, shortened with a hash where
+    Firestore or the ids of other objects need it. No two objects share one."""
+    problem: Problem
+    """Why it is refused; the code begins with `name.`."""
+    suggestion: str | None
+    """Full object name that would have been right, where the intention can be guessed."""
+    report_json: str
+    """Where the verdict on the file is reported."""
+
+
+def read_name(object_name: str, arrival: Arrival | None = None) -> ExportFile | Ignored | Misnamed:
+    """Say what an object is, from its full name in the bucket and, if given, its arrival.
+
+    Takes any text and never raises. Names follow the vendor's convention
+    `{one of TYPES}_{ISO 8601 UTC}.csv`, the time in basic or extended form; folders
+    are `[pending/][{connection}/]`, `test/[{connection}/]` and `bulk/[{connection}/]`.
+    """
+    *folders, file = object_name.split("/")
+    if folders and not file:
+        return Ignored(object=object_name, reason="It is a folder marker, not a file.")
+    if folders and folders[0] in ("processed", "rejected", STATE):
+        return Ignored(object=object_name, reason=f"The pipeline keeps {folders[0]}/ itself.")
+    if file not in (".", "..") and _TEMPORARY.fullmatch(file):
+        return Ignored(object=object_name, reason="It is a temporary name of an upload under way.")
+
+    where = _read_folders(folders)
+    match = _FILE.fullmatch(file)
+    exported_at = instant(*(int(part) for part in match.groups()[1:] if part)) if match else None
+    if not where.findings and match and exported_at and _fits(object_name):
+        if arrival is not None and arrival.too_early_for(exported_at):
+            return _refuse(object_name, where, file, arrival, ahead=exported_at)
+        return ExportFile(
+            object=object_name,
+            connection=where.connection or DEFAULT_CONNECTION,
+            folder=where.connection,
+            mode=where.mode,
+            type=match[1],
+            exported_at=exported_at,
+            file=file,
+        )
+    return _refuse(object_name, where, file, arrival)
+
+
+def object_name(
+    type: str,
+    exported_at: datetime,
+    *,
+    mode: Mode = "load",
+    connection: str = DEFAULT_CONNECTION,
+    extended: bool = False,
+) -> str:
+    """Build the full object name that `read_name` reads back as just these values.
+
+    `exported_at` is aware and is cut to the second. The main connection gets no folder of its own.
+    Raises ValueError for a type, a mode, a connection or a time that no name can carry.
+    """
+    if type not in TYPES:
+        raise ValueError(f"type must be one of {', '.join(TYPES)}")
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}")
+    if not is_connection(connection):
+        raise ValueError("connection must be up to 39 of a-z 0-9 _ - and no folder's name")
+    if exported_at.utcoffset() is None:
+        raise ValueError("exported_at must carry its time zone")
+    top = next(folder for folder, folder_mode in _MODES.items() if folder_mode == mode)
+    own = "" if connection == DEFAULT_CONNECTION else f"{connection}/"
+    stamp = (_extended if extended else _basic)(exported_at)
+    return f"{top}/{own}{type}_{stamp}.csv"
+
+
+def make_import_id(*, mode: Mode, type: str, exported_at: datetime) -> str:
+    """Build the id that `parse_import_id` reads back; ids of one type and mode sort by time."""
+    prefix = "" if mode == "load" else f"{mode}_"
+    return f"{prefix}{type}_{_basic(exported_at)}"
+
+
+def parse_import_id(import_id: str) -> tuple[Mode, str, datetime]:
+    """Read (mode, type, exported at) back from the import id of an export file.
+
+    Raises ValueError for any other text, the ids of misnamed files included.
+    """
+    match = _IMPORT_ID.fullmatch(import_id)
+    exported_at = instant(*(int(part) for part in match.groups()[2:])) if match else None
+    if not match or not exported_at:
+        raise ValueError("not the import id of an export file")
+    return _MODES[match[1] or "pending"], match[2], exported_at
+
+
+def is_import_id(text: str) -> bool:
+    """Whether a text is the import id of an export file."""
+    try:
+        parse_import_id(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_connection(name: str) -> bool:
+    """Whether a connection may be called so: `[a-z0-9][a-z0-9_-]{0,38}` and no folder's name."""
+    return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, STATE)
+
+
+# -- the folders ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    mode: Mode
+    connection: str
+    """As in the path, or as it was probably meant; "" where there is none."""
+    path: str | None
+    """The right folders for this place, each with its slash; None where it cannot be told."""
+    findings: tuple[Problem, ...] = ()
+
+
+def _read_folders(folders: list[str]) -> _Where:
+    """Find mode and connection in the folders of a path, exactly or by goodwill."""
+    exact = _meant(folders)
+    if exact.path is not None and exact.path == "".join(f"{folder}/" for folder in folders):
+        return exact
+    finding = _bad_folders(folders)
+    meant = _meant([plain(folder).lower() for folder in folders])
+    path = None if finding.code == "name.bad_path" else meant.path
+    return replace(meant, path=path, findings=(finding,))
+
+
+def _meant(folders: list[str]) -> _Where:
+    # A file of one connection that is taken for another's, or a test that is taken for real, is
+    # worse than no guess: what is not plain stays unknown.
+    match folders:
+        case []:
+            return _Where("load", "", "")
+        case [top] if top in _MODES:
+            return _Where(_MODES[top], "", f"{top}/")
+        case [own] if is_connection(own):
+            return _Where("load", own, f"{own}/")
+        case [top, own, *_] if top in _MODES and is_connection(own):
+            return _Where(_MODES[top], own, f"{top}/{own}/")
+        case [own, top, *_] if top in _MODES and is_connection(own):
+            return _Where(_MODES[top], own, f"{top}/{own}/")
+    return _Where(_MODES.get(folders[0], "load"), "", None)
+
+
+def _bad_folders(folders: list[str]) -> Problem:
+    if any(folder in ("", ".", "..") for folder in folders):
+        return Problem(
+            code="name.bad_path",
+            message="The path holds an empty folder name, a `.` or a `..`.",
+        )
+    first = folders[0]
+    if first not in FOLDERS and plain(first).lower() in FOLDERS:
+        return Problem(
+            code="name.bad_folder",
+            message=f"The folder must be written {plain(first).lower()}/, in lower case.",
+        )
+    if len(folders) == 2 and first not in FOLDERS and folders[1] in _MODES:
+        return Problem(
+            code="name.bad_folder",
+            message=f"The folder {folders[1]}/ comes first, then the connection's own.",
+        )
+    if len(folders) > 2 or (len(folders) == 2 and first not in FOLDERS):
+        return Problem(
+            code="name.bad_folder",
+            message=(
+                "The file lies too deep: only one connection's folder may stand between "
+                "pending/, test/ or bulk/ and the file."
+            ),
+        )
+    own = folders[-1]
+    if own in (*FOLDERS, STATE):
+        return Problem(
+            code="name.bad_connection",
+            message=f"A connection cannot be called {own}, because a folder is.",
+        )
+    return Problem(
+        code="name.bad_connection",
+        message=(
+            f"The folder {shown(own)} cannot be a connection: its name must begin with a letter "
+            "or a digit and have up to 39 of a-z, 0-9, _ and -."
+        ),
+    )
+
+
+# -- names that are refused -------------------------------------------------------------------
+
+
+def _refuse(
+    object_name: str,
+    where: _Where,
+    file: str,
+    arrival: Arrival | None,
+    *,
+    ahead: datetime | None = None,
+) -> Misnamed:
+    """Say what is wrong with a name; `ahead` is its time where nothing else is wrong with it."""
+    guess = Guess()
+    own: tuple[Problem, ...]
+    if ahead is not None and arrival is not None:
+        guess = read_with_goodwill(file, TYPES)
+        own = (_in_future(ahead, arrival),)
+    elif len(file) > _LONGEST_FILE or not _fits(object_name):
+        longest = f"{_LONGEST_FILE} characters, or its path more than {_LONGEST_OBJECT:,} bytes"
+        own = (Problem(code="name.too_long", message=f"The name has more than {longest}."),)
+    elif file in ("", ".", ".."):
+        own = (Problem(code="name.bad_path", message="The path does not end in a file name."),)
+    else:
+        guess = read_with_goodwill(file, TYPES)
+        own = guess.problems
+    findings = [*where.findings, *own]
+    if not findings:
+        blanks = "The name holds blanks where none belong."
+        findings = [Problem(code="name.bad_characters", message=blanks)]
+
+    suggestion = None
+    if guess.exported_at and arrival is not None and arrival.too_early_for(guess.exported_at):
+        guess.exported_at = arrival.meant_by(guess.exported_at)
+    if guess.type and guess.exported_at and where.path is not None:
+        stamp = (_extended if guess.extended else _basic)(guess.exported_at)
+        suggestion = f"{where.path}{guess.type}_{stamp}.csv"
+    return Misnamed(
+        object=object_name,
+        connection=where.connection or DEFAULT_CONNECTION,
+        folder=where.connection,
+        mode=where.mode,
+        type=guess.type,
+        file=file,
+        import_id=_path_id(object_name),
+        problem=Problem(
+            code=findings[0].code, message=" ".join(finding.message for finding in findings)
+        ),
+        suggestion=suggestion,
+        report_json=_misnamed_report(object_name, where, file),
+    )
+
+
+def _in_future(exported_at: datetime, arrival: Arrival) -> Problem:
+    message = (
+        f"The time in the name, {exported_at:%Y-%m-%d %H:%M:%S} UTC, is later than the upload at "
+        f"{arrival.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+    )
+    if arrival.meant_by(exported_at) is not None:
+        message += f" It looks like local time ({arrival.zone}) with a Z at its end."
+    return Problem(code="name.in_future", message=message)
+
+
+# -- small parts ------------------------------------------------------------------------------
+
+
+def _basic(moment: datetime) -> str:
+    # %Y does not pad on every system, and ids must sort as text.
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04}{utc:%m%dT%H%M%SZ}"
+
+
+def _extended(moment: datetime) -> str:
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04}{utc:-%m-%dT%H:%M:%SZ}"
+
+
+def _place(folder: str, mode: Mode) -> str:
+    return (f"{folder}/" if folder else "") + ("" if mode == "load" else f"{mode}/")
+
+
+def _fits(object_name: str) -> bool:
+    return len(object_name.encode("utf-8", "surrogatepass")) <= _LONGEST_OBJECT
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _path_id(object_name: str) -> str:
+    """Make a Firestore id of a path; different paths make different ids, and no import's id."""
+    plain = object_name.replace("/", "~")
+    usable = (
+        object_name not in ("", ".", "..")
+        and "~" not in object_name
+        and "//" not in object_name
+        and object_name.isprintable()
+        and len(plain.encode("utf-8", "surrogatepass")) <= _LONGEST_ID
+        and not (plain.startswith("__") and plain.endswith("__"))
+        and not _IMPORT_ID.fullmatch(plain)
+    )
+    if usable:
+        return plain
+    # `~~` cannot stand in a plain id, so that the two kinds never meet.
+    cleaned = "".join(c if c.isprintable() else "_" for c in plain).replace("~~", "~")
+    return f"{cleaned[:120]}~~{_hash(object_name)}"
+
+
+def _misnamed_report(object_name: str, where: _Where, file: str) -> str:
+    name = file.removesuffix(".csv")
+    if (
+        where.findings  # files of different folders are reported in one place
+        or _FILE.fullmatch(f"{name}.csv")  # a right name's own report must stay
+        or not (name.isprintable() and 0 < len(name) <= _LONGEST_FILE)
+    ):
+        kept = "".join(c if c.isprintable() else "_" for c in name)[:60]
+        name = f"{kept}-{_hash(object_name)[:12]}"
+    return f"rejected/{_place(where.connection, where.mode)}{name}.report.json"

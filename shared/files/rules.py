@@ -1,0 +1,37 @@
+"""Rules that a connection's settings give for reading its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from shared.core import ConnectionSettings
+
+EXTRA = "extra"
+"""Where the columns that no table knows are kept, by their own names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a connection's settings say about reading its files."""
+
+    time_zone: ZoneInfo
+    """Zone of times that carry none."""
+    blank_means: Literal["clear", "keep"] = "clear"
+    """What a blank cell does to the stored field."""
+    key_column: str | None = None
+    """The retailer's own name of the column with the customer's key, in place of PERIDX."""
+    email_column: str | None = None
+    """The retailer's own name of the column with the e-mail address, in place of EMAIL."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Own column name -> published one."""
+    currency: str | None = None
+    """Currency of orders that name none."""
+
+    @classmethod
+    def of(cls, settings: ConnectionSettings) -> Rules:
+        """Return what a connection's settings say."""
+        return cls(**{spec.name: getattr(settings, spec.name) for spec in fields(cls)})

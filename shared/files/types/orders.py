@@ -1,0 +1,506 @@
+"""The columns of an orders file, and how its rows, one a line, become orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from shared.core import Problem
+from shared.files.columns import Column
+from shared.files.filetype import Assembled, FileType, ItemRow, R, register
+from shared.files.kinds import (
+    CODE,
+    CURRENCY,
+    DASHED,
+    DAY,
+    DECIMAL,
+    DOCUMENT_ID,
+    EMAIL,
+    INT64_MAX,
+    MONEY,
+    NAME_OR_DASH,
+    PERCENT,
+    PERSON_ID,
+    SIZE,
+    TEXT,
+    TIME_OF_DAY,
+    WHOLE,
+    round_cents,
+)
+from shared.files.usual import Usual
+
+COLUMNS = (
+    Column(
+        name="PERIDX",
+        field="personId",
+        kind=PERSON_ID,
+        aliases=("PERSON_ID", "PERSONID"),
+        required=True,
+        max_length=22,
+        meaning="The buyer, by the PERIDX of the customers file.",
+        example="65432",
+        source="API guide",
+    ),
+    Column(
+        name="EMAIL",
+        field="email",
+        kind=EMAIL,
+        max_length=250,
+        meaning="The buyer's e-mail address.",
+        example="john.smith@example.com",
+        source="API guide",
+    ),
+    Column(
+        name="ORDER_NUMBER",
+        field="orderNumber",
+        kind=DOCUMENT_ID,
+        aliases=("TRANSACTION_NUMBER", "DOCKET_NUMBER", "NUMBER"),
+        key=True,
+        max_length=30,
+        meaning="Number of the transaction. All rows with one number are one order.",
+        example="D55500000135",
+        source="API guide",
+    ),
+    Column(
+        name="TRANSACTION_ID",
+        field="transactionId",
+        kind=CODE,
+        aliases=("TRANIDX", "ORDER_ID"),
+        max_length=22,
+        meaning="Internal id of the transaction.",
+        example="7000135",
+        source="API guide",
+    ),
+    Column(
+        name="WEB_ORDER_NUMBER",
+        field="webOrderNumber",
+        kind=CODE,
+        aliases=("CUSTOMER_ORDER_NUMBER",),
+        max_length=30,
+        meaning="The shopper's own order number, where the sale came from an order.",
+        example="",
+        source="API guide",
+    ),
+    Column(
+        name="TRANSACTION_TYPE",
+        field="type",
+        kind=TEXT,
+        aliases=("TYPE", "ORDER_TYPE"),
+        max_length=30,
+        meaning="Sale, Layby, Layby Update, Special Order or Special Order Update. "
+        "Exchanges and returns are sales.",
+        example="Sale",
+        source="API guide",
+    ),
+    Column(
+        name="ORDER_DATE",
+        field="orderDate",
+        kind=DAY,
+        aliases=("SALE_DATE", "TRANSACTION_DATE"),
+        required=True,
+        meaning="The day of the sale. Where the cell holds the time too, `orderedAt` is it.",
+        example="2023-04-24",
+        source="API guide",
+    ),
+    Column(
+        name="ORDERED_AT",
+        field="orderedAt",
+        kind=TIME_OF_DAY,
+        reads="ORDER_DATE",
+        meaning="The time of the sale; absent where the file gives the day alone.",
+        example="",
+        source="API guide",
+    ),
+    Column(
+        name="STORE_ID",
+        field="store.id",
+        kind=CODE,
+        max_length=22,
+        meaning="Internal id of the selling store.",
+        example="4983",
+        source="API guide",
+    ),
+    Column(
+        name="STORE_CODE",
+        field="store.code",
+        kind=CODE,
+        max_length=30,
+        meaning="Code of that store.",
+        example="Doncaster",
+        source="API guide",
+    ),
+    Column(
+        name="STORE_NUMBER",
+        field="store.number",
+        kind=CODE,
+        max_length=3,
+        meaning="Number of that store.",
+        example="014",
+        source="API guide",
+    ),
+    Column(
+        name="STORE_NAME",
+        field="store.name",
+        kind=TEXT,
+        max_length=30,
+        meaning="Name of that store.",
+        example="Doncaster Westfield",
+        source="API guide",
+    ),
+    Column(
+        name="STAFF_CODE",
+        field="staff.code",
+        kind=CODE,
+        aliases=("SALES_REP_CODE", "RETAIL_REP"),
+        meaning="Code of the member of staff who sold.",
+        example="SO",
+        source="API guide",
+    ),
+    Column(
+        name="STAFF_NAME",
+        field="staff.name",
+        kind=TEXT,
+        aliases=("SALES_REP_NAME",),
+        meaning="Name of that member of staff.",
+        example="Sam O'Reilly",
+        source="API guide",
+    ),
+    Column(
+        name="CURRENCY",
+        field="currency",
+        kind=CURRENCY,
+        aliases=("CURRENCY_CODE",),
+        setting="currency",
+        meaning="Currency of the amounts.",
+        example="AUD",
+        source="API guide",
+    ),
+    Column(
+        name="LINE_ID",
+        field="lineId",
+        part="item",
+        kind=CODE,
+        aliases=("DETAIL_ID", "TRANDIDX"),
+        max_length=22,
+        meaning="Internal id of the line: the best way to tell lines apart.",
+        example="13500",
+        source="API guide",
+    ),
+    Column(
+        name="LINE_NUMBER",
+        field="lineNumber",
+        part="item",
+        kind=WHOLE,
+        aliases=("SEQUENCE",),
+        meaning="Place of the line in the order. Gaps do not matter; two lines with one number "
+        "and no LINE_ID are taken for the same line.",
+        example="0",
+        source="API guide",
+    ),
+    Column(
+        name="SKU",
+        field="sku",
+        part="item",
+        kind=CODE,
+        aliases=("SKU_ID", "SKUIDX", "BARCODE"),
+        meaning="The unit that is sold.",
+        example="KN4401-OAT-S",
+        source="API guide",
+    ),
+    Column(
+        name="PRODUCT_CODE",
+        field="productCode",
+        part="item",
+        kind=CODE,
+        aliases=("STYLE_CODE",),
+        max_length=10,
+        meaning="Code of the style.",
+        example="KN4401",
+        source="API guide",
+    ),
+    Column(
+        name="PRODUCT_NAME",
+        field="productName",
+        part="item",
+        kind=TEXT,
+        aliases=("STYLE_NAME", "DESCRIPTION"),
+        max_length=30,
+        meaning="Name of the style.",
+        example="Merino Crew Knit",
+        source="API guide",
+    ),
+    Column(
+        name="COLOUR_CODE",
+        field="colourCode",
+        part="item",
+        kind=DASHED,
+        aliases=("COLOR_CODE",),
+        max_length=21,
+        meaning="Code of the colour.",
+        example="OAT",
+        source="API guide",
+    ),
+    Column(
+        name="COLOUR_NAME",
+        field="colourName",
+        part="item",
+        kind=NAME_OR_DASH,
+        aliases=("COLOR_NAME",),
+        max_length=61,
+        meaning="Name of the colour.",
+        example="Oatmeal",
+        source="API guide",
+    ),
+    Column(
+        name="SIZE_CODE",
+        field="sizeCode",
+        part="item",
+        kind=SIZE,
+        aliases=("SIZE",),
+        max_length=7,
+        meaning="The size.",
+        example="S",
+        source="API guide",
+    ),
+    Column(
+        name="QUANTITY",
+        field="quantity",
+        part="item",
+        kind=DECIMAL,
+        aliases=("QTY",),
+        required=True,
+        meaning="Units sold; negative for units returned.",
+        example="2",
+        source="API guide",
+    ),
+    Column(
+        name="PRICE",
+        field="priceCents",
+        part="item",
+        kind=MONEY,
+        aliases=("UNIT_PRICE",),
+        required=True,
+        meaning="Price of one unit, tax included, before any discount.",
+        example="229.50",
+        source="API guide",
+    ),
+    Column(
+        name="VALUE",
+        field="valueCents",
+        part="item",
+        kind=MONEY,
+        aliases=("LINE_TOTAL", "NETT_VALUE"),
+        meaning="What was paid for the line, tax and discounts included; negative for a return.",
+        example="413.10",
+        source="API guide",
+    ),
+    Column(
+        name="DISCOUNT",
+        field="discountCents",
+        part="item",
+        kind=MONEY,
+        aliases=("DISCOUNT_AMOUNT",),
+        meaning="Discount on the whole line.",
+        example="45.90",
+        source="API guide",
+    ),
+    Column(
+        name="DISCOUNT_REASON",
+        field="discountReason",
+        part="item",
+        kind=TEXT,
+        meaning="What the discount was for.",
+        example="Mid-season sale, 10% off",
+        source="API guide",
+    ),
+    Column(
+        name="TAX_PERCENT",
+        field="taxPercent",
+        part="item",
+        kind=PERCENT,
+        aliases=("TAX_PERCENTAGE",),
+        meaning="Rate of the tax that is included.",
+        example="10",
+        source="API guide",
+    ),
+    Column(
+        name="PRODUCT_REF_GROUP",
+        field="ref.group",
+        part="item",
+        kind=TEXT,
+        meaning="Group of the style reference chosen for the export.",
+        example="Category",
+        source="API guide",
+    ),
+    Column(
+        name="PRODUCT_REF_ID",
+        field="ref.id",
+        part="item",
+        kind=CODE,
+        meaning="Id of that reference.",
+        example="303",
+        source="API guide",
+    ),
+    Column(
+        name="PRODUCT_REF_CODE",
+        field="ref.code",
+        part="item",
+        kind=CODE,
+        aliases=("CATEGORY",),
+        meaning="Code of that reference.",
+        example="KNITWEAR",
+        source="API guide",
+    ),
+)
+
+
+def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+    """Put the rows of one order together, in file order.
+
+    What all its lines share is taken from the last row. A line is known by LINE_ID, else by
+    LINE_NUMBER, else by its place in the order; never by its SKU, which is sold and returned in
+    one order when it is exchanged. Of two rows with one line the later counts.
+    """
+    last = rows[-1]
+    problems: list[Problem] = []
+    if len(rows) > 1:
+        problems += _differences(rows)
+
+    by_line: dict[tuple[str, Any], R] = {}
+    for place, row in enumerate(items):
+        line = _line_key(row, place)
+        if by_line.pop(line, None) is not None:
+            problems.append(
+                Problem(
+                    code="row.duplicate_line",
+                    message="An earlier row holds the same line of the order; this one is taken.",
+                    line=row.line,
+                )
+            )
+        by_line[line] = row
+    kept = list(by_line.values())
+    if all(row.values.get("LINE_NUMBER") is not None for row in kept):
+        kept.sort(key=lambda row: int(row.values["LINE_NUMBER"]))
+
+    totals: dict[str, int | float] = {"lineCount": len(kept)}
+    paid = [_paid(row) for row in kept]
+    known = [cents for cents in paid if cents is not None]
+    if len(known) < len(paid):
+        problems.append(
+            Problem(
+                code="order.total_unknown",
+                message="An amount of this line cannot be read, so the order has no valueCents.",
+                line=kept[paid.index(None)].line,
+            )
+        )
+    for field, total in {
+        "quantity": _sum([row.values["QUANTITY"] for row in kept]),
+        **({"valueCents": sum(known)} if len(known) == len(paid) else {}),
+    }.items():
+        if abs(total) <= INT64_MAX:
+            totals[field] = total
+        else:
+            problems.append(
+                Problem(
+                    code="order.total_too_large",
+                    message=f"The order's {field} is too large for a number in Firestore.",
+                    line=last.line,
+                )
+            )
+    return Assembled(kept, totals, problems)
+
+
+def _line_key(row: ItemRow, place: int) -> tuple[str, Any]:
+    for name in ("LINE_ID", "LINE_NUMBER"):
+        value = row.values.get(name)
+        if value is not None:
+            return name, value
+    return "place", place
+
+
+def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
+    differing = [
+        words
+        for words, names in (("customers", ("PERIDX",)), ("dates", ("ORDER_DATE", "ORDERED_AT")))
+        if len({tuple(row.values.get(name) for name in names) for row in rows}) > 1
+    ]
+    if not differing:
+        return []
+    message = (
+        f"The rows of one order name different {' and '.join(differing)}; the last row counts."
+    )
+    return [Problem(code="order.header_differs", message=message, line=rows[-1].line)]
+
+
+def _paid(row: ItemRow) -> int | None:
+    """Return what was paid for a line in cents, worked out where the file does not say.
+
+    None where the file says something that cannot be read.
+    """
+    values = row.values
+    paid = values.get("VALUE")
+    if paid is not None:
+        return int(paid)
+    if row.faulty & {"VALUE", "DISCOUNT"}:
+        return None
+    quantity = values["QUANTITY"]
+    discount = values.get("DISCOUNT") or 0
+    # A discount makes a refund smaller too, whichever sign the file gives it there.
+    discount = -abs(discount) if quantity < 0 else discount
+    return round_cents(Decimal(values["PRICE"]) * Decimal(str(quantity)) - discount)
+
+
+def _sum(quantities: Sequence[float]) -> float:
+    """Add up without the error of binary fractions: 0.1 and 0.2 are 0.3."""
+    return float(sum((Decimal(str(quantity)) for quantity in quantities), Decimal()))
+
+
+ORDERS = register(
+    FileType(
+        name="orders",
+        collection="orders",
+        columns=COLUMNS,
+        about="Retail transactions, one row a line, with what belongs to the order repeated in "
+        "every row. The rows of an order need not stand together, but all of them belong into one "
+        "file: an order replaces what an earlier file said about it. The document also holds "
+        "`lineCount`, `quantity` and `valueCents`, which are totals of its lines; where `VALUE` is "
+        "blank, `PRICE`, `QUANTITY` and `DISCOUNT` are reckoned with.",
+        one_of=(("SKU", "PRODUCT_CODE"),),
+        grouped_where=lambda header: True,
+        assemble=assemble,
+        usual=Usual(
+            shared=("PERIDX", "ORDER_DATE", "ORDERED_AT"),
+            known_by=("LINE_ID", "LINE_NUMBER"),
+            sorted_by="LINE_NUMBER",
+            count="lineCount",
+            sums={"quantity": "QUANTITY", "valueCents": "VALUE"},
+        ),
+        looks_at=(
+            *("PERIDX", "ORDER_DATE", "ORDERED_AT", "LINE_ID", "LINE_NUMBER"),
+            *("QUANTITY", "PRICE", "VALUE", "DISCOUNT"),
+        ),
+        items="lines",
+        totals=("lineCount", "quantity", "valueCents"),
+        example_rows=(
+            {},
+            {
+                "LINE_ID": "13501",
+                "LINE_NUMBER": "2",
+                "SKU": "BT0099----",
+                "PRODUCT_CODE": "BT0099",
+                "PRODUCT_NAME": "Bootlaces",
+                "COLOUR_CODE": "-",
+                "COLOUR_NAME": "-",
+                "SIZE_CODE": "-",
+                "QUANTITY": "-1",
+                "PRICE": "9.95",
+                "VALUE": "-9.95",
+                "DISCOUNT": "",
+                "DISCOUNT_REASON": "",
+                "PRODUCT_REF_ID": "304",
+                "PRODUCT_REF_CODE": "ACCESSORIES",
+            },
+        ),
+    )
+)

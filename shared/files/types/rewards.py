@@ -1,0 +1,294 @@
+"""The columns of a rewards file, and how its rows become reward accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.core import Problem
+from shared.files.columns import Column
+from shared.files.filetype import Assembled, FileType, R, register
+from shared.files.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
+from shared.files.usual import Usual
+
+COLUMNS = (
+    Column(
+        name="PERIDX",
+        field="personId",
+        kind=PERSON_ID,
+        key=True,
+        max_length=22,
+        meaning="The person, by the PERIDX of the customers file.",
+        example="65432",
+        source="API guide",
+    ),
+    Column(
+        name="EMAIL",
+        field="email",
+        kind=EMAIL,
+        max_length=250,
+        meaning="The person's e-mail address.",
+        example="john.smith@example.com",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_ACCOUNT_ID",
+        field="accountId",
+        kind=CODE,
+        falls_back_to="PERIDX",
+        max_length=22,
+        meaning="Internal id of the reward account.",
+        example="00100000",
+        source="API guide",
+    ),
+    Column(
+        name="PROGRAM_ID",
+        field="program.id",
+        kind=CODE,
+        max_length=22,
+        meaning="Internal id of the program.",
+        example="11",
+        source="API guide",
+    ),
+    Column(
+        name="PROGRAM_NAME",
+        field="program.name",
+        kind=TEXT,
+        max_length=250,
+        meaning="Name of the program.",
+        example="The Wardrobe Club",
+        source="API guide",
+    ),
+    Column(
+        name="TIER_ID",
+        field="tier.id",
+        kind=CODE,
+        max_length=22,
+        meaning="Internal id of the tier that the person is in.",
+        example="2",
+        source="API guide",
+    ),
+    Column(
+        name="TIER_NAME",
+        field="tier.name",
+        kind=TEXT,
+        max_length=250,
+        meaning="Name of that tier.",
+        example="Gold ⭐",
+        source="API guide",
+    ),
+    Column(
+        name="TIER_DESCRIPTION",
+        field="tier.description",
+        kind=TEXT,
+        meaning="What is said about that tier.",
+        example="$300 - $699",
+        source="vendor API",
+    ),
+    Column(
+        name="JOIN_DATE",
+        field="joined",
+        kind=DATE,
+        meaning="When the person joined the program.",
+        example="2022-09-16",
+        source="API guide",
+    ),
+    Column(
+        name="TIER_JOIN_DATE",
+        field="tierJoined",
+        kind=DATE,
+        meaning="When the person came into the tier.",
+        example="2022-12-15",
+        source="API guide",
+    ),
+    Column(
+        name="TIER_LOCKED_UNTIL_DATE",
+        field="tierLockedUntil",
+        kind=DATE,
+        meaning="Until when the person keeps the tier.",
+        example="2023-12-15",
+        source="API guide",
+    ),
+    Column(
+        name="AVAILABLE_POINTS",
+        field="availablePoints",
+        kind=WHOLE,
+        meaning="Points that have not expired.",
+        example="292",
+        source="API guide",
+    ),
+    Column(
+        name="AVAILABLE_REWARDS",
+        field="availableRewardsCents",
+        kind=MONEY,
+        meaning="Reward money that has not expired.",
+        example="20.00",
+        source="API guide",
+    ),
+    Column(
+        name="POINTS_TO_NEXT_REWARD",
+        field="pointsToNextReward",
+        kind=WHOLE,
+        meaning="Points that are missing for the next reward.",
+        example="8",
+        source="API guide",
+    ),
+    Column(
+        name="SPEND_TO_NEXT_REWARD",
+        field="spendToNextRewardCents",
+        kind=MONEY,
+        meaning="Spending that is missing for the next reward.",
+        example="8.00",
+        source="API guide",
+    ),
+    Column(
+        name="NEXT_TIER_ID",
+        field="nextTier.id",
+        kind=CODE,
+        max_length=22,
+        meaning="Internal id of the next tier; blank on the last one.",
+        example="3",
+        source="API guide",
+    ),
+    Column(
+        name="NEXT_TIER_NAME",
+        field="nextTier.name",
+        kind=TEXT,
+        max_length=250,
+        meaning="Name of the next tier.",
+        example="Platinum 🥇",
+        source="API guide",
+    ),
+    Column(
+        name="SPEND_TO_NEXT_TIER",
+        field="spendToNextTierCents",
+        kind=MONEY,
+        meaning="Spending that is missing for the next tier.",
+        example="277.54",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_ID",
+        field="rewardId",
+        part="item",
+        kind=CODE,
+        max_length=22,
+        meaning="Internal id of an issued reward. A file with this column has one row a reward, "
+        "with what belongs to the account repeated; one without it has one row an account.",
+        example="70000",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_DESCRIPTION",
+        field="description",
+        part="item",
+        kind=TEXT,
+        max_length=250,
+        meaning="What the reward is for.",
+        example="Birthday",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_TOTAL",
+        field="totalCents",
+        part="item",
+        kind=MONEY,
+        meaning="What the reward was worth.",
+        example="30.00",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_REDEEMED",
+        field="redeemedCents",
+        part="item",
+        kind=MONEY,
+        meaning="What has been used of it.",
+        example="10.00",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_AVAILABLE",
+        field="availableCents",
+        part="item",
+        kind=MONEY,
+        meaning="What is left of it.",
+        example="20.00",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_CREATED_DATE",
+        field="created",
+        part="item",
+        kind=DATE,
+        meaning="When it was issued.",
+        example="2023-02-01",
+        source="API guide",
+    ),
+    Column(
+        name="REWARD_EXPIRY_DATE",
+        field="expires",
+        part="item",
+        kind=DATE,
+        meaning="When it expires.",
+        example="2024-02-01",
+        source="API guide",
+    ),
+)
+
+
+def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
+    """Put the rows of one reward account together, in file order.
+
+    What belongs to the account is taken from the last row. A row in which nothing is said about
+    a reward adds none; of two rows with one REWARD_ID the later counts.
+    """
+    last = rows[-1]
+    problems: list[Problem] = []
+    if len({row.values.get("REWARD_ACCOUNT_ID") for row in rows}) > 1:
+        problems.append(
+            Problem(
+                code="reward.account_differs",
+                message="The rows of one person name different accounts; the last row counts.",
+                line=last.line,
+            )
+        )
+    rewards: dict[tuple[str, Any], R] = {}
+    for place, row in enumerate(items):
+        id_ = row.values.get("REWARD_ID")
+        reward = ("place", place) if id_ is None else ("REWARD_ID", id_)
+        if rewards.pop(reward, None) is not None:
+            problems.append(
+                Problem(
+                    code="reward.duplicate",
+                    message="An earlier row holds the same reward; this one is taken.",
+                    line=row.line,
+                )
+            )
+        rewards[reward] = row
+    return Assembled(list(rewards.values()), {}, problems)
+
+
+REWARDS = register(
+    FileType(
+        name="rewards",
+        collection="rewards",
+        columns=COLUMNS,
+        about="Reward accounts, one row an account, or one row a reward that was issued. The "
+        "vendor agrees the columns with each retailer: leave out what is not used.",
+        grouped_where=lambda header: "REWARD_ID" in header.canonical,
+        assemble=assemble,
+        usual=Usual(shared=("REWARD_ACCOUNT_ID",), known_by=("REWARD_ID",)),
+        looks_at=("REWARD_ACCOUNT_ID", "REWARD_ID"),
+        items="rewards",
+        example_rows=(
+            {},
+            {
+                "REWARD_ID": "70001",
+                "REWARD_DESCRIPTION": "Welcome",
+                "REWARD_TOTAL": "15.00",
+                "REWARD_REDEEMED": "15.00",
+                "REWARD_AVAILABLE": "0",
+            },
+        ),
+    )
+)

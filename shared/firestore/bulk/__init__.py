@@ -1,0 +1,53 @@
+"""Many documents at a time: encoded as protobuf bytes, looked up and written in batches."""
+
+from __future__ import annotations
+
+from shared.firestore.bulk.decisions import (
+    Expectations,
+    Leave,
+    Left,
+    Outcome,
+    Put,
+    Refused,
+    Remove,
+    Written,
+)
+from shared.firestore.bulk.encoding import ENCODING, decode_content, encode_content, nanoseconds
+from shared.firestore.bulk.existence import LOOKED_UP, KnownCustomers, Lookups
+from shared.firestore.bulk.pacing import GROWTH, STEP, Ramp, first_rate
+from shared.firestore.bulk.transport import Stored, Transport, encode_write
+from shared.firestore.bulk.wire import FIELD, Entries, Heads, doubles, entry, integers, value
+from shared.firestore.bulk.writer import Writer
+
+__all__ = [
+    "ENCODING",
+    "FIELD",
+    "GROWTH",
+    "LOOKED_UP",
+    "STEP",
+    "Entries",
+    "Expectations",
+    "Heads",
+    "KnownCustomers",
+    "Leave",
+    "Left",
+    "Lookups",
+    "Outcome",
+    "Put",
+    "Ramp",
+    "Refused",
+    "Remove",
+    "Stored",
+    "Transport",
+    "Writer",
+    "Written",
+    "decode_content",
+    "doubles",
+    "encode_content",
+    "encode_write",
+    "entry",
+    "first_rate",
+    "integers",
+    "nanoseconds",
+    "value",
+]

@@ -1,0 +1,258 @@
+"""How values look on Firestore's wire, byte by byte: what protobuf would make of them, but faster.
+
+A document's content is written as the entries of a `Document`'s map `fields`, one behind the other
+and sorted by name at every level, so that the same content has the same bytes always and bytes
+can be put together column by column (`parts`). How values are written is described
+at https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FIELD", "MAP_FIELD", "Heads", "entry", "fields", "moments", "usual_moments", "value"]
+
+FIELD = b"\x12"
+"""Begins an entry of a Document's `fields`."""
+MAP_FIELD = b"\x0a"
+"""Begins an entry of a MapValue's `fields`."""
+
+_NAME = b"\x0a"
+_VALUE = b"\x12"
+_ITEM = b"\x0a"
+
+_NULL = b"\x58\x00"
+_TRUE, _FALSE = b"\x08\x01", b"\x08\x00"
+_INTEGER = b"\x10"
+_DOUBLE = struct.Struct("<Bd")
+_DOUBLE_TAG = 0x19
+_TEXT = b"\x8a\x01"
+_TIMESTAMP = b"\x52"
+_MAP = b"\x32"
+_ARRAY = b"\x4a"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TWO_TO_64 = 1 << 64
+
+
+def varint(number: int) -> bytes:
+    """Return a number of at most 64 bits, not negative, in groups of seven bits."""
+    if number < _READY:
+        return _VARINTS[number]
+    return _LOW[number & _READY - 1] + varint(number >> 14)
+
+
+_READY = 1 << 14
+"""Below it numbers are ready: they are of one byte or two, as nearly all lengths are."""
+_VARINTS = [
+    bytes((number,) if number < 0x80 else (number & 0x7F | 0x80, number >> 7))
+    for number in range(_READY)
+]
+_LOW = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(_READY)]
+"""The two lowest groups of longer numbers."""
+
+
+def _sized(tag: bytes, content: bytes) -> bytes:
+    return b"".join((tag, varint(len(content)), content))
+
+
+def entry(tag: bytes, name: bytes, value: bytes) -> bytes:
+    """Return one entry of a map of fields; `value` is what `value` returns."""
+    return _sized(tag, _sized(_NAME, name) + _sized(_VALUE, value))
+
+
+def fields(data: Mapping[str, Any], tag: bytes = FIELD) -> bytes:
+    """Return the entries of a map, sorted by name.
+
+    Raises KeyError, TypeError or ValueError for what cannot be stored; `encoding` finds out
+    what it is.
+    """
+    return b"".join([_field(tag, name, data[name]) for name in sorted(data)])
+
+
+def _field(tag: bytes, name: str, of: Any) -> bytes:
+    kind = type(of)
+    if kind is str:
+        content: bytes = of.encode()
+        return _heads(Heads.text, tag, name)[len(content)] + content
+    if kind is dict:
+        content = fields(of, MAP_FIELD)
+        return _heads(Heads.map, tag, name)[len(content)] + content
+    content = _ENCODERS[kind](of)
+    return _heads(Heads.value, tag, name)[len(content)] + content
+
+
+@lru_cache(1024)
+def _heads(make: Callable[[bytes, bytes], Heads], tag: bytes, name: str) -> Heads:
+    return make(tag, name.encode())
+
+
+def value(of: Any) -> bytes:
+    """Return the `Value` of a Python value, in the types that `encoding` lists."""
+    return _ENCODERS[type(of)](of)
+
+
+def _integer(of: int) -> bytes:
+    if not -(1 << 63) <= of < 1 << 63:
+        raise ValueError
+    return _INTEGER + varint(of if of >= 0 else of + _TWO_TO_64)
+
+
+@lru_cache(1024)
+def _timestamp(of: datetime) -> bytes:
+    since = of - _EPOCH  # TypeError for a naive datetime
+    seconds = since.days * 86_400 + since.seconds
+    nanos = since.microseconds * 1_000
+    stamp = b"\x08" + varint(seconds % _TWO_TO_64) if seconds else b""
+    return _sized(_TIMESTAMP, stamp + b"\x10" + varint(nanos) if nanos else stamp)
+
+
+def _array(of: Sequence[Any]) -> bytes:
+    if any(type(item) is list for item in of):
+        raise TypeError
+    return _sized(_ARRAY, b"".join([_sized(_ITEM, value(item)) for item in of]))
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    str: lambda of: _sized(_TEXT, of.encode()),
+    bool: lambda of: _TRUE if of else _FALSE,
+    int: _integer,
+    float: lambda of: _DOUBLE.pack(_DOUBLE_TAG, of),
+    type(None): lambda of: _NULL,
+    datetime: _timestamp,
+    dict: lambda of: _sized(_MAP, fields(of, MAP_FIELD)),
+    list: _array,
+}
+
+
+def encodes(type_: type, encoder: Callable[[Any], bytes]) -> None:
+    """Add a type that is stored as it is."""
+    _ENCODERS[type_] = encoder
+
+
+class Heads(dict[int, bytes]):
+    """What stands before the content of a field, by the length of the content in bytes.
+
+    The content of a text is its UTF-8, that of a map its entries.
+    """
+
+    def __init__(self, levels: Iterable[tuple[bytes, bytes]], last: bytes = b"") -> None:
+        """Each level is a tag and what stands before the next one inside it, outermost first;
+        `last` stands right before the content."""
+        self._levels = tuple(levels)
+        self._last = last
+
+    def __missing__(self, length: int) -> bytes:
+        head, inside = self._last, length
+        for tag, before in reversed(self._levels):
+            head = before + head
+            inside = length + len(head)
+            head = tag + varint(inside) + head
+        if length < _REMEMBERED:
+            self[length] = head
+        return head
+
+    @classmethod
+    def value(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a whole `Value` in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")))
+
+    @classmethod
+    def integer(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of an integer, by the length of its `varint`, in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")), _INTEGER)
+
+    @classmethod
+    def text(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a text in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TEXT, b"")))
+
+    @classmethod
+    def time(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a time in whole seconds, by the length of their `varint`, in a field of this
+        name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TIMESTAMP, b"")), b"\x08")
+
+    @classmethod
+    def map(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of a map in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_MAP, b"")))
+
+    @classmethod
+    def array(cls, tag: bytes, name: bytes) -> Heads:
+        """Heads of an array in a field of this name."""
+        return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_ARRAY, b"")))
+
+    @classmethod
+    def item(cls) -> Heads:
+        """Heads of a map that is an item of an array."""
+        return cls(((_ITEM, b""), (_MAP, b"")))
+
+
+_REMEMBERED = 4096
+
+
+Entries: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+"""Entries as rows of an array, zeros behind their ends, and how long each is."""
+
+
+def integers(tag: bytes, name: bytes, numbers: npt.NDArray[np.int64]) -> Entries:
+    """Return an entry for each of these integers."""
+    rest = numbers.view(np.uint64)
+    sizes = np.ones(len(numbers), np.int64)
+    for group in range(1, 10):
+        sizes += rest >= np.uint64(1 << 7 * group)
+    heads = [Heads.integer(tag, name)[size] for size in range(1, int(sizes.max(initial=1)) + 1)]
+    entries = np.zeros((len(numbers), len(heads[-1]) + len(heads)), np.uint8)
+    lengths = np.zeros(len(numbers), np.int64)
+    for size, head in enumerate(heads, 1):
+        which = np.flatnonzero(sizes == size)
+        if len(which):
+            groups = rest[which, None] >> np.arange(0, 7 * size, 7, dtype=np.uint64)
+            groups |= np.uint64(0x80)
+            groups[:, -1] &= np.uint64(0x7F)
+            entries[which, : len(head)] = np.frombuffer(head, np.uint8)
+            entries[which, len(head) : len(head) + size] = groups.astype(np.uint8)
+            lengths[which] = len(head) + size
+    return entries, lengths
+
+
+def doubles(tag: bytes, name: bytes, numbers: npt.NDArray[np.float64]) -> Entries:
+    """Return an entry for each of these numbers."""
+    content = numbers.astype("<f8").view(np.uint8).reshape(len(numbers), 8)
+    return _behind(Heads.value(tag, name)[9] + bytes((_DOUBLE_TAG,)), content)
+
+
+def usual_moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether times are those that `moments` takes: from July 1978 to the year 3058."""
+    return (seconds >= 1 << 28) & (seconds < 1 << 35)  # five groups of seven bits
+
+
+def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> Entries:
+    """Return an entry with a timestamp for each of these times, in whole seconds since 1970.
+
+    They are right for `usual_moments` only.
+    """
+    groups = seconds_groups(seconds)
+    return _behind(Heads.time(tag, name)[groups.shape[1]], groups)
+
+
+def _behind(head: bytes, contents: npt.NDArray[np.uint8]) -> Entries:
+    heads = np.broadcast_to(np.frombuffer(head, np.uint8), (len(contents), len(head)))
+    entries = np.hstack((heads, contents))
+    return entries, np.full(len(entries), entries.shape[1])
+
+
+def seconds_groups(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Return the `varint` of each of these times, all of which are `usual_moments`."""
+    made = np.empty((len(seconds), 5), np.uint8)
+    for group in range(5):
+        made[:, group] = seconds >> 7 * group & 0x7F | (0x80 if group < 4 else 0)
+    return made

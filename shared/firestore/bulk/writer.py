@@ -1,0 +1,294 @@
+"""How many documents get into Firestore at once, and where the outcome of each one goes.
+
+Documents are collected into batches, and threads settle several of these at once (see
+`batch`); the caller waits when too many are under way. Nothing is dropped quietly: every
+document added gets exactly one outcome, or `add` or `close` raises.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from shared.firestore.bulk.batch import Batch, Calls, Settler, Some, Stopped
+from shared.firestore.bulk.decisions import (
+    Decide,
+    Expectations,
+    Expected,
+    Leave,
+    Left,
+    Outcome,
+    Put,
+    Refused,
+    Remove,
+    Written,
+    refused,
+)
+from shared.firestore.bulk.pacing import Gate, Pace, Ramp
+from shared.firestore.bulk.transport import Stored
+
+__all__ = [
+    "Decide",
+    "Expectations",
+    "Expected",
+    "Leave",
+    "Left",
+    "Outcome",
+    "Put",
+    "Refused",
+    "Remove",
+    "Stored",
+    "Writer",
+    "Written",
+]
+
+T = TypeVar("T")
+
+BATCH_SIZE = 250
+"""Documents a batch. The server takes 500, but answers large batches late or not at all."""
+IN_FLIGHT = 12
+"""Batches under way at once."""
+REQUEST_BYTES = 8 * 1024 * 1024
+"""Bytes a request; the server takes 10 MiB."""
+RPC_TIMEOUT = 60.0
+"""Seconds one call may take."""
+PATIENCE = 180.0
+"""Seconds a batch may go without any document of it getting done, before the writer gives up."""
+
+
+class Writer(Generic[T]):
+    """Writes documents of one collection, several batches at a time, in bounded memory.
+
+    calls, collection: where to, e.g. collection `connections/au/customers`.
+    decide: see `Decide`.
+    mask: the field paths that `decide` wants to see of a stored document, as Firestore writes them
+        (a name that is not a plain identifier in backticks). None: the whole document. Empty: only
+        whether there is one.
+    needs: gives further field paths that `decide` wants to see, by the document that is added.
+    on_result: called with every document added and its outcome, exactly once, in no set order, and
+        always on the thread that calls `add` and `close`: it needs no lock.
+    guard: called before every call that writes, on any of the writer's threads, several at a time;
+        what it raises (LeaseLost) stops everything and comes out of `add` or `close`.
+    create_only: write only documents that do not exist yet, without reading first. Of one that
+        turns out to exist, `source` is read, so that `decide` can tell a document of this import,
+        whose answer or whose earlier attempt got lost, from one that was there before. Whatever
+        it says, nothing is written over: a Put then comes out as Left("exists").
+    ramp: how many writes a second are sent, in seconds of `clock`; None: as many as are answered.
+    deadline: when writing must have ended, in seconds of `clock`; TryAgain is raised by then.
+    rpc_timeout, patience: see RPC_TIMEOUT and PATIENCE.
+    sleep, clock, rng: time and chance, for tests.
+
+    Keys are document ids. The caller adds each key once; should one come twice, both are settled
+    one after the other, in an order that `decide` must not depend on.
+
+    As a context manager it closes at the end of the block; when the block raises, what is under
+    way is waited for and the rest is not begun.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        collection: str,
+        *,
+        decide: Decide[T],
+        mask: Sequence[str] | None,
+        needs: Callable[[T], Iterable[str]] | None = None,
+        on_result: Callable[[T, Outcome], None],
+        guard: Callable[[], None],
+        batch_size: int = BATCH_SIZE,
+        in_flight: int = IN_FLIGHT,
+        request_bytes: int = REQUEST_BYTES,
+        create_only: bool = False,
+        ramp: Ramp | None = None,
+        deadline: float | None = None,
+        rpc_timeout: float = RPC_TIMEOUT,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._collection = collection
+        self._on_result = on_result
+        self._batch_size = batch_size
+        self._in_flight = in_flight
+        self._stop = threading.Event()
+        self._settler = Settler(
+            calls=calls,
+            collection=collection,
+            decide=decide,
+            mask=mask,
+            needs=needs,
+            guard=guard,
+            gate=Gate(Pace(in_flight), ramp, clock=clock),
+            stopped=self._stop.is_set,
+            create_only=create_only,
+            request_bytes=request_bytes,
+            deadline=deadline,
+            rpc_timeout=rpc_timeout,
+            patience=patience,
+            sleep=sleep or self._stop.wait,  # so that a failure elsewhere ends the wait
+            clock=clock,
+            rng=rng or random.Random(),
+        )
+        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="writer")
+        self._finished: queue.SimpleQueue[Batch[T]] = queue.SimpleQueue()
+        self._open: dict[str, tuple[T, Expected | None]] = {}
+        self._expected: list[Some[T]] = []
+        self._running = 0
+        self._unsettled = 0
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def add(self, key: str, document: T, expected: Expected | None = None) -> None:
+        """Take a document; wait while `in_flight` batches are under way.
+
+        What is `expected` is written without reading first. Only where the stored document turns
+        out to be another is it read and decided on, as every document is of which nothing is known.
+
+        Raises what a batch has failed with (TryAgain, LeaseLost, or an error of `decide`): the
+        writer is then closed, and what it had not settled by then has no outcome.
+        """
+        if self._closed:
+            raise self._failure or RuntimeError("The writer is closed.")
+        if not key or "/" in key:  # with slashes it could name a document somewhere else
+            self._on_result(document, refused("its key is empty or has a slash in it"))
+            return
+        self._unsettled += 1
+        if key in self._open:  # the server takes only one write a document in a request
+            self._begin()
+        self._open[key] = (document, expected)
+        if len(self._open) >= self._batch_size:
+            self._begin()
+        self._look()
+
+    def add_all(self, these: Expectations[T]) -> None:
+        """Take documents of which something is expected, as `add` takes one with `expected`.
+
+        Those that come out as expected are told to `these.written` in place of `on_result`; all
+        others have an outcome like any document. Raises like `add`.
+        """
+        if self._closed:
+            raise self._failure or RuntimeError("The writer is closed.")
+        if not all(these.keys) or "/" in "".join(these.keys):
+            for at, key in enumerate(these.keys):
+                self.add(key, these.document(at), these.expected(at))
+            return
+        start, count = 0, len(these.keys)
+        self._unsettled += count
+        while start < count:
+            waiting = sum(len(places) for _, places in self._expected)
+            stop = min(count, start + self._batch_size - waiting)
+            self._expected.append((these, range(start, stop)))
+            start = stop
+            if waiting + len(self._expected[-1][1]) == self._batch_size:
+                self._begin_expected()
+        self._look()
+
+    def close(self) -> None:
+        """Write what is left and wait for all of it. Raises like `add`; twice does no harm."""
+        if not self._closed:
+            if self._open:
+                self._begin()
+            if self._expected:
+                self._begin_expected()
+            while self._running:
+                self._collect()
+            self._raise_failure()
+            self._shut()
+        if self._failure is not None:
+            raise self._failure
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        elif not self._closed:
+            self._failure = error
+            self._shut()
+
+    # -- on the caller's thread ---------------------------------------------------------------
+
+    def _begin(self) -> None:
+        batch = self._settler.batch(self._open)
+        self._open = {}
+        self._hand_over(batch)
+
+    def _begin_expected(self) -> None:
+        batch = self._settler.batch_of(self._expected)
+        self._expected = []
+        self._hand_over(batch)
+
+    def _hand_over(self, batch: Batch[T]) -> None:
+        """Hand a batch to a thread, as soon as fewer than `in_flight` are under way."""
+        while self._running >= self._in_flight:
+            self._collect()
+        self._raise_failure()
+        self._running += 1
+        self._pool.submit(self._work, batch)
+
+    def _look(self) -> None:
+        """Pass on what has ended by now."""
+        while self._running and not self._finished.empty():
+            self._collect()
+        self._raise_failure()
+
+    def _collect(self) -> None:
+        """Wait for one batch to end and pass on its outcomes."""
+        batch = self._finished.get()
+        self._running -= 1
+        if batch.error is not None and self._failure is None:
+            self._failure = batch.error
+        for these, places, updates in batch.written:
+            self._unsettled -= len(updates)
+            self._tell(these.written, places, updates)
+        for document, outcome in batch.outcomes:
+            self._unsettled -= 1
+            self._tell(self._on_result, document, outcome)
+
+    def _tell(self, hear: Callable[..., None], *what: object) -> None:
+        try:
+            hear(*what)
+        except BaseException as error:  # raised by the caller's hand, but only after the rest
+            self._failure = self._failure or error
+            self._stop.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._shut()
+            self._failure.add_note(
+                f"Documents of {self._collection} left without an outcome: {self._unsettled}."
+            )
+            raise self._failure
+
+    def _shut(self) -> None:
+        """End all threads. What was settled until then still gets its outcome."""
+        self._closed = True
+        self._stop.set()
+        while self._running:
+            self._collect()
+        self._pool.shutdown()
+
+    # -- on the writer's threads --------------------------------------------------------------
+
+    def _work(self, batch: Batch[T]) -> None:
+        try:
+            self._settler.settle(batch)
+        except Stopped:
+            pass
+        except BaseException as error:
+            batch.error = error
+            self._stop.set()
+        self._finished.put(batch)

@@ -1,0 +1,307 @@
+"""What the ledger asks of Firestore, and how it is asked: reads, queries and transactions."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol, Self, TypeVar
+
+from google.api_core import exceptions, retry
+from google.cloud import firestore
+
+from shared.core import TryAgain
+from shared.firestore.query import Slice
+
+_T = TypeVar("_T")
+
+Fields = dict[str, Any]
+"""The fields of a document."""
+
+TRANSACTION_TRIES = 12
+"""Times a transaction is begun again after others have changed what it read."""
+
+
+class Reads(Protocol):
+    """What a transaction reads."""
+
+    def document(self, path: str) -> Fields | None:
+        """Return a document's fields; None where there is no such document."""
+
+    def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
+        """Return id -> fields of the documents whose ids lie from `first` to `last`, in order."""
+
+
+SCANNED_AT_ONCE = 1_000
+"""Documents that `scan` fetches at a time."""
+
+Change = Callable[[Reads], tuple[_T, Mapping[str, Fields]]]
+"""Reads, and returns a result and what is to be written: path -> all fields of the document."""
+
+
+class Database(Protocol):
+    """Firestore as the ledger knows it. Every method raises TryAgain when it is out of reach."""
+
+    def transact(self, change: Change[_T]) -> _T:
+        """Run `change` until nobody has interfered; see `LedgerStore.transact`."""
+
+    def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
+        """Return path -> fields of those documents that exist."""
+
+    def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
+        """Return id -> fields of the documents of a collection whose fields have these values."""
+
+    def find_in_group(
+        self, group: str, name: str, values: Iterable[str]
+    ) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a group with one of these values in a field."""
+
+    def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a slice, the latest first."""
+
+    def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
+        """Return the number of documents of a slice (as `count`), and field -> sum of its values.
+
+        The fields must be in every document. The database counts; no document is fetched.
+        """
+
+    def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
+        """Give id, fields and time of creation of the documents of a collection.
+
+        Those that exist only as a part of others' paths come with neither.
+        """
+
+    def created_at(self, path: str) -> datetime | None:
+        """Return when a document was created; None where there is none."""
+
+    def scan(
+        self, collection: str, fields: Sequence[str]
+    ) -> Iterator[tuple[str, Fields, datetime]]:
+        """Give id, some fields and time of creation of all documents of a collection, page by page:
+        no memory grows with the collection."""
+
+    def delete(self, path: str) -> None:
+        """Delete a document; one that is not there is fine."""
+
+    def within(self, seconds: float) -> Self:
+        """Return the same for somebody who waits no longer than that for an answer to a read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirestoreDatabase:
+    """The real one, over the client."""
+
+    client: firestore.Client
+    sleep: Callable[[float], None] = time.sleep
+    patience: float | None = None
+    """Seconds that a read outside a transaction may take; None: as long as the client tries,
+    which is minutes."""
+
+    def within(self, seconds: float) -> Self:
+        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        return replace(self, patience=seconds)
+
+    def _patiently(self) -> dict[str, Any]:
+        if self.patience is None:
+            return {}
+        again = retry.Retry(
+            predicate=retry.if_exception_type(
+                exceptions.ResourceExhausted, exceptions.ServiceUnavailable
+            ),
+            initial=0.1,
+            maximum=1.0,
+            timeout=self.patience,
+        )
+        return {"retry": again, "timeout": self.patience}
+
+    def transact(self, change: Change[_T]) -> _T:
+        """Run `change` in a transaction, again and again until nobody interferes."""
+
+        def attempt(transaction: firestore.Transaction) -> _T:
+            result, writes = change(_TransactionReads(self.client, transaction))
+            for path, fields in writes.items():
+                transaction.set(self.client.document(path), fields)
+            return result
+
+        failure: BaseException | None = None
+        for number in range(TRANSACTION_TRIES):
+            if failure is not None:
+                self.sleep(random.uniform(0, min(2.0, 0.02 * 2**number)))
+            transaction = self.client.transaction(max_attempts=1)
+            try:
+                result: _T = firestore.transactional(attempt)(transaction)
+            except (ValueError, exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+                failure = _fault(error)
+                if isinstance(failure, exceptions.Aborted):
+                    continue
+                if isinstance(failure, ValueError):
+                    raise
+                raise _out_of_reach(failure) from error
+            return result
+        raise TryAgain("The ledger is too busy.") from failure
+
+    def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
+        """Return path -> fields of those documents that exist."""
+        references = [self.client.document(path) for path in paths]
+        with _reachable():
+            return {
+                _path(snapshot): snapshot.to_dict() or {}
+                for snapshot in self.client.get_all(references, **self._patiently())
+                if snapshot.exists
+            }
+
+    def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
+        """Return id -> fields of the documents of a collection whose fields have these values."""
+        query: Any = self.client.collection(collection)
+        for name, value in equals.items():
+            query = query.where(filter=firestore.FieldFilter(name, "==", value))
+        with _reachable():
+            return {
+                snapshot.id: snapshot.to_dict() or {}
+                for snapshot in query.stream(**self._patiently())
+            }
+
+    def find_in_group(
+        self, group: str, name: str, values: Iterable[str]
+    ) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a group with one of these values in a field."""
+        query = self.client.collection_group(group).where(
+            filter=firestore.FieldFilter(name, "in", list(values))
+        )
+        with _reachable():
+            for snapshot in query.stream(**self._patiently()):
+                yield _path(snapshot), snapshot.to_dict() or {}
+
+    def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
+        """Give path and fields of the documents of a slice, the latest first."""
+        query = self._slice(which)
+        query = query.order_by(which.by, direction=firestore.Query.DESCENDING)
+        query = query.order_by("__name__", direction=firestore.Query.DESCENDING)
+        if which.after is not None:
+            at, path = which.after
+            query = query.start_after({which.by: at, "__name__": self.client.document(path)})
+        with _reachable():
+            for snapshot in query.limit(limit).stream(**self._patiently()):
+                yield _path(snapshot), snapshot.to_dict() or {}
+
+    def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
+        """Return the number of documents of a slice, and field -> sum of its values."""
+        fields = list(sums)
+        # Aliases are made up here because a field's path is none.
+        aggregation = self._slice(which).count(alias="count")
+        for place, name in enumerate(fields):
+            aggregation = aggregation.sum(name, alias=f"sum{place}")
+        with _reachable():
+            found = {one.alias: one.value for one in aggregation.get(**self._patiently())[0]}
+        named = {name: round(found[f"sum{place}"]) for place, name in enumerate(fields)}
+        return {"count": round(found["count"]), **named}
+
+    def _slice(self, which: Slice) -> Any:
+        query: Any = (
+            self.client.collection(which.collection)
+            if which.collection is not None
+            else self.client.collection_group(which.group)
+        )
+        for name, value in which.equals.items():
+            one_of = isinstance(value, tuple)
+            operator, wanted = ("in", list(value)) if one_of else ("==", value)
+            query = query.where(filter=firestore.FieldFilter(name, operator, wanted))
+        if which.since is not None:
+            query = query.where(filter=firestore.FieldFilter(which.by, ">=", which.since))
+        if which.before is not None:
+            query = query.where(filter=firestore.FieldFilter(which.by, "<", which.before))
+        return query
+
+    def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
+        """Give id, fields and time of creation of the documents of a collection."""
+        with _reachable():
+            documents = self.client.collection(collection)
+            references = list(documents.list_documents(**self._patiently()))
+            answers = self.client.get_all(references, **self._patiently())
+            found = {snapshot.id: snapshot for snapshot in answers}
+            for reference in references:
+                snapshot = found[reference.id]
+                yield snapshot.id, snapshot.to_dict(), snapshot.create_time
+
+    def created_at(self, path: str) -> datetime | None:
+        """Return when a document was created; None where there is none."""
+        with _reachable():
+            created: datetime | None = self.client.document(path).get().create_time
+            return created
+
+    def scan(
+        self, collection: str, fields: Sequence[str]
+    ) -> Iterator[tuple[str, Fields, datetime]]:
+        """Give id, some fields and time of creation of all documents of a collection."""
+        query = self.client.collection(collection).select(fields).order_by("__name__")
+        last = None
+        while True:
+            with _reachable():
+                page = query if last is None else query.start_after(last)
+                found = list(page.limit(SCANNED_AT_ONCE).stream(**self._patiently()))
+            for snapshot in found:
+                yield snapshot.id, snapshot.to_dict() or {}, snapshot.create_time
+            if len(found) < SCANNED_AT_ONCE:
+                return
+            last = found[-1]
+
+    def delete(self, path: str) -> None:
+        """Delete a document; one that is not there is fine."""
+        with _reachable():
+            self.client.document(path).delete()
+
+
+@dataclass(frozen=True, slots=True)
+class _TransactionReads:
+    client: firestore.Client
+    transaction: firestore.Transaction
+
+    def document(self, path: str) -> Fields | None:
+        snapshot = self.client.document(path).get(transaction=self.transaction)
+        fields: Fields | None = snapshot.to_dict()
+        return fields
+
+    def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
+        documents = self.client.collection(collection)
+        query = documents.order_by("__name__").start_at([documents.document(first)])
+        query = query.end_at([documents.document(last)])
+        return {
+            snapshot.id: snapshot.to_dict() or {}
+            for snapshot in query.stream(transaction=self.transaction)
+        }
+
+
+def _path(snapshot: Any) -> str:
+    path: str = snapshot.reference.path
+    return path
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+        raise _out_of_reach(error) from error
+
+
+def _out_of_reach(error: BaseException) -> TryAgain:
+    if isinstance(error, exceptions.FailedPrecondition) and "index" in str(error):
+        return TryAgain(
+            "The ledger cannot answer: an index is missing or still being built. Deploy "
+            "firestore.indexes.json, or wait until it is done."
+        )
+    return TryAgain(f"The ledger cannot be reached: {type(error).__name__}")
+
+
+def _fault(error: Exception) -> BaseException:
+    """Return what went wrong: the client wraps an aborted commit, and every error before it has
+    begun a transaction, in a ValueError of its own.
+    """
+    if isinstance(error, ValueError):
+        for inner in (error.__cause__, error.__context__):
+            if isinstance(inner, exceptions.GoogleAPICallError | exceptions.RetryError):
+                return inner
+    return error

@@ -1,0 +1,8 @@
+"""Thin ports to Cloud Storage, Cloud Tasks and storage events."""
+
+from __future__ import annotations
+
+from shared.gcp.events import StorageObject, read_event
+from shared.gcp.queue import CloudQueue
+
+__all__ = ["CloudQueue", "StorageObject", "read_event"]

@@ -1,0 +1,67 @@
+"""The index of documents already written, and who wins over what is stored."""
+
+from __future__ import annotations
+
+from shared.index.merge import (
+    COMPLETE,
+    NEWER,
+    OWN,
+    Origin,
+    decide,
+    disowned,
+    holds_word,
+    is_disowned,
+    origin_of,
+    source_age,
+    without_word,
+)
+from shared.index.records import (
+    RECORD,
+    UNKNOWN,
+    IndexRecords,
+    Stamp,
+    Table,
+    age_of,
+    find,
+    merged,
+    stamp_of,
+)
+from shared.index.session import (
+    Indexing,
+    SeenDocument,
+    Successor,
+    fingerprint,
+    forget,
+    look_at,
+    marked,
+)
+
+__all__ = [
+    "COMPLETE",
+    "NEWER",
+    "OWN",
+    "RECORD",
+    "UNKNOWN",
+    "IndexRecords",
+    "Indexing",
+    "Origin",
+    "SeenDocument",
+    "Stamp",
+    "Successor",
+    "Table",
+    "age_of",
+    "decide",
+    "disowned",
+    "find",
+    "fingerprint",
+    "forget",
+    "holds_word",
+    "is_disowned",
+    "look_at",
+    "marked",
+    "merged",
+    "origin_of",
+    "source_age",
+    "stamp_of",
+    "without_word",
+]

@@ -1,0 +1,70 @@
+"""Records of imports, feeds and shards, their legal transitions, and the store they are kept in."""
+
+from __future__ import annotations
+
+from shared.ledger.feeds import Feed, Holder, Index, Newest, Paced, Running, without
+from shared.ledger.imports import (
+    ENDED,
+    ENDED_WELL,
+    LOADED,
+    PENDING,
+    WARNINGS_LIMIT,
+    HistoryEntry,
+    Import,
+    Lease,
+    Progress,
+    Reports,
+    RowCounts,
+    Status,
+)
+from shared.ledger.lease import BEAT_SECONDS, Hold, new_owner, release_feed
+from shared.ledger.parts import Span, StateObject, spans
+from shared.ledger.paths import import_path, imports_path
+from shared.ledger.queries import Totals, Which
+from shared.ledger.shards import Shard, recounted
+from shared.ledger.split import HELD, TOLD, Split, shards_of
+from shared.ledger.store import LedgerStore, LedgerTransaction
+from shared.ledger.tasks import LoadTask, Queue
+
+__all__ = [
+    "BEAT_SECONDS",
+    "ENDED",
+    "ENDED_WELL",
+    "HELD",
+    "LOADED",
+    "PENDING",
+    "TOLD",
+    "WARNINGS_LIMIT",
+    "Feed",
+    "HistoryEntry",
+    "Hold",
+    "Holder",
+    "Import",
+    "Index",
+    "Lease",
+    "LedgerStore",
+    "LedgerTransaction",
+    "LoadTask",
+    "Newest",
+    "Paced",
+    "Progress",
+    "Queue",
+    "Reports",
+    "RowCounts",
+    "Running",
+    "Shard",
+    "Span",
+    "Split",
+    "StateObject",
+    "Status",
+    "Totals",
+    "Which",
+    "import_path",
+    "imports_path",
+    "new_owner",
+    "recounted",
+    "release_feed",
+    "shards_of",
+    "spans",
+    "without",
+]

@@ -1,0 +1,367 @@
+"""What is known of one import: its fields, its statuses, and which may follow which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
+
+from shared.core import Problem, camel, problem_document
+from shared.files import Mode
+from shared.ledger.split import Split
+
+Status = Literal[
+    "received",
+    "waiting",
+    "scheduled",
+    "blocked",
+    "overdue",
+    "loading",
+    "loaded",
+    "loaded_with_rejects",
+    "checked",
+    "rejected",
+    "failed",
+    "superseded",
+]
+
+PENDING: frozenset[Status] = frozenset({"received", "waiting", "scheduled", "blocked", "overdue"})
+"""Not begun, or to be begun again."""
+
+LOADED: frozenset[Status] = frozenset({"loaded", "loaded_with_rejects"})
+"""Everything of the file that can be loaded is in Firestore."""
+
+ENDED_WELL: frozenset[Status] = LOADED | {"checked"}
+"""The file may move to `processed/`."""
+
+ENDED: frozenset[Status] = ENDED_WELL | {"rejected", "failed", "superseded"}
+"""Nothing happens any more unless a person or a new upload asks for it."""
+
+NEXT: dict[Status, frozenset[Status]] = {
+    "received": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "rejected"}),
+    "waiting": frozenset({"waiting", "scheduled", "blocked", "overdue", "loading"}),
+    "scheduled": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "failed"}),
+    "blocked": frozenset({"blocked", "scheduled", "waiting", "overdue", "loading"}),
+    "overdue": frozenset({"overdue", "waiting", "scheduled", "blocked", "loading"}),
+    "loading": frozenset(
+        {"loading", "loaded", "loaded_with_rejects", "checked", "rejected", "failed", "scheduled"}
+    ),
+    "loaded": frozenset({"scheduled"}),
+    "loaded_with_rejects": frozenset({"scheduled"}),
+    "checked": frozenset({"scheduled"}),
+    "rejected": frozenset({"scheduled"}),
+    "failed": frozenset({"scheduled"}),
+    "superseded": frozenset(),
+}
+"""Status -> those that may follow it. Any status but `superseded` may become `superseded`.
+
+An ended import becomes `scheduled` again only by a replay.
+"""
+
+HISTORY_LIMIT = 100
+"""Entries of history kept in the document; the oldest go first, the very first stays."""
+
+WARNINGS_LIMIT = 50
+"""Warnings kept in the document; the report holds them all."""
+
+
+class IllegalTransition(Exception):
+    """A change of status that the design does not know: a mistake in the program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one worker to work on an import until a moment."""
+
+    owner: str
+    expires_at: datetime
+
+    def live(self, now: datetime) -> bool:
+        """Whether the worker must still be taken to be at work."""
+        return now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """How the rows of a file fared: `read` is the sum of the next four when it has ended."""
+
+    read: int = 0
+    loaded: int = 0
+    """Rows whose document now holds what this file says."""
+    unchanged: int = 0
+    """Rows that were right and changed nothing: the document says the same, or a later row of the
+    key counts."""
+    outdated: int = 0
+    """Rows that were right and are older than what is stored."""
+    rejected: int = 0
+    orphaned: int = 0
+    """Loaded orders whose customer is not in Firestore. Counts orders, not rows."""
+
+    @property
+    def settled(self) -> int:
+        """Rows of which it is known how they fared."""
+        return self.loaded + self.unchanged + self.outdated + self.rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running import has come."""
+
+    bytes_read: int = 0
+    percent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Object names of the reports; None where there is nothing to report."""
+
+    rejected: str | None = None
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One change of status."""
+
+    at: datetime
+    status: Status
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """The handling of one export file: the document `connections/{connection}/imports/{id}`."""
+
+    connection: str
+    import_id: str
+    file: str
+    object: str
+    bucket: str
+    generation: int
+    type: str | None
+    mode: Mode
+    exported_at: datetime | None
+    uploaded_at: datetime
+    size: int
+    crc32c: str
+    status: Status = "received"
+    status_text: str = ""
+    scheduled_for: datetime | None = None
+    """Earliest start."""
+    paired_with: str | None = None
+    """Import id of the matching customers file, for orders."""
+    blocked_by: str | None = None
+    """Import id of what must end first."""
+    released: bool = False
+    """A person has said: load it although what it depends on is missing."""
+    task: str | None = None
+    """Id of the Cloud Task that will work on it."""
+    task_number: int = 0
+    """Tasks made for this import so far; part of a task's id, so that ids are never reused."""
+    attempt: int = 0
+    """Workers that have begun it, since it was received or replayed."""
+    replay: bool = False
+    """Whether the rows are to be written again although this import has written them before."""
+    force: bool = False
+    """Whether a replay goes ahead although it is not known what newer files have confirmed."""
+    undone: datetime | None = None
+    """When its documents got back what other files say of them."""
+    lease: Lease | None = None
+    rows: RowCounts = field(default_factory=RowCounts)
+    progress: Progress = field(default_factory=Progress)
+    split: Split | None = None
+    """How the file was split that is, or was, loaded in shards."""
+    warnings: tuple[dict[str, Any], ...] = ()
+    error: Problem | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expire_at: datetime | None = None
+    """When it may be deleted from the ledger; the field of the collection's TTL policy."""
+    seconds: float | None = None
+    """From the start of the last attempt to the end."""
+    reports: Reports = field(default_factory=Reports)
+    history: tuple[HistoryEntry, ...] = ()
+
+    def to(self, status: Status, *, now: datetime, text: str, **changes: Any) -> Import:
+        """Return the import in another status, with the sentence that says so in its history.
+
+        Raises:
+            IllegalTransition: `status` may not follow the present one.
+        """
+        if status not in NEXT[self.status] and not (
+            status == "superseded" and self.status != "superseded"
+        ):
+            raise IllegalTransition(f"{self.import_id}: {self.status} -> {status}")
+        return replace(self, status=status, **changes).saying(text, now=now)
+
+    def end(
+        self, status: Status, *, now: datetime, text: str, keep: timedelta, **changes: Any
+    ) -> Import:
+        """Return the import ended: nobody works on it, and it is kept so much longer.
+
+        Raises:
+            IllegalTransition: `status` may not follow the present one.
+        """
+        seconds = None
+        if self.started_at is not None:
+            seconds = round((now - self.started_at).total_seconds(), 3)
+        return self.to(
+            status,
+            now=now,
+            text=text,
+            lease=None,
+            task=None,
+            finished_at=now,
+            expire_at=now + keep,
+            seconds=seconds,
+            **changes,
+        )
+
+    def saying(self, text: str, *, now: datetime) -> Import:
+        """Return the import with its present status explained anew."""
+        entry = HistoryEntry(at=now, status=self.status, text=text)
+        history = (*self.history, entry)
+        if len(history) > HISTORY_LIMIT:
+            history = (history[0], *history[-(HISTORY_LIMIT - 1) :])
+        return replace(self, status_text=text, history=history)
+
+    def next_task(self, *, at: datetime, task_id: str) -> Import:
+        """Return the import with the task `task_id` as the one that will work on it."""
+        return replace(self, task=task_id, task_number=self.task_number + 1, scheduled_for=at)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the fields as Firestore keeps them: camelCase, times as timestamps."""
+        document: dict[str, Any] = {}
+        for name, key in _KEYS[Import]:
+            if name not in {"connection", "import_id"}:
+                document[key] = _plain(getattr(self, name))
+        return document
+
+    @classmethod
+    def from_document(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
+        """Read the document of an import.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it cannot be used as it is.
+        """
+        values: dict[str, Any] = {"connection": connection, "import_id": import_id}
+        for name, key in _KEYS[cls]:
+            if key in data:
+                values[name] = data[key]
+        for name, kind in _PARTS.items():
+            if values.get(name) is not None:
+                values[name] = _part(kind, values[name])
+            elif kind is not Lease:
+                values.pop(name, None)
+        if values.get("split") is not None:
+            values["split"] = Split.from_document(values["split"])
+        warnings = values.get("warnings") or ()
+        values["warnings"] = tuple(one for one in warnings if isinstance(one, Mapping))
+        values["history"] = tuple(
+            _part(HistoryEntry, entry) for entry in values.get("history") or ()
+        )
+        error = values.get("error")
+        if error is not None:
+            values["error"] = Problem(
+                code=error["code"],
+                message=error["message"],
+                line=error.get("line"),
+                column=error.get("column"),
+            )
+        import_ = cls(**values)
+        _make_sure(import_)
+        return import_
+
+    @classmethod
+    def unusable(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
+        """Return something to show for a document that cannot be read."""
+        uploaded = data.get("uploadedAt")
+        return cls(
+            connection=connection,
+            import_id=import_id,
+            file=import_id,
+            object=import_id,
+            bucket="",
+            generation=0,
+            type=None,
+            mode="load",
+            exported_at=None,
+            uploaded_at=uploaded if isinstance(uploaded, datetime) else _NEVER,
+            size=0,
+            crc32c="",
+            status="failed",
+            status_text="The document of this import in the ledger cannot be used.",
+        )
+
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+_PARTS: dict[str, type] = {
+    "lease": Lease,
+    "rows": RowCounts,
+    "progress": Progress,
+    "reports": Reports,
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Problem):
+        return problem_document(value)
+    if isinstance(value, Split):
+        return value.to_document()
+    if isinstance(value, Lease | RowCounts | Progress | Reports | HistoryEntry):
+        return {key: _plain(getattr(value, name)) for name, key in _KEYS[type(value)]}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _part(kind: type, data: object) -> Any:
+    if not isinstance(data, Mapping):
+        raise TypeError(kind.__name__)
+    part = kind(**{name: data[key] for name, key in _KEYS[kind] if key in data})
+    _make_sure(part)
+    return part
+
+
+def _make_sure(read: Any) -> None:
+    """Make sure that fields hold what they say they do.
+
+    Raises:
+        ValueError: one does not; it is named.
+    """
+    for spec in fields(read):
+        kinds = _KINDS.get(str(spec.type))
+        value = getattr(read, spec.name)
+        odd = isinstance(value, bool) and kinds != (bool,)
+        if kinds is not None and (odd or not isinstance(value, kinds)):
+            raise ValueError(camel(spec.name))
+        if isinstance(value, datetime) and spec.name != "exported_at" and not _usable(value):
+            raise ValueError(camel(spec.name))
+    if isinstance(read, Import) and (read.status not in NEXT or read.mode not in get_args(Mode)):
+        raise ValueError("status or mode")
+
+
+def _usable(at: datetime) -> bool:
+    """Whether a time is aware, and far enough from the end of all time for what is added to it."""
+    return at.tzinfo is not None and at.year <= 9_000
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "bool": (bool,),
+    "float | None": (float, int, type(None)),
+    "datetime": (datetime,),
+    "datetime | None": (datetime, type(None)),
+}
+"""Annotation -> what a value of the field may be."""
+
+
+_KEYS: dict[Any, tuple[tuple[str, str], ...]] = {
+    kind: tuple((spec.name, camel(spec.name)) for spec in fields(kind))
+    for kind in (Import, HistoryEntry, *_PARTS.values())
+}
+"""Class -> its fields, each with its name in Firestore."""

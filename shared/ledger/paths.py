@@ -1,0 +1,32 @@
+"""Paths of the ledger's documents in Firestore."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def _shard_id(split: str, number: int) -> str:
+    return f"{split}-{number:03}"
+
+
+def imports_path(connection: str) -> str:
+    """Return the path of the imports of a connection."""
+    return f"connections/{connection}/imports"
+
+
+def import_path(connection: str, import_id: str) -> str:
+    """Return the path of one import."""
+    return f"{imports_path(connection)}/{import_id}"
+
+
+def shard_path(connection: str, import_id: str, split: str, number: int) -> str:
+    """Return the path of one shard."""
+    return f"{import_path(connection, import_id)}/shards/{_shard_id(split, number)}"
+
+
+def feed_path(connection: str, type: str) -> str:
+    """Return the path of one feed."""
+    return f"connections/{connection}/feeds/{type}"

@@ -1,0 +1,270 @@
+"""Where each part of the ledger is kept, and how it is read and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shared.core import log
+from shared.firestore import Slice
+from shared.ledger.feeds import Feed
+from shared.ledger.imports import Import, Status
+from shared.ledger.parts import PORTIONS
+from shared.ledger.paths import _shard_id, feed_path, import_path, imports_path, shard_path
+from shared.ledger.queries import Totals, Which
+from shared.ledger.shards import Shard
+
+if TYPE_CHECKING:
+    from shared.firestore.database import Database, Fields, Reads
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class LedgerTransaction:
+    """The ledger as one transaction sees it; what is put is written when the transaction ends."""
+
+    reads: Reads
+    writes: dict[str, Fields] = field(default_factory=dict)
+
+    def import_(self, connection: str, import_id: str) -> Import | None:
+        """Read an import."""
+        data = self.reads.document(import_path(connection, import_id))
+        return None if data is None else _import(connection, import_id, data)
+
+    def imports_between(self, connection: str, first: str, last: str) -> list[Import]:
+        """Read the imports whose ids lie from `first` to `last`, both included, in that order.
+
+        Misnamed files are left out: their ids are made of paths and may lie anywhere.
+        """
+        found = self.reads.documents_between(imports_path(connection), first, last)
+        imports = [_import(connection, id, data) for id, data in found.items()]
+        return [one for one in imports if one is not None and one.exported_at is not None]
+
+    def shard(self, connection: str, import_id: str, split: str, number: int) -> Shard | None:
+        """Read a shard."""
+        data = self.reads.document(shard_path(connection, import_id, split, number))
+        return None if data is None else _shard(connection, import_id, number, data)
+
+    def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
+        """Read all shards of a splitting, in order."""
+        found = self.reads.documents_between(
+            f"{import_path(connection, import_id)}/shards",
+            _shard_id(split, 0),
+            _shard_id(split, PORTIONS - 1),
+        )
+        return [
+            _shard(connection, import_id, int(id.rpartition("-")[2]), data)
+            for id, data in found.items()
+        ]
+
+    def feed(self, connection: str, type: str) -> Feed:
+        """Read a feed; one that has never been written is empty."""
+        data = self.reads.document(feed_path(connection, type))
+        return Feed.from_document(connection=connection, type=type, data=data or {})
+
+    def alert(self, id: str) -> Fields | None:
+        """Read an alert's document."""
+        return self.reads.document(f"alerts/{id}")
+
+    def connection(self, connection: str) -> Fields | None:
+        """Read the settings document of a connection."""
+        return self.reads.document(f"connections/{connection}")
+
+    def put_connection(self, connection: str, document: Fields) -> None:
+        """Write the settings document of a connection."""
+        self.writes[f"connections/{connection}"] = document
+
+    def put(self, import_: Import) -> None:
+        """Write an import."""
+        path = import_path(import_.connection, import_.import_id)
+        self.writes[path] = import_.to_document()
+
+    def put_shard(self, shard: Shard) -> None:
+        """Write a shard."""
+        path = shard_path(shard.connection, shard.import_id, shard.split, shard.number)
+        self.writes[path] = shard.to_document()
+
+    def put_feed(self, feed: Feed) -> None:
+        """Write a feed."""
+        self.writes[feed_path(feed.connection, feed.type)] = feed.to_document()
+
+    def put_alert(self, id: str, document: Fields) -> None:
+        """Write an alert's document."""
+        self.writes[f"alerts/{id}"] = document
+
+    def archive(self, import_: Import) -> None:
+        """Keep the record of a superseded generation beside the one that took over."""
+        path = import_path(import_.connection, import_.import_id)
+        self.writes[f"{path}/generations/{import_.generation}"] = import_.to_document()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStore:
+    """The ledger in Firestore. Every method raises TryAgain when that is out of reach."""
+
+    database: Database
+
+    def within(self, seconds: float) -> LedgerStore:
+        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        return LedgerStore(self.database.within(seconds))
+
+    def transact(self, change: Callable[[LedgerTransaction], _T]) -> _T:
+        """Run `change` in a transaction, again and again until nobody interferes.
+
+        `change` reads first, then puts, and may be called several times; it must check the status
+        and the generation it starts from, because an earlier try may have been committed although
+        its answer was lost.
+
+        Raises:
+            TryAgain: Firestore could not be reached or the contention did not end.
+        """
+
+        def attempt(reads: Reads) -> tuple[_T, Mapping[str, Fields]]:
+            ledger = LedgerTransaction(reads)
+            return change(ledger), ledger.writes
+
+        return self.database.transact(attempt)
+
+    def find(self, connection: str, **equals: Any) -> list[Import]:
+        """Return the imports of a connection whose fields have these values (names as stored)."""
+        found = self.database.find(imports_path(connection), equals)
+        imports = [_import(connection, id, data) for id, data in found.items()]
+        return [one for one in imports if one is not None]
+
+    def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
+        """Return (connection, import id) -> import for those that exist."""
+        paths = {import_path(*id): id for id in ids}
+        found = self.database.documents(paths)
+        imports = {paths[path]: _import(*paths[path], data) for path, data in found.items()}
+        return {id: one for id, one in imports.items() if one is not None}
+
+    def with_status(self, statuses: Iterable[Status]) -> Iterator[Import]:
+        """Give the imports of all connections that have one of these statuses."""
+        for path, data in self.database.find_in_group("imports", "status", statuses):
+            _, connection, _, import_id = path.split("/")
+            if (import_ := _import(connection, import_id, data)) is not None:
+                yield import_
+
+    def unusable(self, statuses: Iterable[Status]) -> Iterator[tuple[str, str]]:
+        """Give connection and id of imports with these statuses that cannot be read."""
+        for path, data in self.database.find_in_group("imports", "status", statuses):
+            _, connection, _, import_id = path.split("/")
+            if _import(connection, import_id, data, quietly=True) is None:
+                yield connection, import_id
+
+    def newest(self, which: Which, *, limit: int) -> Iterator[Import]:
+        """Give the imports that were uploaded last, to be shown; see `Import.unusable`."""
+        for path, data in self.database.newest(which.slice(), limit=limit):
+            _, owner, _, import_id = path.split("/")
+            yield _import(owner, import_id, data) or Import.unusable(
+                connection=owner, import_id=import_id, data=data
+            )
+
+    def feed(self, connection: str, type: str) -> Feed:
+        """Return a feed; one that has never been written is empty."""
+        path = feed_path(connection, type)
+        data = self.database.documents([path]).get(path)
+        return Feed.from_document(connection=connection, type=type, data=data or {})
+
+    def totals(self, which: Which) -> Totals:
+        """Count imports and their rows."""
+        found = self.database.totals(
+            which.slice(), ("rows.loaded", "rows.rejected", "rows.unchanged")
+        )
+        return Totals(
+            files=found["count"],
+            loaded=found["rows.loaded"],
+            unchanged=found["rows.unchanged"],
+            rejected=found["rows.rejected"],
+        )
+
+    def earlier_uploads(self, connection: str, import_id: str, *, limit: int) -> list[Import]:
+        """Return the superseded uploads of an import's name, the latest first."""
+        generations = f"{import_path(connection, import_id)}/generations"
+        which = Slice(group="generations", collection=generations, by="uploadedAt")
+        found = self.database.newest(which, limit=limit)
+        imports = [_import(connection, import_id, data) for _, data in found]
+        return [one for one in imports if one is not None]
+
+    def feeds(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Feed]:
+        """Return (connection, type) -> feed for those that exist."""
+        paths = {feed_path(*id): id for id in ids}
+        feeds = {}
+        for path, data in self.database.documents(paths).items():
+            connection, type = paths[path]
+            with suppress(*UNUSABLE):
+                feeds[paths[path]] = Feed.from_document(connection=connection, type=type, data=data)
+        return feeds
+
+    def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
+        """Return all shards of a splitting, in order."""
+        return self.transact(lambda ledger: ledger.shards(connection, import_id, split))
+
+    def delete_shard(self, shard: Shard) -> None:
+        """Delete a shard, if it is there."""
+        self.database.delete(
+            shard_path(shard.connection, shard.import_id, shard.split, shard.number)
+        )
+
+    def connection_document(self, connection: str) -> Fields | None:
+        """Return the settings document of a connection, None where there is none."""
+        path = f"connections/{connection}"
+        return self.database.documents([path]).get(path)
+
+    def connection_documents(self, connections: Iterable[str]) -> dict[str, Fields]:
+        """Return connection -> settings document for those that have one."""
+        paths = {f"connections/{connection}": connection for connection in connections}
+        return {paths[path]: data for path, data in self.database.documents(paths).items()}
+
+    def connections(self) -> Iterator[tuple[str, Fields | None, datetime | None]]:
+        """Give every connection: its name, its settings document, and since when it has one."""
+        return self.database.list("connections")
+
+    def untold_alerts(self) -> dict[str, Fields]:
+        """Return id -> fields of the open alerts that nobody has been told of."""
+        return self.database.find("alerts", {"open": True, "toldAt": None})
+
+    def open_alerts(self, code: str) -> list[str]:
+        """Return the ids of the open alerts of a kind."""
+        return list(self.database.find("alerts", {"open": True, "code": code}))
+
+    def alerts(
+        self, *, connection: str | None = None, open: bool | None = None, limit: int
+    ) -> dict[str, Fields]:
+        """Return id -> fields of the alerts that happened last."""
+        given = {"connection": connection, "open": open}
+        equals = {name: value for name, value in given.items() if value is not None}
+        which = Slice(group="alerts", collection="alerts", by="lastAt", equals=equals)
+        return {
+            path.removeprefix("alerts/"): data
+            for path, data in self.database.newest(which, limit=limit)
+        }
+
+
+UNUSABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a document raises that somebody has changed so that it cannot be used."""
+
+
+def _import(
+    connection: str, import_id: str, data: Fields, *, quietly: bool = False
+) -> Import | None:
+    """Read an import; None where its document cannot be used, which counts as none at all."""
+    try:
+        return Import.from_document(connection=connection, import_id=import_id, data=data)
+    except UNUSABLE as error:
+        if not quietly:
+            log(
+                "ERROR",
+                f"A document of the ledger cannot be used: {type(error).__name__}.",
+                connection=connection,
+                importId=import_id,
+            )
+        return None
+
+
+def _shard(connection: str, import_id: str, number: int, data: Fields) -> Shard:
+    return Shard.from_document(connection=connection, import_id=import_id, number=number, data=data)

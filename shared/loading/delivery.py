@@ -1,0 +1,201 @@
+"""How the documents of an import get into Firestore: what is written, what is left, by when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain
+
+from shared.core import Problem
+from shared.firestore.bulk import (
+    KnownCustomers,
+    Left,
+    Outcome,
+    Ramp,
+    Refused,
+    Writer,
+    Written,
+    first_rate,
+)
+from shared.index import COMPLETE, NEWER, OWN, Indexing, SeenDocument
+from shared.ledger import Import, Paced
+from shared.loading.orphans import Order, Orphans
+from shared.parsing import Block
+from shared.services import Services
+
+LOT = 1_000
+"""Documents that are decided on together; before each lot it is seen whether there is time."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What has become of the rows that count, in rows; `written` is in documents."""
+
+    loaded: int = 0
+    unchanged: int = 0
+    outdated: int = 0
+    refused: int = 0
+    orphaned: int = 0
+    """Orders, whose customers are not in Firestore."""
+    written: int = 0
+
+
+class Delivery:
+    """Takes documents to Firestore, once, as far as the time of a task goes.
+
+    Attributes:
+        refused: line -> problem of the rows that Firestore has refused.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        import_: Import,
+        index: Indexing,
+        *,
+        account: Account,
+        collection: str,
+        guard: Callable[[], None],
+        note: Callable[[Problem], None],
+        share: int = 1,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            services: everything outside.
+            import_: the import, as it has begun.
+            index: what is known of the documents.
+            account: where the rows are counted.
+            collection: the name of the documents' collection.
+            guard: makes sure that the import is still this worker's.
+            note: takes note of what is worth a warning.
+            share: how many workers write to the collection at once.
+        """
+        self._services = services
+        self._import = import_
+        self._index = index
+        self._account = account
+        self._collection = f"connections/{import_.connection}/{collection}"
+        self._guard = guard
+        self._note = note
+        self._share = share
+        self._ramp = self._first_ramp(index.pace)
+        self._orphans: Orphans | None = None
+        if import_.type == "orders":
+            customers = KnownCustomers(services.documents, import_.connection)
+            self._orphans = Orphans(customers, self._orphaned)
+        self.refused: dict[int, Problem] = {}
+
+    def deliver(self, layers: Iterable[Iterator[Block]]) -> bool:
+        """Deliver documents, layer by layer; return whether all of them could be, or time ran out
+        before.
+
+        Raises what `Writer` raises.
+        """
+        stop_at = self._stop_at()
+        for number, blocks in enumerate(layers):
+            self._index.begin_layer(number)
+            if not self._deliver(blocks, stop_at):
+                return False
+        return True
+
+    def _deliver(self, blocks: Iterator[Block], stop_at: datetime) -> bool:
+        index, account, orphans = self._index, self._account, self._orphans
+        in_time = True
+        with Writer[SeenDocument](
+            self._services.documents,
+            self._collection,
+            decide=index.decide,
+            mask=("source",),
+            needs=index.needs,
+            on_result=self._settled,
+            guard=self._guard,
+            create_only=self._import.mode == "bulk",
+            ramp=self._ramp,
+        ) as writer:
+            for lot in chain.from_iterable(block.lots(LOT) for block in blocks):
+                sighting = index.look(lot, self._written)
+                due = sighting.expected.keys or sighting.others
+                if due and self._services.now() >= stop_at:
+                    in_time = False
+                    break
+                account.unchanged += sighting.unchanged.rows
+                account.loaded += sighting.written.rows
+                writer.add_all(sighting.expected)
+                for seen in sighting.others:
+                    writer.add(seen.incoming.key, seen)
+                if orphans is not None:
+                    orphans.see(sighting.changed)
+            if orphans is not None:
+                orphans.settle()
+        return in_time
+
+    @property
+    def orphans(self) -> list[tuple[int, str]]:
+        """Line and key of the first few orders whose customer is not in Firestore."""
+        return self._orphans.sample if self._orphans is not None else []
+
+    def pace(self) -> Paced | None:
+        """Return how fast documents have been written; None where nobody had to know."""
+        if self._ramp is None:
+            return None
+        ceiling = self._ramp.ceiling * self._share
+        return Paced(writes_per_second=ceiling, at=self._services.now())
+
+    def _written(self, documents: Block) -> None:
+        self._account.written += len(documents)
+        self._account.loaded += documents.rows
+
+    def _orphaned(self, orders: Sequence[Order]) -> None:
+        self._account.orphaned += len(orders)
+        # Written and counted again by every file that holds them, until their customers come.
+        self._index.doubt([order.place for order in orders])
+
+    def _settled(self, seen: SeenDocument, outcome: Outcome) -> None:
+        account = self._account
+        self._index.settled(seen, outcome)
+        lines = seen.incoming.lines
+        match outcome:
+            case Written():
+                account.written += 1
+                account.loaded += len(lines)
+            case Left(reason) if reason == OWN:
+                account.loaded += len(lines)
+            case Left(reason) if reason == NEWER:
+                account.outdated += len(lines)
+            case Left(reason) if reason == COMPLETE:
+                account.refused += len(lines)
+                self._note(
+                    Problem(
+                        code="order.kept_complete",
+                        message="A line of this order was rejected. A complete order is stored, "
+                        "so none of its lines was loaded.",
+                        line=lines[-1],
+                    )
+                )
+            case Left():
+                account.unchanged += len(lines)
+            case Refused(problem):
+                account.refused += len(lines)
+                for line in lines:
+                    self.refused[line] = replace(problem, line=line)
+
+    def _stop_at(self) -> datetime:
+        """Return when this task has worked long enough; some writing is done by each in any case,
+        so that a file whose reading takes nearly all the time is loaded in the end.
+        """
+        now = self._services.now()
+        deadline = self._services.deployment.task_deadline
+        return max((self._import.started_at or now) + deadline, now + deadline / 5)
+
+    def _first_ramp(self, before: Paced | None) -> Ramp | None:
+        """Return how many writes a second are sent; None where as many may be as are answered."""
+        if not self._services.paced:
+            return None
+        rate: float = self._services.deployment.writes_per_second
+        if before is not None:
+            idle = (self._services.now() - before.at).total_seconds()
+            rate = first_rate(rate, before=before.writes_per_second, idle=idle)
+        return Ramp(rate / self._share, now=time.monotonic())

@@ -1,0 +1,185 @@
+"""How an import ends: its reports, the last entry of its ledger document, what that makes known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.core import Problem
+from shared.files import ExportFile, make_import_id
+from shared.index import Successor
+from shared.ledger import (
+    LOADED,
+    WARNINGS_LIMIT,
+    Feed,
+    Hold,
+    Import,
+    LedgerTransaction,
+    Progress,
+    Reports,
+    Status,
+    release_feed,
+)
+from shared.parsing import Tally
+from shared.reporting import (
+    FAILED_TODO,
+    OUTDATED,
+    OUTDATED_TODO,
+    REJECTED,
+    REJECTED_TODO,
+    raise_alert,
+    resolve_alerts,
+    resolve_import_alerts,
+    sentences,
+)
+from shared.reporting.reports import (
+    RejectedFile,
+    delete_report,
+    part_name,
+    reports_now,
+    write_report,
+)
+from shared.services import Services
+
+NAMES_TRIED = 30
+"""Names that are looked at for one under which corrected rows can be sent."""
+
+
+def end(
+    import_: Import,
+    hold: Hold,
+    services: Services,
+    status: Status,
+    *,
+    named: ExportFile,
+    error: Problem | None = None,
+    header: tuple[str, ...] = (),
+    tally: Tally | None = None,
+    left_out: int = 0,
+    rejected_file: RejectedFile | None = None,
+    successor: Successor | None = None,
+) -> Import:
+    """Write the reports, then the last entry of the ledger.
+
+    The reports take the place of those that were there while the import was known to be this
+    worker's: one that was taken for dead and comes back can put none over newer ones.
+    """
+    bucket = services.bucket
+    tally = tally or Tally()
+    now = services.now()
+    if error is not None:
+        tally.add(error)
+    if rejected_file is not None:
+        rejected_file.close()
+    before = reports_now(bucket, named.report_json)
+    hold.confirm()
+    rejected = rejected_file.publish() if rejected_file is not None else None
+    if rejected is None:
+        for name in (part_name(named.rejected_csv), named.rejected_csv):
+            delete_report(bucket, name, generation=before.get(name, 0))
+    reports = Reports(rejected=rejected, report=named.report_json)
+    text = (
+        sentences.rejected(error)
+        if error is not None
+        else sentences.ended(
+            hold.rows,
+            checked=status == "checked",
+            left_out=left_out,
+            repeated=tally.counts["row.duplicate_key"],
+        )
+    )
+    warnings = (*import_.warnings, *tally.summary())
+
+    def finished(current: Import) -> Import:
+        return current.end(
+            status,
+            now=now,
+            text=text,
+            keep=services.deployment.ledger_retention,
+            rows=hold.rows,
+            progress=Progress(bytes_read=current.size, percent=100)
+            if error is None
+            else hold.progress,
+            warnings=warnings[:WARNINGS_LIMIT],
+            error=error,
+            reports=reports,
+            replay=False,
+            force=False,
+        )
+
+    def change(ledger: LedgerTransaction, current: Import) -> Import:
+        ended = finished(current)
+        feed = release_feed(ledger, current)
+        _alert(ledger, ended, feed, services, repeated=tally.counts["row.duplicate_key"], now=now)
+        if successor is not None:
+            feed = successor.settle(feed)
+            ledger.put_feed(feed)
+        if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
+            ledger.put_feed(replace(feed, latest=current.import_id, header=header))
+        return ended
+
+    write_report(
+        bucket,
+        finished(hold.import_),
+        send_as=_send_as(import_, named, services, now=now) if rejected else None,
+        problems=tally.kept,
+        counts=tally.counts,
+        replacing=before,
+    )
+    changed = hold.change(change)
+    if successor is not None:
+        successor.clean_up(services)
+    return changed
+
+
+def _send_as(
+    import_: Import, named: ExportFile, services: Services, *, now: datetime
+) -> str | None:
+    """Return a name under which the corrected rows can be sent; None where there is none yet.
+
+    It is as little later than the file itself as may be: no other file has it, and it is past.
+    """
+    seconds = range(1, NAMES_TRIED + 1)
+    times = [named.exported_at + timedelta(seconds=number) for number in seconds]
+    ids = {
+        make_import_id(mode=named.mode, type=named.type, exported_at=at): at
+        for at in times
+        if at <= now
+    }
+    taken = services.ledger.get_many((import_.connection, id) for id in ids)
+    for id, at in ids.items():
+        if (import_.connection, id) not in taken:
+            return f"{make_import_id(mode='load', type=named.type, exported_at=at)}.csv"
+    return None
+
+
+def _alert(
+    ledger: LedgerTransaction,
+    ended: Import,
+    feed: Feed,
+    services: Services,
+    *,
+    repeated: int,
+    now: datetime,
+) -> None:
+    """Open the alert that the end of an import calls for, and close those that are over.
+
+    `repeated` rows of the file are unchanged only because another row of their key counts.
+    """
+    if ended.status == "failed":
+        raise_alert(ledger, "failed", ended, todo=FAILED_TODO, now=now)
+        return
+    resolve_import_alerts(ledger, ended, now=now)
+    if ended.mode != "load" or ended.type is None:
+        return
+    if ended.status in LOADED:
+        about = {"connection": ended.connection, "about": ended.type}
+        resolve_alerts(ledger, REJECTED, now=now, **about)
+        rows = ended.rows
+        if rows.loaded or rows.unchanged > repeated:
+            resolve_alerts(ledger, OUTDATED, now=now, **about)
+        elif rows.outdated and feed.uploaded == ended.import_id:
+            todo = OUTDATED_TODO.format(latest=f"{ended.connection}/{feed.latest}")
+            raise_alert(ledger, OUTDATED, ended, todo=todo, now=now, about=ended.type)
+    elif services.deployment.alert_rejected:
+        raise_alert(ledger, REJECTED, ended, todo=REJECTED_TODO, now=now, about=ended.type)

@@ -1,0 +1,1 @@
+"""Large files, loaded in shards by several tasks at once."""

@@ -1,0 +1,85 @@
+"""What is left in the bucket's folder `state/` that nobody needs any more, and how it is removed.
+
+What splitting a file leaves holds rows, an index does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from contextlib import suppress
+from typing import Any
+
+from google.api_core import exceptions
+
+from shared.core import TryAgain
+from shared.files import STATE
+from shared.gcp import storage
+from shared.gcp.storage import reach
+from shared.index import objects
+from shared.ledger import Import
+from shared.services import Services
+
+
+def remove_split(import_: Import, services: Services) -> None:
+    """Remove what the splitting of an import that has ended has left, but for the index.
+
+    What cannot be removed now, the sweep removes.
+    """
+    if import_.split is None or import_.type is None:
+        return
+    prefix = f"{objects.folder(import_.connection, import_.type)}{import_.split.id}"
+    with suppress(TryAgain):
+        index = services.ledger.feed(import_.connection, import_.type).index
+        used = {part.object for part in index.parts} if index else set()
+        _remove(services, import_.connection, prefix, but=used)
+
+
+def remove_rows(services: Services, connection: str) -> None:
+    """Remove all rows of a connection that are kept in `state/`, while none of its files is loaded.
+
+    Files that are half loaded are split anew.
+
+    Raises:
+        TryAgain: Cloud Storage or Firestore could not be reached.
+    """
+    _remove(services, connection, f"{STATE}/{connection}/")
+
+
+def _remove(
+    services: Services, connection: str, prefix: str, *, but: Container[str] | None = None
+) -> None:
+    """Remove objects whose names begin like this, all but some, or else all that hold rows."""
+    found = reach(lambda: list(services.bucket.list_blobs(prefix=prefix)), "looked for")
+    for blob in verdicts_last(found):
+        if blob.name.endswith(".index") if but is None else blob.name in but:
+            continue
+        if is_verdict(blob.name):
+            forget_shards(connection, blob.name, services)
+        try:
+            blob.delete(if_generation_match=blob.generation)
+        except (exceptions.NotFound, exceptions.PreconditionFailed):
+            continue  # somebody else is at it
+        except storage.FAULTS as error:
+            raise TryAgain(f"Rows could not be removed: {type(error).__name__}") from error
+
+
+def verdicts_last(found: Iterable[Any]) -> list[Any]:
+    """Return objects in the order in which they may go: a verdict tells of shards in the ledger."""
+    return sorted(found, key=lambda blob: is_verdict(blob.name))
+
+
+def is_verdict(object: str) -> bool:
+    """Whether an object is the verdict of a splitting."""
+    return object.endswith(".verdict")
+
+
+def forget_shards(connection: str, verdict: str, services: Services) -> None:
+    """Delete the shards of a splitting from the ledger; it is known by its verdict's object.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    split = verdict.rpartition("/")[2].removesuffix(".verdict")
+    import_id = split.rpartition("-")[0]
+    for shard in services.ledger.shards(connection, import_id, split):
+        services.ledger.delete_shard(shard)

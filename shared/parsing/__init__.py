@@ -1,0 +1,51 @@
+"""From the bytes of a file to checked rows and the contents of documents."""
+
+from __future__ import annotations
+
+from shared.parsing.blocks import INCOMPLETE, Block, Incoming
+from shared.parsing.checker import Checked, Checker, Row, RowProblems
+from shared.parsing.columnar.parts import PartMaker, Parts, RowPart
+from shared.parsing.csv.dialect import NARROW, Dialect
+from shared.parsing.csv.header import DELIMITERS, HEADER_BYTES, read_header
+from shared.parsing.csv.records import Splitter
+from shared.parsing.csv.text import decode, refuse_foreign, without_bom
+from shared.parsing.examination import JUDGED, Examination
+from shared.parsing.factory import make_checker, make_document
+from shared.parsing.hashing import halves, hash64, hashes
+from shared.parsing.plan import Keys, Plan
+from shared.parsing.problems import PlainProblem, Tally, plain_problem, problem_of
+
+__all__ = [
+    "DELIMITERS",
+    "HEADER_BYTES",
+    "INCOMPLETE",
+    "JUDGED",
+    "NARROW",
+    "Block",
+    "Checked",
+    "Checker",
+    "Dialect",
+    "Examination",
+    "Incoming",
+    "Keys",
+    "PartMaker",
+    "Parts",
+    "PlainProblem",
+    "Plan",
+    "Row",
+    "RowPart",
+    "RowProblems",
+    "Splitter",
+    "Tally",
+    "decode",
+    "halves",
+    "hash64",
+    "hashes",
+    "make_checker",
+    "make_document",
+    "plain_problem",
+    "problem_of",
+    "read_header",
+    "refuse_foreign",
+    "without_bom",
+]

@@ -1,0 +1,556 @@
+"""What becomes of the rows of a file: checked ones with values, refused ones with reasons."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import repeat
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import CoreSchema, SchemaValidator
+
+from shared.core import Problem
+from shared.files import Header
+from shared.files.types import (
+    CONSENT,
+    EXTRA,
+    Column,
+    Context,
+    Kind,
+    Paths,
+    Repair,
+    Rules,
+    finer,
+    nest,
+)
+from shared.parsing.csv.text import UNREADABLE
+
+ROW_LIMIT_BYTES = 900_000
+"""UTF-8 bytes in the cells of a row, at most: Firestore takes documents of 1 MiB in all."""
+
+CONSENT_BLANK = "The consent is blank"
+"""Beginning of the warning about a consent that says nothing, not even something unreadable."""
+
+_NAME_LIMIT_BYTES = 1500
+_RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
+_PATTERNS = 4096
+_REMEMBERED = 1024
+"""Different cells of a column that are remembered from one call to the next."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that passed."""
+
+    line: int
+    """Line of the file where it begins."""
+    ordinal: int
+    """Its place among all rows of the file, from 0."""
+    key: str
+    """The id of its document."""
+    values: dict[str, Any]
+    """Column name -> value, of the columns that have one; unknown columns are under `extra`."""
+    last_updated: datetime | None
+    """When the record was last changed in the ERP, where the type has such a column."""
+    finer: int = field(kw_only=True, default=0)
+    """Nanoseconds of that time which are beyond its microseconds."""
+    blank: frozenset[str]
+    """Paths of the document's fields that the row leaves open: the cell is blank or unusable.
+
+    Only of columns that the file has, but for consent: where its column is missing, it is open.
+    Fields of items are never in it.
+    """
+    unreadable: frozenset[str] = frozenset()
+    """Those of these paths whose cell holds something that is not a value of its kind."""
+    faulty: frozenset[str] = frozenset()
+    """The columns, those of items too, whose cells hold something that is no value."""
+
+    def keep(self, keepable: frozenset[str]) -> frozenset[str]:
+        """Return the paths of the fields that stay as they are stored, where blank cells leave
+        `keepable` ones as they are: what cannot be read never changes anything."""
+        return self.blank & keepable | self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblems:
+    """A row that is refused, with everything that is wrong with it."""
+
+    line: int
+    ordinal: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(slots=True)
+class CellCounts:
+    """How many cells of each column there are, in good rows and bad ones."""
+
+    filled: Counter[str] = field(default_factory=Counter)
+    """Column name -> cells that are not blank."""
+    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Column name and what its cells look like -> how many cannot be read for that reason."""
+
+    def add(self, other: CellCounts) -> None:
+        """Add what was seen in other rows."""
+        self.filled.update(other.filled)
+        self.unreadable.update(other.unreadable)
+
+    def unreadable_in(self, column: str) -> int:
+        """Return how many cells of a column cannot be read."""
+        return sum(times for (name, _), times in self.unreadable.items() if name == column)
+
+    def looks_of(self, column: str) -> str:
+        """Return what most of the unreadable cells of a column look like."""
+        looks = {look: times for (name, look), times in self.unreadable.items() if name == column}
+        return max(looks, key=looks.__getitem__)
+
+
+def damaged(seen: CellCounts, *, limit: float, floors: Mapping[str, int]) -> list[str]:
+    """Return the columns of which too many cells cannot be read, the worst first.
+
+    Those are more than the share `limit` of the cells that are not blank, and no fewer than
+    `floors` says of the column; columns that are not in it are left out.
+    """
+    shares = {
+        name: bad / max(1, seen.filled[name])
+        for name, floor in floors.items()
+        if (bad := seen.unreadable_in(name)) >= floor and bad > limit * seen.filled[name]
+    }
+    return sorted(shares, key=lambda name: -shares[name])
+
+
+@dataclass(slots=True)
+class Checked:
+    """The outcome of checking some rows, each list in file order."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[RowProblems] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    """What is worth saying about rows that passed, and once about the header."""
+    seen: CellCounts = field(default_factory=CellCounts)
+    """How many cells of each column could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSource:
+    """A column of the table in one particular file."""
+
+    column: Column
+    kind: Kind
+    place: int
+    """Its place in the header."""
+
+    @property
+    def limit(self) -> int | None:
+        """Characters above which a text is too long; a retailer's own key has no such limit."""
+        return self.column.max_length if self.kind is self.column.kind else None
+
+
+def build_model(name: str, sources: Sequence[ColumnSource], context: Context) -> type[BaseModel]:
+    """Return the pydantic model of a row: a field a column, None where the cell was blank."""
+    fields: dict[str, Any] = {
+        source.column.name: (
+            (source.kind.annotation(context), ...)
+            if source.column.needed
+            else (source.kind.annotation(context) | None, None)
+        )
+        for source in sources
+    }
+    model: type[BaseModel] = create_model(
+        name, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields
+    )
+    return model
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a cell."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, error: ValidationError) -> _Fault:
+        """Return the one thing that is wrong with one cell."""
+        (fault,) = error.errors(include_url=False, include_context=False, include_input=False)
+        return cls(fault["type"], fault["msg"])
+
+
+def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
+    """Return which cells hold bytes that are no text."""
+    if UNREADABLE not in "".join(cells):
+        return {}
+    fault = _Fault(
+        "row.undecodable", "The cell holds bytes that are neither UTF-8 nor Windows-1252 text."
+    )
+    return {place: fault for place, cell in enumerate(cells) if UNREADABLE in cell}
+
+
+class _Field:
+    """What one field of the model says of the cells of its column, each different one once."""
+
+    def __init__(self, source: ColumnSource, schema: CoreSchema, context: Context) -> None:
+        """`schema` is the field's in the schema of the model."""
+        self._is_text = source.kind.annotation(context) is str and not source.column.needed
+        self._kind = source.kind
+        plain = source.kind.plain
+        self._is_plain = None if plain is None or source.column.needed else plain.fullmatch
+        self._validate = SchemaValidator(schema).validate_python
+        self._blank: dict[str, _Fault] = {}
+        if source.column.needed:
+            self._blank[""] = _Fault(
+                "row.missing_key" if source.kind.identifies else "row.missing_value",
+                "The cell is blank, but the row cannot be loaded without it.",
+            )
+        self._forget()
+
+    def _forget(self) -> None:
+        self._values: dict[str, Any] = {"": None}
+        self._faults = {**self._blank}
+        self._repairs: dict[str, list[Repair]] = {}
+
+    def read(self, cells: Sequence[str]) -> _Column:
+        """Read trimmed cells."""
+        bad = _unreadable(cells)
+        if bad:
+            cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
+        if self._is_text or (self._is_plain is not None and all(map(self._is_plain, cells))):
+            return _Column([cell or None for cell in cells], bad, {})
+        if len(self._values) > _REMEMBERED:
+            self._forget()
+        known, validate = self._values, self._validate
+        for cell in {*cells}.difference(known):
+            try:
+                known[cell] = validate(cell)
+            except ValidationError as error:
+                known[cell] = None
+                self._faults[cell] = _Fault.of(error)
+            else:
+                if known[cell] is None and self._blank:
+                    self._faults[cell] = self._blank[""]
+                # What is repaired is a text, and comes out as another one.
+                if known[cell] != cell and (done := self._kind.repaired(cell)[1]):
+                    self._repairs[cell] = done
+        return _Column(
+            [*map(known.__getitem__, cells)],
+            {**_places(cells, self._faults), **bad},
+            _places(cells, self._repairs),
+        )
+
+
+class _Column(NamedTuple):
+    """The cells of a column, read."""
+
+    values: Sequence[Any]
+    """None where there is none."""
+    faults: dict[int, _Fault]
+    """By their places, the cells that are bad."""
+    repairs: dict[int, list[Repair]]
+    """By their places, the cells that were changed before they were read."""
+
+
+def _places(cells: Sequence[str], of: Mapping[str, T]) -> dict[int, T]:
+    if of.keys().isdisjoint(cells):
+        return {}
+    return {place: of[cell] for place, cell in enumerate(cells) if cell in of}
+
+
+class Checker:
+    """Checks the rows of one file, some at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        header: Header,
+        columns: Sequence[Column],
+        sources: Sequence[ColumnSource],
+        one_of: tuple[tuple[str, ...], ...],
+        rules: Rules,
+        context: Context,
+    ) -> None:
+        """Prepare to check.
+
+        Args:
+            name: what to call the model.
+            header: the file's header.
+            columns: the table of the type.
+            sources: those of its columns that the file has, in the order of the table. All other
+                columns of the file are unknown ones.
+            one_of: groups of columns; a row needs a value in one column of each.
+            rules: what the connection's settings say.
+            context: the file.
+        """
+        self.model = build_model(name, sources, context)
+        """The pydantic model of a row."""
+        self.header = header
+        self.columns = tuple(columns)
+        self.sources = tuple(sources)
+        self.rules = rules
+        self.context = context
+        self._names = tuple(source.column.name for source in sources)
+        self._own = {source.column.name: header.names[source.place] for source in sources}
+        self._needed = {source.column.name for source in sources if source.column.needed}
+        schema: Any = self.model.__pydantic_core_schema__
+        self._read = tuple(
+            _Field(source, schema["schema"]["fields"][source.column.name]["schema"], context)
+            for source in sources
+        )
+        self.key = next(source.column.name for source in sources if source.column.key)
+        """The column that names the document."""
+        self.recency = next((s.column.name for s in sources if s.column.recency), "")
+        """The column that says when the record was last changed; "" where there is none."""
+        self.consents = tuple(s.column.name for s in sources if s.kind is CONSENT)
+        """The columns of which a blank cell is worth a warning."""
+        self.one_of = one_of
+        self.others = tuple((c.name, c.falls_back_to) for c in columns if c.falls_back_to)
+        """(column, the column whose value stands in for a blank)."""
+        self.defaults = tuple(
+            (column.name, value)
+            for column in columns
+            if column.setting and (value := getattr(rules, column.setting)) is not None
+        )
+        """(column, the value that stands in for a blank)."""
+        self._fields = {
+            source.column.name: source.column.field
+            for source in sources
+            if source.column.part != "item" and source.column.reads is None
+        }
+        self.always_open = frozenset(
+            column.field
+            for column in columns
+            if column.kind is CONSENT and column.name not in self._own
+        )
+        """Paths of the fields that every row leaves open."""
+        self._open: dict[tuple[str, ...], frozenset[str]] = {}
+        self._said: list[Problem] = []
+        extra: list[int] = []
+        known = {source.place for source in sources}
+        for place, own in enumerate(header.names):
+            if place in known:
+                continue
+            if why := _why_unusable(own):
+                self._said.append(
+                    Problem(
+                        code="header.unusable_name",
+                        message=f"Column {place + 1} is not kept: {why}.",
+                        line=1,
+                    )
+                )
+            else:
+                extra.append(place)
+        self.extra = tuple(extra)
+        """Places in the header of the columns that are kept under `extra`."""
+        self._extra_names = tuple(header.names[place] for place in extra)
+
+    def check(
+        self, columns: Mapping[str, Sequence[str]], lines: Sequence[int], ordinals: Sequence[int]
+    ) -> Checked:
+        """Check rows given as columns of equal length, by the header's canonical names.
+
+        Every row comes out once, in `rows` or in `rejected`. What concerns the header is among
+        the warnings of the first call.
+        """
+        canonical = self.header.canonical
+        cells = [
+            _trim(columns[canonical[source.place]], source.kind.blanks) for source in self.sources
+        ]
+        extra = [_trim(columns[canonical[place]]) for place in self.extra]
+        longest = [max(map(len, column), default=0) for column in (*cells, *extra)]
+        may_be_large = 4 * sum(longest) > ROW_LIMIT_BYTES
+        limits = [
+            (source.column.name, source.limit)
+            for source, length in zip(self.sources, longest, strict=False)
+            if source.limit is not None and length > source.limit
+        ]
+
+        read = [field.read(column) for field, column in zip(self._read, cells, strict=True)]
+        cells_of = dict(zip(self._names, cells, strict=True))
+        checked = Checked(warnings=self._said)
+        faults: dict[int, list[tuple[str, _Fault]]] = {}
+        repairs: dict[int, list[tuple[str, Repair]]] = {}
+        for source, column in zip(self.sources, read, strict=True):
+            if source.column.reads is not None:
+                continue  # the column with the cells says it
+            name = source.column.name
+            checked.seen.filled[name] = sum(map(bool, cells_of[name]))
+            for place, fault in column.faults.items():
+                faults.setdefault(place, []).append((name, fault))
+                if cells_of[name][place]:
+                    checked.seen.unreadable[name, fault.message] += 1
+            for place, done in column.repairs.items():
+                repairs.setdefault(place, []).extend((name, one) for one in done)
+        for name, texts in zip(self._extra_names, extra, strict=True):
+            for place, fault in _unreadable(texts).items():
+                faults.setdefault(place, []).append((name, fault))
+                texts[place] = ""
+        self._said = []
+        rows: Iterable[tuple[Any, ...]] = zip(*(column.values for column in read), strict=True)
+        extra_rows: Iterable[tuple[str, ...]] = (
+            zip(*extra, strict=True) if extra else repeat((), len(lines))
+        )
+        for place, (line, ordinal, row, extra_row) in enumerate(
+            zip(lines, ordinals, rows, extra_rows, strict=True)
+        ):
+            fatal, problems = self._problems(faults.get(place, ()), line)
+            values: dict[str, Any] = {}
+            refused: list[Problem] = []
+            if not fatal:
+                found_in = zip(self._names, row, strict=True)
+                values = {name: value for name, value in found_in if value is not None}
+                refused = self._missing_of_groups(values, line)
+            if may_be_large:
+                refused += _too_large([column[place] for column in (*cells, *extra)], line)
+            if fatal or refused:
+                checked.rejected.append(RowProblems(line, ordinal, (*refused, *fatal, *problems)))
+                continue
+            faulty = frozenset(name for name, _ in faults.get(place, ()))
+            problems += [
+                Problem(code=one.code, message=one.message, line=line, column=self._own[name])
+                for name, one in repairs.get(place, ())
+            ]
+            for name, limit in limits:
+                if name in values:
+                    problems += self._too_long(name, limit, cells_of[name][place], line)
+            for name in self.consents:
+                if not cells_of[name][place]:
+                    problems.append(self.no_consent(name, line))
+            checked.warnings += problems
+            self._stand_in(values, cells_of, place)
+            blank = self._left_open(values)
+            unreadable = faulty and frozenset(
+                EXTRA if name in self._extra_names else self._fields[name]
+                for name in faulty
+                if name in self._extra_names or name in self._fields
+            )
+            if extra_row and (
+                kept := {
+                    name: cell
+                    for name, cell in zip(self._extra_names, extra_row, strict=True)
+                    if cell
+                }
+            ):
+                values[EXTRA] = kept
+            checked.rows.append(
+                Row(
+                    line=line,
+                    ordinal=ordinal,
+                    key=values[self.key],
+                    values=values,
+                    last_updated=values.get(self.recency),
+                    finer=finer(cells_of[self.recency][place]) if self.recency else 0,
+                    blank=blank,
+                    unreadable=unreadable,
+                    faulty=faulty,
+                )
+            )
+        return checked
+
+    def _problems(
+        self, faults: Iterable[tuple[str, _Fault]], line: int
+    ) -> tuple[list[Problem], list[Problem]]:
+        """Return what a row is refused for, and what else is wrong with its cells."""
+        fatal: list[Problem] = []
+        problems: list[Problem] = []
+        for name, fault in faults:
+            (fatal if name in self._needed else problems).append(
+                Problem(
+                    code=fault.code,
+                    message=fault.message,
+                    line=line,
+                    column=self._own.get(name, name),
+                )
+            )
+        return fatal, problems
+
+    def _missing_of_groups(self, values: Mapping[str, Any], line: int) -> list[Problem]:
+        return [
+            Problem(
+                code="row.missing_value",
+                message=f"The row needs a value in one of {', '.join(group)}.",
+                line=line,
+            )
+            for group in self.one_of
+            if all(name not in values for name in group)
+        ]
+
+    def _too_long(self, name: str, limit: int, cell: str, line: int) -> list[Problem]:
+        if len(cell) <= limit:
+            return []
+        message = f"The cell has {len(cell)} characters; Apparel21 holds {limit} at most."
+        return [
+            Problem(code="row.too_long", message=message, line=line, column=self._own[name]),
+        ]
+
+    def no_consent(self, name: str, line: int) -> Problem:
+        """Return what is said of a row whose consent is blank."""
+        return Problem(
+            code="row.consent_unknown",
+            message=f"{CONSENT_BLANK}: nobody is subscribed by it, and the stored consent stays "
+            "as it is.",
+            line=line,
+            column=self._own[name],
+        )
+
+    def _left_open(self, values: Mapping[str, Any]) -> frozenset[str]:
+        pattern = tuple(values)
+        known = self._open.get(pattern)
+        if known is None:
+            known = frozenset(
+                self.always_open
+                | {field for name, field in self._fields.items() if name not in values}
+            )
+            if len(self._open) < _PATTERNS:
+                self._open[pattern] = known
+        return known
+
+    def _stand_in(
+        self, values: dict[str, Any], cells: Mapping[str, Sequence[str]], place: int
+    ) -> None:
+        """Fill blanks that something else may stand in for; a bad cell is not a blank one."""
+        for name, other in self.others:
+            if other in values and not (name in cells and cells[name][place]):
+                values[name] = values[other]
+        values |= {
+            name: value
+            for name, value in self.defaults
+            if not (name in cells and cells[name][place])
+        }
+
+
+def content(row: Row, to: Paths) -> dict[str, Any]:
+    """Return what one row says about a document or an item: the fields that have a path here."""
+    document = nest(row.values, to)
+    if EXTRA in row.values:
+        document[EXTRA] = dict(row.values[EXTRA])
+    return document
+
+
+def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[str]:
+    """Take blanks off both ends, no-break spaces among them, and blank what means a blank."""
+    trimmed = [*map(str.strip, cells)]
+    return ["" if cell in blanks else cell for cell in trimmed] if blanks else trimmed
+
+
+def _too_large(row: Sequence[str], line: int) -> list[Problem]:
+    size = sum(len(cell.encode()) for cell in row)
+    if size <= ROW_LIMIT_BYTES:
+        return []
+    message = f"The row holds {size:,} bytes; a document has room for {ROW_LIMIT_BYTES:,}."
+    return [Problem(code="row.too_large", message=message, line=line)]
+
+
+def _why_unusable(name: str) -> str:
+    """Say why Firestore does not take a name as that of a field; "" where it does."""
+    # https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+    if not name:
+        return "it has no name"
+    if _RESERVED_NAME.fullmatch(name):
+        return "its name begins and ends with two underscores"
+    if len(name.encode()) > _NAME_LIMIT_BYTES:
+        return f"its name is longer than {_NAME_LIMIT_BYTES} bytes"
+    return ""

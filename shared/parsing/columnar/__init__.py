@@ -1,0 +1,1 @@
+"""Rows to contents of documents, one column of many rows at a time."""

@@ -1,0 +1,475 @@
+"""What the cells of one column come to on the wire, the whole column of a chunk at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shared.core.arrays import Mask, Numbers, Octets, Words
+from shared.files.types import (
+    BEGINS,
+    DAY_BYTES,
+    MOMENT_BYTES,
+    NUMBER_BYTES,
+    UNREAD,
+    Context,
+    Kind,
+    finer,
+    microseconds,
+)
+from shared.firestore.bulk import wire
+from shared.parsing.csv.grid import Grid, Places
+from shared.parsing.csv.records import PADDING
+
+HEADS: Final = 4096
+"""Bytes of the shortest text or map whose head is not to be had from a table."""
+MANY: Final = 128
+"""Different cells of a column that are quicker to read together than to remember one by one."""
+_REMEMBERED = 8192
+"""Different cells of a column that are remembered from one chunk to the next."""
+
+Read = tuple[bytes | None, Any]
+"""The entry that a cell comes to, empty for a blank, and its value; (None, None) if it is odd."""
+
+
+class Pool:
+    """The bytes that are there for every chunk to put wire entries together from.
+
+    Their places count back from the end of all bytes, so that they stay the same.
+    """
+
+    def __init__(self) -> None:
+        self.octets: Octets = np.empty(0, np.uint8)
+
+    def add(self, piece: bytes) -> int:
+        """Keep bytes for all chunks to come; returns where they are."""
+        self.octets = np.concatenate((np.frombuffer(piece, np.uint8), self.octets))
+        return -len(self.octets)
+
+
+class Supply:
+    """The bytes that the wire entries of one chunk are put together from: its block, what it needs
+    besides, and the pool. A place in the block is the place itself."""
+
+    def __init__(self, block: Octets, pool: Pool) -> None:
+        self.block = block
+        self._pool = pool
+        self._added = bytearray()
+
+    def add(self, piece: bytes) -> int:
+        """Add bytes; returns where they are."""
+        start = len(self.block) + len(self._added)
+        self._added += piece
+        return start
+
+    @property
+    def size(self) -> int:
+        """Bytes that there are besides the pool."""
+        return len(self.block) + len(self._added)
+
+    def octets(self, spare: int, more: Octets | None = None) -> Octets:
+        """Return all of it, and so many bytes behind it; places from the end count without them.
+
+        `more` is there this once only, from `size` on.
+        """
+        added = np.frombuffer(bytes(self._added), np.uint8)
+        parts = [self.block, added, *(() if more is None else (more,)), self._pool.octets]
+        return np.concatenate([*parts, np.zeros(spare, np.uint8)])
+
+
+class HeadTable:
+    """Heads by the length of what follows them, looked up for many rows at once."""
+
+    def __init__(self, heads: wire.Heads, pool: Pool) -> None:
+        self._heads = heads
+        self._pool = pool
+        self._starts = np.zeros(1, np.int32)
+        self._lengths = np.zeros(1, np.int32)  # nothing needs no head
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest head."""
+        return len(self._heads[HEADS - 1])
+
+    def look_up(self, lengths: Places) -> tuple[Places, Places]:
+        """Return where the heads are and how long they are. `lengths` are less than HEADS."""
+        most = int(lengths.max(initial=0))
+        size = len(self._starts)
+        if most >= size:
+            wanted = range(size, min(HEADS, max(32, 1 << most.bit_length())))
+            pieces = [self._heads[length] for length in wanted]
+            sizes = np.array([len(piece) for piece in pieces], np.int32)
+            begin = self._pool.add(b"".join(pieces))
+            starts = (begin + np.cumsum(sizes) - sizes).astype(np.int32)
+            self._starts = np.append(self._starts, starts)
+            self._lengths = np.append(self._lengths, sizes)
+        return self._starts[lengths], self._lengths[lengths]
+
+
+@dataclass(slots=True, eq=False)
+class ColumnCells:
+    """What a column's cells come to: where each entry is, or, behind its head, the rest of it."""
+
+    starts: Places
+    lengths: Places
+    odd: Mask | None = None
+    """The cells whose whole rows must be looked at; None if there are none."""
+    table: HeadTable | None = None
+    """The heads of the entries; None where all entries are whole."""
+    whole: Mask | None = None
+    """The entries that have no head from the table because it is part of them; None if none is."""
+    values: list[Any] = field(default_factory=list)
+    """Their values, None where there is none, times in nanoseconds since 1970; if wanted."""
+    times: Numbers | None = None
+    """In place of `values`, where times are read together: UNREAD where there is none."""
+
+    @property
+    def there(self) -> Mask:
+        """Which cells come to an entry at all."""
+        return self.lengths > 0
+
+    @property
+    def blank(self) -> Mask:
+        """Which cells are blank, and not merely odd."""
+        return ~self.there if self.odd is None else ~(self.there | self.odd)
+
+    def heads(self) -> tuple[Places, Places] | None:
+        """Return where the heads of the entries are and how long they are."""
+        if self.table is None:
+            return None
+        lengths = self.lengths if self.whole is None else self.lengths * ~self.whole
+        return self.table.look_up(lengths)
+
+    def longest(self) -> int:
+        """Return what no entry is longer than."""
+        return int(self.lengths.max(initial=0)) + (self.table.longest if self.table else 0)
+
+    def compact(self) -> ColumnCells:
+        """Return what the entries are made of, in arrays as small as can be."""
+        most = int(self.lengths.max(initial=0))
+        starts, lengths = self.starts, self.lengths.astype(np.min_scalar_type(most))
+        return ColumnCells(
+            starts.copy() if most else np.broadcast_to(np.int32(0), starts.shape),
+            lengths,
+            table=self.table,
+            whole=self.whole,
+        )
+
+    def at(self, rows: Numbers) -> ColumnCells:
+        """Return what the entries of some rows are made of, in their order."""
+        whole = None if self.whole is None else self.whole[rows]
+        return ColumnCells(self.starts[rows], self.lengths[rows], table=self.table, whole=whole)
+
+    @property
+    def size(self) -> int:
+        """Bytes that this takes in memory, about."""
+        return self.starts.nbytes + self.lengths.nbytes
+
+    def mark(self, rows: Numbers, *, odd: Sequence[bool], whole: Sequence[bool]) -> None:
+        """Say of some rows whether they are odd, or have no head from the table."""
+        if any(odd):
+            self.odd = np.zeros(len(self.lengths), bool) if self.odd is None else self.odd
+            self.odd[rows] = odd
+        if any(whole) and self.table is not None:
+            self.whole = np.zeros(len(self.lengths), bool) if self.whole is None else self.whole
+            self.whole[rows] = whole
+
+
+class Cells:
+    """Makes wire entries of the cells of one column, a chunk at a time.
+
+    A cell that the column's kind refuses, that is too long, or blank although the row needs it, is
+    odd: what it means for its row is for `shared.parsing.checker.Checker` to say.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        place: int,
+        tag: bytes,
+        name: str,
+        context: Context,
+        pool: Pool,
+        *,
+        longest: int,
+        needed: bool = False,
+        values: bool = False,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            kind: the kind of the cells.
+            place: the column's place in the grid.
+            tag: `FIELD` for a field of the document itself, MAP_FIELD for one in a map.
+            name: the field's own name, without those of the maps around it.
+            context: the file that they are in.
+            pool: what the entries will be put together from.
+            longest: characters above which a cell is odd.
+            needed: whether a blank cell is odd.
+            values: whether the values are wanted too.
+        """
+        self.place = place
+        self._kind = kind
+        self._context = context
+        self._zone = context.zone
+        self._read = kind.reader(context)
+        self._repairs = kind.repairs
+        self._certain = kind.certain
+        self._is_text = kind.annotation(context) is str
+        self._tag, self._name = tag, name.encode()
+        self._longest = longest
+        self._needed = needed
+        self._wants_values = values
+        self._heads = wire.Heads.text(tag, self._name)
+        are_times = kind.moments is not None and kind.certain is None
+        heads = wire.Heads.time(tag, self._name) if are_times else self._heads
+        self._table = HeadTable(heads, pool)
+        self._known: dict[bytes, Read] = {}
+
+    def column(self, grid: Grid, supply: Supply) -> ColumnCells:
+        """Return what the column of a grid comes to; entries are put into the supply."""
+        if self._is_text or self._certain is not None:
+            column = self._of_texts(grid, supply)
+        elif self._kind.moments is not None:
+            column = self._of_moments(grid, supply)
+        else:
+            column = self._of_values(grid, supply)
+        if self._needed and not (there := column.there).all():
+            column.odd = ~there if column.odd is None else column.odd | ~there
+        return column
+
+    def _of_texts(self, grid: Grid, supply: Supply) -> ColumnCells:
+        """Take cells for what they are, wherever that is certain."""
+        lengths = grid.lengths[self.place]
+        column = ColumnCells(grid.starts[self.place], lengths, table=self._table)
+        most = int(lengths.max(initial=0))
+        if self._wants_values:
+            column.values = [text or None for text in grid.texts(self.place)]
+        if not most:
+            return column
+        alone = grid.strange[self.place]
+        if most > min(self._longest, HEADS - 1):
+            alone = alone | (lengths > min(self._longest, HEADS - 1))
+        if self._certain is not None and not self._is_plain(grid):
+            width = min(PADDING, most + 7 & ~7)
+            signs = grid.words(self.place, width).view(np.uint8)
+            alone = alone | ~self._certain(signs, lengths, self._context)
+        for text in self._kind.blanks:
+            blank = text.encode()
+            words = grid.words(self.place, len(blank) + 7 & ~7)
+            wanted = np.frombuffer(blank.ljust(8 * words.shape[1], b"\0"), "<u8")
+            alone = alone | ((lengths == len(blank)) & (words == wanted).all(axis=1))
+        if self._kind.moments is not None:
+            alone = alone & ~self._days_among(column, alone, grid)
+        if alone.any():
+            rows = np.flatnonzero(alone & (lengths > 0))
+            self._read_alone(column, rows, rows, grid, supply)
+        return column
+
+    def _is_plain(self, grid: Grid) -> bool:
+        """Whether all cells of the column are seen to be certain at their first bytes."""
+        if self._kind.plain is None or self.place in grid.wide:
+            return False
+        begins = BEGINS[grid.firsts(self.place)] * (grid.lengths[self.place] > 0)
+        return not begins.any()
+
+    def _days_among(self, column: ColumnCells, cells: Mask, grid: Grid) -> Mask:
+        """Read the times among some cells of a column of texts as their days; returns which cells
+        have been read."""
+        assert self._kind.moments is not None
+        read = np.zeros(len(cells), bool)
+        rows = np.flatnonzero(cells & (grid.lengths[self.place] == MOMENT_BYTES))
+        if not len(rows):
+            return read
+        signs = grid.words(self.place, MOMENT_BYTES + 7 & ~7)[rows].view(np.uint8)
+        days = rows[self._kind.moments(signs, self._zone) != UNREAD]
+        column.lengths = column.lengths.copy()
+        column.lengths[days] = DAY_BYTES
+        if self._wants_values:
+            for row in days.tolist():
+                column.values[row] = column.values[row][:DAY_BYTES]
+        read[days] = True
+        return read
+
+    def _read_alone(
+        self, column: ColumnCells, places: Numbers, rows: Numbers, grid: Grid, supply: Supply
+    ) -> None:
+        """Read the cells of some rows one by one, each different one once, for places in a column,
+        of which there is one a row."""
+        if not len(rows):
+            return
+        made: dict[bytes, tuple[int, int, bool, Any]] = {}
+        entries = []
+        for row, cell in zip(rows.tolist(), grid.raw(rows, self.place), strict=True):
+            if cell not in made:
+                entry, value = self._remember(grid, row, cell)
+                octets = entry or b""
+                made[cell] = supply.add(octets), len(octets), entry is None, value
+            entries.append(made[cell])
+        starts, lengths, odd, values = zip(*entries, strict=True)
+        column.starts, column.lengths = column.starts.copy(), column.lengths.copy()
+        column.starts[places] = starts
+        column.lengths[places] = lengths
+        column.mark(places, odd=odd, whole=[length > 0 for length in lengths])
+        if column.times is not None:
+            column.times[places] = [UNREAD if value is None else value for value in values]
+        elif self._wants_values:
+            for place, value in zip(places.tolist(), values, strict=True):
+                column.values[place] = value
+
+    def _of_values(self, grid: Grid, supply: Supply) -> ColumnCells:
+        """Read each different cell once, and many different numbers together."""
+        lengths = grid.lengths[self.place]
+        width = 8 if int(lengths.max(initial=0)) <= 8 else NUMBER_BYTES
+        words = grid.words(self.place, width)
+        codes, rows = _distinct(words, lengths)
+        different = ColumnCells(np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32))
+        different.values = [None] * len(rows)
+        if self._kind.numbers is not None and len(rows) >= MANY:
+            whole, doubles = self._kind.numbers(words[rows].view(np.uint8), lengths[rows])
+            certain = lengths[rows] <= self._longest
+            places = np.flatnonzero(certain & (whole != UNREAD))
+            entries = wire.integers(self._tag, self._name, whole[places])
+            self._put(different, places, entries, whole[places], supply)
+            places = np.flatnonzero(certain & ~np.isnan(doubles))
+            entries = wire.doubles(self._tag, self._name, doubles[places])
+            self._put(different, places, entries, doubles[places], supply)
+        places = np.flatnonzero((different.lengths == 0) & (lengths[rows] > 0))
+        self._read_alone(different, places, rows[places], grid, supply)
+        column = ColumnCells(different.starts[codes], different.lengths[codes])
+        if different.odd is not None:
+            column.odd = different.odd[codes]
+        if self._wants_values:
+            values = np.empty(len(rows), object)
+            values[:] = different.values
+            column.values = values[codes].tolist()
+        return column
+
+    def _put(
+        self,
+        column: ColumnCells,
+        places: Numbers,
+        entries: wire.Entries,
+        values: npt.NDArray[Any],
+        supply: Supply,
+    ) -> None:
+        """Put whole entries and their values to places in a column."""
+        octets, lengths = entries
+        begin = supply.add(octets.tobytes())
+        column.starts, column.lengths = column.starts.copy(), column.lengths.copy()
+        column.starts[places] = begin + np.arange(len(places)) * octets.shape[1]
+        column.lengths[places] = lengths
+        if self._wants_values:
+            for place, value in zip(places.tolist(), values.tolist(), strict=True):
+                column.values[place] = value
+
+    def _remember(self, grid: Grid, row: int, cell: bytes) -> Read:
+        known = self._known.get(cell)
+        if known is None:
+            known = self._entry(grid.cell(row, self.place))
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[cell] = known
+        return known
+
+    def _of_moments(self, grid: Grid, supply: Supply) -> ColumnCells:
+        """Make entries of times, most of which are read together."""
+        assert self._kind.moments is not None
+        lengths = grid.lengths[self.place]
+        if self._kind.blank is not None and int(lengths.max(initial=0)) <= DAY_BYTES:
+            return ColumnCells(
+                np.zeros(len(lengths), np.int32),
+                np.zeros(len(lengths), np.int32),
+                table=self._table,
+                times=np.full(len(lengths), UNREAD) if self._wants_values else None,
+            )
+        signs = grid.words(self.place, MOMENT_BYTES + 7 & ~7).view(np.uint8)
+        seconds = self._kind.moments(signs, self._zone)
+        read = wire.usual_moments(seconds)
+        alone = ~read & (lengths > 0)
+        if self._kind.blank is not None:
+            blank = self._kind.blank(signs, lengths)
+            read &= ~blank
+            alone &= ~blank
+        groups = wire.seconds_groups(seconds)
+        count, width = groups.shape
+        begin = supply.add(groups.tobytes())
+        starts = np.arange(begin, begin + width * count, width, dtype=np.int32)
+        column = ColumnCells(starts, width * read.astype(np.int32), table=self._table)
+        if self._wants_values:
+            column.times = np.where(read, seconds * 1_000_000_000, UNREAD)
+        rows = np.flatnonzero(alone)
+        self._read_alone(column, rows, rows, grid, supply)
+        return column
+
+    def _entry(self, cell: str) -> Read:
+        """Read one cell as it stands in the file; returns its entry and its value."""
+        text = cell.strip()
+        if not text or text in self._kind.blanks:
+            return b"", None
+        if len(text) > self._longest or (self._repairs and self._kind.repaired(text)[1]):
+            return None, None
+        try:
+            value = self._read(text)
+        except ValueError:
+            return None, None
+        if value is None:
+            return b"", None
+        if type(value) is str:
+            octets = value.encode()
+            return self._heads[len(octets)] + octets, value
+        entry = wire.entry(self._tag, self._name, wire.value(value))
+        if isinstance(value, datetime):
+            return entry, 1000 * microseconds(value) + finer(text)
+        return entry, value
+
+    def standing_in(self, own: ColumnCells | None, other: ColumnCells) -> ColumnCells:
+        """Fill the blanks of this column with the texts of another one.
+
+        Where that one's text is not simply there, the cell is odd.
+        """
+        filled = other.there if own is None else other.there & own.blank
+        odd = filled & (other.lengths >= HEADS)
+        if other.whole is not None:
+            odd |= filled & other.whole
+        lengths = other.lengths * (filled & ~odd)
+        if own is None:
+            return ColumnCells(other.starts, lengths, odd, self._table, None, other.values)
+        return ColumnCells(
+            np.where(filled, other.starts, own.starts),
+            np.where(filled, lengths, own.lengths),
+            odd if own.odd is None else own.odd | odd,
+            self._table,
+            own.whole,
+            [
+                theirs if mine is None else mine
+                for mine, theirs in zip(own.values, other.values, strict=True)
+            ]
+            if own.values
+            else [],
+        )
+
+
+def _distinct(words: Words, lengths: Places) -> tuple[Numbers, Numbers]:
+    """Number the different cells of a column; returns each cell's number and a row of each.
+
+    Those that have more bytes than there are in `words` count as different ones.
+    """
+    codes, _ = pd.factorize(words[:, 0])
+    if words.shape[1] > 1:
+        others, different = pd.factorize(words[:, 1])
+        codes, _ = pd.factorize(codes * len(different) + others)
+    long = np.flatnonzero(lengths > 8 * words.shape[1])
+    if len(long):
+        codes = codes.copy()
+        codes[long] = codes.max() + 1 + np.arange(len(long))
+        codes, _ = pd.factorize(codes)
+    rows = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
+    rows[codes[::-1]] = np.arange(len(codes))[::-1]
+    return codes, rows

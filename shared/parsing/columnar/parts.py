@@ -1,0 +1,587 @@
+"""What the rows of a chunk come to, column by column: each row's part of a document, on the wire.
+
+A row in which a cell is out of the ordinary is left to `Checker`, which reads
+it with the pydantic model and has the last word on it. For all others the model would find nothing
+to say: each of their cells has been read by the very kind that the model reads it with.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import compress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shared.core import Problem
+from shared.core.arrays import Mask, Numbers
+from shared.files.types import EXTRA, TEXT, Doubles, microseconds, nest
+from shared.firestore.bulk import encode_content, wire
+from shared.parsing.checker import (
+    ROW_LIMIT_BYTES,
+    CellCounts,
+    Checked,
+    Checker,
+    Row,
+    RowProblems,
+    content,
+)
+from shared.parsing.columnar.cells import Cells, ColumnCells, HeadTable, Pool, Supply
+from shared.parsing.columnar.groups import Shares
+from shared.parsing.columnar.pieces import Path, Pieces, Strings, Tree
+from shared.parsing.columnar.texts import Texts
+from shared.parsing.csv.reader import Chunk
+
+Values = Texts | Numbers | Doubles | list[Any]
+"""Values of a column, None where there is none; an array where all are whole numbers or times, with
+NEVER where there is none, or all are doubles."""
+NEVER = -(2**63)
+"""Stands for the time of a row that has none."""
+
+
+class UnreadableCell:
+    """Stands for the value of a cell that is looked at and holds something that is none."""
+
+
+UNREADABLE = UnreadableCell()
+
+
+@dataclass(slots=True)
+class RowPart:
+    """What one row of a grouped type says of its document."""
+
+    line: int
+    """Line of the file where the row begins."""
+    own: tuple[bytes, ...]
+    """Entries of the document's own fields, cut where those that all its rows make come between."""
+    item: bytes
+    """The item that the row is, as a value of an array; empty where it says nothing of one."""
+    values: Mapping[str, Any]
+    """Column name -> value of the columns that `FileType.looks_at` names, None where there is none.
+
+    Times are in microseconds since 1970."""
+    keep: frozenset[str]
+    """Paths of the document's fields that the row leaves as they are stored."""
+    faulty: frozenset[str] = frozenset()
+    """Those of these columns whose cells hold something that is no value."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What rows come to: columns of one length, in file order."""
+
+    lines: Numbers
+    ordinals: Numbers
+    keys: list[str]
+    """The ids of their documents."""
+    updated: Numbers
+    """When each was last changed in the ERP, in nanoseconds since 1970, or NEVER."""
+    keep: list[frozenset[str]]
+    """Paths of the document's fields that each row leaves as they are stored."""
+    own: list[bytes]
+    """The content of each document; empty where the type is grouped."""
+    shares: Shares | None
+    """What each row says of its document, where the type is grouped."""
+    values: dict[str, Values]
+    """Of the columns that are looked at: name -> values, as in `RowPart`."""
+
+
+@dataclass(slots=True)
+class Packed:
+    """`Parts` in as little memory as may be: their contents are still scattered over the block."""
+
+    lines: Numbers
+    ordinals: Numbers
+    updated: Numbers
+    keep: list[frozenset[str]]
+    content: Strings | Shares
+    packed_keys: str
+    """The keys, one behind the other; no row with a zero byte is a good one."""
+    values: dict[str, Values]
+    """As in `Parts`."""
+    size: int
+    """Bytes that all this takes, about."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The ids of the documents."""
+        return self.packed_keys.split("\0") if len(self.lines) else []
+
+    def unpack(self) -> Parts:
+        """Put everything together."""
+        return Parts(
+            lines=self.lines,
+            ordinals=self.ordinals,
+            keys=self.keys,
+            updated=self.updated,
+            keep=self.keep,
+            own=[] if isinstance(self.content, Shares) else self.content.join(),
+            shares=self.content if isinstance(self.content, Shares) else None,
+            values=self.values,
+        )
+
+
+@dataclass(slots=True)
+class ChunkOutcome:
+    """The outcome of a chunk: every row is in `packed` or in `rejected`."""
+
+    packed: Packed
+    rejected: list[RowProblems]
+    warnings: list[Problem]
+    seen: CellCounts
+    """How many cells of each column could be read."""
+    left_out: int = 0
+    """How many rows hold a value of a field that is not to be written."""
+
+    @property
+    def parts(self) -> Parts:
+        """What the rows that are not rejected come to."""
+        return self.packed.unpack()
+
+
+class PartMaker:
+    """Makes parts of the rows of one file, a chunk at a time."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        *,
+        looks_at: Sequence[str] | None,
+        made: Iterable[str],
+        keepable: frozenset[str],
+        leave_out: frozenset[str],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            checker: judges the rows of the same file.
+            looks_at: names of the columns whose values it takes to put a document together; None
+                where each row is a document.
+            made: names of the document's fields that all its rows make together.
+            keepable: paths of the fields that a row may leave as they are stored.
+            leave_out: names of the document's fields that are checked and not written.
+        """
+        self._checker = checker
+        self._grouped = looks_at is not None
+        self._looks_at = tuple(looks_at or ())
+        self._cuts = sorted(made) if self._grouped else []
+        self._keepable = keepable
+        self._leave_out = leave_out
+        self._pool = pool = Pool()
+        context = checker.context
+        names = checker.header.names
+        # So short that a row without an odd cell cannot be too large.
+        longest = ROW_LIMIT_BYTES // 4 // (len(checker.sources) + len(checker.extra))
+        valued = {checker.key, checker.recency, *self._looks_at}
+        columns = {column.name: column for column in checker.columns}
+        stand = {
+            name: (
+                wire.MAP_FIELD if column.part == "item" or "." in column.field else wire.FIELD,
+                column.field.rpartition(".")[2],
+            )
+            for name, column in columns.items()
+        }
+        self._cells = {
+            source.column.name: Cells(
+                source.kind,
+                source.place,
+                *stand[source.column.name],
+                context,
+                pool,
+                longest=longest if source.limit is None else min(longest, source.limit),
+                needed=source.column.needed,
+                values=source.column.name in valued,
+            )
+            for source in checker.sources
+        }
+        extra: dict[Path, str] = {
+            (EXTRA, names[place]): f"{EXTRA}.{names[place]}" for place in checker.extra
+        }
+        for place in checker.extra:
+            self._cells[f"{EXTRA}.{names[place]}"] = Cells(
+                TEXT, place, wire.MAP_FIELD, names[place], context, pool, longest=longest
+            )
+        sources = {source.column.name: source for source in checker.sources}
+        self._substitutes = [
+            (
+                name,
+                other,
+                Cells(sources[other].kind, 0, *stand[name], context, pool, longest=longest),
+            )
+            for name, other in checker.others
+            if other in sources
+        ]
+        self._defaults = []
+        for name, default in checker.defaults:
+            tag, field_name = stand[name]
+            entry = wire.entry(tag, field_name.encode(), wire.value(default))
+            self._defaults.append((name, pool.add(entry), len(entry)))
+        filled = {*self._cells, *(name for name, *_ in (*self._substitutes, *self._defaults))}
+        paths: dict[str, dict[Path, str]] = {
+            part: {
+                tuple(column.field.split(".")): name
+                for name, column in columns.items()
+                if name in filled and column.part == part
+            }
+            for part in ("document", "item")
+        }
+        self._document = Tree({**paths["document"], **extra}, wire.FIELD, pool)
+        self._item = Tree({**paths["item"], **extra}, wire.MAP_FIELD, pool)
+        self.row_bytes = sum(
+            len(name.encode()) + 10 for path in {**paths["item"], **extra} for name in path
+        )
+        """What the names and the numbers of an item take at most, besides the bytes of the row."""
+        self._item_heads = wire.Heads.item()
+        self._item_table = HeadTable(self._item_heads, pool)
+        self._paths = {
+            part: {name: path for path, name in leaves.items()} for part, leaves in paths.items()
+        }
+        self._keeps = [
+            (name, columns[name].field)
+            for name in sources
+            if columns[name].part != "item" and columns[name].field in keepable
+        ]
+        self._counted = [name for name in sources if columns[name].reads is None]
+        self._patterns: dict[tuple[bool, ...], frozenset[str]] = {}
+
+    def make(self, chunk: Chunk) -> ChunkOutcome:
+        """Make parts of the rows of a chunk.
+
+        The outcome is that of `Checker.check`, to which the rows are left that need it.
+        """
+        grid = chunk.grid
+        supply = Supply(grid.octets, self._pool)
+        columns = {name: cells.column(grid, supply) for name, cells in self._cells.items()}
+        unsaid = [(name, ~columns[name].there) for name in self._checker.consents]
+        filled = {name: columns[name].there for name in self._counted}
+        self._stand_in(columns)
+        keep = self._kept(columns, len(grid.regular))
+
+        odd = ~grid.regular
+        for column in columns.values():
+            if column.odd is not None:
+                odd |= column.odd
+        too_long = np.zeros(len(odd), bool)
+        self._document.mark_too_long(too_long, columns)
+        if self._grouped:
+            self._item.mark_too_long(too_long, columns, itself=True)
+        odd |= too_long
+        for group in self._checker.one_of:
+            there = [columns[name].there for name in group if name in columns]
+            odd |= ~np.logical_or.reduce(there, initial=False)
+
+        left = np.flatnonzero(odd)
+        checked, rows = self._check(chunk, left)
+        for name, is_there in filled.items():
+            unread = np.count_nonzero(is_there) - np.count_nonzero(is_there[left])
+            checked.seen.filled[name] += int(unread)
+        good = ~odd
+        good[list(rows)] = True
+        warnings = [
+            *checked.warnings,
+            *(
+                self._checker.no_consent(name, line)
+                for name, blank in unsaid
+                for line in chunk.line_numbers[blank & ~odd].tolist()
+            ),
+        ]
+        others = self._others(columns, rows, too_long)
+        packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
+        warnings.sort(key=lambda one: one.line or 0)
+        left_out = self._count_left_out(columns, good)
+        return ChunkOutcome(packed, checked.rejected, warnings, checked.seen, left_out)
+
+    def _count_left_out(self, columns: Mapping[str, ColumnCells], good: Mask) -> int:
+        there = [
+            columns[source.column.name].there
+            for source in self._checker.sources
+            if source.column.field in self._leave_out
+        ]
+        return int((np.logical_or.reduce(there) & good).sum()) if there else 0
+
+    def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
+        """Let the checker read some rows; returns its outcome, and its rows by their places."""
+        ordinals = chunk.numbers[places].tolist()
+        checked = self._checker.check(
+            chunk.cells(places.tolist()), chunk.line_numbers[places].tolist(), ordinals
+        )
+        of = dict(zip(ordinals, places.tolist(), strict=True))
+        return checked, {of[row.ordinal]: row for row in checked.rows}
+
+    def _others(
+        self, columns: Mapping[str, ColumnCells], rows: Mapping[int, Row], too_long: Mask
+    ) -> dict[int, Row]:
+        """Return those of the rows read by the checker that do not come to what their pieces do.
+
+        Where the checker finds values in just those columns that have pieces, the pieces are of
+        these values: it has taken each cell that its kind has taken, and no other.
+        """
+        places = [*rows]
+        there = zip(*(column.there[places].tolist() for column in columns.values()), strict=True)
+        others = {}
+        for (place, row), pieces in zip(rows.items(), there, strict=True):
+            extra = row.values.get(EXTRA, {})
+            names = {*row.values, *(f"{EXTRA}.{name}" for name in extra)} - {EXTRA}
+            if too_long[place] or names != {*compress(columns, pieces)}:
+                others[place] = row
+        return others
+
+    def _pack(
+        self,
+        chunk: Chunk,
+        columns: Mapping[str, ColumnCells],
+        supply: Supply,
+        keep: list[frozenset[str]],
+        good: Numbers,
+        rows: Mapping[int, Row],
+        others: Mapping[int, Row],
+    ) -> Packed:
+        """Pack what there is of good rows; `rows` are those that the checker has read, `others`
+        those of them that do not come to what their pieces do."""
+        keys = columns[self._checker.key].values
+        updated = self._updated(columns, len(keep))
+        looked = [self._looked(name, columns, rows, len(keep)) for name in self._looks_at]
+        for place, row in rows.items():
+            keys[place] = row.key
+            updated[place] = _nanoseconds(row)
+            keep[place] = row.keep(self._keepable)
+        if len(good) < len(keep):
+            places = good.tolist()
+            keys, keep = ([column[at] for at in places] for column in (keys, keep))
+            looked = [
+                column[good] if isinstance(column, np.ndarray) else [column[at] for at in places]
+                for column in looked
+            ]
+        compact = {name: column.compact() for name, column in columns.items()}
+        values = [_packed(column) for column in looked]
+        return Packed(
+            lines=chunk.line_numbers[good],
+            ordinals=chunk.numbers[good],
+            updated=updated[good],
+            keep=keep,
+            content=self._content(compact, supply, good, others),
+            packed_keys="\0".join(keys),
+            values=dict(zip(self._looks_at, values, strict=True)),
+            size=supply.size
+            + sum(column.size for column in compact.values())
+            + 2 * sum(of.size if isinstance(of, Texts) else len(of) for of in values)
+            + _ROW_BYTES * len(good),
+        )
+
+    def _updated(self, columns: Mapping[str, ColumnCells], count: int) -> Numbers:
+        if not self._checker.recency:
+            return np.full(count, NEVER)
+        column = columns[self._checker.recency]
+        if column.times is not None:
+            return column.times
+        return np.array([NEVER if at is None else at for at in column.values], np.int64)
+
+    def _looked(
+        self, name: str, columns: Mapping[str, ColumnCells], rows: Mapping[int, Row], count: int
+    ) -> list[Any] | Numbers:
+        """Return the values of a column that is looked at; NEVER for a time that is not there."""
+        if name not in columns:
+            return [None] * count
+        column = columns[name]
+        found = {
+            place: UNREADABLE if name in row.faulty else row.values.get(name)
+            for place, row in rows.items()
+        }
+        if column.times is None:
+            for place, value in found.items():
+                column.values[place] = _plain(value)
+            return column.values
+        times = np.where(column.times == NEVER, NEVER, column.times // 1000)
+        for place, at in found.items():
+            times[place] = microseconds(at) if isinstance(at, datetime) else NEVER
+        return times
+
+    # -- what is not in the cells themselves --------------------------------------------------
+
+    def _kept(self, columns: Mapping[str, ColumnCells], count: int) -> list[frozenset[str]]:
+        always = self._checker.always_open & self._keepable
+        if not self._keeps:
+            return [always] * count
+        there = [columns[name].there for name, _ in self._keeps]
+        codes = np.zeros(count, np.int64)
+        for start in range(0, len(there), _BITS):
+            for mask in there[start : start + _BITS]:
+                codes <<= 1
+                codes |= mask
+            codes, _ = pd.factorize(codes)
+        first = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
+        first[codes[::-1]] = np.arange(count)[::-1]
+        patterns = zip(*(mask[first].tolist() for mask in there), strict=True)
+        kept = [self._pattern(pattern, always) for pattern in patterns]
+        return kept * count if len(kept) == 1 else [kept[code] for code in codes.tolist()]
+
+    def _pattern(self, there: tuple[bool, ...], always: frozenset[str]) -> frozenset[str]:
+        known = self._patterns.get(there)
+        if known is None:
+            if len(self._patterns) >= _PATTERNS:
+                self._patterns.clear()
+            blank = {
+                path for (_, path), is_there in zip(self._keeps, there, strict=True) if not is_there
+            }
+            known = self._patterns[there] = always | blank
+        return known
+
+    def _stand_in(self, columns: dict[str, ColumnCells]) -> None:
+        """Fill blanks that something else stands in for, as the checker does."""
+        for name, other, cells in self._substitutes:
+            columns[name] = cells.standing_in(columns.get(name), columns[other])
+        for name, start, length in self._defaults:
+            if name in columns:
+                column = columns[name]
+                blank = column.blank
+                column.starts = np.where(blank, np.int32(start), column.starts)
+                column.lengths = np.where(blank, np.int32(length), column.lengths)
+                if column.table is not None:
+                    column.whole = blank if column.whole is None else column.whole | blank
+            else:
+                count = len(next(iter(columns.values())).starts)
+                columns[name] = ColumnCells(
+                    np.full(count, start, np.int32), np.full(count, length, np.int32)
+                )
+
+    # -- on the wire --------------------------------------------------------------------------
+
+    def _content(
+        self,
+        columns: Mapping[str, ColumnCells],
+        supply: Supply,
+        good: Numbers,
+        others: Mapping[int, Row],
+    ) -> Strings | Shares:
+        """Have everything ready that the contents of documents are put together of."""
+        if not self._grouped:
+            whole = {place: b"".join(self._own_of(row)) for place, row in others.items()}
+            return Strings(partial(self._whole, columns), supply, good, whole)
+        shares = {place: (self._own_of(row), self._item_of(row)) for place, row in others.items()}
+        return Shares(
+            partial(self._written, columns),
+            partial(self._items, columns),
+            partial(self._has_item, columns),
+            supply,
+            good,
+            shares,
+        )
+
+    def _whole(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> Pieces:
+        """Return the pieces of the documents that some rows are."""
+        return Pieces.all(self._written(columns, rows))
+
+    def _written(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> list[Pieces]:
+        """Return the pieces of the document's own fields, cut where those between them come."""
+        cuts: list[list[Pieces]] = [[] for _ in range(len(self._cuts) + 1)]
+        for name, pieces in self._document.fields(columns, rows):
+            if name not in self._leave_out:
+                cuts[bisect(self._cuts, name)].append(pieces)
+        return [*map(Pieces.all, cuts)]
+
+    def _items(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> Pieces:
+        """Return the pieces of each row's item; none where nothing is said of one."""
+        inner = Pieces.all(one for _, one in self._item.fields(columns, rows))
+        says = self._has_item(columns, rows)
+        if not says.all():
+            inner.lengths = [lengths * says for lengths in inner.lengths]
+        return inner.behind(self._item_table)
+
+    def _has_item(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> Mask:
+        """Return which rows say anything of an item."""
+        there = np.logical_or.reduce([columns[name].there for name in self._paths["item"]])
+        has: Mask = there[rows]
+        return has
+
+    def parts(self, parts: Parts, rows: Sequence[int] | None = None) -> Iterator[RowPart]:
+        """Give the parts of a grouped document that some rows are, or all.
+
+        Those but the last of a key have no entries of the document's own fields, unless that leaves
+        one open: no one asks.
+        """
+        assert parts.shares is not None
+        rows = range(len(parts.lines)) if rows is None else rows
+        if not rows:
+            return
+        last_of = {parts.keys[row]: row for row in rows}
+        open_ = {key for key, row in last_of.items() if parts.keep[row]}
+        lasts = [row for row in rows if last_of[key := parts.keys[row]] == row or key in open_]
+        at = np.array(rows, np.int64)
+        said, items = parts.shares.some(np.array(lasts, np.int64), at)
+        own = dict(zip(lasts, said, strict=True))
+        lists = [values_at(column, at) for column in parts.values.values()]
+        for row, line, item, *values in zip(
+            rows, parts.lines[at].tolist(), items, *lists, strict=True
+        ):
+            faulty = _NONE
+            if UNREADABLE in values:
+                pairs = zip(parts.values, values, strict=True)
+                faulty = frozenset(name for name, value in pairs if value is UNREADABLE)
+                values = [None if value is UNREADABLE else value for value in values]
+            named = dict(zip(parts.values, values, strict=True))
+            yield RowPart(line, own.get(row, ()), item, named, parts.keep[row], faulty)
+
+    # -- rows that the checker has read -------------------------------------------------------
+
+    def _own_of(self, row: Row) -> tuple[bytes, ...]:
+        """Return what the row says of the document's own fields, cut as in `_written`."""
+        made = content(row, self._paths["document"])
+        cuts: list[dict[str, Any]] = [{} for _ in range(len(self._cuts) + 1)]
+        for name, value in made.items():
+            if name not in self._leave_out:
+                cuts[bisect(self._cuts, name)][name] = value
+        return tuple(map(encode_content, cuts))
+
+    def _item_of(self, row: Row) -> bytes:
+        if not nest(row.values, self._paths["item"]):
+            return b""
+        item = wire.fields(content(row, self._paths["item"]), wire.MAP_FIELD)
+        return self._item_heads[len(item)] + item
+
+
+def _nanoseconds(row: Row) -> int:
+    """Return when a row was last changed, with the digits that a `datetime` cannot hold."""
+    at = row.last_updated
+    return NEVER if at is None else 1000 * microseconds(at) + row.finer
+
+
+def _plain(value: Any) -> Any:
+    return microseconds(value) if isinstance(value, datetime) else value
+
+
+def values_at(column: Values, places: Numbers) -> list[Any]:
+    """Return the values at some places of a column."""
+    if isinstance(column, Texts):
+        return column.at(places)
+    if isinstance(column, list):
+        return [column[place] for place in places.tolist()]
+    values: list[Any] = column[places].tolist()
+    if column.dtype == np.int64 and NEVER in values:
+        return [None if value == NEVER else value for value in values]
+    return values
+
+
+def _packed(column: list[Any] | Numbers) -> Values:
+    """Return values in as little memory as may be; an array holds times, NEVER for none."""
+    if isinstance(column, np.ndarray):
+        return column
+    types = {*map(type, column)}
+    if types <= {str, type(None)}:
+        return Texts(column)
+    if types == {int}:
+        return np.array(column, np.int64)
+    return np.array(column, np.float64) if types == {float} else column
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+_ROW_BYTES = 48
+"""What a row takes besides its content, about: a key, three numbers, a reference."""
+_PATTERNS = 4096
+_BITS = 32

@@ -1,0 +1,1 @@
+"""CSV files: encoding, dialect, header, and rows with their line numbers."""

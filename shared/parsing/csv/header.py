@@ -1,0 +1,380 @@
+"""How the first line of a file is found, cut and held against the columns that are known."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from shared.core import FileRejected, Problem, column_name, looks_like_data
+from shared.files import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns, unguard
+from shared.parsing.csv.dialect import INVISIBLE, Dialect, Record
+from shared.parsing.csv.text import UNREADABLE, UTF_8, WINDOWS_1252, text_of
+
+HEADER_BYTES = 64 * 1024
+"""Within how many bytes of the file the header must end."""
+COLUMNS = 1_000
+"""How many columns a file may have."""
+DELIMITERS = ",;\t|"
+"""The delimiters a file may have, the usual one first."""
+
+_NOTHING = re.compile(rb"(?:[ ,;|\t\x1a]*+[\r\n])*+")
+"""Lines of blanks and delimiters before the header."""
+_SHOWN = 30
+"""Columns that are named where one is missing."""
+_TITLE_LINES = 20
+"""Lines at the beginning of a file among which the header is looked for, to name its line."""
+_DATA = re.compile(r"(?=[^0-9]*[0-9])[0-9 .,+:/TZ-]++|[^@\s]++@[^@\s]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderLine:
+    """The header of a file, and what it says of the rows below it."""
+
+    header: Header
+    """The columns that are read: neither those without a name at its end nor a report's own."""
+    delimiter: str
+    encoding: str
+    line: int
+    """Its line in the file; more than 1 only where blank lines stand before it."""
+    end: int
+    """Where it ends in the bytes it was read from, its line end included."""
+    next_line: int
+    """The line behind it."""
+    unnamed: int
+    """How many columns without a name, or of a report of refused rows, follow the others."""
+    report: tuple[str, ...]
+    """The columns of a report of refused rows, the first of those that follow; they may hold
+    anything."""
+    warnings: tuple[Problem, ...]
+
+    @property
+    def reported(self) -> bool:
+        """Whether it is a report of refused rows that has come back."""
+        return bool(self.report)
+
+    @property
+    def export(self) -> int | None:
+        """Which cell of a row names its export, counted from 0."""
+        return len(self.header.names) + self.report.index(EXPORT) if EXPORT in self.report else None
+
+    @property
+    def width(self) -> int:
+        """How many cells each row of the file must have."""
+        return len(self.header.names) + self.unnamed
+
+
+def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
+    """Read the header in the first bytes of a file, byte order marks taken off.
+
+    The delimiter is the one that makes the most columns known. `head` should be `HEADER_BYTES`
+    long; `final` says that it is the whole file. Raises FileRejected with a code `header.…`, or
+    `file.empty` when there are only blank lines, or `file.truncated`.
+    """
+    skipped = _NOTHING.match(head)
+    start = skipped.end() if skipped else 0
+    line = 1 + len(head[:start].splitlines())
+    if start == len(head) and final:
+        raise FileRejected(
+            Problem(code="file.empty", message="The file holds nothing but blank lines.")
+        )
+
+    readings = _readings(head, start, layout, final=final)
+    # A quote that is never closed hides the columns behind it, unless the delimiter is another.
+    endless = not any(one.known for one in readings) and len(readings) < len(DELIMITERS)
+    if endless and final:
+        raise FileRejected(
+            Problem(
+                code="file.truncated",
+                message="The file ends inside a quoted cell of its header.",
+                line=line,
+            )
+        )
+    if endless:
+        raise FileRejected(
+            Problem(
+                code="header.too_long",
+                message=f"The header does not end within {HEADER_BYTES:,} bytes.",
+                line=line,
+            )
+        )
+    # max takes the first of equals: the usual delimiter.
+    best = max(readings, key=lambda one: (one.known, len(one.names)))
+    record, names, delimiter = best.record, best.names, best.delimiter
+    if best.known < _least(layout):
+        _refuse_title_lines(head, record.end, layout, best, final=final)
+    if any(UNREADABLE in name or "\0" in name for name in names):
+        raise FileRejected(
+            Problem(
+                code="header.unreadable",
+                message="The header holds bytes that are neither UTF-8 nor Windows-1252 text.",
+                line=line,
+            )
+        )
+    again = Dialect(delimiter, width=len(names)).cut(head, start, final=final)
+    if again is None or again.broken:
+        raise FileRejected(
+            Problem(
+                code="header.bad_quotes",
+                message="A quote in the header is not closed, or a quote inside a name is not "
+                "doubled.",
+                line=line,
+            )
+        )
+    if len(names) > COLUMNS:
+        raise FileRejected(
+            Problem(
+                code="header.too_many_columns",
+                message=f"The header has {len(names):,} columns; {COLUMNS:,} are the most.",
+                line=line,
+            )
+        )
+    if not best.known:
+        _refuse_unknown(names, layout, line)
+
+    named = len(names)
+    while named and not names[named - 1]:
+        named -= 1
+    unnamed = len(names) - named
+    report = report_columns(names[:named])
+    if report:
+        named, unnamed = named - len(report), unnamed + len(report)
+        names = [unguard(name) for name in names]
+    if EXPORT in names[:named]:
+        raise FileRejected(
+            Problem(
+                code="header.report_moved",
+                message=(
+                    f"The column {EXPORT} of a report of rejected rows is not where it was: "
+                    f"{', '.join(REPORT_COLUMNS)} come last, in this order."
+                ),
+                line=line,
+                column=EXPORT,
+            )
+        )
+    header = layout.header(names[:named])
+    missing = _check(header, layout, line)
+    warnings = [replace(problem, line=line) for problem in missing]
+    if unnamed and not report:
+        warnings.append(
+            Problem(
+                code="header.trailing_delimiter",
+                message=f"Columns without a name end the header, and are left out: {unnamed}.",
+                line=line,
+            )
+        )
+    return HeaderLine(
+        header=header,
+        delimiter=delimiter,
+        encoding=best.encoding,
+        line=line,
+        end=record.end,
+        next_line=line + _line_ends(head[start : record.end]),
+        unnamed=unnamed,
+        report=report,
+        warnings=tuple(warnings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One line, read as a header with one delimiter."""
+
+    known: int
+    """How many of the names are known."""
+    delimiter: str
+    record: Record
+    names: list[str]
+    encoding: str
+
+
+def _readings(head: bytes, start: int, layout: Layout, *, final: bool) -> list[_Reading]:
+    """Read the line that begins at `start` with each delimiter with which it ends."""
+    readings: list[_Reading] = []
+    for delimiter in DELIMITERS:
+        record = Dialect(delimiter).cut(head, start, final=final)
+        if record is None or record.end - start > HEADER_BYTES:
+            continue
+        texts = [text_of(cell) for cell in record.cells or (b"",)]
+        names = [_trimmed(text) for text, _ in texts]
+        known = sum(name.upper() in layout.columns for name in names)
+        encoding = UTF_8 if all(one == UTF_8 for _, one in texts) else WINDOWS_1252
+        readings.append(_Reading(known, delimiter, record, names, encoding))
+    return readings
+
+
+def _trimmed(name: str) -> str:
+    # The last is a byte order mark that was read as Windows-1252 and written as UTF-8.
+    return name.strip().strip(INVISIBLE).removeprefix("ï»¿").strip()
+
+
+def _line_ends(data: bytes) -> int:
+    return len(data.splitlines())
+
+
+def _least(layout: Layout) -> int:
+    """Return how many names of a header must be known at least."""
+    return max(1, len(layout.required))
+
+
+def _refuse_title_lines(
+    head: bytes, end: int, layout: Layout, first: _Reading, *, final: bool
+) -> None:
+    """Refuse a first line that is no header where a line below it looks like one.
+
+    Raises:
+        FileRejected: `header.not_first`.
+    """
+    for _ in range(_TITLE_LINES):
+        readings = _readings(head, end, layout, final=final) if end < len(head) else []
+        if not readings:
+            return
+        line = 1 + _line_ends(head[:end])
+        best = max(readings, key=lambda one: (one.known, len(one.names)))
+        end = best.record.end
+        if best.known > max(1, first.known) and best.known >= _least(layout):
+            raise FileRejected(
+                Problem(
+                    code="header.not_first",
+                    message=f"Line {line} looks like the header: it names {best.known} known "
+                    f"columns. Remove {_above(first.names[0])} before it.",
+                    line=line,
+                )
+            )
+
+
+def _above(name: str) -> str:
+    """Name what stands before a header."""
+    return "the line sep=" if name.lower().startswith("sep=") else "the title lines"
+
+
+def _refuse_unknown(names: Sequence[str], layout: Layout, line: int) -> None:
+    """Say what is wrong with a header without a single known column."""
+    text = " ".join(names).upper()
+    if len(names) == 1 and sum(spelling in text for spelling in layout.columns) > 1:
+        raise FileRejected(
+            Problem(
+                code="header.wrong_delimiter",
+                message=(
+                    "The whole header is one cell: columns must be separated by a comma, a "
+                    "semicolon, a tab or a |, and not be quoted together."
+                ),
+                line=line,
+            )
+        )
+    if any(_DATA.fullmatch(name) for name in names):
+        raise FileRejected(
+            Problem(
+                code="header.missing",
+                message="The first line looks like a row of data; it must name the columns.",
+                line=line,
+            )
+        )
+
+
+def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
+    """Refuse a header that cannot be used; returns warnings for columns that should be there."""
+    present = set(header.canonical)
+    lacking = [group for group in layout.required if not present.intersection(group)]
+    if lacking or not len(header.names) > len(header.unknown):
+        wanted = [" or ".join(_spelling(name, layout) for name in group) for group in lacking]
+        near = [hint for group in lacking for name in group for hint in _near(name, header, layout)]
+        what = f"No column is known: {len(header.names)} were found."
+        if wanted:
+            plural = len(wanted) > 1
+            what = f"The column{'s' if plural else ''} {', '.join(wanted)} "
+            what += f"{'are' if plural else 'is'} missing."
+        if len(header.names) > len(header.unknown):  # else this may be a row of data
+            near.append(_found(header))
+        raise FileRejected(
+            Problem(
+                code="header.missing_column",
+                message=" ".join([what, *near]),
+                line=line,
+                column=wanted[0] if len(wanted) == 1 else None,
+            )
+        )
+
+    known = present.difference(header.unknown)
+    if layout.key is not None and known == {layout.key} and header.unknown:
+        raise FileRejected(
+            Problem(
+                code="header.only_key",
+                message=f"Only the key {_spelling(layout.key, layout)} is known of the columns. "
+                + _found(header),
+                line=line,
+            )
+        )
+
+    for place, name in enumerate(header.names, 1):
+        if not name:
+            raise FileRejected(
+                Problem(
+                    code="header.blank_column",
+                    message=f"Column {place} of {len(header.names)} has no name.",
+                    line=line,
+                )
+            )
+    for canonical, count in Counter(header.canonical).items():
+        if count > 1:
+            same = [
+                f"{column_name(own)} (column {place})"
+                for place, own in enumerate(header.names, 1)
+                if header.canonical[place - 1] == canonical
+            ]
+            raise FileRejected(
+                Problem(
+                    code="header.duplicate_column",
+                    message=f"{' and '.join(same)} are the same column.",
+                    line=line,
+                    column=column_name(header.names[header.canonical.index(canonical)]),
+                )
+            )
+
+    return [
+        Problem(
+            code="header.missing_recommended",
+            message=" ".join(
+                [f"The column {_spelling(name, layout)} is missing.", *_near(name, header, layout)]
+            ),
+            column=_spelling(name, layout),
+        )
+        for name in layout.expected
+        if name not in present
+    ]
+
+
+def _spelling(canonical: str, layout: Layout) -> str:
+    """The name by which a file of this connection should call a column."""
+    if layout.columns.get(canonical) == canonical:
+        return canonical
+    spellings = (own for own, name in layout.columns.items() if name == canonical)
+    return next(spellings, canonical)
+
+
+def _near(canonical: str, header: Header, layout: Layout) -> list[str]:
+    """Say which of the unknown columns may be the one that is missing."""
+    unknown = {name.upper(): name for name in header.unknown if name}
+    spellings = [own for own, name in layout.columns.items() if name == canonical]
+    hints = (
+        match
+        for own in spellings
+        for match in difflib.get_close_matches(own, unknown, n=1, cutoff=0.75)
+    )
+    found = next(hints, None)
+    if found is None:
+        return []
+    return [f"Is {column_name(unknown[found])} meant to be {_spelling(canonical, layout)}?"]
+
+
+def _found(header: Header) -> str:
+    """Name the columns of a header; where it may be a row of data, only those that are known."""
+    names = [name for name in header.names if name]
+    if any(map(looks_like_data, header.unknown)):
+        names = [name for name in names if name not in header.unknown]
+    shown = [column_name(name) for name in names[:_SHOWN]]
+    left = sum(map(bool, header.names)) - len(shown)
+    more = f" and {left:,} more" if left else ""
+    return f"Found: {', '.join(shown)}{more}."

@@ -1,0 +1,449 @@
+"""Where the rows of a CSV file begin and end, and how many cells and lines each has.
+
+The rules are those of `dialect`. Blocks are cut with array arithmetic as long as the number
+of quotes before a byte tells whether it lies inside a quoted cell; what is asked of every byte is
+asked of 64 at once, as the bits of a word. A row in which a quote stands elsewhere (`5" heel`) is
+cut cell by cell, and array arithmetic resumes behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shared.core import FileRejected, Problem
+from shared.core.arrays import Mask, Numbers, Octets, Words
+from shared.parsing.csv.dialect import Dialect, Record
+
+RECORD_BYTES = 4 * 1024 * 1024
+"""Bytes of the longest record that is read. Bounds the memory that a missing quote can cost."""
+
+PADDING = 64
+"""Bytes that follow the records at least, so that something can be read behind every cell."""
+
+BROKEN = -1
+"""Number of cells of a line on which a quote is not closed, or not doubled."""
+
+_QUOTE, _LF, _CR = b'"\n\r'
+_WINDOW = 8 * 1024
+"""Bytes that are tried with array arithmetic behind a row that was cut cell by cell; more when that
+goes well."""
+_FEW = 16
+"""Rows from which on a window was worth its while."""
+_PATIENCE = 256
+"""Rows that are cut cell by cell between two windows, at most."""
+_PRINTED = range(0x21, 0x7F)
+"""Signs that no blank of any kind begins or ends with. Bytes of other letters may be of a blank."""
+_ONE = np.uint64(1)
+_TOP = np.uint64(63)
+
+
+_NONE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Whole records, one behind the other."""
+
+    data: bytes
+    """Their bytes, line ends included, and others behind them, at least PADDING."""
+    starts: Numbers
+    """Where in `data` each record begins."""
+    ends: Numbers
+    """Where in `data` each record, its line end included, ends."""
+    cells: Numbers
+    """How many cells each has; 0 for a row of nothing, BROKEN for a broken line."""
+    lines: Numbers
+    """The line of the file where each begins; the first is 1. Line ends in quotes count."""
+    closed: bool
+    """Whether the last record has its line end; only the last one of a file can lack it."""
+    separators: Numbers
+    """Where in `data` the delimiters and line ends that end cells are, one behind the other."""
+    firsts: Numbers
+    """Which of `separators` ends the first cell of each record; -1 for one cut cell by cell."""
+    quoted: bool
+    """Whether there may be quotes in `data`."""
+    doubled: Numbers
+    """Where in `data` doubled quotes are that stand for one; cut with array arithmetic only."""
+    unprinted: Numbers
+    """Where in `data` a cell begins or ends with something else than a printed ASCII sign;
+    likewise. The delimiter is taken for printed."""
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def record(self, index: int) -> bytes:
+        """Bytes of one record, its line end included."""
+        return self.data[self.starts[index] : self.ends[index]]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Cut:
+    """Some rows behind each other: as in `Records`, and"""
+
+    starts: Numbers
+    ends: Numbers
+    cells: Numbers
+    lines: Numbers
+    firsts: Numbers
+    separators: Numbers = field(default_factory=lambda: _NONE)
+    doubled: Numbers = field(default_factory=lambda: _NONE)
+    unprinted: Numbers = field(default_factory=lambda: _NONE)
+    quoted: bool = True
+    closed: bool = True
+    whole: bool = False
+    """whether only an unfinished row follows, in the bytes that were looked at."""
+    next_line: int
+    """the line on which what follows begins."""
+
+
+class Splitter:
+    """Cuts a file, given block by block, into records. Keeps what has no end yet for the next."""
+
+    def __init__(
+        self,
+        delimiter: str,
+        *,
+        width: int | None = None,
+        line: int = 1,
+        record_bytes: int = RECORD_BYTES,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            delimiter: one ASCII character.
+            width: the number of the header's cells, by which rows are found that lie inside a
+                cell; None where that does not matter.
+            line: the number of the file's line with which the first block begins.
+            record_bytes: bytes of the longest record that is read.
+        """
+        self._dialect = Dialect(delimiter, width=width)
+        self._delimiter = ord(delimiter)
+        self._width = width or 0
+        self._record_bytes = record_bytes
+        self._line = line
+        self._rest = b""
+        self._leads = np.zeros(256, bool)
+        self._leads[[*self._dialect.leads, *range(0x80, 0x100)]] = True
+        self._seconds = self._leads.copy()
+        self._seconds[[_QUOTE, _LF, _CR]] = True
+
+    def split(self, block: bytes, *, final: bool) -> Records:
+        """Cut the next block; with `final` it is the last one.
+
+        Raises FileRejected: `file.record_too_long`, or `file.truncated` when the file ends
+        inside quotes.
+        """
+        size = len(self._rest) + len(block)
+        data = b"".join((self._rest, block, bytes(PADDING + -size % PADDING)))
+        parts = [*self._parts(data, size, final=final)]
+        starts, ends, cells, lines = (
+            np.concatenate([_NONE, *(getattr(part, name) for part in parts)])
+            if len(parts) != 1
+            else getattr(parts[0], name)
+            for name in ("starts", "ends", "cells", "lines")
+        )
+        position = int(ends[-1]) if len(ends) else 0
+        line = parts[-1].next_line if parts else self._line
+        self._check(starts, ends, lines, line, size - position)
+        if final and position < size:
+            hint = self._dialect.hint(data[position:size])
+            raise FileRejected(
+                Problem(
+                    code="file.truncated",
+                    message="The file ends inside a quoted cell of the row that begins here: the "
+                    f"file is broken off, or the quote is never closed{hint}.",
+                    line=line,
+                )
+            )
+        self._rest = data[position:size]
+        self._line = line
+        return Records(
+            data,
+            starts,
+            ends,
+            cells,
+            lines,
+            parts[-1].closed if parts else True,
+            *_joined(parts),
+        )
+
+    def _parts(self, data: bytes, size: int, *, final: bool) -> Iterator[_Cut]:
+        """Cut as much as there is of whole rows, by either way in turns."""
+        position, line = 0, self._line
+        window, patience = size, 1
+        doomed: set[int] = set()
+        while position < size:
+            stop = min(size, position + window)
+            cut = self._fast(data, position, stop, line, final=final and stop == size)
+            found = len(cut.ends)
+            if found:
+                position, line = int(cut.ends[-1]), cut.next_line
+                yield cut
+            if cut.whole and stop < size and found:
+                window *= 4
+                continue
+            if position == size or (cut.whole and stop == size and not final):
+                return
+            patience = 1 if found >= _FEW else min(2 * patience, _PATIENCE)
+            slow = self._slow(data, position, size, line, doomed, most=patience, final=final)
+            if slow is None:
+                return
+            position, line = int(slow.ends[-1]), slow.next_line
+            window = _WINDOW
+            yield slow
+
+    def _fast(self, data: bytes, begin: int, stop: int, line: int, *, final: bool) -> _Cut:
+        """Cut bytes with array arithmetic as far as quotes are regular."""
+        size = stop - begin
+        padding = PADDING + -size % PADDING
+        if begin or len(data) != size + padding:
+            data = data[begin:stop] + bytes(padding)
+        # Whether a CR at the very end is a line end of its own shows only in what follows.
+        if not final and data[size - 1] == _CR:
+            size -= 1
+        octets = np.frombuffer(data, np.uint8)
+        is_end = octets == _LF
+        returned = np.zeros(len(octets) >> 6, np.uint64)
+        if data.find(b"\r", 0, size) >= 0:
+            returns = octets == _CR
+            returns[size:] = False
+            is_end[:-1] |= returns[:-1] & ~is_end[1:]
+            returned = _packed(returns)
+        line_ends = np.flatnonzero(is_end)
+        delimits = octets == self._delimiter
+        separates = is_end | delimits
+
+        bits = _packed(separates)
+        ends_cell: Words = bits | (returned & _before(_packed(is_end)))
+        quoted = data.find(b'"', 0, size) >= 0
+        irregular = size
+        doubled = _NONE
+        if quoted:
+            quotes = _packed(octets == _QUOTE)
+            beside = bits | returned | quotes
+            beside[size >> 6] |= _ONE << np.uint64(size & 63)
+            opened = _parity(quotes)
+            opening, closing = quotes & opened, quotes & ~opened
+            good = _after(beside)
+            good[0] |= _ONE
+            irregular = min(size, _first((opening & ~good) | (closing & ~_before(beside)), size))
+            # What has closed and is followed by a quote has not: the two stand for one.
+            doubled = _places(closing & _before(quotes))
+            bits &= ~opened
+            ends_cell &= ~opened
+        begins, stops = _after(bits), _before(ends_cell)
+        begins[0] |= _ONE
+        if quoted:
+            begins |= _after(begins & opening)
+            stops |= _before(stops & closing)
+        separators = _places(bits)
+        at = np.flatnonzero(is_end[separators])
+        if irregular < size:
+            at = at[: np.searchsorted(separators[at], irregular)]
+
+        ends = separators[at] + 1
+        starts = np.append(0, ends[:-1])[: len(ends)]
+        firsts = np.append(0, at[:-1] + 1)[: len(at)]
+        cells = at - firsts + 1
+        length = ends - starts
+        first = octets[starts]
+        line_end = (first == _LF) | (first == _CR)
+        cells[line_end & ((length == 1) | ((length == 2) & (first == _CR)))] = 0
+        whole = irregular == size
+        if len(line_ends) == len(at):
+            lines = np.arange(line, line + len(at))
+        else:
+            begun = np.searchsorted(line_ends, starts)
+            lines = begun + line
+            several = np.flatnonzero(np.searchsorted(line_ends, ends) > begun + 1)
+            doubtful = self._doubtful(delimits, starts, ends, cells, several)
+            if doubtful is not None:
+                whole = False
+                starts, ends, cells, lines, firsts = (
+                    part[:doubtful] for part in (starts, ends, cells, lines, firsts)
+                )
+        self._empty(data, starts, ends, cells)
+        unprinted = _places(_unprinted(octets) & ~ends_cell & (begins | stops))
+        position = int(ends[-1]) if len(ends) else 0
+        next_line = line + int(np.searchsorted(line_ends, position))
+        if begin or final or not whole:  # otherwise there is no other part
+            starts, ends = starts + begin, ends + begin
+            separators, doubled, unprinted = (
+                part[: np.searchsorted(part, position)] + begin
+                for part in (separators, doubled, unprinted)
+            )
+        return _Cut(
+            starts=starts,
+            ends=ends,
+            cells=cells,
+            lines=lines,
+            firsts=firsts,
+            separators=separators,
+            doubled=doubled,
+            unprinted=unprinted,
+            quoted=quoted,
+            whole=whole,
+            next_line=next_line,
+        )
+
+    def _doubtful(
+        self, delimits: Mask, starts: Numbers, ends: Numbers, cells: Numbers, several: Numbers
+    ) -> int | None:
+        """Find the first record of several lines inside which a row may lie, by its delimiters."""
+        if self._width < 2 or not len(several):
+            return None
+        places = np.flatnonzero(delimits)
+        count = np.searchsorted(places, ends[several]) - np.searchsorted(places, starts[several])
+        one = self._width - 1
+        doubtful = np.flatnonzero((count > one - 2 + cells[several]) | (count >= 2 * one))
+        return int(several[doubtful[0]]) if len(doubtful) else None
+
+    def _empty(self, data: bytes, starts: Numbers, ends: Numbers, cells: Numbers) -> None:
+        """Set the number of cells of rows of nothing to 0."""
+        octets = np.frombuffer(data, np.uint8)
+        first = octets[starts]
+        maybe = self._leads[first] | (first == _QUOTE)
+        if maybe.any():
+            places = np.flatnonzero(maybe)
+            places = places[self._seconds[octets[starts[places] + 1]]]
+            for place in places.tolist():
+                if self._dialect.is_nothing(data, int(starts[place]), int(ends[place])):
+                    cells[place] = 0
+
+    def _slow(
+        self,
+        data: bytes,
+        position: int,
+        size: int,
+        line: int,
+        doomed: set[int],
+        *,
+        most: int,
+        final: bool,
+    ) -> _Cut | None:
+        """Cut so many records cell by cell; None where not one is whole."""
+        found: list[tuple[int, int, int, int]] = []
+        closed = True
+        while position < size and len(found) < most:
+            record = self._dialect.cut(data, position, size, final=final, doomed=doomed)
+            if record is None:
+                break
+            found.append((position, record.end, _cells_of(record), line))
+            line += _line_ends(data, position, record.end)
+            position, closed = record.end, record.closed
+        if not found:
+            return None
+        starts, ends, cells, lines = np.array(found, np.int64).T
+        return _Cut(
+            starts=starts,
+            ends=ends,
+            cells=cells,
+            lines=lines,
+            firsts=np.full(len(found), -1),
+            closed=closed,
+            next_line=line,
+        )
+
+    def _check(
+        self, starts: Numbers, ends: Numbers, lines: Numbers, rest_line: int, rest_bytes: int
+    ) -> None:
+        too_long = np.flatnonzero(ends - starts > self._record_bytes)
+        if len(too_long):
+            line = int(lines[too_long[0]])
+        elif rest_bytes > self._record_bytes:
+            line = rest_line
+        else:
+            return
+        raise FileRejected(
+            Problem(
+                code="file.record_too_long",
+                message=(
+                    f"The row that begins here has more than {self._record_bytes:,} bytes: a "
+                    "closing quote or a line end is probably missing."
+                ),
+                line=line,
+            )
+        )
+
+
+def _joined(parts: Sequence[_Cut]) -> tuple[Numbers, Numbers, bool, Numbers, Numbers]:
+    """Return what `Records` holds of all parts from `separators` on."""
+    quoted = any(part.quoted for part in parts)
+    if len(parts) == 1:
+        (part,) = parts
+        return part.separators, part.firsts, quoted, part.doubled, part.unprinted
+    before = 0
+    firsts = [_NONE]
+    for part in parts:
+        firsts.append(np.where(part.firsts < 0, part.firsts, part.firsts + before))
+        before += len(part.separators)
+    separators, doubled, unprinted = (
+        np.concatenate([_NONE, *(getattr(part, name) for part in parts)])
+        for name in ("separators", "doubled", "unprinted")
+    )
+    return separators, np.concatenate(firsts), quoted, doubled, unprinted
+
+
+def _cells_of(record: Record) -> int:
+    return BROKEN if record.broken else len(record.cells)
+
+
+def _unprinted(octets: Octets) -> Words:
+    """Mark everything that is no printed sign."""
+    return _packed((octets - np.uint8(_PRINTED.start)) >= np.uint8(len(_PRINTED)))
+
+
+def _packed(mask: Mask) -> Words:
+    """Return a bit a byte, of a multiple of 64 bytes."""
+    packed: Words = np.packbits(mask, bitorder="little").view("<u8")
+    return packed
+
+
+def _places(words: Words) -> Numbers:
+    """Return which bits are set."""
+    if not words.any():
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
+
+
+def _first(words: Words, otherwise: int) -> int:
+    """Return the first bit that is set."""
+    found = np.flatnonzero(words)
+    if not len(found):
+        return otherwise
+    word = int(words[found[0]])
+    return 64 * int(found[0]) + (word & -word).bit_length() - 1
+
+
+def _after(words: Words) -> Words:
+    """Set the bits that follow one that is set."""
+    moved = words << _ONE
+    moved[1:] |= words[:-1] >> _TOP
+    return moved
+
+
+def _before(words: Words) -> Words:
+    """Set the bits that come before one that is set."""
+    moved = words >> _ONE
+    moved[:-1] |= words[1:] << _TOP
+    return moved
+
+
+def _parity(words: Words) -> Words:
+    """Set the bits up to which, and with which, an odd number of bits are set."""
+    odd = words.copy()
+    for step in (1, 2, 4, 8, 16, 32):
+        odd ^= odd << np.uint64(step)
+    carried = np.bitwise_xor.accumulate(odd >> _TOP)
+    odd[1:] ^= np.uint64(0) - carried[:-1]
+    return odd
+
+
+def _line_ends(data: bytes, start: int, end: int) -> int:
+    """Count line ends as an editor does: LF, CRLF and CR are one each."""
+    returns = data.count(b"\r", start, end)
+    pairs = data.count(b"\r\n", start, end) if returns else 0
+    return data.count(b"\n", start, end) + returns - pairs

@@ -1,0 +1,195 @@
+"""Makes what reads one file: the checker of rows, the maker of parts, the joiner of documents."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from datetime import MAXYEAR, datetime
+from functools import lru_cache, partial
+from typing import Any
+
+from shared.core import Problem, Version
+from shared.files import Header
+from shared.files.types import (
+    DOCUMENT_ID,
+    PERSON_COLUMN,
+    Context,
+    FileType,
+    Rules,
+    nest,
+    own_key,
+    paths,
+)
+from shared.firestore.bulk import FIELD, Heads, decode_content, encode_content, entry, value
+from shared.parsing.checker import Checker, ColumnSource, Row, content
+from shared.parsing.columnar.joining import Joiner
+from shared.parsing.columnar.parts import PartMaker, RowPart
+
+Document = tuple[dict[str, Any], list[Problem]]
+"""The content of a document without `source`, and what is worth a warning about its rows."""
+
+
+def make_checker(
+    type_: FileType,
+    header: Header,
+    rules: Rules,
+    *,
+    delimiter: str = ",",
+    exported_at: datetime | None = None,
+) -> Checker:
+    """Return a checker for the rows of a file with this header.
+
+    `exported_at` is None where it is not known when the file was exported.
+    """
+    zone = rules.time_zone
+    exported_on = None
+    if exported_at is not None and exported_at.year < MAXYEAR:  # or no zone may have the day
+        exported_on = exported_at.astimezone(zone).date()
+    _, shared = type_.spellings(rules)
+    places = {name: place for place, name in enumerate(header.canonical)}
+    grouped = type_.grouped(header)
+    sources = [
+        ColumnSource(
+            column=column,
+            kind=DOCUMENT_ID
+            if column.name == PERSON_COLUMN and own_key(rules) != PERSON_COLUMN
+            else column.kind,
+            place=places[cells],
+        )
+        for column in type_.columns
+        if (cells := shared.get(own := column.reads or column.name, own)) in places
+        and (grouped or column.part != "item")
+    ]
+    return Checker(
+        type_.name.capitalize(),
+        header=header,
+        columns=type_.columns,
+        sources=sources,
+        one_of=type_.one_of,
+        rules=rules,
+        context=Context(zone, delimiter, exported_on),
+    )
+
+
+def make_part_maker(
+    type_: FileType,
+    header: Header,
+    rules: Rules,
+    *,
+    delimiter: str = ",",
+    exported_at: datetime | None = None,
+    leave_out: frozenset[str] = frozenset(),
+) -> PartMaker:
+    """Return what makes documents, or parts of them, of the rows of a file with this header.
+
+    `leave_out` names fields of the document that are checked and not written; for the others
+    see `make_checker`.
+    """
+    return PartMaker(
+        make_checker(type_, header, rules, delimiter=delimiter, exported_at=exported_at),
+        looks_at=type_.looks_at if type_.grouped(header) else None,
+        made=(type_.items, *type_.totals),
+        keepable=type_.keepable(rules),
+        leave_out=leave_out,
+    )
+
+
+def make_joiner(type_: FileType, maker: PartMaker) -> Joiner:
+    """Return what joins the rows of one file, of which `maker` makes parts, to documents."""
+    return Joiner(
+        type_.usual,
+        join=partial(join_parts, type_),
+        parts=maker.parts,
+        items=type_.items,
+        totals=type_.totals,
+        refers_by=PERSON_COLUMN,
+    )
+
+
+def join_parts(
+    type_: FileType, parts: Sequence[RowPart]
+) -> tuple[bytes, frozenset[str], list[Problem]]:
+    """Make one document of the parts that all rows of its key are, given in file order.
+
+    Returns its content, as `encode_content` has it, the paths of the fields
+    that all rows leave open, and what is worth a warning about them.
+    """
+    if type_.assemble is None:
+        raise ValueError(f"a row of {type_.name} is a document")
+    assembled = type_.assemble(parts, [part for part in parts if part.item])
+    made = {name: _total(name, total) for name, total in assembled.totals.items()}
+    if assembled.items:
+        items = b"".join([part.item for part in assembled.items])
+        made[type_.items] = _array_heads(type_.items)[len(items)] + items
+    (first, *own), keep = _own(type_, parts)
+    pieces = [first]
+    for name, after in zip(_cuts(type_), own, strict=True):
+        pieces += (made.get(name, b""), after)
+    return b"".join(pieces), keep, assembled.problems
+
+
+def _own(type_: FileType, parts: Sequence[RowPart]) -> tuple[Sequence[bytes], frozenset[str]]:
+    """Return the entries of the document's own fields, cut where those that all rows make come,
+    and the paths of those that all rows leave open."""
+    last = parts[-1]
+    if not last.keep or len(parts) == 1:
+        return last.own, last.keep
+    # All other fields are those of the last row, as they are.
+    open_ = {path.partition(".")[0] for path in last.keep}
+    version = _folded(
+        Version.of(decode_content(b"".join(part.own), only=open_), -age, part.keep)
+        for age, part in enumerate(reversed(parts))
+        if part.own
+    )
+    cuts: list[dict[str, Any]] = [{} for _ in range(len(_cuts(type_)) + 1)]
+    for name, value_ in version.content.items():
+        cuts[bisect(_cuts(type_), name)][name] = value_
+    return [*map(encode_content, cuts)], version.keep
+
+
+def make_document(
+    type_: FileType, rows: Sequence[Row], keepable: frozenset[str] = frozenset()
+) -> Document:
+    """Make one document of all rows of its key, given in file order, in Python's own types.
+
+    `keepable` are paths of the fields that a blank cell leaves open.
+    A type that is not grouped takes one row. Maps without content are left out. This is what
+    `join` is held against: the same, the slow way.
+    """
+    own = _folded(
+        Version.of(content(row, paths(type_.columns, "document")), -age, row.keep(keepable))
+        for age, row in enumerate(reversed(rows))
+    ).content
+    if type_.assemble is None:
+        (_,) = rows
+        return own, []
+    item_paths = paths(type_.columns, "item")
+    items = [row for row in rows if nest(row.values, item_paths)]
+    assembled = type_.assemble(rows, items)
+    if assembled.items:
+        own[type_.items] = [content(row, item_paths) for row in assembled.items]
+    return {**own, **assembled.totals}, assembled.problems
+
+
+def _folded(versions: Iterator[Version[int]]) -> Version[int]:
+    """Fold what rows say of a document's own fields, the last row first."""
+    last = next(versions)
+    while last.keep and (older := next(versions, None)):
+        last.take(older)
+    return last
+
+
+@lru_cache(4096, typed=True)
+def _total(name: str, total: int | float) -> bytes:
+    return entry(FIELD, name.encode(), value(total))
+
+
+@lru_cache
+def _array_heads(items: str) -> Heads:
+    return Heads.array(FIELD, items.encode())
+
+
+@lru_cache
+def _cuts(type_: FileType) -> tuple[str, ...]:
+    """Return the fields that all rows make, in the order in which they come in a document."""
+    return tuple(sorted((type_.items, *type_.totals)))

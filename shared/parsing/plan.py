@@ -1,0 +1,267 @@
+"""Finds out which rows of a file have one key, and which of them is the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+
+from shared.parsing.hashing import halves, hashes
+
+NOWHERE = -(2**31)
+"""The place of a row that has no part in any document; no key has it."""
+
+OPEN_ROWS_LIMIT = 50_000
+"""Rows of unfinished documents held in memory at most; a file that needs more is read in parts."""
+
+_RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("ordinal", "<i8")])
+_AGED = np.dtype([*_RECORD.descr, ("exported", "<i8")])
+_PILES = 16  # as many as four bits tell apart
+"""Piles that the keys are sorted on, so that planning needs little more memory than seeing."""
+
+
+class Keys(NamedTuple):
+    """Keys of documents as their hashes, each once, sorted by `high`, then `low`."""
+
+    high: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+
+
+class Planner:
+    """Sees every good row of a file once and then says which documents they make.
+
+    Keeps 24 bytes a row and no text. Keys are told apart by 128 bits of hashes.
+    """
+
+    def __init__(self) -> None:
+        self._piles: list[list[NDArray[Any]]] = [[] for _ in range(_PILES)]
+        self._size = 0
+        self._aged = False
+
+    def see(
+        self,
+        keys: Sequence[str],
+        ordinals: npt.ArrayLike,
+        exported: npt.ArrayLike | None = None,
+    ) -> None:
+        """Take note of rows; each ordinal is seen once, in rising order.
+
+        `exported` is when each row was exported, as `micros`, of all rows of a file
+        or of none.
+        """
+        if keys:
+            self.see_hashes(hashes(keys), ordinals, exported)
+
+    def see_hashes(
+        self,
+        found: NDArray[np.uint64],
+        ordinals: npt.ArrayLike,
+        exported: npt.ArrayLike | None = None,
+    ) -> None:
+        """Take note of rows, one at least, by the `hashes` of their keys; else like `see`."""
+        self._aged = exported is not None
+        rows = np.empty(len(found), _AGED if self._aged else _RECORD)
+        if exported is not None:
+            rows["exported"] = exported
+        rows["high"], rows["low"] = found.T
+        rows["ordinal"] = ordinals
+        self._size = int(rows["ordinal"][-1]) + 1
+        pile = rows["high"] >> np.uint64(60)
+        for number, rest in enumerate(self._piles):
+            rest.append(rows[pile == number])
+
+    def plan(
+        self,
+        *,
+        rows_of_a_key: int | None = None,
+        open_rows_limit: int = OPEN_ROWS_LIMIT,
+        without: Sequence[str] = (),
+    ) -> Plan:
+        """Return the plan for all rows seen; nothing is left of them here.
+
+        `rows_of_a_key` is how many rows of one key are held at once at most; None: all. Rows of the
+        keys `without` are as if they had not been seen.
+        """
+        removed = [*map(halves, without)]
+        dropped = 0
+        places = np.full(self._size, -1, dtype=np.int32)
+        opened = np.zeros(self._size + 1, dtype=np.int32)
+        high: list[NDArray[np.uint64]] = []
+        low: list[NDArray[np.uint64]] = []
+        several: list[NDArray[np.bool_]] = []
+        documents = repeated = 0
+        by = ["ordinal", "exported"] if self._aged else ["ordinal"]
+        layers = np.zeros(self._size if self._aged else 0, dtype=np.int32)
+        ages: list[_Ages] = []
+        for pile in self._piles:
+            if not pile:
+                continue
+            seen = np.concatenate(pile)
+            pile.clear()
+            count = len(seen)
+            for upper, lower in removed:
+                seen = seen[(seen["high"] != np.uint64(upper)) | (seen["low"] != np.uint64(lower))]
+            dropped += count - len(seen)
+            if not len(seen):
+                continue
+            seen = seen[np.lexsort([*(seen[name] for name in by), seen["low"], seen["high"]])]
+            last_of_key = np.ones(len(seen), dtype=bool)
+            last_of_key[:-1] = (seen["high"][1:] != seen["high"][:-1]) | (
+                seen["low"][1:] != seen["low"][:-1]
+            )
+            last = last_of_key
+            place = documents + np.cumsum(last_of_key, dtype=np.int32) - last_of_key
+            if self._aged:
+                last = last_of_key.copy()
+                last[:-1] |= seen["exported"][1:] != seen["exported"][:-1]
+                layer = _layers(last, last_of_key)
+                layers[seen["ordinal"]] = layer
+                ages.append(_Ages(place[last], layer[last], seen["exported"][last]))
+            _count_open(opened, seen["ordinal"], last, rows_of_a_key)
+            repeated += len(seen) - int(last.sum())
+            places[seen["ordinal"]] = np.where(last, place, ~place)
+            repeats = np.zeros(int(last_of_key.sum()), bool)
+            repeats[place[last][np.diff(np.flatnonzero(last), prepend=-1) > 1] - documents] = True
+            several.append(repeats)
+            seen = seen[last_of_key]
+            documents += len(seen)
+            high.append(seen["high"].copy())
+            low.append(seen["low"].copy())
+        most = int(np.cumsum(opened, out=opened).max(initial=0))
+        none = np.empty(0, np.uint64)
+        return Plan(
+            places=places,
+            several=np.concatenate([np.empty(0, bool), *several]),
+            keys=Keys(np.concatenate([none, *high]), np.concatenate([none, *low])),
+            repeated=repeated,
+            dropped=dropped,
+            partitions=max(1, -(-most // open_rows_limit)),
+            layers=layers if self._aged else None,
+            exported=_exported(ages, documents),
+        )
+
+
+class Plan:
+    """Says of every row to which document it belongs, and whether it completes that."""
+
+    def __init__(
+        self,
+        *,
+        places: NDArray[np.int32],
+        several: NDArray[np.bool_],
+        keys: Keys,
+        repeated: int,
+        dropped: int,
+        partitions: int,
+        layers: NDArray[np.int32] | None,
+        exported: Sequence[NDArray[np.int64]],
+    ) -> None:
+        self._places = places
+        self.dropped = dropped
+        """Rows that were seen and left out."""
+        self._layers = layers
+        self.exported = exported
+        """Layer -> when what it says of each document was exported, as `micros`;
+        empty where all rows are as old as the file."""
+        self._several = several
+        self.keys = keys
+        """The keys of the documents that the file holds, in their order."""
+        self.repeated = repeated
+        """Rows beyond the first of their key and export."""
+        self.partitions = partitions
+        """Parts, by key, in which the file is to be read to keep memory flat."""
+
+    @property
+    def documents(self) -> int:
+        """How many documents the file holds."""
+        return len(self.keys.high)
+
+    @property
+    def layers(self) -> int:
+        """How many exports the rows of one key come from at most.
+
+        The latest export of each key is in layer 0, the one before it in layer 1. A file of
+        several layers is loaded as if each was a file of its own.
+        """
+        return max(1, len(self.exported))
+
+    def in_layer(self, ordinals: npt.ArrayLike, layer: int) -> NDArray[np.bool_]:
+        """Mark the rows that are in a layer."""
+        where = np.asarray(ordinals, dtype=np.int64)
+        if self._layers is None:
+            return np.ones(len(where), bool)
+        mine: NDArray[np.bool_] = self._layers[where] == layer
+        return mine
+
+    def places(self, ordinals: npt.ArrayLike) -> NDArray[np.int64]:
+        """Return where in `keys` the keys of rows are; of rows that are not the last of their key
+        and export, `~place`, which is less than 0.
+
+        Only rows that were seen have a place.
+        """
+        return self._places[np.asarray(ordinals, dtype=np.int64)].astype(np.int64)
+
+    def alone(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Mark the rows, by their `places`, that are the only ones of their key and export."""
+        if not self.repeated:
+            return np.ones(len(places), bool)
+        alone: NDArray[np.bool_] = ~self._several[np.where(places < 0, ~places, places)]
+        return alone
+
+    def partition(self, keys: Sequence[str]) -> NDArray[np.int64]:
+        """Return the parts that keys belong to, from 0."""
+        if self.partitions == 1 or not keys:
+            return np.zeros(len(keys), np.int64)
+        return (hashes(keys)[:, 1] % np.uint64(self.partitions)).astype(np.int64)
+
+
+class _Ages(NamedTuple):
+    """When what is said of some documents was exported."""
+
+    places: NDArray[np.int32]
+    layers: NDArray[np.int64]
+    exported: NDArray[np.int64]
+
+
+def _layers(last: NDArray[np.bool_], last_of_key: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the layer of each row, sorted by key and export; the last of each are marked."""
+    numbers: NDArray[np.int64] = np.cumsum(last) - last  # of the pair of key and export, from 0
+    ends = np.flatnonzero(last_of_key)
+    latest: NDArray[np.int64] = np.repeat(numbers[ends], np.diff(ends, prepend=-1))
+    return latest - numbers
+
+
+def _exported(ages: Sequence[_Ages], documents: int) -> list[NDArray[np.int64]]:
+    """Return `Plan.exported`."""
+    count = 1 + max((int(one.layers.max(initial=0)) for one in ages), default=-1)
+    exported = [np.zeros(documents, np.int64) for _ in range(count)]
+    for layer, found in enumerate(exported):
+        for one in ages:
+            mine = one.layers == layer
+            found[one.places[mine]] = one.exported[mine]
+    return exported
+
+
+def _count_open(
+    opened: NDArray[np.int32],
+    ordinals: NDArray[Any],
+    last_of_key: NDArray[np.bool_],
+    rows_of_a_key: int | None,
+) -> None:
+    """Note at each row by how much it changes the number of rows held, if each key is let go at
+    its last row, and of each key no more than `rows_of_a_key` are held.
+
+    `ordinals` are sorted by key, then in file order; `last_of_key` marks each key's last.
+    """
+    ends = np.flatnonzero(last_of_key)
+    sizes = np.diff(ends, prepend=-1)
+    if rows_of_a_key is None:
+        opened[ordinals] += 1
+    else:
+        nth = np.arange(len(ordinals)) - np.repeat(ends + 1 - sizes, sizes)
+        opened[ordinals] += nth < rows_of_a_key
+        sizes = np.minimum(sizes, rows_of_a_key)
+    opened[ordinals[ends] + 1] -= sizes.astype(np.int32)

@@ -1,0 +1,88 @@
+"""Everything that is odd or wrong with one file: counted by code, the first so many in full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.core import Problem, problem_document
+
+PROBLEMS_LIMIT = 10_000
+"""Problems listed one by one in a report; beyond it they are only counted."""
+
+
+PlainProblem = tuple[str, str, int | None, str | None]
+"""A problem as plain data: code, message, line, column."""
+
+
+def plain_problem(problem: Problem) -> PlainProblem:
+    """Return a problem as plain data."""
+    return problem.code, problem.message, problem.line, problem.column
+
+
+def problem_of(plain: PlainProblem) -> Problem:
+    """Return the problem that is this plain data."""
+    code, message, line, column = plain
+    return Problem(code=code, message=message, line=line, column=column)
+
+
+class Tally:
+    """Keeps the problems of a file: every one counted by code, the first so many in full."""
+
+    def __init__(self) -> None:
+        self.kept: list[Problem] = []
+        self.counts: Counter[str] = Counter()
+        self._first: dict[tuple[str, str | None], dict[str, Any]] = {}
+
+    def add(self, problem: Problem, *, times: int = 1) -> None:
+        """Take note of a problem that occurs `times` times."""
+        self.counts[problem.code] += times
+        if len(self.kept) < PROBLEMS_LIMIT:
+            self.kept.append(problem)
+        key = (problem.code, problem.column)
+        known = self._first.get(key)
+        if known is not None and (problem.line or 0) >= known.get("line", 0):
+            known["count"] += times
+        elif known is not None:
+            _count(known, {**problem_document(problem), "count": times})
+        elif len(self._first) < PROBLEMS_LIMIT:
+            self._first[key] = {**problem_document(problem), "count": times}
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Take note of several problems."""
+        for problem in problems:
+            self.add(problem)
+
+    def dump(self) -> dict[str, Any]:
+        """Return all of it as plain data, for `absorb`."""
+        return {
+            "kept": [plain_problem(problem) for problem in self.kept],
+            "counts": dict(self.counts),
+            "first": list(self._first.values()),
+        }
+
+    def absorb(self, dumped: Mapping[str, Any]) -> None:
+        """Take over what another tally has noted."""
+        self.counts.update(dumped["counts"])
+        room = PROBLEMS_LIMIT - len(self.kept)
+        self.kept.extend(map(problem_of, dumped["kept"][:room]))
+        for entry in dumped["first"]:
+            key = (entry["code"], entry.get("column"))
+            if key in self._first:
+                _count(self._first[key], entry)
+            elif len(self._first) < PROBLEMS_LIMIT:
+                self._first[key] = dict(entry)
+
+    def summary(self) -> tuple[dict[str, Any], ...]:
+        """Return one entry a code and column: the first such problem, with its count."""
+        return tuple(self._first.values())
+
+
+def _count(known: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add to the count of a problem; the one that stands first in the file is told of."""
+    count = known["count"] + more["count"]
+    if 0 < more.get("line", 0) < known.get("line", 0):
+        known.clear()
+        known.update(more)
+    known["count"] = count

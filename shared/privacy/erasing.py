@@ -1,0 +1,417 @@
+"""Erases one person: looks everywhere, takes out, looks again, puts on record.
+
+Nothing is held up meanwhile. A file that is loaded while everything is looked through can write
+the person again behind the look. So a look counts only if no import has begun since its start.
+Example: the look has passed `customers/65432`. A replay of last night's file begins, writes that
+document, and ends. The ledger shows another `startedAt` than before, so the look does not count.
+
+The record says that it was done, when and by whom, and not of whom: it holds a salted hash of the
+id. While an erasure is under way it also holds what was found out about the person on the way (the
+addresses and order numbers to look for), so that one that broke off can be finished when the
+documents that said so are already gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.core import ConnectionSettings, NotPossible
+from shared.files.types import PERSON_COLUMN, FileType, Rules, all_types
+from shared.firestore.database import Database, Fields, Reads
+from shared.index import forget
+from shared.ledger import import_path, imports_path
+from shared.ledger.uploads import ERASED
+from shared.loading.shards.cleanup import remove_rows
+from shared.privacy.documents import KINDS
+from shared.privacy.objects import Objects, delete, rewritten, search, take_out, unnamed
+from shared.privacy.traces import Person
+from shared.services import Services
+
+ROUNDS = 4
+"""Times that everything is looked through at most: a look can find an address to look for."""
+
+_COST = (16_384, 8, 1)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one look at everything has found."""
+
+    person: Person
+    documents: dict[str, str] = field(default_factory=dict)
+    """Path -> collection of the documents about the person."""
+    texts: dict[str, int] = field(default_factory=dict)
+    """Path -> orders of theirs that it names, of documents of the ledger."""
+    looked_at: int = 0
+    """Documents of the ledger that were read; those about people are asked for by id."""
+    begun: tuple[str, ...] = ()
+    """Ids of the imports that have begun during the look, or were being loaded at its end."""
+    objects: Objects = field(init=False)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything stood still while it was looked at."""
+        return not self.begun and not self.objects.moved
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the person is nowhere, as far as anything can be read."""
+        return not (self.documents or self.texts or self.objects.traces)
+
+    def counts(self) -> Counter[str]:
+        """Return what was found: documents by collection, and rows, places and objects."""
+        objects = self.objects
+        return Counter(
+            {
+                **Counter(self.documents.values()),
+                "rows": sum(one.rows for one in objects.traces if one.look is not None),
+                "mentions": sum(self.texts.values())
+                + sum(one.rows for one in objects.traces if one.look is None),
+                "objects": len(objects.traces),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """What came of it."""
+
+    connection: str
+    record: str | None
+    """Path of the record; None where nothing was done."""
+    erased: Mapping[str, int]
+    """What was taken out; what would be, where nothing was done."""
+    objects: tuple[str, ...]
+    """Names of the objects that the person stood in."""
+    unreadable: tuple[tuple[str, str], ...]
+    """Name, and why: objects in which rows cannot be told, so that nothing is proved of them."""
+    looked: Mapping[str, int]
+    """How much the last look has seen: `objects`, `rows` and `documents` of the ledger."""
+    left: Mapping[str, int]
+    """What the last look has found nevertheless."""
+    begun: tuple[str, ...]
+    """Ids of the imports that were loaded during the last look: nothing is proved by it."""
+    moved: int
+    """Objects that were moved or replaced during the last look: nothing is proved by it either."""
+    earlier: tuple[datetime, ...]
+    """When this person was erased before."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether nothing is left that can be seen, everything can be, and nothing has moved."""
+        quiet = not self.begun and not self.moved
+        return quiet and not any(self.left.values()) and not self.unreadable
+
+
+def erase(
+    connection: str,
+    person_id: str,
+    services: Services,
+    *,
+    by: str,
+    emails: frozenset[str] = frozenset(),
+    delete_unreadable: bool = False,
+    dry_run: bool = False,
+) -> Erasure:
+    """Take every trace of a person out of Firestore and the bucket, and prove it.
+
+    Safe to repeat, and to call again after it broke off.
+
+    Args:
+        connection: the connection whose customer it is; ids mean nothing across connections.
+        person_id: id of the customer document.
+        services: everything outside.
+        by: who does it, for the record.
+        emails: more addresses of theirs than are on file.
+        delete_unreadable: delete objects in which rows cannot be told.
+        dry_run: only look.
+
+    Raises:
+        NotPossible: a file of the connection is being loaded.
+        SettingsError: a setting of the connection cannot be used.
+        TryAgain: Firestore or Cloud Storage could not be reached.
+    """
+    _refuse_while_loading(connection, services)
+    database = services.ledger.database
+    records = _records_of(connection, person_id, database)
+    begun = next((id for id, data in records.items() if data["finishedAt"] is None), None)
+    person = Person(id=person_id).knowing(emails=emails)
+    if begun is not None:
+        trail = records[begun].get("trail") or {}
+        person = person.knowing(emails=trail.get("emails", ()), orders=trail.get("orders", ()))
+    earlier = tuple(sorted(data["finishedAt"] for data in records.values() if data["finishedAt"]))
+    types = _types(connection, services)
+
+    found = _look_until_settled(connection, person, types, services)
+    total, names = found.counts(), {one.blob.name for one in found.objects.traces}
+    record = None
+    if not dry_run:
+        record = begun or secrets.token_hex(10)
+        data = records.get(begun or "") or _new_record(connection, person_id, by, services)
+        erased: Counter[str] = Counter(data["erased"])
+        for _ in range(ROUNDS):
+            _put(database, record, {**data, "trail": _trail(found.person)})
+            _refuse_while_loading(connection, services)
+            remove_rows(services, connection)
+            _take_out(found, connection, services, delete_unreadable=delete_unreadable)
+            _forget(connection, found.person, services)
+            names |= {one.blob.name for one in found.objects.traces}
+            erased += found.counts()
+            if delete_unreadable:
+                erased["unreadable"] += len(found.objects.unreadable)
+            data = {**data, "erased": dict(erased)}
+            if found.settled and found.nothing and not found.objects.unreadable:
+                break
+            found = _look_until_settled(connection, found.person, types, services)
+        total = erased
+        proved = found.nothing and found.settled and not found.objects.unreadable
+        done = {"finishedAt": services.now(), "trail": None} if proved else {}
+        trail = {} if proved else {"trail": _trail(found.person)}
+        _put(database, record, {**data, "looked": _looked(found), **trail, **done})
+    return Erasure(
+        connection=connection,
+        record=f"erasures/{record}" if record else None,
+        erased={name: count for name, count in total.items() if count},
+        objects=tuple(sorted(names)),
+        unreadable=tuple(sorted((blob.name, why) for blob, why in found.objects.unreadable)),
+        looked=_looked(found),
+        left={} if dry_run else {name: n for name, n in found.counts().items() if n},
+        begun=() if dry_run else found.begun,
+        moved=0 if dry_run else found.objects.moved,
+        earlier=earlier,
+    )
+
+
+def _refuse_while_loading(connection: str, services: Services) -> None:
+    loading = services.ledger.find(connection, status="loading")
+    if loading:
+        names = ", ".join(sorted(one.import_id for one in loading))
+        raise NotPossible(
+            f"{names} is being loaded and may hold the person. Try again when it has ended."
+        )
+
+
+def _types(connection: str, services: Services) -> list[tuple[FileType, Rules]]:
+    settings = ConnectionSettings.from_document(
+        services.ledger.connection_document(connection),
+        connection=connection,
+        deployment=services.deployment,
+    )
+    rules = Rules.of(settings)
+    return [(type_, rules) for type_ in all_types()]
+
+
+# -- looking ----------------------------------------------------------------------------------
+
+
+def _look_until_settled(
+    connection: str, person: Person, types: list[tuple[FileType, Rules]], services: Services
+) -> Findings:
+    """Look at everything, and again while that finds out more about the person.
+
+    An import that begins meanwhile makes the look worthless: see `Findings.settled`.
+    """
+    for _ in range(ROUNDS):
+        found = _look(connection, person, types, services)
+        if found.person == person:
+            break
+        person = found.person
+    return found
+
+
+def _look(
+    connection: str, person: Person, types: list[tuple[FileType, Rules]], services: Services
+) -> Findings:
+    database = services.ledger.database
+    found = Findings(person)
+    before = database.find(imports_path(connection), {})
+    _look_at_all_documents(database, connection, found)
+    found.objects = search(services.bucket, connection, found.person, types)
+    found.person = found.objects.person
+    # Again, because an import may have written some during the long search.
+    _look_at_all_documents(database, connection, found)
+    imports = database.find(imports_path(connection), {})
+    found.begun = tuple(sorted(_begun_since(before, imports)))
+    _look_at_ledger(database, connection, imports, found)
+    return found
+
+
+def _begun_since(before: Mapping[str, Fields], imports: Mapping[str, Fields]) -> Iterator[str]:
+    """Give the imports that are being loaded, or that have begun since they were `before`."""
+    for id, data in imports.items():
+        was = before.get(id, {"generation": data["generation"], "startedAt": None})
+        same = all(data[name] == was[name] for name in ("generation", "startedAt"))
+        if data["status"] == "loading" or not same:
+            yield id
+
+
+def _look_at_all_documents(database: Database, connection: str, found: Findings) -> None:
+    found.documents = {}
+    for kind in KINDS:
+        if kind.personal:
+            collection = kind.path.rpartition("/")[0].replace("{connection}", connection)
+            _look_at_documents(database, collection, kind.path.endswith("/{person}"), found)
+
+
+def _look_at_documents(
+    database: Database, collection: str, named_by_id: bool, found: Findings
+) -> None:
+    person = found.person
+    documents: dict[str, Fields] = {}
+    if named_by_id:
+        documents = database.documents([f"{collection}/{person.id}"])
+    else:
+        theirs = database.find(collection, {"personId": person.id})
+        for email in sorted(person.emails | person.addresses):
+            theirs |= {
+                id: data
+                for id, data in database.find(collection, {"email": email}).items()
+                if not data.get("personId")
+            }
+        documents = {f"{collection}/{id}": data for id, data in theirs.items()}
+    for path, data in documents.items():
+        found.documents[path] = collection.rpartition("/")[2]
+        found.person = found.person.knowing(
+            emails=[str(data.get("email") or "")],
+            orders=[str(data.get("orderNumber") or "")],
+        )
+
+
+def _look_at_ledger(
+    database: Database, connection: str, imports: Mapping[str, Fields], found: Findings
+) -> None:
+    """Look for the person's orders in what the ledger says of the files."""
+    found.looked_at = len(imports)
+    if not found.person.orders:
+        return
+    for id, data in imports.items():
+        path = import_path(connection, id)
+        older = database.find(f"{path}/generations", {})
+        found.looked_at += len(older)
+        for place, fields in (
+            (path, data),
+            *((f"{path}/generations/{generation}", old) for generation, old in older.items()),
+        ):
+            mentions = _unnamed(fields, found.person)[1]
+            if mentions:
+                found.texts[place] = mentions
+
+
+def _unnamed(value: Any, person: Person) -> tuple[Any, int]:
+    """Return fields without the numbers of the person's orders, and how many they had."""
+    if isinstance(value, str):
+        return unnamed(value, person)
+    if isinstance(value, Mapping):
+        parts = {name: _unnamed(part, person) for name, part in value.items()}
+        return {name: part for name, (part, _) in parts.items()}, sum(n for _, n in parts.values())
+    if isinstance(value, list):
+        items = [_unnamed(item, person) for item in value]
+        return [item for item, _ in items], sum(n for _, n in items)
+    return value, 0
+
+
+def _looked(found: Findings) -> dict[str, int]:
+    objects = found.objects
+    return {"objects": objects.looked, "rows": objects.rows, "documents": found.looked_at}
+
+
+# -- taking out -------------------------------------------------------------------------------
+
+
+def _take_out(
+    found: Findings, connection: str, services: Services, *, delete_unreadable: bool
+) -> None:
+    """Files first, and documents last, so that nobody is loaded again from a file meanwhile."""
+    database, person = services.ledger.database, found.person
+    for trace in found.objects.traces:
+        take_out(services.bucket, trace, person)
+    _amend_ledger(connection, services)
+    if delete_unreadable:
+        for blob, _ in found.objects.unreadable:
+            delete(services.bucket, blob)
+    for path in found.texts:
+
+        def change(reads: Reads, path: str = path) -> tuple[None, dict[str, Fields]]:
+            data = reads.document(path)
+            return None, {} if data is None else {path: _unnamed(data, person)[0]}
+
+        database.transact(change)
+    for path in found.documents:
+        database.delete(path)
+
+
+def _forget(connection: str, person: Person, services: Services) -> None:
+    """Take what is remembered of the person's documents out of the indexes."""
+    for type_ in all_types():
+        named_by_id = type_.key.name == PERSON_COLUMN
+        keys = [person.id] if named_by_id else sorted(person.orders)
+        if keys:
+            forget(services, connection, type_.name, keys)
+
+
+def _amend_ledger(connection: str, services: Services) -> None:
+    """Let the ledger know rewritten files by their new checksum, so that they can be replayed."""
+    for import_id, blob in rewritten(services.bucket, connection):
+        path = import_path(connection, import_id)
+
+        def change(
+            reads: Reads, path: str = path, blob: Any = blob
+        ) -> tuple[None, dict[str, Fields]]:
+            data = reads.document(path)
+            if data is None or data.get("crc32c") not in blob.metadata[ERASED].split():
+                return None, {}
+            return None, {path: {**data, "crc32c": blob.crc32c, "size": blob.size}}
+
+        services.ledger.database.transact(change)
+
+
+# -- the record -------------------------------------------------------------------------------
+
+
+def _new_record(connection: str, person_id: str, by: str, services: Services) -> Fields:
+    return {
+        "connection": connection,
+        "person": _hash(person_id, secrets.token_bytes(16)),
+        "by": by,
+        "startedAt": services.now(),
+        "finishedAt": None,
+        "erased": {},
+        "looked": {},
+        "trail": None,
+    }
+
+
+def _trail(person: Person) -> dict[str, list[str]]:
+    return {"emails": sorted(person.emails), "orders": sorted(person.orders)}
+
+
+def _put(database: Database, id: str, data: Fields) -> None:
+    def change(_: Reads) -> tuple[None, dict[str, Fields]]:
+        return None, {f"erasures/{id}": data}
+
+    database.transact(change)
+
+
+def _records_of(connection: str, person_id: str, database: Database) -> dict[str, Fields]:
+    """Return id -> record of the erasures of this person."""
+    return {
+        id: data
+        for id, data in database.find("erasures", {"connection": connection}).items()
+        if hmac.compare_digest(
+            _hash(person_id, bytes.fromhex(data["person"].split("$")[4])), data["person"]
+        )
+    }
+
+
+def _hash(person_id: str, salt: bytes) -> str:
+    """Hash slowly: there are so few ids that a quick hash could be tried out for all of them."""
+    n, r, p = _COST
+    digest = hashlib.scrypt(person_id.encode(), salt=salt, n=n, r=r, p=p, dklen=32)
+    return f"scrypt${n}${r}${p}${salt.hex()}${digest.hex()}"

@@ -1,0 +1,60 @@
+"""What people are told: status sentences, reports for retailers, alerts."""
+
+from __future__ import annotations
+
+from shared.reporting.alerts import (
+    FAILED_TODO,
+    FEED_STOPPED,
+    LATE,
+    OUTDATED,
+    OUTDATED_TODO,
+    OVERDUE_TODO,
+    REJECTED,
+    REJECTED_TODO,
+    Alert,
+    alert_id,
+    is_open,
+    open_alert,
+    raise_alert,
+    resolve_alerts,
+    resolve_import_alerts,
+    tell,
+)
+from shared.reporting.cadence import stopped
+from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
+from shared.reporting.sentences import ended, in_shards
+from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Tone, face_of
+from shared.reporting.summary import report_names
+
+__all__ = [
+    "FACES",
+    "FAILED_TODO",
+    "FEED_STOPPED",
+    "GROUPS",
+    "LATE",
+    "OUTDATED",
+    "OUTDATED_TODO",
+    "OVERDUE_TODO",
+    "REJECTED",
+    "REJECTED_TODO",
+    "UNDER_WAY",
+    "Alert",
+    "Connection",
+    "FeedState",
+    "Tone",
+    "Zones",
+    "alert_id",
+    "connections_of",
+    "ended",
+    "face_of",
+    "feeds_of",
+    "in_shards",
+    "is_open",
+    "open_alert",
+    "raise_alert",
+    "report_names",
+    "resolve_alerts",
+    "resolve_import_alerts",
+    "stopped",
+    "tell",
+]

@@ -1,0 +1,108 @@
+"""How each connection stands: its settings, its zone, and when its feeds brought a file last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Self
+
+from shared.core import ConnectionSettings, SettingsError
+from shared.files import TYPES
+from shared.ledger import Feed
+from shared.reporting.cadence import stopped
+from shared.services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A connection that the ledger knows."""
+
+    name: str
+    document: Mapping[str, Any] | None
+    """Its settings; None where it has files and no settings of its own."""
+    since: datetime | None
+    """Since when it has settings."""
+
+
+class Zones:
+    """The settings of connections, and the zone in which each reads its times."""
+
+    def __init__(
+        self, documents: Mapping[str, Mapping[str, Any] | None], services: Services
+    ) -> None:
+        self._deployment = services.deployment
+        self.settings: dict[str, ConnectionSettings] = {}
+        self.wrong: dict[str, SettingsError] = {}
+        for connection, document in documents.items():
+            try:
+                self.settings[connection] = ConnectionSettings.from_document(
+                    document, connection=connection, deployment=self._deployment
+                )
+            except SettingsError as error:
+                self.wrong[connection] = error
+
+    @classmethod
+    def of_connections(cls, connections: Iterable[Connection], services: Services) -> Self:
+        """Read the settings of these."""
+        return cls({each.name: each.document for each in connections}, services)
+
+    def of(self, connection: str | None) -> tzinfo:
+        """Return a connection's zone; the deployment's where there is none, or a wrong one."""
+        settings = self.settings.get(connection or "")
+        return settings.time_zone if settings else self._deployment.time_zone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedState:
+    """How one type of file of a connection stands."""
+
+    connection: str
+    type: str
+    received_at: datetime | None
+    cadence: timedelta | None
+    missing: bool
+    """Whether a file should have come by now."""
+
+
+def connections_of(services: Services) -> list[Connection]:
+    """Return all connections, by name.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    return [
+        Connection(name=name, document=document, since=since)
+        for name, document, since in sorted(services.ledger.connections(), key=lambda one: one[0])
+    ]
+
+
+def feeds_of(
+    connections: Sequence[Connection], zones: Zones, services: Services
+) -> list[FeedState]:
+    """Return the feeds that have ever brought a file, or should.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    now = services.now()
+    feeds = services.ledger.feeds((each.name, type) for each in connections for type in TYPES)
+    states = []
+    for each in connections:
+        settings = zones.settings.get(each.name)
+        for type in TYPES:
+            feed = feeds.get((each.name, type)) or Feed(connection=each.name, type=type)
+            cadence = settings.cadence.get(type) if settings else None
+            if cadence is None and feed.received_at is None:
+                continue
+            states.append(
+                FeedState(
+                    connection=each.name,
+                    type=type,
+                    received_at=feed.received_at,
+                    cadence=cadence,
+                    missing=cadence is not None
+                    and stopped(feed, cadence=cadence, expected_since=each.since, now=now),
+                )
+            )
+    return states

@@ -1,0 +1,199 @@
+"""The sentences in which the ledger tells people what has become of a file."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shared.core import Problem, count, length, moment
+from shared.ledger import Import, RowCounts, Status
+
+
+def received() -> str:
+    """Sentence for a file that has come."""
+    return "The file has arrived and is about to be scheduled."
+
+
+def empty_so_far(grace: timedelta) -> str:
+    """Sentence for a file without content."""
+    return f"The file is empty so far; its content may still come within {length(grace)}."
+
+
+def waiting(window: timedelta) -> str:
+    """Sentence for orders without a customers file."""
+    return f"Waiting for its customers file (none from the previous {length(window)} yet)."
+
+
+def scheduled(import_: Import, now: datetime) -> str:
+    """Sentence for a file whose task is in the queue."""
+    at = import_.scheduled_for
+    if at is None or at <= now:
+        return "In the queue, about to be worked on."
+    if import_.paired_with:
+        return f"Scheduled for {moment(at)}, after its customers file {import_.paired_with}."
+    return f"Scheduled for {moment(at)}."
+
+
+def blocked(by: str, customers: Status | None, window: timedelta) -> str:
+    """Sentence for a file that another one must come before.
+
+    `customers` is the status of that other one where it is the customers file of these orders, and
+    `window` how much later a corrected one may be exported.
+    """
+    match customers:
+        case "rejected":
+            return (
+                f"Its customers file {by} was rejected. Send the corrected file under the same "
+                f"name, or a new export no more than {length(window)} later; or release these "
+                "orders to load them without it."
+            )
+        case "failed":
+            return (
+                f"Its customers file {by} could not be loaded. Replay that import; or release "
+                "these orders to load them without it."
+            )
+        case _:
+            return f"Waiting for {by} to finish."
+
+
+def in_line() -> str:
+    """Sentence for a file that starts when those before it have ended."""
+    return "Waiting in line: files of one type are loaded one after the other."
+
+
+def overdue(
+    deadline: timedelta, *, by: str | None, customers: Status | None, window: timedelta
+) -> str:
+    """Sentence for orders that have waited too long; see `blocked`."""
+    if by is None:
+        return (
+            f"No customers file after {length(deadline)}. Send it, or release these orders to "
+            "load them without it."
+        )
+    return f"Not loaded after {length(deadline)}. {blocked(by, customers, window)}"
+
+
+def loading(attempt: int) -> str:
+    """Sentence for a file that is being worked on."""
+    return "Being loaded." if attempt == 1 else f"Being loaded, attempt {attempt}."
+
+
+def in_shards(ended: int, shards: int) -> str:
+    """Sentence for a file of which several parts are worked on."""
+    return f"Being loaded in {shards} parts, {ended or 'none'} of them finished."
+
+
+def split_anew() -> str:
+    """Sentence for a file whose shards cannot go on."""
+    return (
+        "The data it depends on changed while it was loaded in parts. It will be loaded again "
+        "automatically; nothing is lost."
+    )
+
+
+def checking() -> str:
+    """Sentence for a file in `test/` that is being read."""
+    return "Being checked."
+
+
+def retrying(attempt: int, attempts: int) -> str:
+    """Sentence for a file whose worker met trouble outside the file."""
+    return (
+        f"Attempt {attempt} of {attempts} failed for a reason outside the file. It will be "
+        "retried automatically; nothing is lost."
+    )
+
+
+def goes_on(rows: RowCounts) -> str:
+    """Sentence for a file that takes longer than one task may."""
+    done = rows.settled - rows.rejected
+    return f"{count(done, 'row')} done so far. The next task continues from here."
+
+
+def failed(attempts: int) -> str:
+    """Sentence for a file that no attempt could load."""
+    return (
+        f"Given up after {count(attempts, 'attempt')} because of errors outside the file. "
+        "Replay it once they are fixed."
+    )
+
+
+def undoing() -> str:
+    """Sentence for an import that is being taken back."""
+    return "Being undone: its documents get what the other exports say of them."
+
+
+def undone(restored: int, removed: int, left: int) -> str:
+    """Sentence for an import that was taken back."""
+    text = f"Undone: {count(restored, 'document')} restored, {removed:,} removed."
+    if left:
+        verb = "keeps its" if left == 1 else "keep their"
+        text += f" {count(left, 'document')} {verb} content: no earlier export is left."
+    return text
+
+
+def rejected(problem: Problem) -> str:
+    """Sentence for a file that cannot be used."""
+    return f"Not loaded. {problem.message} {problem.hint}"
+
+
+def restarted(import_: Import) -> str:
+    """Sentence for a file that a person has put into the queue again."""
+    if import_.replay:
+        return "In the queue again: a replay was requested."
+    return "In the queue: released to load without waiting for its customers."
+
+
+def superseded() -> str:
+    """Sentence for a file in whose place a newer upload has come."""
+    return "A newer upload of the same name has replaced it."
+
+
+LEFT_OUT = "could not be read and"
+"""Words of every sentence that tells of values that were left out."""
+
+
+def ended(rows: RowCounts, *, checked: bool, left_out: int = 0, repeated: int = 0) -> str:
+    """Sentence for a file that has been dealt with.
+
+    Args:
+        rows: how its rows fared.
+        checked: whether nothing was to be loaded.
+        left_out: values of good rows that could not be read.
+        repeated: unchanged rows that do not count because another row of their key does.
+    """
+    good = rows.read - rows.rejected
+    see = "" if checked else ": see the rejected file"
+    main, counted = (
+        "",
+        [
+            (rows.rejected, f"row has errors{see}", f"rows have errors{see}"),
+            (rows.orphaned, "order has no known customer", "orders have no known customer"),
+        ],
+    )
+    if rows.read == 0:
+        main = "The file has no rows, so there was nothing to load"
+    elif checked:
+        passed = "" if left_out else " passed"
+        main = f"Dry run{passed}: all {count(good, 'row')} would load"
+        if rows.rejected:
+            main = f"Dry run: {good:,} of {count(rows.read, 'row')} would load"
+    else:
+        if rows.loaded or rows.settled == rows.rejected:
+            main = f"{rows.loaded:,} of {count(rows.read, 'row')} loaded"
+        older, said = "older than the stored data", "already up to date"
+        counted = [
+            (rows.unchanged - repeated, f"row was {said}", f"rows were {said}"),
+            (min(repeated, rows.unchanged), "row repeats a key", "rows repeat a key"),
+            (rows.outdated, f"row is {older}", f"rows are {older}"),
+            *counted,
+        ]
+    values = ""
+    if left_out:
+        was, were = ("would be", "are") if checked else ("were", "were")
+        values = f"{count(left_out, 'value')} {LEFT_OUT} {was} left as they {were}"
+        if left_out == 1:
+            was, were = ("would be", "is") if checked else ("was", "was")
+            values = f"1 value {LEFT_OUT} {was} left as it {were}"
+    first = "; ".join(part for part in (main, values) if part)
+    rest = [count(number, one, many) for number, one, many in counted if number > 0]
+    return "".join(f"{part}. " for part in (first, *rest) if part).rstrip()

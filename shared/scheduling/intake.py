@@ -1,0 +1,304 @@
+"""What happens when an object appears in the bucket: it is recorded, paired and enqueued."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, tzinfo
+
+from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, TryAgain, log
+from shared.files import Arrival, ExportFile, Ignored, Misnamed, read_name, shown
+from shared.gcp import StorageObject
+from shared.ledger import Import, LedgerTransaction, Reports, without
+from shared.reporting import FEED_STOPPED, resolve_alerts, resolve_import_alerts, sentences
+from shared.scheduling import pairing
+from shared.scheduling.planning import enqueue, matching_customers, plan_task, rules
+from shared.services import Services
+
+
+def take_in_event(told: StorageObject, services: Services) -> Import | None:
+    """Take in what lies in the bucket under the name that an event tells.
+
+    An event is believed for nothing but the name: one that is stale, or forged, must neither hide
+    the upload that is there nor make one up.
+
+    Returns:
+        As `take_in`; None also where nothing lies under the name any more.
+
+    Raises:
+        BadRequest: the object lies in another bucket.
+        TryAgain: Cloud Storage, Firestore or the queue could not be reached.
+    """
+    _refuse_other_buckets(told, services)
+    if isinstance(read_name(told.name), Ignored):
+        return take_in(told, services)
+    arrived = lying_there(told.name, services)
+    if arrived is None:
+        log("INFO", "The object of the event is no longer there.", object=told.name)
+        return None
+    return take_in(arrived, services)
+
+
+def lying_there(name: str, services: Services) -> StorageObject | None:
+    """Return the generation of an object that lies in the bucket; None if there is none.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached.
+    """
+    from google.api_core import exceptions
+    from requests.exceptions import RequestException
+
+    try:
+        blob = services.bucket.get_blob(name)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    if blob is None:
+        return None
+    return StorageObject(
+        bucket=services.deployment.bucket,
+        name=name,
+        generation=int(blob.generation),
+        size=int(blob.size or 0),
+        crc32c=blob.crc32c or "",
+        uploaded_at=blob.time_created,
+    )
+
+
+def _refuse_other_buckets(arrived: StorageObject, services: Services) -> None:
+    if arrived.bucket != services.deployment.bucket:
+        raise BadRequest(f"The event is about another bucket, {shown(arrived.bucket)}.")
+
+
+def take_in(arrived: StorageObject, services: Services) -> Import | None:
+    """Record an object that has appeared and see to it that it will be worked on.
+
+    Safe to call any number of times for one object: the second call finishes what the first has
+    left undone, or does nothing.
+
+    Returns:
+        The import as it stands now; None for an object that is none of the pipeline's business.
+
+    Raises:
+        BadRequest: the object lies in another bucket.
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    _refuse_other_buckets(arrived, services)
+    named = read_arrived(arrived, services)
+    if isinstance(named, Ignored):
+        log("INFO", f"Ignored: {named.reason}", object=named.object, generation=arrived.generation)
+        return None
+    if isinstance(named, Misnamed):
+        return _refuse(named, arrived, services)
+    import_ = services.ledger.transact(
+        lambda ledger: _receive(ledger, named, arrived, services, services.now())
+    )
+    log(
+        "INFO",
+        f"{import_.status}: {import_.status_text}",
+        connection=import_.connection,
+        importId=import_.import_id,
+        generation=import_.generation,
+    )
+    return enqueue(import_, services)
+
+
+def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ignored | Misnamed:
+    """Say what an uploaded object is.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    named = read_name(arrived.name, arrival(arrived.uploaded_at, services))
+    if isinstance(named, Ignored | ExportFile):
+        return named
+    # The zone of the connection is asked for only where a right name has to be guessed.
+    try:
+        zone = ConnectionSettings.from_document(
+            services.ledger.connection_document(named.connection),
+            connection=named.connection,
+            deployment=services.deployment,
+        ).time_zone
+    except SettingsError:
+        return named
+    return read_name(arrived.name, arrival(arrived.uploaded_at, services, zone=zone))
+
+
+def arrival(at: datetime, services: Services, *, zone: tzinfo | None = None) -> Arrival:
+    """Return what the name of a file is held against that was uploaded then."""
+    deployment = services.deployment
+    return Arrival(at, deployment.future_tolerance, zone or deployment.time_zone)
+
+
+def _receive(
+    ledger: LedgerTransaction,
+    file: ExportFile,
+    arrived: StorageObject,
+    services: Services,
+    now: datetime,
+) -> Import:
+    current = ledger.import_(file.connection, file.import_id)
+    if current is not None and not is_newer(arrived, current, now):
+        return current
+    # Each of the two reads what the other writes, before it looks for the other's imports, so that
+    # they cannot overlook each other.
+    other = {"orders": "customers", "customers": "orders"}.get(file.type)
+    if other is not None:
+        ledger.feed(file.connection, other)
+    fresh = Import(
+        connection=file.connection,
+        import_id=file.import_id,
+        file=file.file,
+        object=file.object,
+        bucket=arrived.bucket,
+        generation=arrived.generation,
+        type=file.type,
+        mode=file.mode,
+        exported_at=file.exported_at,
+        uploaded_at=arrived.uploaded_at,
+        size=arrived.size,
+        crc32c=arrived.crc32c,
+    )
+    if arrived.size == 0:
+        fresh = fresh.saying(sentences.empty_so_far(services.deployment.empty_grace), now=now)
+        dependants: list[Import] = []
+    else:
+        fresh = fresh.saying(sentences.received(), now=now)
+        fresh, dependants = _pair(ledger, fresh, services, now)
+    feed = ledger.feed(file.connection, file.type)
+    if current is not None:
+        if current.lease is not None:
+            feed = without(feed, current.lease.owner)
+        resolve_import_alerts(ledger, current, now=now)
+        gone = current.to(
+            "superseded",
+            now=now,
+            text=sentences.superseded(),
+            lease=None,
+            expire_at=now + services.deployment.ledger_retention,
+        )
+        ledger.archive(gone)
+    if file.mode == "load":
+        feed = replace(feed, received_at=now, uploaded=fresh.import_id)
+        about = {"connection": file.connection, "about": file.type}
+        resolve_alerts(ledger, FEED_STOPPED, now=now, **about)
+    ledger.put_feed(replace(feed, received=fresh.import_id))
+    ledger.put(fresh)
+    for dependant in dependants:
+        ledger.put(dependant)
+    return fresh
+
+
+def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
+    """Return True if this upload takes over from the one in the ledger; events come in any order.
+
+    A later upload does. So does any upload if the recorded one is made up: it is not in the bucket
+    and its time is in the future.
+    """
+    gone = current.error is not None and current.error.code == "file.gone"
+    if gone and current.uploaded_at > now:
+        return arrived.generation != current.generation
+    return (arrived.uploaded_at, arrived.generation) > (current.uploaded_at, current.generation)
+
+
+def _pair(
+    ledger: LedgerTransaction, fresh: Import, services: Services, now: datetime
+) -> tuple[Import, list[Import]]:
+    """Decide when the import starts, and which orders start because it has come."""
+    timing = rules(services)
+    if pairing.paired(type=fresh.type, mode=fresh.mode):
+        customers = matching_customers(ledger, fresh, timing)
+        start = pairing.start_of_orders(fresh, customers, timing)
+        if customers is None or start is None:
+            return fresh.to("waiting", now=now, text=sentences.waiting(timing.window)), []
+        fresh = replace(fresh, paired_with=customers.import_id)
+        return plan_task(fresh, at=max(start, now)), []
+    dependants: list[Import] = []
+    if fresh.type == "customers" and fresh.mode != "test":
+        dependants = _pair_orders(ledger, fresh, timing, now)
+    return plan_task(fresh, at=now), dependants
+
+
+def _pair_orders(
+    ledger: LedgerTransaction, customers: Import, timing: pairing.Timing, now: datetime
+) -> list[Import]:
+    """Return the orders that this customers file is the matching one of, scheduled after it."""
+    known = {customers.import_id} | {
+        other.import_id
+        for other in ledger.imports_between(
+            customers.connection,
+            *pairing.later_customers_range(customers.import_id, window=timing.window),
+        )
+        if other.size
+    }
+    orders = ledger.imports_between(
+        customers.connection, *pairing.dependants_range(customers.import_id, window=timing.window)
+    )
+    paired = []
+    for one in orders:
+        if (
+            one.status in ("waiting", "scheduled", "blocked", "overdue")
+            and not one.released
+            and pairing.matching_id(one.import_id, known, window=timing.window)
+            == customers.import_id
+        ):
+            start = pairing.start_of_orders(one, customers, timing) or now
+            one = plan_task(replace(one, paired_with=customers.import_id), at=max(start, now))
+            if one.status != "waiting":
+                one = one.to(
+                    "scheduled", now=now, text=sentences.scheduled(one, now), blocked_by=None
+                )
+            paired.append(one)
+    return paired
+
+
+def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> Import:
+    problem = misnamed.problem
+    if misnamed.suggestion:
+        problem = Problem(
+            code=problem.code,
+            message=f"{problem.message} The right name would be {misnamed.suggestion}.",
+        )
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = ledger.import_(misnamed.connection, misnamed.import_id)
+        if current is not None and not is_newer(arrived, current, now):
+            return current
+        refused = Import(
+            connection=misnamed.connection,
+            import_id=misnamed.import_id,
+            file=misnamed.file,
+            object=misnamed.object,
+            bucket=arrived.bucket,
+            generation=arrived.generation,
+            type=misnamed.type,
+            mode=misnamed.mode,
+            exported_at=None,
+            uploaded_at=arrived.uploaded_at,
+            size=arrived.size,
+            crc32c=arrived.crc32c,
+            error=problem,
+            reports=Reports(report=misnamed.report_json),
+        ).end(
+            "rejected",
+            now=now,
+            text=sentences.rejected(problem),
+            keep=services.deployment.ledger_retention,
+        )
+        ledger.put(refused)
+        return refused
+
+    refused = services.ledger.transact(change)
+    if refused.generation == arrived.generation:
+        # Needed for this alone, and Cloud Storage with it.
+        from shared.reporting.reports import write_report
+
+        write_report(services.bucket, refused, problems=(problem,))
+    log(
+        "WARNING",
+        f"Refused: {problem.message}",
+        code=problem.code,
+        connection=refused.connection,
+        importId=refused.import_id,
+        generation=refused.generation,
+    )
+    return refused

@@ -1,0 +1,103 @@
+"""Plans of tasks: which import starts when, and the task that starts it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shared.ledger import ENDED, Import, LedgerTransaction, LoadTask
+from shared.reporting import sentences
+from shared.scheduling import pairing
+from shared.services import Services
+
+
+def rules(services: Services) -> pairing.Timing:
+    """Return the lengths of time that pairing goes by in this deployment."""
+    deployment = services.deployment
+    return pairing.Timing(
+        delay=deployment.orders_delay,
+        window=deployment.pairing_window,
+        deadline=deployment.orders_deadline,
+        without_customers=deployment.orders_without_customers,
+    )
+
+
+def plan_task(import_: Import, *, at: datetime) -> Import:
+    """Return the import with its next task decided upon, to be created after the transaction."""
+    task = LoadTask.of(import_, number=import_.task_number + 1)
+    return import_.next_task(at=at, task_id=task.task_id)
+
+
+def enqueue(import_: Import, services: Services) -> Import:
+    """Create the tasks that the ledger has decided upon for this import and for its dependants.
+
+    The ledger comes first and the queue second, so that a crash in between leaves a decision that
+    can be carried out again; a task is created once however often it is asked for.
+
+    Raises:
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    planned = [import_] if import_.task and import_.status not in ENDED else []
+    if import_.type == "customers" and import_.mode != "test":
+        planned += [
+            dependant
+            for dependant in services.ledger.find(import_.connection, pairedWith=import_.import_id)
+            if dependant.task and dependant.status in ("received", "waiting", "scheduled")
+        ]
+    for one in planned:
+        services.queue.create(
+            LoadTask.of(one, number=one.task_number), at=one.scheduled_for or services.now()
+        )
+    for one in planned:
+        if one.status in ("received", "waiting"):
+            marked = mark_scheduled(one, services)
+            if one is import_:
+                import_ = marked
+    return import_
+
+
+def mark_scheduled(import_: Import, services: Services) -> Import:
+    """Record that the import's task is in the queue, unless it has moved on since.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = ledger.import_(import_.connection, import_.import_id)
+        if (
+            current is None
+            or current.generation != import_.generation
+            or current.task != import_.task
+            or current.status not in ("received", "waiting", "overdue", "blocked")
+        ):
+            return current or import_
+        marked = current.to("scheduled", now=now, text=sentences.scheduled(current, now))
+        ledger.put(marked)
+        return marked
+
+    return services.ledger.transact(change)
+
+
+def matching_customers(
+    ledger: LedgerTransaction, orders: Import, timing: pairing.Timing
+) -> Import | None:
+    """Return the matching customers file of an orders file, if it has come.
+
+    Where that was rejected, it is the loaded one that stands in for it, if there is one.
+    """
+    first, last = pairing.customers_range(orders.import_id, window=timing.window)
+    candidates = {
+        candidate.import_id: candidate
+        for candidate in ledger.imports_between(orders.connection, first, last)
+        if candidate.size
+    }
+    matching = pairing.matching_id(orders.import_id, candidates, window=timing.window)
+    if not matching:
+        return None
+    found = candidates[matching]
+    if found.status == "rejected":
+        later = pairing.later_customers_range(found.import_id, window=timing.window)
+        others = ledger.imports_between(orders.connection, *later)
+        return pairing.stand_in(found, others, window=timing.window) or found
+    return found

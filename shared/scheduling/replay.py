@@ -1,0 +1,117 @@
+"""What a person may ask of an import that has come to rest: replay it, or release it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.core import FileRejected, NotPossible
+from shared.ledger import ENDED, PENDING, Import, LedgerTransaction
+from shared.reporting import resolve_import_alerts, sentences
+from shared.scheduling.intake import arrival
+from shared.scheduling.planning import enqueue, plan_task
+from shared.services import Services
+
+
+def replay(connection: str, import_id: str, services: Services, *, force: bool = False) -> Import:
+    """Load an ended import again, from the bytes that were uploaded.
+
+    Rows that this import has written before are written again, and so are those that had not
+    changed; documents that a newer file has written or confirmed stay as they are. `force` loads
+    the file also where an index that was lost leaves open what newer files have confirmed.
+
+    Returns:
+        The import, scheduled.
+
+    Raises:
+        NotPossible: there is no such import, it has not ended, or it can never be loaded; or its
+            file is no longer in the bucket.
+        TryAgain: Cloud Storage, Firestore or the queue could not be reached.
+    """
+    _make_sure_of_bytes(connection, import_id, services)
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = _existing(ledger, connection, import_id)
+        if current.exported_at is None:
+            raise NotPossible(
+                f"{current.file} can never be loaded under its name: {current.status_text} "
+                "Upload it under the right one."
+            )
+        if arrival(current.uploaded_at, services).too_early_for(current.exported_at):
+            raise NotPossible(
+                f"{import_id}: the time in its name is later than its upload, so every export "
+                "until then would count as older. Upload it under the right name."
+            )
+        if current.status == "superseded":
+            raise NotPossible(f"{import_id}: a newer upload has taken over; replay that one.")
+        if current.status in PENDING - {"overdue"} or current.status == "loading":
+            raise NotPossible(
+                f"{import_id} is {current.status} and goes on by itself: {current.status_text}"
+            )
+        if current.status == "overdue":
+            raise NotPossible(
+                f"{import_id} is overdue: it waits for its customers file. Release it to load it "
+                "without."
+            )
+        if ledger.feed(connection, str(current.type)).live(now) == import_id:
+            raise NotPossible(f"{import_id} is being undone. Try again when that has ended.")
+        again = replace(current, replay=True, force=force, attempt=0, split=None, undone=None)
+        return _restart(ledger, again, now=now)
+
+    return enqueue(services.ledger.transact(change), services)
+
+
+def release(connection: str, import_id: str, services: Services) -> Import:
+    """Let orders go that wait for customers: they are loaded as soon as a worker is free.
+
+    Returns:
+        The import, scheduled.
+
+    Raises:
+        NotPossible: there is no such import, or it does not wait.
+        TryAgain: Firestore or the queue could not be reached.
+    """
+
+    def change(ledger: LedgerTransaction) -> Import:
+        now = services.now()
+        current = _existing(ledger, connection, import_id)
+        if current.type != "orders" or current.status not in PENDING - {"received"}:
+            raise NotPossible(
+                f"{import_id} is {current.status}: only orders that wait can be released."
+            )
+        resolve_import_alerts(ledger, current, now=now)
+        return _restart(ledger, replace(current, released=True), now=now)
+
+    return enqueue(services.ledger.transact(change), services)
+
+
+def _existing(ledger: LedgerTransaction, connection: str, import_id: str) -> Import:
+    current = ledger.import_(connection, import_id)
+    if current is None:
+        raise NotPossible(f"There is no import {import_id} in the connection {connection}.")
+    return current
+
+
+def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> None:
+    """Refuse what would end as rejected, although it may have been loaded well."""
+    from shared.ledger.uploads import Source  # with it comes Cloud Storage
+
+    where = connection, import_id
+    import_ = services.ledger.get_many([where]).get(where)
+    if import_ is None or import_.exported_at is None or import_.status not in ENDED:
+        return
+    try:
+        Source(services.bucket, import_)
+    except FileRejected as gone:
+        raise NotPossible(
+            f"{import_id} cannot be loaded again: {gone.problem.message} Upload it again."
+        ) from None
+
+
+def _restart(ledger: LedgerTransaction, current: Import, *, now: datetime) -> Import:
+    # Nothing may remove the import from the ledger while it waits; its end says again how long.
+    planned = plan_task(replace(current, expire_at=None), at=now)
+    planned = planned.to("scheduled", now=now, text=sentences.restarted(planned))
+    ledger.put(planned)
+    return planned

@@ -1,0 +1,187 @@
+"""What a reader of the status page asks for: the query of the address, read and written.
+
+Everything is in the query and every link begins with `?`, so that the links hold wherever the
+function is mounted: `/`, `/status`, or behind a load balancer's own path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Literal
+from urllib.parse import urlencode
+
+from shared.core import IngestError, midnight
+from shared.files import TYPES, is_connection
+from shared.ledger import Status, Which
+from shared.reporting import FACES, GROUPS
+
+LONGEST_ID = 1_500
+"""Bytes in the longest id that Firestore takes."""
+
+Download = Literal["rejected", "report", "summary"]
+
+
+class BadQuery(IngestError):
+    """The address asks for something that makes no sense; the message says what would."""
+
+
+class NotFound(IngestError):
+    """There is nothing of that name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked for; an empty text means that it does not matter."""
+
+    connection: str = ""
+    type: str = ""
+    status: str = ""
+    """A status, or one of `shared.reporting.statuses.GROUPS`."""
+    since: date | None = None
+    """First day of upload."""
+    until: date | None = None
+    """Last day of upload."""
+    after: tuple[datetime, str, str] | None = None
+    """The import behind which the page begins: time of upload, connection, id."""
+    import_id: str = ""
+    """The import whose own page is asked for."""
+    download: str = ""
+    """The report of it that is asked for."""
+    reveal: bool = False
+    """Whether personal data is to be shown."""
+    still: bool = False
+    """Whether the page is to stay as it is instead of being loaded again."""
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> Asked:
+        """Read the query of the address; what the page does not know is left alone.
+
+        Raises:
+            BadQuery: a part of it makes no sense.
+        """
+        asked = cls(
+            connection=_read(query, "connection", is_connection, _CONNECTION),
+            type=_read(query, "type", TYPES.__contains__, f"one of {', '.join(TYPES)}"),
+            status=_read(query, "status", _STATUSES.__contains__, f"one of {', '.join(_STATUSES)}"),
+            since=_day(query, "since"),
+            until=_day(query, "until"),
+            after=_after(query.get("after", "")),
+            import_id=_read(query, "import", _is_id, "the id of an import"),
+            download=_read(query, "download", _is_word, "the name of a report"),
+            reveal=_switch(query, "reveal"),
+            still=_switch(query, "still"),
+        )
+        if asked.since and asked.until and asked.since > asked.until:
+            raise BadQuery("The first day, `since`, lies after the last one, `until`.")
+        if asked.import_id and not asked.connection:
+            raise BadQuery("`import` needs `connection` beside it: ids are a connection's own.")
+        if asked.download and not asked.import_id:
+            raise BadQuery("`download` needs `import` beside it.")
+        return asked
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it is a search: more than everything of one connection, or of all."""
+        return bool(self.type or self.status or self.since or self.until or self.after)
+
+    def which(self, zone: tzinfo) -> Which:
+        """Say it in the ledger's words; days begin and end in `zone`."""
+        return Which(
+            connection=self.connection or None,
+            type=self.type or None,
+            statuses=_STATUSES.get(self.status, ()),
+            since=midnight(self.since, zone) if self.since else None,
+            before=midnight(self.until + timedelta(days=1), zone) if self.until else None,
+            after=self.after,
+        )
+
+    def link(self, **changes: object) -> str:
+        """Return the address of the page with some of it changed."""
+        there = replace(self, **changes)  # type: ignore[arg-type]
+        query = {}
+        for spec in fields(there):
+            value = getattr(there, spec.name)
+            if value not in ("", None, False):
+                query[_NAMES.get(spec.name, spec.name)] = _text(value)
+        return f"?{urlencode(query)}"
+
+
+_STATUSES: Mapping[str, tuple[Status, ...]] = {
+    **{status: (status,) for status in FACES},
+    **GROUPS,
+}
+_CONNECTION = "up to 39 of a-z, 0-9, _ and -, and none of the folders' names"
+_NAMES = {"import_id": "import"}
+
+
+def _read(query: Mapping[str, str], name: str, fits: Callable[[str], bool], expected: str) -> str:
+    value = query.get(name, "")
+    if value and not fits(value):
+        raise BadQuery(f"`{name}` must be {expected}.")
+    return value
+
+
+def _day(query: Mapping[str, str], name: str) -> date | None:
+    text = query.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadQuery(f"`{name}` must be a day such as 2026-11-30.") from None
+    if not 1970 <= day.year <= 2999:
+        raise BadQuery(f"`{name}` must be a day between 1970 and 2999.")
+    return day
+
+
+def _switch(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "").strip()
+    if text not in ("", "0", "1"):
+        raise BadQuery(f"`{name}` must be 1, or left out.")
+    return text == "1"
+
+
+def _after(text: str) -> tuple[datetime, str, str] | None:
+    if not text:
+        return None
+    at, _, rest = text.partition(" ")
+    connection, _, import_id = rest.partition(" ")
+    try:
+        moment = datetime.fromisoformat(at)
+        if moment.utcoffset() is None or not is_connection(connection) or not _is_id(import_id):
+            raise ValueError
+        if not 1970 <= moment.year <= 2999:  # elsewhere a zone may lead out of the calendar
+            raise ValueError
+    except ValueError:
+        raise BadQuery(
+            "`after` is not one of this page's own links. Begin at the newest imports."
+        ) from None
+    return moment, connection, import_id
+
+
+def _is_id(text: str) -> bool:
+    return (
+        0 < len(text.encode("utf-8", "surrogatepass")) <= LONGEST_ID
+        and text.isprintable()
+        and "/" not in text
+        and text not in (".", "..")
+        and not (text.startswith("__") and text.endswith("__"))
+    )
+
+
+def _is_word(text: str) -> bool:
+    return text.isalpha() and len(text) <= 20
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return "1"
+        case date():
+            return value.isoformat()
+        case (datetime() as at, connection, import_id):
+            return f"{at.isoformat()} {connection} {import_id}"
+        case _:
+            return str(value)

@@ -1,0 +1,247 @@
+"""Which page answers a request, and the headers it is sent with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+import google.cloud.storage as storage
+from google.api_core import exceptions
+from google.resumable_media import DataCorruption
+from requests.exceptions import RequestException
+
+from shared.core import SettingsError, TryAgain, log, log_failure
+from shared.ledger import ENDED, Import
+from shared.reporting import report_names
+from shared.services import Services
+from shared.status.chart import files_chart, rows_chart
+from shared.status.data import detail, find, overview
+from shared.status.query import Asked, BadQuery, NotFound
+from shared.status.rejected_rows import first_rows
+from shared.status.rendering import POLICY, render
+
+REFRESH_SECONDS = 10
+"""From one look to the next while something is under way."""
+REST_SECONDS = 60
+"""The same while nothing is."""
+
+PATIENCE_SECONDS = 15.0
+"""How long the ledger may take: well below what a function may, so that the page can say so."""
+
+_CHUNK_BYTES = 256 * 1024
+
+_CONTENT_TYPES = {
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the page needs to know of an HTTP request."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    person: str = ""
+    """E-mail that whoever asks has proved; empty where nothing is asked for, on one machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAnswer:
+    """What is sent back."""
+
+    status: int
+    body: str | Iterable[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(request: Request, services: Callable[[], Services]) -> PageAnswer:
+    """Answer a request; whatever goes wrong is told on a page of its own.
+
+    `services` makes the connections on first use, so that what is wrong with the settings can be
+    told as well.
+    """
+    if request.method not in ("GET", "HEAD"):
+        return _refused(405, "This page is only for reading.", Allow="GET, HEAD")
+    if not _is_here(request.path):
+        return _refused(404, "There is no such page here.")
+    try:
+        asked, connected = Asked.read(request.query), services()
+        ledger = connected.ledger.within(PATIENCE_SECONDS)
+        return _answer(asked, request, replace(connected, ledger=ledger))
+    except BadQuery as error:
+        return _refused(400, str(error))
+    except NotFound as error:
+        return _refused(404, str(error))
+    except TryAgain as error:
+        log("WARNING", f"The page could not be shown: {error}")
+        service = "Cloud Storage" if "Cloud Storage" in str(error) else "Firestore"
+        message = f"{service} is not responding."
+        return _refused(503, message, **{"Retry-After": str(REFRESH_SECONDS)})
+    except SettingsError as error:
+        log("ERROR", f"The page cannot be shown: {error}")
+        return _refused(500, f"A setting of the deployment is wrong. {error}.")
+    except Exception as error:
+        log_failure("The page failed.", error)
+        return _refused(500, "Something is wrong with this page itself; the log says what.")
+
+
+def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
+    if asked.download:
+        return _download(asked, request, services)
+    if asked.import_id:
+        return _page_of_import(asked, request, services)
+    if asked.narrowed:
+        return _page("search.html", asked=asked, found=find(asked, services), now=services.now())
+    seen = overview(asked, services)
+    busy = bool(seen.under_way)
+    return _page(
+        "overview.html",
+        asked=asked,
+        seen=seen,
+        found=seen.found,
+        rows_chart=rows_chart(seen.days),
+        files_chart=files_chart(seen.days),
+        now=services.now(),
+        deadline=services.deployment.orders_deadline,
+        refresh=None if asked.still else REFRESH_SECONDS if busy else REST_SECONDS,
+    )
+
+
+def _page_of_import(asked: Asked, request: Request, services: Services) -> PageAnswer:
+    seen = detail(asked.connection, asked.import_id, services)
+    if seen is None:
+        raise NotFound(
+            f"There is no import {asked.import_id} in the connection {asked.connection}."
+        )
+    import_ = seen.import_
+    rows, rows_fault = None, ""
+    if import_.reports.rejected:
+        if asked.reveal:
+            _log_look(request, import_, "rejected rows")
+        try:
+            rows = first_rows(services.bucket, import_.reports.rejected, reveal=asked.reveal)
+        except TryAgain as error:
+            rows_fault = str(error)
+    return _page(
+        "import.html",
+        asked=asked,
+        seen=seen,
+        one=import_,
+        zone=seen.zones.of(import_.connection),
+        rows=rows,
+        rows_fault=rows_fault,
+        reports=report_names(import_),
+        now=services.now(),
+        deadline=services.deployment.orders_deadline,
+        refresh=None if asked.still or import_.status in ENDED else REFRESH_SECONDS,
+    )
+
+
+def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
+    import_ = services.ledger.get_many([(asked.connection, asked.import_id)]).get(
+        (asked.connection, asked.import_id)
+    )
+    name = report_names(import_).get(asked.download) if import_ else None
+    if import_ is None or name is None:
+        raise NotFound(
+            f"There is no {asked.download} file of {asked.import_id} in the connection "
+            f"{asked.connection}."
+        )
+    blob = services.bucket.blob(name)
+    try:
+        blob.reload()
+    except exceptions.NotFound:
+        raise NotFound(f"{name} is no longer kept.") from None
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    if asked.download == "rejected":
+        _log_look(request, import_, "rejected file")
+    file = name.rpartition("/")[2]
+    suffix = file[file.rfind(".") :]
+    return PageAnswer(
+        status=200,
+        body=() if request.method == "HEAD" else _content(blob),
+        headers={
+            **_HEADERS,
+            "Content-Type": _CONTENT_TYPES.get(suffix, "application/octet-stream"),
+            "Content-Length": str(blob.size),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file, safe='')}",
+        },
+    )
+
+
+def _content(blob: storage.Blob) -> Iterator[bytes]:
+    """Give an object bit by bit; one that is replaced meanwhile ends the answer short."""
+    try:
+        with blob.open("rb", chunk_size=_CHUNK_BYTES, if_generation_match=blob.generation) as file:
+            while data := file.read(_CHUNK_BYTES):
+                yield data
+    except (
+        exceptions.GoogleAPICallError,
+        exceptions.RetryError,
+        RequestException,
+        DataCorruption,
+    ) as error:
+        log("WARNING", f"A download broke off: {type(error).__name__}", object=blob.name)
+        raise
+
+
+# -- how it is sent ---------------------------------------------------------------------------
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+_TITLES = {
+    400: "Unknown filter",
+    404: "Not found",
+    405: "Not possible",
+    500: "Out of order",
+    503: "Not available now",
+}
+
+
+def _page(template: str, **values: Any) -> PageAnswer:
+    return PageAnswer(
+        status=200,
+        body=render(template, **values),
+        headers={**_HEADERS, "Content-Type": "text/html; charset=utf-8"},
+    )
+
+
+def _refused(status: int, message: str, **headers: str) -> PageAnswer:
+    """Say what is wrong; a page that may be right a moment later is loaded again by itself."""
+    refresh = REFRESH_SECONDS if status == 503 else None
+    title = _TITLES[status]
+    page = _page("refusal.html", asked=Asked(), title=title, message=message, refresh=refresh)
+    return PageAnswer(status=status, body=page.body, headers={**page.headers, **headers})
+
+
+def _is_here(path: str) -> bool:
+    """Whether a path is the page's: the function's root, or its name where a path is kept."""
+    name = os.environ.get("K_SERVICE", "status")
+    return path.rstrip("/").rpartition("/")[2] in ("", name)
+
+
+def _log_look(request: Request, import_: Import, what: str) -> None:
+    log(
+        "NOTICE",
+        f"Personal data has been looked at: {what}.",
+        who=request.person or "unknown",
+        connection=import_.connection,
+        importId=import_.import_id,
+        generation=import_.generation,
+    )

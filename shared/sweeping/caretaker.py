@@ -1,0 +1,160 @@
+"""What the sweep looks for: imports that should be on their way and that nobody is attending to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from shared.core import Apart, Deployment, TryAgain, log, log_failure
+from shared.ledger import PENDING, Import, LedgerTransaction, Status
+from shared.reporting import tell
+from shared.scheduling import enqueue, pairing, plan_task
+from shared.services import Services
+from shared.sweeping.feeds import watch_feeds
+from shared.sweeping.lateness import watch_load
+from shared.sweeping.retention import clean_up
+from shared.sweeping.stock import take_stock
+from shared.sweeping.unusable import watch_documents
+
+PATIENCE = timedelta(minutes=10)
+"""How long a task may be late, or a wake-up may take, before the sweep sends another one."""
+
+REVIVED_AT_ONCE = 500
+"""Imports that one sweep gives a new task at most; the next goes on with the others."""
+
+UNATTENDED: tuple[Status, ...] = (*sorted(PENDING - {"overdue"}), "loading")
+
+
+def sweep(services: Services) -> dict[str, object]:
+    """Look once for everything that has been forgotten, and see to it.
+
+    The parts do not depend on each other: one that fails does not keep the others from being done.
+    Safe to run at any time, several times at once, and to break off.
+
+    Returns:
+        What was done: imports that are `late`, documents that are `unusable`, `revived` imports by
+        status, objects `found` and `settled`, feeds `stopped`, objects `deleted` and `orphans` of
+        lost indexes removed, alerts `told`.
+
+    Raises:
+        TryAgain: a part could not be done; the next sweep makes up for it.
+    """
+    parts: dict[str, Callable[[Services], object]] = {
+        "late": _watch_load,  # before the late ones get new tasks, which change their times
+        "unusable": watch_documents,
+        "revived": revive,
+        "stock": take_stock,
+        "stopped": watch_feeds,
+        "deleted": clean_up,
+        "orphans": _remove_orphans,
+        "told": tell,
+    }
+    done: dict[str, object] = {}
+    failure: TryAgain | None = None
+    for name, part in parts.items():
+        try:
+            done[name] = part(services)
+        except TryAgain as error:
+            log("WARNING", f"The sweep could not do everything: {error}", part=name)
+            failure = error
+        except Exception as error:
+            log_failure("The sweep could not do everything.", error, part=name)
+            failure = TryAgain(f"An error that nobody foresaw: {type(error).__name__}.")
+    if failure is not None:
+        raise failure
+    return done
+
+
+def _watch_load(services: Services) -> int:
+    now, deployment = services.now(), services.deployment
+    return watch_load(services, partial(neglected, now=now, deployment=deployment))
+
+
+def _remove_orphans(services: Services) -> int:
+    from shared.sweeping.leftovers import remove_orphans  # with it comes numpy
+
+    return remove_orphans(services)
+
+
+def revive(services: Services) -> dict[str, int]:
+    """Give every import that is not attended to a task of its own; return how many, by status.
+
+    A task more than needed does no harm: it finds the import at work, ended or not yet due.
+
+    Raises:
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    revived: Counter[str] = Counter()
+    lines: set[tuple[str, str | None]] = set()
+    apart = Apart("An import could not be revived.")
+    for import_ in services.ledger.with_status(UNATTENDED):
+        if not neglected(import_, now=services.now(), deployment=services.deployment):
+            continue
+        if import_.status == "blocked" and pairing.in_line(import_):
+            # One of a line is enough: each wakes the next when it ends.
+            if (import_.connection, import_.type) in lines:
+                continue
+            lines.add((import_.connection, import_.type))
+        named = {"connection": import_.connection, "importId": import_.import_id}
+        if apart(partial(_revive, import_, services), **named):
+            revived[import_.status] += 1
+            if revived.total() >= REVIVED_AT_ONCE:
+                break
+    apart.end()
+    return dict(revived)
+
+
+def _revive(import_: Import, services: Services) -> bool:
+    """Give an import a new task unless somebody attends to it by now; return whether it got one."""
+    planned = services.ledger.transact(partial(_plan, import_=import_, services=services))
+    if planned is None:
+        return False
+    log(
+        "WARNING",
+        f"Revived by the sweep: {import_.status}: {import_.status_text}",
+        connection=import_.connection,
+        importId=import_.import_id,
+        generation=import_.generation,
+    )
+    enqueue(planned, services)
+    return True
+
+
+def neglected(import_: Import, *, now: datetime, deployment: Deployment) -> bool:
+    """Whether an import needs a task: its time is up, or whoever should attend to it is late."""
+    deadline = None
+    if pairing.paired(type=import_.type, mode=import_.mode):
+        deadline = import_.uploaded_at + deployment.orders_deadline
+    match import_.status:
+        case "received" if import_.task is None:
+            return import_.size == 0 and now >= import_.uploaded_at + deployment.empty_grace
+        case "received" | "scheduled":
+            return import_.scheduled_for is not None and now >= import_.scheduled_for + PATIENCE
+        case "waiting":
+            if import_.scheduled_for is not None:
+                return now >= import_.scheduled_for + PATIENCE
+            return deadline is not None and now >= deadline
+        case "blocked":
+            late = bool(import_.history) and now >= import_.history[-1].at + PATIENCE
+            return late or (deadline is not None and now >= deadline)
+        case "loading":
+            lease = import_.lease
+            return lease is None or now >= lease.expires_at + PATIENCE
+        case _:
+            return False
+
+
+def _plan(ledger: LedgerTransaction, *, import_: Import, services: Services) -> Import | None:
+    now = services.now()
+    current = ledger.import_(import_.connection, import_.import_id)
+    if (
+        current is None
+        or current.generation != import_.generation
+        or not neglected(current, now=now, deployment=services.deployment)
+    ):
+        return None
+    planned = plan_task(current, at=now)
+    ledger.put(planned)
+    return planned

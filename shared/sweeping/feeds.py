@@ -1,0 +1,91 @@
+"""Whether a feed has stopped: a file was to come by now, and none has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from shared.core import Apart, ConnectionSettings, SettingsError, log, phrases
+from shared.ledger import LedgerTransaction
+from shared.reporting import FEED_STOPPED, Alert, alert_id, is_open, open_alert, stopped
+from shared.services import Services
+
+TODO = (
+    "Ask the retailer whether the export in Apparel21 still runs and can log in to the SFTP "
+    "server; or correct `cadence` in the connection's settings."
+)
+
+
+def watch_feeds(services: Services) -> int:
+    """Raise an alert for every feed that has stopped; return how many have.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    apart = Apart("The feeds of a connection could not be watched.")
+    found = [
+        apart(partial(_watch, *each, services=services), connection=each[0])
+        for each in services.ledger.connections()
+    ]
+    apart.end()
+    return sum(filter(None, found))
+
+
+def _watch(
+    connection: str,
+    document: Mapping[str, Any] | None,
+    since: datetime | None,
+    *,
+    services: Services,
+) -> int:
+    """Raise an alert for every feed of a connection that has stopped; return how many have."""
+    try:
+        settings = ConnectionSettings.from_document(
+            document, connection=connection, deployment=services.deployment
+        )
+    except SettingsError as error:
+        log("ERROR", str(error), connection=connection)
+        return 0
+    watch = partial(_watch_feed, services=services, connection=connection, since=since)
+    return sum(
+        services.ledger.transact(partial(watch, type=type, cadence=cadence))
+        for type, cadence in settings.cadence.items()
+    )
+
+
+def _watch_feed(
+    ledger: LedgerTransaction,
+    *,
+    services: Services,
+    connection: str,
+    type: str,
+    cadence: timedelta,
+    since: datetime | None,
+) -> bool:
+    now = services.now()
+    feed = ledger.feed(connection, type)
+    if not stopped(feed, cadence=cadence, expected_since=since, now=now):
+        return False
+    id = alert_id(FEED_STOPPED, connection=connection, about=type)
+    if is_open(ledger, id):
+        return True
+    last = phrases.moment(feed.received_at) if feed.received_at else "never"
+    open_alert(
+        ledger,
+        Alert(
+            id=id,
+            code=FEED_STOPPED,
+            connection=connection,
+            import_id=None,
+            what=(
+                f"No {type} file has come for longer than its cadence of "
+                f"{phrases.length(cadence)}; the last one: {last}."
+            ),
+            todo=TODO,
+            first_at=now,
+            last_at=now,
+        ),
+    )
+    return True

@@ -1,0 +1,92 @@
+"""An alert while due imports are not begun: the sign that `load` cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from shared.core import phrases
+from shared.ledger import Import, LedgerTransaction, Status
+from shared.reporting import LATE, Alert, alert_id, is_open, open_alert, resolve_alerts
+from shared.services import Services
+
+EVERYWHERE = "*"
+"""The connection of an alert about all connections."""
+
+LOAD = "load"
+"""What the alert is about."""
+
+TODO = (
+    "Read the log of load, and see whether the queue is paused and its tasks are refused; or give "
+    "load more instances if all of them are busy."
+)
+
+_DUE: tuple[Status, ...] = ("received", "scheduled", "loading")
+
+
+def due_since(import_: Import) -> datetime | None:
+    """Return when a worker should have taken the import; None if no worker has to.
+
+    An import that a worker has left is due since the end of that worker's lease.
+    """
+    if import_.status == "loading":
+        return import_.lease.expires_at if import_.lease else None
+    return import_.scheduled_for if import_.status in _DUE else None
+
+
+def watch_load(services: Services, neglected: Callable[[Import], bool]) -> int:
+    """Open an alert about the oldest due import, or close it; return how many imports are late.
+
+    `neglected` says which imports have waited too long. Whatever gives those a new task has to
+    come later, because a task moves the time that an import is scheduled for. So an open alert
+    stays open until a worker has begun the import that it names.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    late = [
+        (since, import_.connection, import_.import_id)
+        for import_ in services.ledger.with_status(_DUE)
+        if (since := due_since(import_)) is not None and neglected(import_)
+    ]
+    change = partial(_open, oldest=min(late), count=len(late)) if late else _close
+    services.ledger.transact(partial(change, now=services.now()))
+    return len(late)
+
+
+def _open(
+    ledger: LedgerTransaction, *, oldest: tuple[datetime, str, str], count: int, now: datetime
+) -> None:
+    id = alert_id(LATE, connection=EVERYWHERE, about=LOAD)
+    if is_open(ledger, id):
+        return
+    since, connection, import_id = oldest
+    imports = "import is" if count == 1 else "imports are"
+    what = (
+        f"{count} {imports} due and no worker has begun. The oldest is {import_id} of the "
+        f"connection {connection}, due since {phrases.moment(since)}."
+    )
+    open_alert(
+        ledger,
+        Alert(
+            id=id,
+            code=LATE,
+            connection=connection,
+            import_id=import_id,
+            what=what,
+            todo=TODO,
+            first_at=now,
+            last_at=now,
+        ),
+    )
+
+
+def _close(ledger: LedgerTransaction, *, now: datetime) -> None:
+    data = ledger.alert(alert_id(LATE, connection=EVERYWHERE, about=LOAD))
+    if data is None or data.get("resolvedAt") is not None:
+        return
+    import_ = ledger.import_(data["connection"], data["importId"])
+    begun = import_ is not None and import_.started_at and import_.started_at >= data["firstAt"]
+    if import_ is None or import_.status not in _DUE or begun:
+        resolve_alerts(ledger, LATE, connection=EVERYWHERE, about=LOAD, now=now)

@@ -1,0 +1,66 @@
+"""Removes what imports that never ended have left in the bucket's folder `state/`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from google.api_core import exceptions
+from requests.exceptions import RequestException
+
+from shared.core import TryAgain
+from shared.files import STATE
+from shared.ledger import ENDED
+from shared.loading.shards.cleanup import forget_shards, is_verdict, verdicts_last
+from shared.services import Services
+
+ORPHANED = timedelta(days=1)
+"""How old an object must be that no feed points at before the sweep removes it: longer than any
+import may take from writing it to pointing at it."""
+
+
+def remove_orphans(services: Services) -> int:
+    """Remove what imports that never ended have left in `state/`; return how many objects.
+
+    Raises:
+        TryAgain: Cloud Storage or Firestore could not be reached.
+    """
+    oldest = services.now() - ORPHANED
+    removed = 0
+    used: dict[tuple[str, str], tuple[set[str], str | None]] = {}
+    try:
+        for blob in verdicts_last(services.bucket.list_blobs(prefix=f"{STATE}/")):
+            _, *where, _ = [*blob.name.split("/"), ""][:4]
+            if blob.time_created >= oldest or len(where) != 2:
+                continue
+            connection, of_type = where
+            if (connection, of_type) not in used:
+                # Looked at after the object was listed: an old one is not pointed at any more.
+                used[connection, of_type] = _used(services, connection, of_type)
+            pointed_at, split = used[connection, of_type]
+            if blob.name in pointed_at or (
+                split and blob.name.rpartition("/")[2].startswith(split)
+            ):
+                continue
+            if is_verdict(blob.name):
+                forget_shards(connection, blob.name, services)
+            blob.delete(if_generation_match=blob.generation)
+            removed += 1
+    except (exceptions.NotFound, exceptions.PreconditionFailed):
+        return removed  # another sweep is at it
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    return removed
+
+
+def _used(services: Services, connection: str, type: str) -> tuple[set[str], str | None]:
+    """Return the names of the objects of a feed's index, and the splitting that is being loaded."""
+    feed = services.ledger.feed(connection, type)
+    pointed_at = {part.object for part in feed.index.parts} if feed.index else set()
+    holder = feed.index_held_by
+    if holder is None:
+        return pointed_at, None
+    where = connection, holder.import_id
+    import_ = services.ledger.get_many([where]).get(where)
+    if import_ is None or import_.status in ENDED or import_.split is None:
+        return pointed_at, None
+    return pointed_at, import_.split.id

@@ -1,0 +1,131 @@
+"""What lies in the bucket that the ledger does not know of, or believes to be put away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+
+import google.cloud.storage as storage
+from google.api_core import exceptions
+from requests.exceptions import RequestException
+
+from shared.core import Apart, TryAgain, log
+from shared.files import STATE, ExportFile, Misnamed, read_name
+from shared.gcp import StorageObject
+from shared.ledger import ENDED_WELL, Import
+from shared.ledger.uploads import put_aside
+from shared.loading import settle
+from shared.scheduling import arrival, is_newer, take_in
+from shared.services import Services
+
+GRACE = timedelta(minutes=10)
+"""How old an object must be before its event counts as lost; events may be late."""
+
+LOOKED_AT = 50_000
+"""Objects that one sweep looks at most; those that ended well are moved away from here."""
+
+_KEPT = ("processed/", "rejected/", f"{STATE}/")
+_BATCH = 200
+
+
+def take_stock(services: Services) -> dict[str, int]:
+    """Take in every object whose event never came, and put away what should be.
+
+    Returns:
+        How many objects were `found` without an entry in the ledger, how many `settled`, and how
+        many put `aside` because a newer upload of another name had superseded them.
+
+    Raises:
+        TryAgain: Cloud Storage, Firestore or the queue could not be reached.
+    """
+    counts = {"found": 0, "settled": 0, "aside": 0}
+    apart = Apart("An object could not be seen to.")
+    latest = services.now() - GRACE
+    arrivals = _arrivals(services)
+    objects = islice(arrivals, LOOKED_AT)
+    while batch := list(islice(objects, _BATCH)):
+        known = services.ledger.get_many(
+            {(named.connection, named.import_id) for _, named in batch}
+        )
+        for arrived, named in batch:
+            import_ = known.get((named.connection, named.import_id))
+            act = partial(_see_to, arrived, named, import_, services, latest=latest)
+            done = apart(act, object=arrived.name)
+            if done is not None:
+                counts[done] += 1
+    if next(arrivals, None) is not None:
+        log(
+            "ERROR",
+            f"More than {LOOKED_AT:,} files lie in the upload folders, and only so many are looked "
+            "at for lost events: remove those that were rejected long ago.",
+        )
+    apart.end()
+    return counts
+
+
+def _see_to(
+    arrived: StorageObject,
+    named: ExportFile | Misnamed,
+    import_: Import | None,
+    services: Services,
+    *,
+    latest: datetime,
+) -> str | None:
+    """See to one object, given what the ledger says of it; return what was done."""
+    if import_ is not None and import_.generation == arrived.generation:
+        if import_.status in ENDED_WELL and _over(import_.finished_at, latest):
+            settle(import_, services)
+            return "settled"
+        return None
+    if arrived.uploaded_at > latest:
+        return None
+    if import_ is not None and not is_newer(arrived, import_, services.now()):
+        if not isinstance(named, ExportFile):
+            return None
+        put_aside(services.bucket, named, arrived.generation)
+        return "aside"
+    taken = take_in(arrived, services)
+    if taken is None or (import_ is not None and taken.generation == import_.generation):
+        return None
+    log(
+        "WARNING",
+        "Found by the sweep: the event of this object never came.",
+        object=arrived.name,
+        generation=arrived.generation,
+    )
+    return "found"
+
+
+def _over(at: datetime | None, latest: datetime) -> bool:
+    return at is not None and at <= latest
+
+
+def _arrivals(services: Services) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
+    """List the objects outside the folders that the pipeline itself keeps."""
+    for blob in _listed(services):
+        named = read_name(blob.name, arrival(blob.time_created, services))
+        if isinstance(named, ExportFile | Misnamed):
+            yield (
+                StorageObject(
+                    bucket=services.deployment.bucket,
+                    name=blob.name,
+                    generation=int(blob.generation),
+                    size=int(blob.size or 0),
+                    crc32c=blob.crc32c or "",
+                    uploaded_at=blob.time_created,
+                ),
+                named,
+            )
+
+
+def _listed(services: Services) -> Iterator[storage.Blob]:
+    bucket = services.bucket
+    try:
+        top = bucket.list_blobs(delimiter="/")
+        yield from top
+        for prefix in sorted(set(top.prefixes) - set(_KEPT)):
+            yield from bucket.list_blobs(prefix=prefix)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
+        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error

@@ -1,0 +1,89 @@
+"""Documents that somebody has changed so that they cannot be used: somebody must know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from shared.core import ConnectionSettings, SettingsError
+from shared.ledger import PENDING, LedgerTransaction, Status
+from shared.reporting import Alert, alert_id, is_open, open_alert, resolve_alerts
+from shared.services import Services
+
+CODE = "unusable"
+"""The kind of alert that is about a document; it is over when the document can be used."""
+
+_WATCHED: tuple[Status, ...] = (*sorted(PENDING), "loading")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A document that cannot be used."""
+
+    connection: str
+    about: str
+    """Which of the connection's: the id of an import, or `settings`."""
+    what: str
+    todo: str
+
+
+def watch_documents(services: Services) -> int:
+    """Open an alert about every document that cannot be used, once; return how many there are.
+
+    Looked at are the settings of all connections, and imports that have not ended.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    found = {(one.connection, one.about): one for one in _find(services)}
+    for one in found.values():
+        services.ledger.transact(partial(_open, one=one, now=services.now()))
+    for id in services.ledger.open_alerts(CODE):
+        connection, _, about = id.removesuffix(f"~{CODE}").partition("~")
+        if (connection, about) not in found:
+            services.ledger.transact(partial(_close, connection, about, services.now()))
+    return len(found)
+
+
+def _find(services: Services) -> Iterator[_Found]:
+    for connection, import_id in services.ledger.unusable(_WATCHED):
+        yield _Found(
+            connection,
+            import_id,
+            f"The document connections/{connection}/imports/{import_id} cannot be used.",
+            "Correct it, or delete it and upload the file again.",
+        )
+    for connection, document, _ in services.ledger.connections():
+        try:
+            ConnectionSettings.from_document(
+                document, connection=connection, deployment=services.deployment
+            )
+        except SettingsError as error:
+            yield _Found(
+                connection,
+                "settings",
+                f"Nothing of {connection} can be loaded. {error}.",
+                "Correct the setting; then replay what has failed.",
+            )
+
+
+def _open(ledger: LedgerTransaction, *, one: _Found, now: datetime) -> None:
+    id = alert_id(CODE, connection=one.connection, about=one.about)
+    if not is_open(ledger, id):
+        alert = Alert(
+            id=id,
+            code=CODE,
+            connection=one.connection,
+            import_id=None,
+            what=one.what,
+            todo=one.todo,
+            first_at=now,
+            last_at=now,
+        )
+        open_alert(ledger, alert)
+
+
+def _close(connection: str, about: str, now: datetime, ledger: LedgerTransaction) -> None:
+    resolve_alerts(ledger, CODE, connection=connection, about=about, now=now)

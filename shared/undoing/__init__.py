@@ -1,0 +1,7 @@
+"""Taking an import back: documents get what the other exports say."""
+
+from __future__ import annotations
+
+from shared.undoing.work import Undone, undo
+
+__all__ = ["Undone", "undo"]

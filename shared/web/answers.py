@@ -1,0 +1,65 @@
+"""What a request may bring a function, and what is answered when an error has broken its work off.
+
+Whoever calls repeats what is not answered 2xx: the queue, the scheduler and the event service. So
+5xx is for what a later attempt can mend, and for what nobody foresaw, which a new version may.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from traceback import extract_tb
+
+import flask
+from werkzeug.exceptions import HTTPException
+
+from shared.core import BadRequest, SettingsError, TryAgain, log, log_failure
+
+HttpAnswer = tuple[dict[str, str], int]
+
+BODY_BYTES = 64 * 1024
+"""The largest body that is read; the largest task of ours has a few hundred bytes."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OURS = tuple(f"{_ROOT / folder}/" for folder in ("functions", "shared"))
+
+
+def answer(error: Exception) -> HttpAnswer:
+    """Log an error that came out of a function, and say what to answer: a handler for Flask.
+
+    The text of an error that is not our own goes nowhere: it may quote a cell.
+    """
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        log("WARNING", f"Not a request for this function: {status} {error.name}.")
+        return {"error": error.name}, status
+    if isinstance(error, TryAgain):
+        log("WARNING", f"It must come back: {error}")
+        return {"error": str(error)}, 503
+    if isinstance(error, BadRequest):
+        log("ERROR", f"Not a request for this function: {error}")
+        return {"error": str(error)}, 400
+    if isinstance(error, SettingsError):
+        log("CRITICAL", f"{error.problem.message}", code=error.problem.code)
+        return {"error": error.problem.message}, 500
+    if not _begun(error):
+        kind = type(error).__name__
+        log("ERROR", "Not a request for this function: it cannot be read.", error=kind)
+        return {"error": "The request cannot be read."}, 400
+    log_failure("The function met an error that nobody foresaw.", error)
+    return {"error": f"{type(error).__name__}, see the log."}, 500
+
+
+def read_body(request: flask.Request) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        BadRequest: it is too large, or does not say how large it is.
+    """
+    if request.content_length is None or request.content_length > BODY_BYTES:
+        raise BadRequest(f"The body must say its length, of up to {BODY_BYTES:,} bytes.")
+    return request.get_data()
+
+
+def _begun(error: Exception) -> bool:
+    """Whether the error arose in our own code, not while the request was being read for it."""
+    return any(frame.filename.startswith(_OURS) for frame in extract_tb(error.__traceback__))

@@ -1,0 +1,145 @@
+"""The packages of `shared/`: their imports go one way, and docs/architecture.md shows them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT / "shared"
+MODULES = sorted(SHARED.rglob("*.py"))
+LARGEST = 13
+"""Modules in a folder, at most."""
+BY_NAME = {
+    "shared.core.arrays": "numpy",
+    "shared.firestore.database": "google.cloud.firestore",
+    "shared.gcp.storage": "google.cloud.storage",
+    "shared.loading.shards.cleanup": "numpy",
+    "shared.ledger.uploads": "google.cloud.storage",
+    "shared.reporting.reports": "google.cloud.storage",
+    "shared.web.callers": "google.auth",
+}
+"""Modules that other packages import by their own names, and the library that a face which had
+them would bring to functions that do not need it."""
+OWN_FACE = ("files.types", "firestore.bulk")
+"""Packages within packages that other packages import from."""
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module: str) -> str:
+    """Return the package, or the single module, at the top of `shared/` that a module is in."""
+    return module.split(".")[1]
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each import of something of `shared/`: the module it names, and the name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "shared":
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                if (ROOT / full.replace(".", "/")).is_dir() or is_module(full):
+                    yield full, alias.name
+                else:
+                    yield str(node.module), alias.name
+
+
+def is_module(name: str) -> bool:
+    """Whether there is a module file of that dotted name."""
+    return (ROOT / name.replace(".", "/")).with_suffix(".py").exists()
+
+
+def rooms() -> dict[str, set[str]]:
+    """Return each room with the rooms it imports from."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in MODULES:
+        if (module := name_of(path)) != "shared":
+            found[room(module)] |= {room(other) for other, _ in imports(path)} - {room(module)}
+    return found
+
+
+def shown() -> dict[str, tuple[str, set[str]]]:
+    """Return the rooms as docs/architecture.md shows them: a sentence, and what each imports."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*) \|$", page, re.MULTILINE)
+    return {name: (said, set(re.findall(r"\w+", others))) for name, said, others in rows}
+
+
+def test_the_page_shows_every_room_and_its_imports() -> None:
+    """docs/architecture.md names the rooms and what each of them imports, as the code has it."""
+    assert {name: others for name, (_, others) in shown().items()} == rooms()
+
+
+def test_the_page_shows_the_ground_first() -> None:
+    """A room on the page imports from rooms above it only, so no two import from each other."""
+    above: set[str] = set()
+    for name, (_, others) in shown().items():
+        assert others - above == set(), f"{name} imports from a room that is not above it"
+        above.add(name)
+
+
+@pytest.mark.parametrize("name", [name for name in rooms() if (SHARED / name).is_dir()])
+def test_a_package_says_what_it_is(name: str) -> None:
+    """The page says of a package what its docstring says."""
+    text = ast.get_docstring(ast.parse((SHARED / name / "__init__.py").read_text("utf-8")))
+    assert (text or "").split("\n\n")[0].replace("\n", " ") == shown()[name][0]
+
+
+def test_other_packages_import_from_the_face() -> None:
+    """What another package needs of a package, it imports from its `__init__`, not its modules."""
+    past = {
+        (name_of(path), other)
+        for path in MODULES
+        for other, name in imports(path)
+        if name_of(path) != "shared"
+        and room(other) != room(name_of(path))
+        and other not in BY_NAME
+        and other.removeprefix("shared.") not in OWN_FACE
+        and not other.endswith(f".{name}")
+        and other.count(".") > 1
+    }
+    assert past == set()
+
+
+def test_a_folder_can_be_taken_in_at_a_glance() -> None:
+    """No folder has more modules than a newcomer can look through."""
+    sizes = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert {str(folder): size for folder, size in sizes.items() if size > LARGEST} == {}
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    """A class, or a name for a type, is defined once in all of `shared/`."""
+    defined: dict[str, set[str]] = defaultdict(set)
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                defined[node.name].add(name_of(path))
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    name = target.id if isinstance(target, ast.Name) else ""
+                    if len(name) > 1 and name[0].isupper() and not name.isupper():
+                        defined[name].add(name_of(path))
+    assert {name: where for name, where in defined.items() if len(where) > 1} == {}
+
+
+def test_every_module_on_the_file_s_way_exists() -> None:
+    """docs/files-way.md names modules that are there."""
+    page = (ROOT / "docs/files-way.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)+\w+)`", page)
+    assert [name for name in named if not (SHARED / name).with_suffix(".py").exists()] == []
+
+
+def test_every_decision_is_listed() -> None:
+    """docs/architecture.md links every decision, in order."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    there = sorted(f"decisions/{path.name}" for path in (ROOT / "docs/decisions").glob("*.md"))
+    assert re.findall(r"\((decisions/[^)]+)\)", page) == there

@@ -1,0 +1,289 @@
+"""What the documents look like to the developer of an app.
+
+`python -m tools.reference.data_model > docs/data-model.md` writes the page: its tables and its
+example documents come from the tables of columns, its queries from the files in docs/examples/.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shared.files import kinds
+from shared.files.types import EXAMPLE_STAMP, Column, FileType, Kind, Rules, all_types, example_csv
+from shared.firestore.bulk import Put, decode_content, encode_content
+from shared.index import Origin, decide
+from shared.parsing import Incoming, Row, make_checker, make_document
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "data-model.md"
+"""The page as it is kept beside the code."""
+
+GENERATION = 1682367150123456
+"""The upload that the examples are made of."""
+
+_STORED: dict[Kind, str] = {
+    kinds.YES_NO: "boolean",
+    kinds.CONSENT: "boolean",
+    kinds.DATE: "string `YYYY-MM-DD`",
+    kinds.BIRTH_DATE: "string `YYYY-MM-DD`",
+    kinds.TIME: "timestamp",
+    kinds.DAY: "string `YYYY-MM-DD`",
+    kinds.TIME_OF_DAY: "timestamp",
+    kinds.MONEY: "integer, cents",
+    kinds.DECIMAL: "double",
+    kinds.PERCENT: "double",
+    kinds.WHOLE: "integer",
+}
+"""What a kind of cell is in Firestore; a string where it is not named here."""
+
+_CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
+
+_TOTALS = {
+    "orders": (
+        ("lineCount", "integer", "How many lines the order has."),
+        ("quantity", "double", "The sum over its lines."),
+        (
+            "valueCents",
+            "integer, cents",
+            "The sum over its lines; negative for a refund. Absent where an amount of a line could "
+            "not be read.",
+        ),
+        (
+            "incomplete",
+            "boolean",
+            "`true` where a line of the order was rejected and no whole order has come yet: the "
+            "order lacks that line. Absent otherwise.",
+        ),
+    ),
+}
+"""Fields that are worked out from a document's items."""
+
+_HEAD = """\
+# The documents
+
+For developers of apps. All documents of a retailer's connection are below
+`connections/{connection}`; a deployment with one feed has the connection `main`. This page is
+made from the program's own tables and from the examples that its tests run: `python -m
+tools.reference.data_model > docs/data-model.md`.
+
+| path | one document a | made from |
+|---|---|---|
+| `connections/{c}/customers/{PERIDX}` | person | a row of a customers file |
+| `connections/{c}/orders/{order number}` | order, its `lines` inside | its rows in an orders \
+file |
+| `connections/{c}/rewards/{PERIDX}` | reward account, its `rewards` inside where the file has one \
+row a reward | a row, or rows, of a rewards file |
+| `connections/{c}/imports/{import}` | export file | see [the ledger](ledger.md) |"""
+
+_GUARANTEES = """\
+## What you can rely on
+
+* A document's content is that of its latest row in the latest-exported file that holds it, in
+  whatever order files were uploaded, retried or replayed. An older or replayed file never
+  overwrites newer data. Where that row leaves a field open, the latest row that says something
+  about the field counts.
+* `subscribed` is `true` only where the retailer's file says so (PRIVACY = No). A blank or unknown
+  PRIVACY never subscribes anyone and leaves what is stored alone. A person of whom no file has
+  said anything has no `subscribed`: ask for `== true`, never for `!= false`.
+* A field whose cell is blank is absent, never `null` or `""` (unless the connection is set to
+  `keep`). A cell that cannot be read never changes a stored value.
+* Ids, codes, phones and postcodes are strings with their leading zeros. Money is integer cents,
+  in fields that end in `Cents`. A date is a string `YYYY-MM-DD`; a time is a Firestore timestamp,
+  whatever zone the file was written in. Quantities and percentages are doubles, whole ones too.
+* A field has one Firestore type, whatever the file says. So `orderDate` is always a day, in the
+  connection's time zone, and orders sort by it; where the file gives the time of the sale,
+  `orderedAt` is there besides.
+* An orders file is authoritative for the orders it holds: an order is replaced whole. Returns are
+  negative.
+* An order with `incomplete: true` lacks lines that could not be read, and so do its totals: do not
+  add it up. It never replaces a complete order, and the next complete one replaces it. (A reward
+  account is marked the same way.)
+* A first load (`bulk/`) takes no consent: its documents have no `subscribed`.
+* An order can be there before its customer only if it was counted as `orphaned` in its import.
+* Documents are written by the pipeline alone, whole: keep what your app has to say in documents
+  of its own.
+* Every write is one document. There is no moment at which all documents of a file change
+  together: an import's `status` says when all of them are there.
+* A row that has not changed is not written again, so a listener hears only of what is new;
+  `source` then still names the file that changed it last.
+
+## How it changes
+
+Fields are added without notice: read what you know and ignore the rest. A field is never renamed,
+never removed and never given another type within a major version; [the changes](../CHANGELOG.md)
+name every addition. Columns that this system does not know appear under `extra` by the name the
+retailer gave them, and may move out of it in a later version only by being added as a field of
+their own *besides*.
+
+## Reading them
+
+Clients read through [the rules](../firestore.rules) with a custom claim in their token: `staff:
+true` reads everything, `connection: "main"` the documents of that connection. Nobody writes.
+Servers read with `roles/datastore.viewer`. The composite indexes that these queries need are in
+[firestore.indexes.json](../firestore.indexes.json)."""
+
+
+def page() -> str:
+    """Return the whole page, as Markdown."""
+    sections = [
+        _HEAD,
+        *(_section(type_) for type_ in all_types()),
+        _common(),
+        _GUARANTEES,
+        "### In Python\n\n" + _example("reading.py", "python"),
+        "### In JavaScript\n\n" + _example("reading.mjs", "js"),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def example_document(type_: FileType) -> dict[str, Any]:
+    """Return the document that the example rows of docs/formats.md become (the first of several).
+
+    It is made by the code that makes the real ones.
+    """
+    first, *others = csv.reader(io.StringIO(example_csv(type_)))
+    rules = Rules(time_zone=ZoneInfo("Australia/Sydney"))
+    header = type_.layout(rules).header(first)
+    columns = zip(*others, strict=True)
+    cells = {name: list(cells) for name, cells in zip(header.canonical, columns, strict=True)}
+    numbers = range(len(others))
+    checked = make_checker(type_, header, rules).check(
+        cells, [number + 2 for number in numbers], numbers
+    )
+    rows = [row for row in checked.rows if row.key == checked.rows[0].key]
+    if not type_.grouped(header):
+        rows = rows[:1]
+    return _in_order(_stored(type_, rows), type_)
+
+
+def _in_order(document: dict[str, Any], type_: FileType) -> dict[str, Any]:
+    """Return a document with its fields in the order of the tables; Firestore keeps none."""
+    fields = [c.field for c in type_.columns] + [name for name, *_ in _TOTALS.get(type_.name, ())]
+    fields += [type_.items, *("import", "row", "exportedAt", "generation"), "extra", "source"]
+    names = list(dict.fromkeys(part for field in fields for part in field.split(".")))
+
+    def ordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            known = sorted(value, key=lambda name: names.index(name))
+            return {name: ordered(value[name]) for name in known}
+        return [ordered(one) for one in value] if isinstance(value, list) else value
+
+    made: dict[str, Any] = ordered(document)
+    return made
+
+
+def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
+    content, _ = make_document(type_, rows)
+    exported_at = datetime.strptime(EXAMPLE_STAMP, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    decision = decide(
+        Incoming(
+            key=rows[0].key,
+            wire=encode_content(content),
+            keep=frozenset(),
+            lines=tuple(row.line for row in rows),
+        ),
+        None,
+        origin=Origin(
+            import_id=f"{type_.name}_{EXAMPLE_STAMP}",
+            exported_at=exported_at,
+            generation=GENERATION,
+        ),
+        consent=type_.consent,
+        create_only=False,
+    )
+    assert isinstance(decision, Put)
+    return {**content, **decode_content(decision.wire)}
+
+
+def _section(type_: FileType) -> str:
+    whole = [column for column in type_.columns if column.part == "document"]
+    items = [column for column in type_.columns if column.part == "item"]
+    rows = [_row(column, type_) for column in whole]
+    rows += [(f"`{name}`", kind, meaning) for name, kind, meaning in _TOTALS.get(type_.name, ())]
+    parts = [
+        f"## {type_.name}",
+        f"`connections/{{connection}}/{type_.collection}/{{{type_.key.name}}}`",
+        _table(("field", "type", "what"), rows),
+    ]
+    if items:
+        parts += [
+            f"Each entry of `{type_.items}`:",
+            _table(("field", "type", "what"), (_row(column, type_) for column in items)),
+        ]
+    text = json.dumps(example_document(type_), ensure_ascii=False, indent=2, default=_moment)
+    parts.append(f"An example, a time in quotes standing for a timestamp:\n\n```json\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def _common() -> str:
+    rows = (
+        (
+            "`extra`",
+            "map of strings",
+            "Columns that this system does not know, by their own names.",
+        ),
+        ("`source.import`", "string", "The export file that changed the document last."),
+        ("`source.row`", "integer", "The line of that file where the document's last row begins."),
+        (
+            "`source.exportedAt`",
+            "timestamp",
+            "When that file was exported, as its name says; of a corrected row, when the export it "
+            "comes from was. 1970 where the file was undone and no other export is left.",
+        ),
+        ("`source.generation`", "integer", "Which upload of that file it was."),
+        (
+            "`source.kept`",
+            "map of timestamps",
+            "Path of a field that a later file has left open -> when the file whose word stands "
+            "there was exported. Absent where there is none.",
+        ),
+        (
+            "`source.keptGenerations`",
+            "map of integers",
+            "The same paths -> which upload of that file it was.",
+        ),
+        (
+            "`source.open`",
+            "array of strings",
+            "Paths of fields that no file has said anything of: their cells could not be read, or "
+            "are blank and blank cells keep what is stored. Absent where there is none.",
+        ),
+    )
+    return "## In every document\n\n" + _table(("field", "type", "what"), rows)
+
+
+def _row(column: Column, type_: FileType) -> tuple[str, str, str]:
+    meaning = _CONSENT if column.kind is kinds.CONSENT else column.meaning
+    return (
+        f"`{column.field}`",
+        _STORED.get(column.kind, "string"),
+        meaning + (" Always there." if column.needed else ""),
+    )
+
+
+def _example(name: str, language: str) -> str:
+    return f"```{language}\n{(DOCS / 'examples' / name).read_text(encoding='utf-8').strip()}\n```"
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    raise TypeError(type(value).__name__)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(page().encode())
