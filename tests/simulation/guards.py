@@ -308,6 +308,16 @@ GUARDS: Mapping[str, Guard] = {
         _attribute("shared.parsing.repeats.Repeats.add", _latest_row),
         "batches",
     ),
+    "fields that a file leaves open": Guard(
+        "what a file leaves open is taken from the latest file that says something",
+        _attribute("shared.folding.Version.take", lambda self, older: []),
+        "mixed",
+    ),
+    "imports that are late no more": Guard(
+        "the alert that imports are late ends when they have begun",
+        _attribute("shared.lateness._close", lambda *_, **__: None),
+        "mixed",
+    ),
     "withdrawal in doubt": Guard(
         "consent is withdrawn where it is not known which row is the latest",
         _attribute(
