@@ -23,9 +23,9 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from benchmarks.options import Options
 from benchmarks.stage import Stage
 from benchmarks.tables import Plot, Table
-from local.firestore import serve as serve_firestore
-from local.storage import serve as serve_storage
-from local.tasks import serve as serve_tasks
+from local.emulators.firestore import serve as serve_firestore
+from local.emulators.storage import serve as serve_storage
+from local.emulators.tasks import serve as serve_tasks
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LOCATION, _QUEUE, _BUCKET = "australia-southeast1", "imports", "exports"

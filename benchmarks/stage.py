@@ -80,9 +80,9 @@ def ready(folder: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
         address = stack.enter_context(sink.running())
         ledger = stack.enter_context(
-            _server(["local.firestore", "--port", "0", "--data", str(folder / "ledger")])
+            _server(["local.emulators.firestore", "--port", "0", "--data", str(folder / "ledger")])
         )
-        storage = ["local.storage", "--port", "0", "--data", str(folder / "bucket")]
+        storage = ["local.emulators.storage", "--port", "0", "--data", str(folder / "bucket")]
         bucket = stack.enter_context(_server([*storage, "--bucket", BUCKET]))
         yield Stage(
             folder,

@@ -176,7 +176,7 @@ def measure(imports: int = 100_000, times: int = TIMES) -> list[Timing]:
         }
         os.environ.update(environment)
         python = (sys.executable, "-m")
-        server = (*python, "local.firestore", "--port", str(database), "--data", folder)
+        server = (*python, "local.emulators.firestore", "--port", str(database), "--data", folder)
         function = (
             *(*python, "functions_framework", "--host", "127.0.0.1", "--port", str(page)),
             *("--source", "functions/status.py", "--target", "status"),

@@ -261,7 +261,7 @@ class Stack:
             data = self._data / "firestore"
             return _Database(
                 address=f"127.0.0.1:{port}",
-                command=_module("local.firestore", "--port", port, "--data", data),
+                command=_module("local.emulators.firestore", "--port", port, "--data", data),
             )
         running = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
         if running:
@@ -321,11 +321,11 @@ class Stack:
             )
 
         storage = _module(
-            *("local.storage", "--port", ports["storage"], "--data", data / "storage"),
+            *("local.emulators.storage", "--port", ports["storage"], "--data", data / "storage"),
             *("--bucket", BUCKET, "--events", endpoints.functions["classify"]),
         )
         tasks = _module(
-            *("local.tasks", "--port", ports["tasks"], "--data", data / "tasks"),
+            *("local.emulators.tasks", "--port", ports["tasks"], "--data", data / "tasks"),
             *("--certs-port", ports["certs"]),
         )
         gateway = _module(

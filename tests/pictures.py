@@ -15,9 +15,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 from selenium import webdriver
 
-from local.firestore import serve as serve_firestore
+from local.emulators.firestore import serve as serve_firestore
+from local.emulators.storage import serve as serve_storage
 from local.stack import loopback_environment
-from local.storage import serve as serve_storage
 from tests.support import story
 from tests.support.browsing import browsing, look, serving, why_no_browser
 from tests.support.pipeline import BUCKET, Pipeline

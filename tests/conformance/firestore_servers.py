@@ -15,7 +15,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
 from local import google_emulator
-from local.firestore import serve
+from local.emulators.firestore import serve
 
 EMBEDDED = "embedded"
 GOOGLE = "google"

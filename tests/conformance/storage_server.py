@@ -18,7 +18,7 @@ import google.cloud.storage as storage
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from local.storage import serve
+from local.emulators.storage import serve
 from tests.support.waiting import PATIENCE
 
 _numbers = itertools.count(1)

@@ -33,8 +33,8 @@ from google.cloud.firestore_v1.vector import Vector
 from google.protobuf import timestamp_pb2
 from grpc import StatusCode
 
-from local.firestore import InUse, commits, names, serve, transactions, writes
-from local.firestore.store import Store
+from local.emulators.firestore import InUse, commits, names, serve, transactions, writes
+from local.emulators.firestore.store import Store
 from shared.firestore.bulk.existence import KnownCustomers
 from shared.firestore.bulk.transport import COUNTED, CallFailed, Transport
 from tests.conformance.firestore_servers import EMBEDDED, GOOGLE, connect, connect_async
@@ -1663,7 +1663,7 @@ class Process:
 
     def __init__(self, data: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "local.firestore", "--port", "0", "--data", str(data)],
+            [sys.executable, "-m", "local.emulators.firestore", "--port", "0", "--data", str(data)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

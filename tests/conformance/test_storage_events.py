@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import pytest
 from google.api_core import exceptions
 
-from local.storage import InUse, serve
+from local.emulators.storage import InUse, serve
 from tests.conformance.storage_server import Raw, connect
 from tests.support.receiver import SOON, Call, Handler, Receiver
 from tests.support.waiting import PATIENCE
@@ -183,7 +183,7 @@ def test_events_do_not_wait_for_one_another(receiver: Receiver, tmp_path: Path) 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`python -m local.storage`, and a client for it."""
+    """`python -m local.emulators.storage`, and a client for it."""
 
     process: subprocess.Popen[str]
     port: int
@@ -193,7 +193,15 @@ class Program:
 @contextlib.contextmanager
 def program(data: Path, *, port: int = 0, events: str | None = None) -> Iterator[Program]:
     """Run the server as a program of its own."""
-    command = [sys.executable, "-m", "local.storage", "--port", str(port), "--data", str(data)]
+    command = [
+        sys.executable,
+        "-m",
+        "local.emulators.storage",
+        "--port",
+        str(port),
+        "--data",
+        str(data),
+    ]
     command += ["--bucket", BUCKET, *(("--events", events) if events else ())]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -286,7 +294,15 @@ def test_one_server_a_folder(tmp_path: Path) -> None:
     """A folder in use is refused with exit code 2 and a sentence, and left as it is."""
     server = serve(data=tmp_path, buckets=[BUCKET])
     try:
-        command = [sys.executable, "-m", "local.storage", "--port", "0", "--bucket", BUCKET]
+        command = [
+            sys.executable,
+            "-m",
+            "local.emulators.storage",
+            "--port",
+            "0",
+            "--bucket",
+            BUCKET,
+        ]
         ended = subprocess.run(
             [*command, "--data", str(tmp_path)],
             capture_output=True,

@@ -24,8 +24,8 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.oauth2 import id_token
 from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
-from local.tasks import InUse, Server, serve
-from local.tasks.store import Store
+from local.emulators.tasks import InUse, Server, serve
+from local.emulators.tasks.store import Store
 from tests.support.receiver import SOON, Receiver
 from tests.support.waiting import PATIENCE
 
@@ -1233,7 +1233,7 @@ def test_taken_port_is_refused(server: Server, tmp_path: Path) -> None:
 @contextlib.contextmanager
 def _program(data: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the server as a program; give it and its port."""
-    command = [sys.executable, "-m", "local.tasks", "--port", "0", "--data", str(data)]
+    command = [sys.executable, "-m", "local.emulators.tasks", "--port", "0", "--data", str(data)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -1281,7 +1281,7 @@ def test_program_says_why_it_cannot_start(tmp_path: Path) -> None:
     server = serve(data=tmp_path)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "local.tasks", "--port", "0", "--data", str(tmp_path)],
+            [sys.executable, "-m", "local.emulators.tasks", "--port", "0", "--data", str(tmp_path)],
             capture_output=True,
             text=True,
             check=False,

@@ -13,9 +13,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore, tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
-from local.firestore import serve as serve_firestore
-from local.storage import serve as serve_storage
-from local.tasks import serve as serve_tasks
+from local.emulators.firestore import serve as serve_firestore
+from local.emulators.storage import serve as serve_storage
+from local.emulators.tasks import serve as serve_tasks
 from tests.support.course import Course, run_course
 from tests.support.pipeline import BUCKET, Pipeline
 from tests.support.stack import Hands, Up, hands_on

@@ -29,7 +29,7 @@ from gateway.bucket import CloudBucket
 from gateway.files import Limits
 from gateway.server import Capacity
 from gateway.users import hash_password
-from local.storage import serve
+from local.emulators.storage import serve
 from tests.support.gateway import CHEAP, PASSWORD, Running
 from tests.support.waiting import PATIENCE
 

@@ -15,7 +15,7 @@ from google.cloud import firestore
 from grpc import StatusCode
 
 from local import google_emulator
-from local.firestore import serve
+from local.emulators.firestore import serve
 from shared.firestore.bulk.decisions import Leave, Left, Outcome, Put, Refused, Written
 from shared.firestore.bulk.transport import Stored, Transport, encode_write
 from shared.firestore.bulk.writer import Writer

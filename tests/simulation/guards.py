@@ -310,12 +310,12 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "fields that a file leaves open": Guard(
         "what a file leaves open is taken from the latest file that says something",
-        _attribute("shared.folding.Version.take", lambda self, older: []),
+        _attribute("shared.core.folding.Version.take", lambda self, older: []),
         "mixed",
     ),
     "imports that are late no more": Guard(
         "the alert that imports are late ends when they have begun",
-        _attribute("shared.lateness._close", lambda *_, **__: None),
+        _attribute("shared.sweeping.lateness._close", lambda *_, **__: None),
         "mixed",
     ),
     "withdrawal in doubt": Guard(

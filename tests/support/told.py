@@ -12,8 +12,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
-from local.firestore import serve as serve_firestore
-from local.storage import serve as serve_storage
+from local.emulators.firestore import serve as serve_firestore
+from local.emulators.storage import serve as serve_storage
 from tests.support import story
 from tests.support.pipeline import BUCKET, Pipeline
 

@@ -143,3 +143,14 @@ def test_every_decision_is_listed() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     there = sorted(f"decisions/{path.name}" for path in (ROOT / "docs/decisions").glob("*.md"))
     assert re.findall(r"\((decisions/[^)]+)\)", page) == there
+
+
+def test_unit_tests_lie_where_their_packages_do() -> None:
+    """Every folder of unit tests has the name of a folder of the code, or of what it tests."""
+    folders = {
+        path.parent.relative_to(ROOT / "tests/unit")
+        for path in (ROOT / "tests/unit").rglob("test_*.py")
+    } - {Path()}
+    homes = (SHARED, ROOT)
+    lost = [folder for folder in folders if not any((home / folder).is_dir() for home in homes)]
+    assert lost == []

@@ -1,0 +1,1 @@
+"""Local stand-ins for Firestore, Cloud Storage and Cloud Tasks."""

@@ -1,0 +1,584 @@
+"""Structured queries: which documents one matches, in which order, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+from google.cloud.firestore_v1.types import query as query_types
+
+from local.emulators.firestore import fields, names, values
+from local.emulators.firestore.fields import KEY, DocumentMessage, Fields, Mask, Path
+from local.emulators.firestore.names import Collection, Document, Parent
+from local.emulators.firestore.refusals import failed_precondition, invalid, unimplemented
+from local.emulators.firestore.values import ARRAY, NAN, NULL, REFERENCE, Key
+from local.emulators.firestore.writes import Content
+
+MAX_DISJUNCTIONS = 30
+MAX_NOT_IN = 10
+
+_StructuredQuery = query_types.StructuredQuery.pb()
+_FIELD_OPERATORS = _StructuredQuery.FieldFilter.Operator
+_UNARY_OPERATORS = _StructuredQuery.UnaryFilter.Operator
+_DESCENDING = _StructuredQuery.Direction.Value("DESCENDING")
+_INEQUALITIES = frozenset(
+    {"LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL"}
+)
+_NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NAN", "IS_NOT_NULL"})
+
+Predicate = Callable[[Fields, str], bool]
+"""Whether a document matches, by its fields and its full name."""
+
+
+class Found(NamedTuple):
+    """A document and what is in it."""
+
+    document: Document
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The collections that a query looks at."""
+
+    parent: Parent
+    collection_id: str
+    """Empty for every collection id."""
+    descendants: bool
+    """Whether collections at any depth below the parent count, or its own only."""
+
+    @property
+    def collection(self) -> Collection | None:
+        """The one collection of the scope; None where it is a group of them."""
+        if self.descendants or not self.collection_id:
+            return None
+        return self.parent.collection(self.collection_id)
+
+    def covers(self, collection: Collection) -> bool:
+        prefix = self.parent.prefix
+        if collection.database != self.parent.database or not collection.path.startswith(prefix):
+            return False
+        below = collection.path[len(prefix) :]
+        return (self.descendants or "/" not in below) and (
+            not self.collection_id or below.rpartition("/")[2] == self.collection_id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A range of document ids within a collection; an end that is None is open."""
+
+    low: str | None = None
+    low_included: bool = True
+    high: str | None = None
+    high_included: bool = True
+
+    def above(self, low: str, *, included: bool) -> Bounds:
+        """The part of the range that begins at `low`."""
+        if self.low is not None and (self.low, not self.low_included) >= (low, not included):
+            return self
+        return Bounds(low, included, self.high, self.high_included)
+
+    def below(self, high: str, *, included: bool) -> Bounds:
+        """The part of the range that ends at `high`."""
+        if self.high is not None and (self.high, self.high_included) <= (high, included):
+            return self
+        return Bounds(self.low, self.low_included, high, included)
+
+
+class Source(Protocol):
+    """Where the documents come from."""
+
+    def collections(self, scope: Scope) -> Sequence[Collection]: ...
+
+    def scan(
+        self, collection: Collection, bounds: Bounds, needles: Sequence[bytes], page: int
+    ) -> Iterator[Found]:
+        """The documents of a collection by id, those without one of the needles left out."""
+
+    def named(self, collection: Collection, ids: Iterable[str]) -> Iterator[Found]:
+        """Those of some documents of a collection that exist, by id."""
+
+    def indexed(self, query: Query) -> Iterator[Found] | None:
+        """Documents in the query's order, all of its results among them; None without an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    path: Path
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in the results: right before or right after the values of the first orders."""
+
+    keys: tuple[Key, ...]
+    before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A condition on the document's name that every result meets."""
+
+    operator: str
+    reference: Key
+
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A query that is well formed."""
+
+    scope: Scope
+    matches: Predicate
+    unfiltered: bool
+    needles: tuple[bytes, ...]
+    """Bytes that the serialized fields of every result contain."""
+    limits: tuple[_Limit, ...]
+    orders: tuple[Order, ...]
+    """The whole order, down to the name."""
+    must_exist: tuple[Path, ...]
+    start: Cursor | None
+    end: Cursor | None
+    offset: int
+    limit: int | None
+    mask: Mask | None
+    equals: tuple[tuple[Path, tuple[Key, ...]], ...] = ()
+    """Fields that are equal to one of these in every result; at most one of them has several."""
+    ranges: tuple[tuple[Path, str, Key], ...] = ()
+    """Field, operator and operand of inequalities that every result meets."""
+    named: tuple[Key, ...] | None = None
+    """The only documents that can be results, where there is such a condition."""
+    plain: bool = False
+    """Whether `equals` and `ranges` are all the conditions there are."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a document can enter or leave the results because of another one."""
+        return self.limit is not None or self.offset > 0
+
+    @property
+    def countable(self) -> bool:
+        """Whether the number of results is the number of documents there are."""
+        return self.unfiltered and not (
+            self.must_exist or self.start or self.end or len(self.orders) > 1
+        )
+
+    def keys(self, document: Document, content: Content) -> tuple[Key, ...] | None:
+        """What the document is sorted by; None where it is not a result.
+
+        Offset and limit, which depend on other documents, are not looked at.
+        """
+        name = document.name
+        if self.unfiltered and len(self.orders) == 1 and not self.must_exist:
+            keys: tuple[Key, ...] = (values.reference_key(name),)
+        else:
+            found = DocumentMessage.FromString(content.fields).fields
+            if not self.matches(found, name):
+                return None
+            if any(fields.get(found, path) is None for path in self.must_exist):
+                return None
+            collected: list[Key] = []
+            for order in self.orders:
+                if order.path == KEY:
+                    collected.append(values.reference_key(name))
+                    continue
+                value = fields.get(found, order.path)
+                if value is None:
+                    return None
+                collected.append(values.key(value))
+            keys = tuple(collected)
+        if self.start is not None:
+            side = self._compare(keys, self.start)
+            if side < 0 or (side == 0 and not self.start.before):
+                return None
+        if self.end is not None:
+            side = self._compare(keys, self.end)
+            if side > 0 or (side == 0 and self.end.before):
+                return None
+        return keys
+
+    def results(self, source: Source) -> Iterator[Found]:
+        """The documents found, in order."""
+        stop = None if self.limit is None else self.offset + self.limit
+        if stop == 0:
+            return iter(())
+        indexed = source.indexed(self)
+        if indexed is not None:
+            fitting = (row for row in indexed if self.keys(row.document, row.content) is not None)
+            return islice(fitting, self.offset, stop)
+        collections = source.collections(self.scope)
+        if len(collections) <= 1 and self.orders == (Order(KEY, False),):
+            found: Iterator[Found] = self._in_name_order(source, collections, stop)
+        else:
+            found = self._sorted(source, collections, stop)
+        return islice(found, self.offset, stop)
+
+    def _in_name_order(
+        self, source: Source, collections: Sequence[Collection], stop: int | None
+    ) -> Iterator[Found]:
+        page = _PAGE if stop is None or not self.unfiltered else min(stop, _PAGE)
+        for collection in collections:
+            for row in self._candidates(source, collection, page):
+                if self.keys(row.document, row.content) is not None:
+                    yield row
+
+    def _sorted(
+        self, source: Source, collections: Sequence[Collection], stop: int | None
+    ) -> Iterator[Found]:
+        rows: list[tuple[tuple[Key, ...], Found]] = []
+        enough = math.inf if stop is None else 2 * stop + 1000
+        for collection in collections:
+            for row in self._candidates(source, collection, _PAGE):
+                keys = self.keys(row.document, row.content)
+                if keys is not None:
+                    rows.append((keys, row))
+                    if len(rows) > enough:
+                        self._sort(rows)
+                        del rows[stop:]
+        self._sort(rows)
+        return (row for _keys, row in rows)
+
+    def _candidates(self, source: Source, collection: Collection, page: int) -> Iterator[Found]:
+        if self.named is None:
+            return source.scan(collection, self._bounds(collection), self.needles, page)
+        prefix = values.reference_key(collection.document(""))[:-1]
+        depth = len(prefix)
+        own = (name for name in self.named if len(name) == depth + 1 and name[:depth] == prefix)
+        return source.named(collection, {name[depth] for name in own})
+
+    def _sort(self, rows: list[tuple[tuple[Key, ...], Found]]) -> None:
+        if not any(order.descending for order in self.orders):
+            rows.sort(key=lambda row: row[0])
+            return
+        for position in reversed(range(len(self.orders))):
+            rows.sort(
+                key=lambda row, position=position: row[0][position],  # type: ignore[misc]
+                reverse=self.orders[position].descending,
+            )
+
+    def _compare(self, keys: tuple[Key, ...], cursor: Cursor) -> int:
+        for own, given, order in zip(keys, cursor.keys, self.orders, strict=False):
+            if own != given:
+                return -1 if (own < given) != order.descending else 1
+        return 0
+
+    def _bounds(self, collection: Collection) -> Bounds:
+        """The ids that can be results, as far as conditions on the name tell."""
+        limits = list(self.limits)
+        if self.orders[0] == Order(KEY, False):
+            if self.start is not None and self.start.keys:
+                limits.append(_Limit("GREATER_THAN_OR_EQUAL", self.start.keys[0]))
+            if self.end is not None and self.end.keys:
+                limits.append(_Limit("LESS_THAN_OR_EQUAL", self.end.keys[0]))
+        bounds = Bounds()
+        prefix = values.reference_key(collection.document(""))[:-1]
+        for limit in limits:
+            if limit.reference[: len(prefix)] != prefix or len(limit.reference) == len(prefix):
+                continue
+            document_id = limit.reference[len(prefix)]
+            deeper = len(limit.reference) > len(prefix) + 1
+            if limit.operator in ("GREATER_THAN", "GREATER_THAN_OR_EQUAL", "EQUAL"):
+                strict = deeper or limit.operator == "GREATER_THAN"
+                bounds = bounds.above(document_id, included=not strict)
+            if limit.operator in ("LESS_THAN", "LESS_THAN_OR_EQUAL", "EQUAL"):
+                strict = not deeper and limit.operator == "LESS_THAN"
+                bounds = bounds.below(document_id, included=not strict)
+        return bounds
+
+
+def parse(parent: str, message: Any) -> Query:
+    """Read a `google.firestore.v1.StructuredQuery`, refusing what the API refuses."""
+    if message.HasField("find_nearest"):
+        raise unimplemented("Vector search is not supported here.")
+    if message.offset < 0:
+        raise invalid("offset is negative")
+    if message.limit.value < 0:
+        raise invalid("limit is negative")
+    scope = _parse_scope(names.parse_parent(parent), message.from_)
+    filters = _Filters(message.where) if message.HasField("where") else None
+    orders, must_exist = _parse_orders(message.order_by, filters)
+    mask = None
+    if message.HasField("select"):
+        mask = Mask(reference.field_path for reference in message.select.fields)
+    explicit = len(message.order_by)
+    return Query(
+        scope=scope,
+        matches=filters.predicate if filters else _anything,
+        unfiltered=filters is None,
+        needles=tuple(filters.needles) if filters else (),
+        limits=tuple(filters.limits) if filters else (),
+        orders=orders,
+        must_exist=must_exist,
+        start=_parse_cursor(message.start_at, orders[:explicit])
+        if message.HasField("start_at")
+        else None,
+        end=_parse_cursor(message.end_at, orders[:explicit])
+        if message.HasField("end_at")
+        else None,
+        offset=message.offset,
+        limit=message.limit.value if message.HasField("limit") else None,
+        mask=mask,
+        equals=tuple(filters.equals.items()) if filters else (),
+        ranges=tuple(filters.ranges) if filters else (),
+        named=filters.named if filters else None,
+        plain=filters is None or filters.plain,
+    )
+
+
+def _parse_scope(parent: Parent, selectors: Sequence[Any]) -> Scope:
+    if len(selectors) > 1:
+        raise invalid("StructuredQuery.from cannot have more than one collection selector.")
+    if not selectors:
+        return Scope(parent, "", False)
+    names.check_id(selectors[0].collection_id, "Collection id")
+    return Scope(parent, selectors[0].collection_id, selectors[0].all_descendants)
+
+
+def _parse_orders(
+    messages: Sequence[Any], filters: _Filters | None
+) -> tuple[tuple[Order, ...], tuple[Path, ...]]:
+    """The whole order, and the fields that must exist without being part of it."""
+    orders: list[Order] = []
+    for message in messages:
+        path = fields.parse(message.field.field_path)
+        if orders and orders[-1].path == KEY:
+            raise invalid("order by clause cannot contain more fields after the key")
+        if any(order.path == path for order in orders):
+            raise invalid(
+                "order by clause cannot contain duplicate fields " + message.field.field_path
+            )
+        orders.append(Order(path, message.direction == _DESCENDING))
+    only_names = filters is None or filters.only_names
+    if orders and orders[0] == Order(KEY, True) and only_names:
+        raise failed_precondition("Firestore does not support descending key scans")
+    descending = bool(orders and orders[-1].descending)
+    sorted_by = {order.path for order in orders}
+    unsorted = sorted((filters.inequalities if filters else set()) - sorted_by - {KEY})
+    if KEY in sorted_by:
+        return tuple(orders), tuple(unsorted)
+    orders.extend(Order(path, descending) for path in unsorted)
+    orders.append(Order(KEY, descending))
+    return tuple(orders), ()
+
+
+def _parse_cursor(message: Any, orders: Sequence[Order]) -> Cursor:
+    if len(message.values) > len(orders):
+        raise invalid("Cursor has too many values.")
+    keys = []
+    for value, order in zip(message.values, orders, strict=False):
+        if order.path == KEY:
+            if value.WhichOneof("value_type") != "reference_value":
+                raise invalid("Cursor __key__ value is not a document reference.")
+            names.parse_document(value.reference_value, what="Resource name")
+        keys.append(values.key(value))
+    return Cursor(tuple(keys), message.before)
+
+
+def _anything(_fields: Fields, _name: str) -> bool:
+    return True
+
+
+class _Filters:
+    """The filters of one query, on their way to a predicate."""
+
+    def __init__(self, message: Any) -> None:
+        self.inequalities: set[Path] = set()
+        self.only_names = True
+        self.needles: list[bytes] = []
+        self.limits: list[_Limit] = []
+        self.equals: dict[Path, tuple[Key, ...]] = {}
+        self.ranges: list[tuple[Path, str, Key]] = []
+        self.named: tuple[Key, ...] | None = None
+        self._conditions = 0
+        self._negations: list[str] = []
+        self._alternatives = False
+        disjuncts, self.predicate = self._parse(message, required=True)
+        if len(self._negations) > 1:
+            raise invalid(
+                "Only a single 'NOT_EQUAL', 'NOT_IN', 'IS_NOT_NAN', or 'IS_NOT_NULL' filter "
+                "allowed per query."
+            )
+        if self._alternatives and "NOT_IN" in self._negations:
+            raise invalid(
+                "'NOT_IN' cannot be used in the same query with 'IN', 'ARRAY_CONTAINS_ANY' or 'OR'."
+            )
+        if any(contains > 1 for contains in disjuncts):
+            raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+
+    @property
+    def plain(self) -> bool:
+        """Whether what was kept for an index is all that is asked for."""
+        return self._conditions == len(self.equals) + len(self.ranges)
+
+    def _parse(self, message: Any, *, required: bool) -> tuple[list[int], Predicate]:
+        """The disjuncts in normal form, each as its number of array-contains, and the predicate.
+
+        `required`: whether every result has to meet this filter.
+        """
+        match message.WhichOneof("filter_type"):
+            case "composite_filter":
+                return self._composite(message.composite_filter, required=required)
+            case "field_filter":
+                return self._field(message.field_filter, required=required)
+            case "unary_filter":
+                return [0], self._unary(message.unary_filter)
+            case _:
+                raise invalid("Unknown Filter type.")
+
+    def _composite(self, message: Any, *, required: bool) -> tuple[list[int], Predicate]:
+        operators = _StructuredQuery.CompositeFilter.Operator
+        either = message.op == operators.Value("OR")
+        if not either and message.op != operators.Value("AND"):
+            raise invalid("Unsupported CompositeFilter operator.")
+        parsed = [
+            self._parse(each, required=required and (not either or len(message.filters) == 1))
+            for each in message.filters
+        ]
+        predicates = [predicate for _disjuncts, predicate in parsed]
+        if either and len(parsed) > 1:
+            self._alternatives = True
+            disjuncts = [each for part, _predicate in parsed for each in part]
+            _check_disjunctions(len(disjuncts))
+            return disjuncts, lambda found, name: any(p(found, name) for p in predicates)
+        _check_disjunctions(math.prod(len(part) for part, _predicate in parsed))
+        disjuncts = [0]
+        for part, _predicate in parsed:
+            disjuncts = [one + other for one in disjuncts for other in part]
+        if len(predicates) == 1:
+            return disjuncts, predicates[0]
+        return disjuncts, lambda found, name: all(p(found, name) for p in predicates)
+
+    def _unary(self, message: Any) -> Predicate:
+        self._conditions += 1
+        path = fields.parse(message.field.field_path)
+        if message.op not in _UNARY_OPERATORS.values() or not message.op:
+            raise invalid("Unknown UnaryFilter operator.")
+        operator = _UNARY_OPERATORS.Name(message.op)
+        if path == KEY:
+            raise invalid("__key__ filter value must be a Key")
+        self.only_names = False
+        if operator in _NEGATIONS:
+            self._negations.append(operator)
+            self.inequalities.add(path)
+        tests: dict[str, Callable[[Key], bool]] = {
+            "IS_NULL": lambda own: own[0] == NULL,
+            "IS_NAN": lambda own: own[0] == NAN,
+            "IS_NOT_NULL": lambda own: own[0] != NULL,
+            "IS_NOT_NAN": lambda own: own[0] not in (NULL, NAN),
+        }
+        return _on_field(path, tests[operator])
+
+    def _field(self, message: Any, *, required: bool) -> tuple[list[int], Predicate]:
+        self._conditions += 1
+        path = fields.parse(message.field.field_path)
+        if message.op not in _FIELD_OPERATORS.values() or not message.op:
+            raise invalid("Unknown FieldFilter operator.")
+        operator = _FIELD_OPERATORS.Name(message.op)
+        operands = _operands(operator, message.value)
+        if operator in _NEGATIONS:
+            self._negations.append(operator)
+        if operator in _INEQUALITIES or operator in _NEGATIONS:
+            self.inequalities.add(path)
+        contains = 1 if operator.startswith("ARRAY_CONTAINS") else 0
+        alternatives = 1
+        if operator in ("IN", "ARRAY_CONTAINS_ANY"):
+            alternatives = len(operands)
+            self._alternatives = True
+        if path == KEY:
+            if contains:
+                raise invalid("the name __key__ is reserved")
+            if any(operand[0] != REFERENCE for operand in operands):
+                raise invalid("__key__ filter value must be a Key")
+            if required and operator not in ("IN", "NOT_IN", "NOT_EQUAL"):
+                self.limits.append(_Limit(operator, operands[0]))
+            if required and operator == "IN":
+                self.named = tuple(operands)
+            fits = test(operator, operands)
+            return [contains] * alternatives, lambda _found, name: fits(values.reference_key(name))
+        self.only_names = False
+        if required and operator in ("EQUAL", "ARRAY_CONTAINS") and message.value.string_value:
+            self.needles.append(message.value.string_value.encode())
+        if required:
+            self._note(path, operator, operands)
+        return [contains] * alternatives, _on_field(path, test(operator, operands))
+
+    def _note(self, path: Path, operator: str, operands: Sequence[Key]) -> None:
+        """Keep what an index can answer."""
+        if operator in _INEQUALITIES:
+            self.ranges.append((path, operator, operands[0]))
+        elif operator in ("EQUAL", "IN") and path not in self.equals:
+            keys = tuple(dict.fromkeys(key for key in operands if key[0] not in (NULL, NAN)))
+            several = any(len(others) > 1 for others in self.equals.values())
+            if keys and not (len(keys) > 1 and several):
+                self.equals[path] = keys
+
+
+def _check_disjunctions(number: int) -> None:
+    if number > MAX_DISJUNCTIONS:
+        raise invalid(
+            f"Too many disjunctions after normalization. Result had {number} disjunctions "
+            f"which is more than the maximum of {MAX_DISJUNCTIONS}"
+        )
+
+
+def _operands(operator: str, value: Any) -> list[Key]:
+    """The value, or the values, that a field is compared with."""
+    most = {"IN": MAX_DISJUNCTIONS, "ARRAY_CONTAINS_ANY": MAX_DISJUNCTIONS, "NOT_IN": MAX_NOT_IN}
+    if operator not in most:
+        values.check_value(value)
+        return [values.key(value)]
+    if value.WhichOneof("value_type") != "array_value":
+        raise invalid(f"'{operator}' requires an ArrayValue.")
+    items = value.array_value.values
+    if not items:
+        raise invalid(f"'{operator}' requires an non-empty ArrayValue.")
+    if len(items) > most[operator]:
+        raise invalid(f"'{operator}' supports up to {most[operator]} comparison values.")
+    for item in items:
+        values.check_value(item)
+    return [values.key(item) for item in items]
+
+
+def _on_field(path: Path, test: Callable[[Key], bool]) -> Predicate:
+    if len(path) == 1:
+        only = path[0]
+        return lambda found, _name: only in found and test(values.key(found[only]))
+
+    def nested(found: Fields, _name: str) -> bool:
+        value = fields.get(found, path)
+        return value is not None and test(values.key(value))
+
+    return nested
+
+
+def test(operator: str, operands: Sequence[Key]) -> Callable[[Key], bool]:
+    """The comparison of a field's key with the operands. Null and NaN equal nothing."""
+    first = operands[0]
+    kind = first[0]
+    comparable = frozenset(key for key in operands if key[0] not in (NULL, NAN))
+    match operator:
+        case "EQUAL" | "IN":
+            return lambda own: own in comparable
+        case "NOT_EQUAL" | "NOT_IN":
+            if any(key[0] == NULL for key in operands):
+                return lambda own: False
+            return lambda own: own[0] != NULL and own not in comparable
+        case "ARRAY_CONTAINS" | "ARRAY_CONTAINS_ANY":
+            return lambda own: own[0] == ARRAY and not comparable.isdisjoint(own[1])
+        case _ if not comparable:
+            return lambda own: False
+        case "LESS_THAN":
+            return lambda own: own[0] == kind and own < first
+        case "LESS_THAN_OR_EQUAL":
+            return lambda own: own[0] == kind and own <= first
+        case "GREATER_THAN":
+            return lambda own: own[0] == kind and own > first
+        case _:
+            return lambda own: own[0] == kind and own >= first

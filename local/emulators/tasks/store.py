@@ -1,0 +1,128 @@
+"""How queues and tasks are kept on disk: what was acknowledged outlives the process."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.emulators.tasks.messages import Queue, Task
+
+FILE = "tasks.sqlite3"
+"""Name of the database, within the folder of the server."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY, message BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tasks (
+    name TEXT PRIMARY KEY, message BLOB NOT NULL, executions INTEGER NOT NULL, previous INTEGER
+);
+CREATE TABLE IF NOT EXISTS tombstones (name TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tombstones_until ON tombstones (until);
+"""
+
+
+class InUse(Exception):
+    """Another server works on the same folder."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A task, and what of its attempts the message has no field for."""
+
+    task: Any
+    """The `Task` message, with its body."""
+    executions: int = 0
+    """Attempts that the handler answered with anything but 5xx."""
+    previous: int | None = None
+    """HTTP status of the last attempt that ended; 504 where there was no response."""
+
+
+class Store:
+    """The database. Every method is one transaction; it is for one thread at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the database in `directory`, making both where they are missing.
+
+        Raises:
+            InUse: another process has it open.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(
+            directory / FILE, timeout=0.5, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # Two servers on one folder would each send every task.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # Enough against the death of the process; only a power cut could lose the last ones.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            raise InUse(f"{directory} is in use by another tasks server.") from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def queues(self) -> Iterator[Any]:
+        """Every queue."""
+        for (message,) in self._db.execute("SELECT message FROM queues"):
+            yield Queue.FromString(message)
+
+    def tasks(self) -> Iterator[Held]:
+        """Every task, in the order in which they were created."""
+        rows = self._db.execute("SELECT message, executions, previous FROM tasks ORDER BY rowid")
+        for message, executions, previous in rows:
+            yield Held(Task.FromString(message), executions, previous)
+
+    def put_queue(self, queue: Any) -> None:
+        """Keep a queue as it is now."""
+        self._db.execute(
+            "INSERT INTO queues VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET message = excluded.message",
+            (queue.name, queue.SerializeToString()),
+        )
+
+    def put_task(self, held: Held) -> None:
+        """Keep a task as it is now."""
+        self._db.execute(
+            "INSERT INTO tasks VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+            " message = excluded.message, executions = excluded.executions,"
+            " previous = excluded.previous",
+            (held.task.name, held.task.SerializeToString(), held.executions, held.previous),
+        )
+
+    def bury(self, names: Iterable[str], *, now: float, until: float) -> None:
+        """Remove queues or tasks, and refuse their names to new ones until then."""
+        with self._transaction():
+            self._db.execute("DELETE FROM tombstones WHERE until <= ?", (now,))
+            for name in names:
+                self._db.execute("DELETE FROM tasks WHERE name = ?", (name,))
+                self._db.execute("DELETE FROM queues WHERE name = ?", (name,))
+                self._db.execute(
+                    "INSERT OR REPLACE INTO tombstones VALUES (?, ?)",
+                    (name, until),
+                )
+
+    def is_buried(self, name: str, *, now: float) -> bool:
+        """Say whether a queue or task of this name existed a short time ago."""
+        row = self._db.execute(
+            "SELECT 1 FROM tombstones WHERE name = ? AND until > ?", (name, now)
+        ).fetchone()
+        return row is not None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")

@@ -1,0 +1,60 @@
+"""The pages about speed and cost show what was measured and what is reckoned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cloud
+from benchmarks.cloud import ramp_seconds, reckon
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["rows", "memory", "daily", "shards"])
+def test_the_tables_are_those_measured(name: str) -> None:
+    """Every line of a table that `make bench` has saved stands on the page as it is."""
+    saved = (ROOT / "docs" / "benchmarks" / f"{name}.md").read_text("utf-8")
+    table = [line for line in saved.splitlines() if line.startswith("|")]
+
+    assert len(table) > 2
+    assert [line for line in table if line not in PAGE] == []
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    """The README has the lines of the files of 100,000 rows."""
+    saved = (ROOT / "docs" / "benchmarks" / "rows.md").read_text("utf-8")
+    table = [line for line in saved.splitlines() if "| 100,000 |" in line]
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert len(table) == 3
+    assert [line for line in table if line not in readme] == []
+
+
+def test_the_cost_is_that_reckoned() -> None:
+    """The page has the table that `python -m benchmarks.cloud` prints."""
+    assert cloud.table().markdown() in PAGE
+
+
+@pytest.mark.parametrize(
+    ("writes", "seconds"),
+    [(0, 0), (1_000, 2), (150_000, 300), (150_750, 301), (375_000, 600), (712_500, 900)],
+)
+def test_ramp(writes: int, seconds: int) -> None:
+    """Firestore takes 500 writes a second, and half as many again after every five minutes."""
+    assert seconds == pytest.approx(ramp_seconds(writes, first=500, most=1e9))
+
+
+def test_ramp_has_an_end() -> None:
+    """No more writes a second are reckoned with than are said."""
+    assert pytest.approx(300 + 300) == ramp_seconds(150_000 + 180_000, first=500, most=600)
+
+
+def test_what_does_not_change_costs_no_writes() -> None:
+    """A file of which nothing has changed costs the time of the workers alone."""
+    one = reckon(1_000_000, 0.0)
+
+    assert (one.written, one.dollars_writing) == (0, 0.0)
+    assert 0 < one.dollars_working < reckon(1_000_000, 0.1).dollars_working
