@@ -667,7 +667,9 @@ class History:
                     there.pop(f"orders/{key}", None)
                     continue
                 withdrawn = self._withdrawn(key, last) if type == "customers" else [None]
-                allowed = contents(key, mine, past, keep=keep, withdrawn=withdrawn)
+                allowed = contents(
+                    key, mine, past, keep=keep, withdrawn=withdrawn, undone=bool(undone)
+                )
                 found = there.pop(f"{type}/{key}", None)
                 if found not in allowed:
                     self._fail(f"{type}/{key} is {found}, not {' or '.join(map(str, allowed))}")

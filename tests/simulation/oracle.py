@@ -99,12 +99,15 @@ def contents(
     *,
     keep: bool,
     withdrawn: Sequence[Age | None] = (None,),
+    undone: bool = False,
 ) -> list[Content | None]:
     """Return every content that a document may have.
 
     There is more than one only where the promise leaves it open: whether a file that was superseded
     while it was being loaded had come to this document yet, and which first load created it.
-    `withdrawn` are the ages that consent may have that an import withdrew which was undone.
+    Where an import was `undone`, a first load that was corrected may have filled in what the upload
+    that created the document leaves open. `withdrawn` are the ages that consent may have that an
+    import withdrew which was undone.
     """
     firm = [one for one in settled if one.said.mode == "load" and key in one.said.contents]
     loose = [one for one in superseded if one.said.mode == "load" and key in one.said.contents]
@@ -119,14 +122,19 @@ def contents(
         for some in combinations(loose, size):
             found += [
                 content(key, (*firm, *some, *one), keep=keep, withdrawn=at)
-                for one in _one_or_none(first)
+                for one in _first_loads(first, corrected=undone)
                 for at in withdrawn
             ]
     return [one for one in found if one is not None] if must else found
 
 
-def _one_or_none(first: Sequence[Uploaded]) -> list[tuple[Uploaded, ...]]:
-    return [(), *((one,) for one in first)]
+def _first_loads(first: Sequence[Uploaded], *, corrected: bool) -> list[tuple[Uploaded, ...]]:
+    pairs = combinations(first, 2) if corrected else ()
+    return [
+        (),
+        *((one,) for one in first),
+        *(pair for pair in pairs if pair[0].import_id == pair[1].import_id),
+    ]
 
 
 def matching(orders: Said, files: Iterable[Uploaded], *, window: Any) -> Uploaded | None:
