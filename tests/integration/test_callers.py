@@ -21,10 +21,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from local.identity import CertsServer, Key, load_key, mint
-from shared import status as pages
 from shared.core.errors import TryAgain
 from shared.status import routes
-from shared.web.callers import LONGEST_TOKEN, REFETCH_SECONDS, REMOVED, Certificates
+from shared.web.tokens import LONGEST_TOKEN, REFETCH_SECONDS, REMOVED, Certificates
 from shared.wiring import services
 from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
@@ -303,7 +302,7 @@ def shown(
             people.append(request.person)
             return routes.PageAnswer(status=200, body="")
 
-        monkeypatch.setattr(pages, "answer", answer)
+        monkeypatch.setattr(routes, "answer", answer)
         status = client(
             "status", K_SERVICE="status", IAP_AUDIENCE=audience, IAP_KEYS_URL=counting.url
         )

@@ -25,7 +25,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from local.identity import Key, load_key, mint
-from shared.web.callers import REMOVED
+from shared.web.tokens import REMOVED
 from tests.integration.conftest import Servers
 from tests.support.pipeline import BUCKET
 from tests.support.waiting import PATIENCE
