@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.core import BadRequest
+
+if TYPE_CHECKING:
+    import google.cloud.storage as storage
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """The type of the events that are read."""
@@ -36,6 +39,18 @@ class StorageObject:
     """Checksum of the bytes, base64 as Cloud Storage writes it."""
     uploaded_at: datetime
     """When this generation came into being, UTC."""
+
+    @classmethod
+    def of_blob(cls, blob: storage.Blob, *, bucket: str) -> StorageObject:
+        """Describe an object as the bucket lists it."""
+        return cls(
+            bucket=bucket,
+            name=blob.name,
+            generation=int(blob.generation),
+            size=int(blob.size or 0),
+            crc32c=blob.crc32c or "",
+            uploaded_at=blob.time_created,
+        )
 
 
 def read_event(data: object, *, type: str = FINALIZED) -> StorageObject:

@@ -1,19 +1,19 @@
-"""Calls to Cloud Storage, with one translation of its faults."""
+"""Port to Cloud Storage: the calls that are made, with one translation of their faults."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
+import google.cloud.storage as storage
+import google_crc32c
 from google.api_core import exceptions
-from google.resumable_media import DataCorruption, InvalidResponse
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from requests.exceptions import RequestException
 
 from shared.core import TryAgain
-
-_T = TypeVar("_T")
-
 
 FAULTS = (
     exceptions.GoogleAPICallError,
@@ -22,28 +22,227 @@ FAULTS = (
     DataCorruption,
     InvalidResponse,
 )
+"""Everything that the client raises when a call fails."""
+
+
+class Gone(TryAgain):
+    """The object, or that generation of it, is not there."""
+
+
+class Changed(TryAgain):
+    """Another generation of the object is there than the expected one."""
 
 
 class Unusable(Exception):
     """The object is gone, or is not the one that was written."""
 
 
+@contextmanager
+def reach(what: str) -> Iterator[None]:
+    """Translate the faults of the calls inside; `what` they do, e.g. `read state/x.index`.
+
+    Raises:
+        Gone: the object is not there.
+        Changed: a precondition about its generation failed.
+        TryAgain: Cloud Storage could not be reached.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        # The client translates the answers to a streamed upload into no error of its own.
+        response = error.response if isinstance(error, InvalidResponse) else None
+        status = response.status_code if response is not None else getattr(error, "code", None)
+        if status == 404:
+            raise Gone(f"Cloud Storage could not {what}: it is gone.") from error
+        if status == 412:
+            raise Changed(f"Cloud Storage could not {what}: it has changed.") from error
+        raise TryAgain(f"Cloud Storage could not {what}: {type(error).__name__}") from error
+
+
+def list_objects(
+    bucket: storage.Bucket, prefix: str = "", *, versions: bool = False
+) -> Iterator[storage.Blob]:
+    """Give the objects whose names begin with `prefix`, with older generations or without."""
+    with reach(f"list {prefix or 'the bucket'}"):
+        yield from bucket.list_blobs(prefix=prefix, versions=versions)
+
+
+def list_outside(bucket: storage.Bucket, folders: Container[str]) -> Iterator[storage.Blob]:
+    """Give the objects that are in none of these folders."""
+    with reach("list the bucket"):
+        top = bucket.list_blobs(delimiter="/")
+        yield from top
+        for folder in sorted(top.prefixes):
+            if folder not in folders:
+                yield from bucket.list_blobs(prefix=folder)
+
+
+def find_object(
+    bucket: storage.Bucket, name: str, generation: int | None = None
+) -> storage.Blob | None:
+    """Return an object as it is, or that generation of it; None where it is not there."""
+    with reach(f"look for {name}"):
+        return bucket.get_blob(name, generation=generation)
+
+
+def find_exact(
+    bucket: storage.Bucket, name: str, generation: int, *, size: int, crc32c: str
+) -> storage.Blob:
+    """Return a generation of an object that was written with that size and checksum.
+
+    Raises:
+        Unusable: it is gone, or not what was written.
+    """
+    found = find_object(bucket, name, generation)
+    if found is None or (found.size, found.crc32c) != (size, crc32c):
+        raise Unusable(name)
+    return found
+
+
+def read_object(
+    bucket: storage.Bucket,
+    name: str,
+    generation: int | None = None,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+) -> bytes:
+    """Return the stored bytes of an object, or those from `start` to `end`, both included."""
+    with reach(f"read {name}"):
+        blob = bucket.blob(name, generation=generation)
+        data: bytes = blob.download_as_bytes(start=start, end=end, raw_download=True)
+        return data
+
+
+class ObjectReader:
+    """A stream of the stored bytes of an object, which counts and sums up what it has given."""
+
+    def __init__(self, blob: storage.Blob, *, chunk: int) -> None:
+        """`chunk` bytes are fetched at a time, of the generation that `blob` names."""
+        self._name = blob.name
+        self._stream: Any = blob.open("rb", chunk_size=chunk, raw_download=True)
+        self._crc = self.size = 0
+
+    @property
+    def crc32c(self) -> str:
+        """Checksum of what has been given, as Cloud Storage writes it."""
+        return encoded(self._crc)
+
+    def seek(self, start: int) -> None:
+        """Continue from there."""
+        with reach(f"read {self._name}"):
+            self._stream.seek(start)
+
+    def read(self, count: int = -1) -> bytes:
+        """Return so many bytes, fewer only at the end of the object."""
+        with reach(f"read {self._name}"):
+            data: bytes = self._stream.read(count)
+        self.size += len(data)
+        self._crc = google_crc32c.extend(self._crc, data)
+        return data
+
+
+class ObjectWriter:
+    """An object on its way into the bucket, where it appears when it is closed."""
+
+    def __init__(
+        self,
+        bucket: storage.Bucket,
+        name: str,
+        *,
+        chunk: int,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        replacing: int | None = None,
+    ) -> None:
+        """`chunk` bytes are sent at a time; `replacing` is the generation that it may replace."""
+        self._blob = bucket.blob(name)
+        if metadata is not None:
+            self._blob.metadata = metadata
+        self._stream: Any = self._blob.open(
+            "wb", chunk_size=chunk, content_type=content_type, if_generation_match=replacing
+        )
+        self._crc = self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Write these bytes, too."""
+        self._size += len(data)
+        self._crc = google_crc32c.extend(self._crc, data)
+        with reach(f"write {self._blob.name}"):
+            self._stream.write(data)
+
+    def close(self) -> None:
+        """Let the object appear."""
+        with reach(f"write {self._blob.name}"):
+            self._stream.close()
+
+    def finish(self) -> storage.Blob:
+        """Let the object appear, and return it once it is known to hold what was written."""
+        self.close()
+        with reach(f"look for {self._blob.name}"):
+            self._blob.reload()
+        if (self._blob.size, self._blob.crc32c) != (self._size, encoded(self._crc)):
+            raise TryAgain(f"{self._blob.name} could not be written whole.")
+        return self._blob
+
+    def abandon(self) -> None:
+        """Leave nothing behind, if it has not been closed."""
+        if not self._stream.closed:
+            with suppress(*FAULTS):
+                self._stream.terminate()
+
+
+def write_object(
+    bucket: storage.Bucket,
+    name: str,
+    data: bytes,
+    *,
+    content_type: str,
+    replacing: int | None = None,
+) -> None:
+    """Write an object at once; `replacing` is the generation that it may replace, 0 for none."""
+    with reach(f"write {name}"):
+        bucket.blob(name).upload_from_string(
+            data, content_type=content_type, checksum="crc32c", if_generation_match=replacing
+        )
+
+
+def copy_object(
+    bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None = None
+) -> None:
+    """Copy one generation of an object; `replacing` is the generation that it may replace."""
+    with reach(f"copy {name} to {to}"):
+        bucket.copy_blob(
+            bucket.blob(name, generation=generation),
+            bucket,
+            to,
+            source_generation=generation,
+            if_source_generation_match=generation,
+            if_generation_match=replacing,
+        )
+
+
+def move_object(
+    bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None
+) -> None:
+    """Move one generation of an object; does nothing where that is not, or no longer, possible."""
+    with suppress(Gone, Changed):
+        copy_object(bucket, name, generation, to=to, replacing=replacing)
+        delete_object(bucket, name, generation)
+
+
+def delete_object(bucket: storage.Bucket, name: str, generation: int) -> None:
+    """Delete one generation of an object for good, whether it is the current one or not."""
+    with reach(f"delete {name}"):
+        bucket.blob(name, generation=generation).delete()
+
+
+def delete_current(bucket: storage.Bucket, name: str, generation: int) -> None:
+    """Delete an object as long as this is its current generation."""
+    with reach(f"delete {name}"):
+        bucket.blob(name).delete(if_generation_match=generation)
+
+
 def encoded(crc: int) -> str:
     """Return a checksum as Cloud Storage writes it."""
     return base64.b64encode(crc.to_bytes(4, "big")).decode()
-
-
-def reach(call: Callable[[], _T], done: str) -> _T:
-    """Return what a call of Cloud Storage returns.
-
-    Raises:
-        TryAgain: Cloud Storage could not be reached, or what was to be `done` is gone.
-    """
-    try:
-        return call()
-    except exceptions.NotFound as error:
-        raise TryAgain(f"An object in state/ could not be {done}: it is gone.") from error
-    except FAULTS as error:
-        raise TryAgain(
-            f"An object in state/ could not be {done}: {type(error).__name__}"
-        ) from error

@@ -10,15 +10,20 @@ import uuid
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import google.cloud.storage as storage
-import google_crc32c
 import numpy as np
 
 from shared.core import TryAgain
 from shared.files import STATE
-from shared.gcp.storage import FAULTS, Unusable, encoded, reach
+from shared.gcp.storage import (
+    ObjectReader,
+    ObjectWriter,
+    Unusable,
+    delete_object,
+    find_exact,
+    read_object,
+)
 from shared.index.records import BLOCK, RECORD, IndexRecords
 from shared.ledger import Span, StateObject
 
@@ -49,38 +54,33 @@ def read(
         Unusable: it is not what was written.
         TryAgain: Cloud Storage could not be reached.
     """
-    blob = reach(lambda: bucket.get_blob(part.object, generation=part.generation), "read")
-    if blob is None or blob.size != part.size or blob.crc32c != part.crc32c:
-        raise Unusable(part.object)
+    stream = ObjectReader(_found(bucket, part), chunk=BLOCK * RECORD.itemsize)
     start, end = 0, part.size
     if span is not None and not part.within(span):
-        start, end = _stretch(blob, part, span, tick)
+        start, end = _stretch(bucket, part, span, tick)
     whole = (start, end) == (0, part.size)
-    size = crc = 0
-    with blob.open("rb", chunk_size=BLOCK * RECORD.itemsize, raw_download=True) as stream:
-        if start:
-            stream.seek(start)
+    if start:
+        stream.seek(start)
 
-        def take(count: int) -> bytes:
-            nonlocal size, crc
-            tick()
-            block: bytes = reach(lambda: stream.read(min(count, end - start - size)), "read")
-            size += len(block)
-            if whole:
-                crc = google_crc32c.extend(crc, block)
-            return block
+    def take(count: int) -> bytes:
+        tick()
+        return stream.read(min(count, end - start - stream.size))
 
-        if whole:
-            head = take(len(_HEAD))
-            if head != _HEAD or (part.size - len(_HEAD)) % RECORD.itemsize:
-                raise Unusable(part.object)
-        while size < end - start:
-            block = take(BLOCK * RECORD.itemsize)
-            if not block or len(block) % RECORD.itemsize:
-                break
-            yield np.frombuffer(block, dtype=RECORD)
-    if size != end - start or (whole and encoded(crc) != part.crc32c):
+    if whole:
+        head = take(len(_HEAD))
+        if head != _HEAD or (part.size - len(_HEAD)) % RECORD.itemsize:
+            raise Unusable(part.object)
+    while stream.size < end - start:
+        block = take(BLOCK * RECORD.itemsize)
+        if not block or len(block) % RECORD.itemsize:
+            break
+        yield np.frombuffer(block, dtype=RECORD)
+    if stream.size != end - start or (whole and stream.crc32c != part.crc32c):
         raise TryAgain("The index could not be read whole.")
+
+
+def _found(bucket: storage.Bucket, part: StateObject) -> storage.Blob:
+    return find_exact(bucket, part.object, part.generation, size=part.size, crc32c=part.crc32c)
 
 
 def usable(bucket: storage.Bucket, part: StateObject) -> bool:
@@ -89,12 +89,15 @@ def usable(bucket: storage.Bucket, part: StateObject) -> bool:
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    blob = reach(lambda: bucket.get_blob(part.object, generation=part.generation), "looked for")
-    return blob is not None and (blob.size, blob.crc32c) == (part.size, part.crc32c)
+    try:
+        _found(bucket, part)
+    except Unusable:
+        return False
+    return True
 
 
 def _stretch(
-    blob: storage.Blob, part: StateObject, span: Span, tick: Callable[[], None]
+    bucket: storage.Bucket, part: StateObject, span: Span, tick: Callable[[], None]
 ) -> tuple[int, int]:
     """Return from where to where in an object the records of a span are."""
     count, rest = divmod(part.size - len(_HEAD), RECORD.itemsize)
@@ -108,9 +111,7 @@ def _stretch(
         tick()
         start = start_of(number)
         end = start + RECORD.itemsize - 1
-        record = reach(
-            lambda: blob.download_as_bytes(start=start, end=end, raw_download=True), "read"
-        )
+        record = read_object(bucket, part.object, part.generation, start=start, end=end)
         return int(np.frombuffer(record, dtype=RECORD)["high"][0])
 
     first = bisect_left(range(count), span.low, key=high)
@@ -130,32 +131,21 @@ def write(
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    blob = bucket.blob(f"{folder}{uuid.uuid4().hex}.index")
-    stream: Any = blob.open("wb", chunk_size=_UPLOAD_BYTES, content_type="application/octet-stream")
-    size = crc = 0
-
-    def put(block: bytes) -> None:
-        nonlocal size, crc
-        size += len(block)
-        crc = google_crc32c.extend(crc, block)
-        reach(lambda: stream.write(block), "written")
-
+    name = f"{folder}{uuid.uuid4().hex}.index"
+    upload = ObjectWriter(
+        bucket, name, chunk=_UPLOAD_BYTES, content_type="application/octet-stream"
+    )
     try:
-        put(_HEAD)
+        upload.write(_HEAD)
         for records in blocks:
             tick()
-            put(records.tobytes())
-        reach(stream.close, "written")
-        reach(blob.reload, "written")
+            upload.write(records.tobytes())
+        blob = upload.finish()
     except BaseException:
-        if not stream.closed:
-            with suppress(*FAULTS):
-                stream.terminate()
+        upload.abandon()
         raise
-    if blob.size != size or blob.crc32c != encoded(crc):
-        raise TryAgain("The index could not be written whole.")
     return StateObject(
-        object=blob.name, generation=int(blob.generation), size=size, crc32c=encoded(crc)
+        object=name, generation=int(blob.generation), size=blob.size, crc32c=blob.crc32c
     )
 
 
@@ -164,5 +154,5 @@ def delete(bucket: storage.Bucket, part: StateObject) -> None:
 
     The sweep removes what is left.
     """
-    with suppress(*FAULTS):
-        bucket.blob(part.object).delete(if_generation_match=part.generation)
+    with suppress(TryAgain):
+        delete_object(bucket, part.object, part.generation)

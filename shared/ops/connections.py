@@ -143,8 +143,7 @@ def _put(desk: Desk, *, new: bool) -> int:
         )
     if trouble:
         desk.screen.paragraph(
-            f"Its folders could not be made in the bucket ({trouble}). Make them over SFTP: "
-            f"mkdir pending/{name}",
+            f"Its folders are missing. {trouble}. Make them over SFTP: mkdir pending/{name}",
             tone="bad",
         )
     return DONE
@@ -155,19 +154,22 @@ def _make_folders(name: str, bucket: storage.Bucket) -> str | None:
 
     Returns which error kept it from doing so; files can be uploaded all the same.
     """
-    from google.api_core.exceptions import PreconditionFailed
-
-    from shared.gcp.storage import FAULTS
+    from shared.core import TryAgain
+    from shared.gcp.storage import Changed, write_object
 
     for folder in UPLOAD_FOLDERS if name != DEFAULT_CONNECTION else ():
         try:
-            bucket.blob(f"{folder}/{name}/").upload_from_string(
-                b"", content_type="application/x-directory", if_generation_match=0
+            write_object(
+                bucket,
+                f"{folder}/{name}/",
+                b"",
+                content_type="application/x-directory",
+                replacing=0,
             )
-        except PreconditionFailed:
+        except Changed:
             continue  # the folder is there
-        except FAULTS as error:
-            return type(error).__name__
+        except TryAgain as error:
+            return str(error)
     return None
 
 

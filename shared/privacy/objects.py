@@ -9,18 +9,23 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import BinaryIO, cast
 
 import google.cloud.storage as storage
-from google.api_core import exceptions
-from google.resumable_media import DataCorruption
-from requests.exceptions import RequestException
 
-from shared.core import TryAgain
 from shared.files import STATE, ExportFile, Misnamed, read_name
 from shared.files.types import FileType, Rules
+from shared.gcp.storage import (
+    Changed,
+    Gone,
+    ObjectReader,
+    ObjectWriter,
+    delete_object,
+    list_objects,
+    read_object,
+)
 from shared.ledger.uploads import ERASED
 from shared.privacy.traces import Look, Person, UnreadableFile, look, without
 
@@ -74,22 +79,21 @@ def search(
         TryAgain: Cloud Storage could not be reached.
     """
     found = Objects(person)
-    listed: set[tuple[str, int]] = set()
-    with _reachable():
-        for blob in bucket.list_blobs(versions=True):
-            if not blob.size or blob.name.startswith(f"{STATE}/"):
-                continue
-            if _connection_of(blob.name) == connection:
-                listed.add((blob.name, blob.generation))
-                try:
-                    _look_into(bucket, blob, found, types)
-                except exceptions.NotFound:
-                    found.moved += 1
-        # A file is put away when its import has ended: perhaps from a folder that was not listed
-        # yet into this one, which was.
-        for blob in bucket.list_blobs(prefix="processed/", versions=True):
-            ours = _connection_of(blob.name) == connection
-            found.moved += ours and (blob.name, blob.generation) not in listed
+    seen: set[tuple[str, int]] = set()
+    for blob in list_objects(bucket, versions=True):
+        if not blob.size or blob.name.startswith(f"{STATE}/"):
+            continue
+        if _connection_of(blob.name) == connection:
+            seen.add((blob.name, blob.generation))
+            try:
+                _look_into(bucket, blob, found, types)
+            except Gone:
+                found.moved += 1
+    # A file is put away when its import has ended: perhaps from a folder that was not listed
+    # yet into this one, which was.
+    for blob in list_objects(bucket, "processed/", versions=True):
+        ours = _connection_of(blob.name) == connection
+        found.moved += ours and (blob.name, blob.generation) not in seen
     return found
 
 
@@ -101,14 +105,13 @@ def _look_into(
 ) -> None:
     found.looked += 1
     if _is_in_words(blob.name):
-        data = _stored(bucket, blob).download_as_bytes(raw_download=True)
+        data = read_object(bucket, blob.name, blob.generation)
         named = unnamed(data.decode(errors="surrogateescape"), found.person)[1]
         if named:
             found.traces.append(Trace(blob, named, None))
         return
     try:
-        with _open(bucket, blob) as stream:
-            seen = look(stream, found.person, types)
+        seen = look(_open(bucket, blob), found.person, types)
     except UnreadableFile as error:
         found.unreadable.append((blob, str(error)))
         return
@@ -128,7 +131,7 @@ def take_out(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
         TryAgain: Cloud Storage could not be reached.
     """
     blob = trace.blob
-    with _reachable(), suppress(exceptions.PreconditionFailed, exceptions.NotFound):
+    with suppress(Gone, Changed):
         if trace.current:
             _rewrite(bucket, trace, person)
         # Where older generations are kept, what was rewritten has just become one of them.
@@ -141,8 +144,8 @@ def delete(bucket: storage.Bucket, blob: storage.Blob) -> None:
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    with _reachable(), suppress(exceptions.NotFound):
-        _stored(bucket, blob).delete()
+    with suppress(Gone):
+        delete_object(bucket, blob.name, blob.generation)
 
 
 def rewritten(bucket: storage.Bucket, connection: str) -> Iterator[tuple[str, storage.Blob]]:
@@ -151,15 +154,14 @@ def rewritten(bucket: storage.Bucket, connection: str) -> Iterator[tuple[str, st
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    with _reachable():
-        for blob in bucket.list_blobs(prefix="processed/"):
-            named = read_name(_upload_of(blob.name))
-            if (
-                isinstance(named, ExportFile)
-                and named.connection == connection
-                and (blob.metadata or {}).get(ERASED)
-            ):
-                yield named.import_id, blob
+    for blob in list_objects(bucket, "processed/"):
+        named = read_name(_upload_of(blob.name))
+        if (
+            isinstance(named, ExportFile)
+            and named.connection == connection
+            and (blob.metadata or {}).get(ERASED)
+        ):
+            yield named.import_id, blob
 
 
 def unnamed(text: str, person: Person) -> tuple[str, int]:
@@ -181,28 +183,29 @@ def unnamed(text: str, person: Person) -> tuple[str, int]:
 
 def _rewrite(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
     blob = trace.blob
-    new = bucket.blob(blob.name, chunk_size=CHUNK_BYTES)
     metadata = blob.metadata or {}
     before = " ".join((*metadata.get(ERASED, "").split(), blob.crc32c))
-    new.metadata = {**metadata, ERASED: before}
-    with _open(bucket, blob) as stream:
-        if trace.look is None:
-            text = stream.read().decode(errors="surrogateescape")
-            pieces = iter([unnamed(text, person)[0].encode(errors="surrogateescape")])
-        else:
-            pieces = without(stream, trace.look)
-        out: Any = new.open(
-            "wb", content_type=blob.content_type, if_generation_match=blob.generation
-        )
-        try:
-            for piece in pieces:
-                out.write(piece)
-            out.close()
-        except BaseException:
-            if not out.closed:
-                with suppress(exceptions.GoogleAPICallError, RequestException):
-                    out.terminate()
-            raise
+    stream = _open(bucket, blob)
+    if trace.look is None:
+        text = stream.read().decode(errors="surrogateescape")
+        pieces = iter([unnamed(text, person)[0].encode(errors="surrogateescape")])
+    else:
+        pieces = without(stream, trace.look)
+    new = ObjectWriter(
+        bucket,
+        blob.name,
+        chunk=CHUNK_BYTES,
+        content_type=blob.content_type,
+        metadata={**metadata, ERASED: before},
+        replacing=blob.generation,
+    )
+    try:
+        for piece in pieces:
+            new.write(piece)
+        new.close()
+    except BaseException:
+        new.abandon()
+        raise
 
 
 def _connection_of(name: str) -> str:
@@ -230,30 +233,9 @@ def _is_in_words(name: str) -> bool:
     return name.startswith("rejected/") and not name.endswith(".csv")
 
 
-def _stored(bucket: storage.Bucket, blob: storage.Blob) -> storage.Blob:
-    return bucket.blob(blob.name, generation=blob.generation)
-
-
-@contextmanager
-def _open(bucket: storage.Bucket, blob: storage.Blob) -> Iterator[Any]:
-    stored = _stored(bucket, blob)
+def _open(bucket: storage.Bucket, blob: storage.Blob) -> BinaryIO:
+    """Return a stream of one generation, as far as `traces` needs one: it reads and seeks."""
     if blob.size <= CHUNK_BYTES:
-        yield io.BytesIO(stored.download_as_bytes(raw_download=True))
-    else:
-        with stored.open("rb", chunk_size=CHUNK_BYTES, raw_download=True) as stream:
-            yield stream
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    try:
-        yield
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
-        raise
-    except (
-        exceptions.GoogleAPICallError,
-        exceptions.RetryError,
-        RequestException,
-        DataCorruption,
-    ) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+        return io.BytesIO(read_object(bucket, blob.name, blob.generation))
+    stored = bucket.blob(blob.name, generation=blob.generation)
+    return cast("BinaryIO", ObjectReader(stored, chunk=CHUNK_BYTES))

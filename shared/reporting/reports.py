@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import google.cloud.storage as storage
-from google.api_core import exceptions
-from google.resumable_media import DataCorruption
 
 from shared.core import Problem, TryAgain, printable_json, problem_document
 from shared.files import REPORT_COLUMNS, guard, guard_all
+from shared.gcp.storage import (
+    Gone,
+    ObjectWriter,
+    copy_object,
+    delete_current,
+    list_objects,
+    write_object,
+)
 from shared.ledger import ENDED, Import
 from shared.reporting.summary import summary_name, summary_text
 
@@ -37,11 +43,10 @@ class RejectedFile:
         self.name = name
         self.rows = 0
         self._bucket = bucket
-        self._part = bucket.blob(part_name(name), chunk_size=_CHUNK_BYTES)
         self._generation = 0
         self._header = list(header)
         self._delimiter = delimiter
-        self._stream: Any = None
+        self._part: ObjectWriter | None = None
         self._text: io.StringIO = io.StringIO()
         self._csv: Any = None
 
@@ -51,15 +56,15 @@ class RejectedFile:
         A row with too few cells is filled up with empty ones; the cells that are too many are
         joined to the last one, so that the report's columns stand under their names.
         """
-        if self._csv is None:
-            self._open()
+        if self._part is None:
+            self._part = self._open()
         width = len(self._header)
         if len(cells) != width:
             cells = self._fitted(cells, width)
         self._csv.writerow([*guard_all(cells), *_said(problems), guard(export)])
         self.rows += 1
         if self._text.tell() >= _CHUNK_BYTES:
-            self._flush()
+            self._flush(self._part)
 
     def _fitted(self, cells: Sequence[str], width: int) -> Sequence[str]:
         if len(cells) > width:
@@ -72,13 +77,10 @@ class RejectedFile:
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        if self._csv is None:
+        if self._part is None:
             return
-        self._flush()
-        with _reachable("written"):
-            self._stream.close()
-            part = self._bucket.get_blob(self._part.name)
-        self._generation = 0 if part is None else int(part.generation)
+        self._flush(self._part)
+        self._generation = int(self._part.finish().generation)
 
     def publish(self) -> str | None:
         """Put the finished rows where they belong and return that name; None where there are none.
@@ -88,39 +90,37 @@ class RejectedFile:
         Raises:
             TryAgain: Cloud Storage could not be reached, or another worker has interfered.
         """
-        if self._csv is None:
+        if self._part is None:
             return None
-        with _reachable("written"):
-            self._bucket.copy_blob(
-                self._part,
-                self._bucket,
-                self.name,
-                source_generation=self._generation,
-                if_source_generation_match=self._generation,
-            )
+        copy_object(self._bucket, part_name(self.name), self._generation, to=self.name)
         self._remove_part()
         return self.name
 
     def abandon(self) -> None:
         """Leave nothing behind, as far as that can be had."""
-        if self._stream is not None and not self._stream.closed:
-            self._stream.terminate()
+        if self._part is not None:
+            self._part.abandon()
         with suppress(TryAgain):
             self._remove_part()
 
     def _remove_part(self) -> None:
         generation, self._generation = self._generation, 0
-        delete_report(self._bucket, self._part.name, generation=generation)
+        delete_report(self._bucket, part_name(self.name), generation=generation)
 
-    def _open(self) -> None:
-        self._stream = self._part.open("wb", content_type="text/csv; charset=utf-8")
+    def _open(self) -> ObjectWriter:
+        part = ObjectWriter(
+            self._bucket,
+            part_name(self.name),
+            chunk=_CHUNK_BYTES,
+            content_type="text/csv; charset=utf-8",
+        )
         self._text.write("\ufeff")
         self._csv = csv.writer(self._text, delimiter=self._delimiter, lineterminator="\r\n")
         self._csv.writerow([*guard_all(self._header), *REPORT_COLUMNS])
+        return part
 
-    def _flush(self) -> None:
-        with _reachable("written"):
-            self._stream.write(self._text.getvalue().encode())
+    def _flush(self, part: ObjectWriter) -> None:
+        part.write(self._text.getvalue().encode())
         self._text.seek(0)
         self._text.truncate()
 
@@ -198,7 +198,13 @@ def write_report(
         (name, verdict, "application/json"),
     ):
         generation = None if replacing is None else replacing.get(place, 0)
-        _put(bucket, place, text, content_type, replacing=generation)
+        write_object(
+            bucket,
+            place,
+            text.encode(),
+            content_type=f"{content_type}; charset=utf-8",
+            replacing=generation,
+        )
 
 
 def a_line_each(problems: str) -> str:
@@ -214,18 +220,6 @@ def a_line_each(problems: str) -> str:
     return f"[\n    {lines}\n  ]"
 
 
-def _put(
-    bucket: storage.Bucket, name: str, text: str, content_type: str, *, replacing: int | None
-) -> None:
-    with _reachable("written"):
-        bucket.blob(name).upload_from_string(
-            text.encode(),
-            content_type=f"{content_type}; charset=utf-8",
-            checksum="crc32c",
-            if_generation_match=replacing,
-        )
-
-
 def part_name(name: str) -> str:
     """Return the name of the object that holds a rejected file until it is published."""
     return f"{name}.part"
@@ -237,9 +231,8 @@ def reports_now(bucket: storage.Bucket, name: str) -> dict[str, int]:
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    with _reachable("looked for"):
-        found = bucket.list_blobs(prefix=name.removesuffix("report.json"))
-        return {blob.name: int(blob.generation) for blob in found}
+    found = list_objects(bucket, name.removesuffix("report.json"))
+    return {blob.name: int(blob.generation) for blob in found}
 
 
 def delete_report(bucket: storage.Bucket, name: str, *, generation: int) -> None:
@@ -250,13 +243,5 @@ def delete_report(bucket: storage.Bucket, name: str, *, generation: int) -> None
     """
     if generation == 0:
         return
-    with _reachable("removed"), suppress(exceptions.NotFound):
-        bucket.blob(name).delete(if_generation_match=generation)
-
-
-@contextmanager
-def _reachable(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, DataCorruption) as error:
-        raise TryAgain(f"A report could not be {what}: {type(error).__name__}") from error
+    with suppress(Gone):
+        delete_current(bucket, name, generation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
-from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, TryAgain, log
+from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, log
 from shared.files import Arrival, ExportFile, Ignored, Misnamed, read_name, shown
 from shared.gcp import StorageObject
 from shared.ledger import Import, LedgerTransaction, Reports, without
@@ -44,23 +44,11 @@ def lying_there(name: str, services: Services) -> StorageObject | None:
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    from google.api_core import exceptions
-    from requests.exceptions import RequestException
+    # Only here: an event that is none of the pipeline's business needs no client.
+    from shared.gcp.storage import find_object
 
-    try:
-        blob = services.bucket.get_blob(name)
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
-    if blob is None:
-        return None
-    return StorageObject(
-        bucket=services.deployment.bucket,
-        name=name,
-        generation=int(blob.generation),
-        size=int(blob.size or 0),
-        crc32c=blob.crc32c or "",
-        uploaded_at=blob.time_created,
-    )
+    blob = find_object(services.bucket, name)
+    return None if blob is None else StorageObject.of_blob(blob, bucket=services.deployment.bucket)
 
 
 def _refuse_other_buckets(arrived: StorageObject, services: Services) -> None:

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import google.cloud.storage as storage
-from google.api_core import exceptions
-from google.resumable_media import DataCorruption
-from requests.exceptions import RequestException
 
-from shared.core import CODES, TryAgain
+from shared.core import CODES
 from shared.files import report_columns, unguard
+from shared.gcp.storage import Gone, read_object
 from shared.status.masking import shown
 
 ROWS_SHOWN = 10
@@ -43,16 +41,9 @@ def first_rows(bucket: storage.Bucket, name: str, *, reveal: bool) -> list[Rejec
         TryAgain: Cloud Storage could not be reached.
     """
     try:
-        data = bucket.blob(name).download_as_bytes(end=BYTES_READ - 1)
-    except exceptions.NotFound:
+        data = read_object(bucket, name, end=BYTES_READ - 1)
+    except Gone:
         return None
-    except (
-        exceptions.GoogleAPICallError,
-        exceptions.RetryError,
-        RequestException,
-        DataCorruption,
-    ) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
     return read_rows(data, whole=len(data) < BYTES_READ, reveal=reveal)
 
 

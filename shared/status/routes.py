@@ -9,11 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 import google.cloud.storage as storage
-from google.api_core import exceptions
-from google.resumable_media import DataCorruption
-from requests.exceptions import RequestException
 
 from shared.core import SettingsError, TryAgain, log, log_failure
+from shared.gcp.storage import ObjectReader, find_object
 from shared.ledger import ENDED, Import
 from shared.reporting import report_names
 from shared.services import Services
@@ -153,13 +151,9 @@ def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
             f"There is no {asked.download} file of {asked.import_id} in the connection "
             f"{asked.connection}."
         )
-    blob = services.bucket.blob(name)
-    try:
-        blob.reload()
-    except exceptions.NotFound:
-        raise NotFound(f"{name} is no longer kept.") from None
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    blob = find_object(services.bucket, name)
+    if blob is None:
+        raise NotFound(f"{name} is no longer kept.")
     if asked.download == "rejected":
         _log_look(request, import_, "rejected file")
     file = name.rpartition("/")[2]
@@ -178,17 +172,12 @@ def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
 
 def _content(blob: storage.Blob) -> Iterator[bytes]:
     """Give an object bit by bit; one that is replaced meanwhile ends the answer short."""
+    file = ObjectReader(blob, chunk=_CHUNK_BYTES)
     try:
-        with blob.open("rb", chunk_size=_CHUNK_BYTES, if_generation_match=blob.generation) as file:
-            while data := file.read(_CHUNK_BYTES):
-                yield data
-    except (
-        exceptions.GoogleAPICallError,
-        exceptions.RetryError,
-        RequestException,
-        DataCorruption,
-    ) as error:
-        log("WARNING", f"A download broke off: {type(error).__name__}", object=blob.name)
+        while data := file.read(_CHUNK_BYTES):
+            yield data
+    except TryAgain as error:
+        log("WARNING", f"A download broke off. {error}", object=blob.name)
         raise
 
 

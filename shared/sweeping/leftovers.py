@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from google.api_core import exceptions
-from requests.exceptions import RequestException
-
-from shared.core import TryAgain
 from shared.files import STATE
+from shared.gcp.storage import Gone, delete_object, list_objects
 from shared.ledger import ENDED
 from shared.loading.shards.cleanup import forget_shards, is_verdict, verdicts_last
 from shared.services import Services
@@ -28,7 +25,7 @@ def remove_orphans(services: Services) -> int:
     removed = 0
     used: dict[tuple[str, str], tuple[set[str], str | None]] = {}
     try:
-        for blob in verdicts_last(services.bucket.list_blobs(prefix=f"{STATE}/")):
+        for blob in verdicts_last(list_objects(services.bucket, f"{STATE}/")):
             _, *where, _ = [*blob.name.split("/"), ""][:4]
             if blob.time_created >= oldest or len(where) != 2:
                 continue
@@ -43,12 +40,10 @@ def remove_orphans(services: Services) -> int:
                 continue
             if is_verdict(blob.name):
                 forget_shards(connection, blob.name, services)
-            blob.delete(if_generation_match=blob.generation)
+            delete_object(services.bucket, blob.name, blob.generation)
             removed += 1
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
+    except Gone:
         return removed  # another sweep is at it
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
     return removed
 
 

@@ -6,10 +6,9 @@ from datetime import timedelta
 from functools import partial
 
 import google.cloud.storage as storage
-from google.api_core import exceptions
-from requests.exceptions import RequestException
 
-from shared.core import Apart, TryAgain
+from shared.core import Apart
+from shared.gcp.storage import Gone, delete_object, list_objects
 from shared.reporting.reports import part_name
 from shared.services import Services
 
@@ -41,24 +40,20 @@ def clean_up(services: Services) -> int:
 def _delete(services: Services, folder: str, kept: timedelta, *, ending: str = "") -> int:
     deleted, apart = 0, Apart("An object could not be deleted.")
     oldest = services.now() - kept
-    try:
-        for blob in services.bucket.list_blobs(prefix=folder):
-            if not blob.name.endswith(ending):
-                continue
-            if blob.time_created >= oldest or deleted >= DELETED_AT_ONCE:
-                continue
-            deleted += bool(apart(partial(_delete_one, blob), object=blob.name))
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+    for blob in list_objects(services.bucket, folder):
+        if not blob.name.endswith(ending):
+            continue
+        if blob.time_created >= oldest or deleted >= DELETED_AT_ONCE:
+            continue
+        act = partial(_delete_one, services.bucket, blob)
+        deleted += bool(apart(act, object=blob.name))
     apart.end()
     return deleted
 
 
-def _delete_one(blob: storage.Blob) -> bool:
+def _delete_one(bucket: storage.Bucket, blob: storage.Blob) -> bool:
     try:
-        blob.delete(if_generation_match=blob.generation)
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
+        delete_object(bucket, blob.name, blob.generation)
+    except Gone:
         return False
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage refuses: {type(error).__name__}.") from error
     return True

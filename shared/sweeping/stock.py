@@ -7,13 +7,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-import google.cloud.storage as storage
-from google.api_core import exceptions
-from requests.exceptions import RequestException
-
-from shared.core import Apart, TryAgain, log
+from shared.core import Apart, log
 from shared.files import STATE, ExportFile, Misnamed, read_name
 from shared.gcp import StorageObject
+from shared.gcp.storage import list_outside
 from shared.ledger import ENDED_WELL, Import
 from shared.ledger.uploads import put_aside
 from shared.loading import settle
@@ -104,28 +101,7 @@ def _over(at: datetime | None, latest: datetime) -> bool:
 
 def _arrivals(services: Services) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
     """List the objects outside the folders that the pipeline itself keeps."""
-    for blob in _listed(services):
+    for blob in list_outside(services.bucket, _KEPT):
         named = read_name(blob.name, arrival(blob.time_created, services))
         if isinstance(named, ExportFile | Misnamed):
-            yield (
-                StorageObject(
-                    bucket=services.deployment.bucket,
-                    name=blob.name,
-                    generation=int(blob.generation),
-                    size=int(blob.size or 0),
-                    crc32c=blob.crc32c or "",
-                    uploaded_at=blob.time_created,
-                ),
-                named,
-            )
-
-
-def _listed(services: Services) -> Iterator[storage.Blob]:
-    bucket = services.bucket
-    try:
-        top = bucket.list_blobs(delimiter="/")
-        yield from top
-        for prefix in sorted(set(top.prefixes) - set(_KEPT)):
-            yield from bucket.list_blobs(prefix=prefix)
-    except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
-        raise TryAgain(f"Cloud Storage cannot be reached: {type(error).__name__}") from error
+            yield StorageObject.of_blob(blob, bucket=services.deployment.bucket), named

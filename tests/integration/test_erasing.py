@@ -19,6 +19,7 @@ from shared.privacy import erasing
 from shared.privacy import objects as object_traces
 from shared.privacy.erasing import Erasure, erase
 from shared.privacy.objects import take_out
+from shared.privacy.traces import without
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Servers
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -409,6 +410,31 @@ def test_a_large_file(few: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(few).proved
 
     assert customers_csv(*many) == few.read(name)
+
+
+@pytest.mark.parametrize("chunk", [256 * 1024, 8 * 1024 * 1024])
+def test_a_file_sent_again_meanwhile(
+    few: Pipeline, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    """A file that its retailer sends again while it is rewritten is left alone and found again."""
+    monkeypatch.setattr(object_traces, "CHUNK_BYTES", chunk)
+    name = "pending/au/customers_20230601T115500Z.csv"
+    many = [{"PERIDX": str(n)} for n in range(10, 10_000)]
+    few.put(name, customers_csv(*many, ANA))
+    sent: list[str] = []
+
+    def sent_again(*arguments: Any) -> Any:
+        if not sent:
+            sent.append(name)
+            few.put(name, customers_csv(*many, ANA, {"PERIDX": "2"}))
+        return without(*arguments)
+
+    monkeypatch.setattr(object_traces, "without", sent_again)
+
+    assert run(few).proved
+
+    assert sent == [name]
+    assert few.read(name) == customers_csv(*many, {"PERIDX": "2"})
 
 
 def test_older_generations(few: Pipeline) -> None:

@@ -65,7 +65,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "document": (),
     "download_as_bytes": ("storage.objects.get",),
     "end_at": (),
-    "exists": ("storage.objects.get",),
+    "exists": (),
     "get_all": ("firestore.BatchGetDocuments",),
     "get_blob": ("storage.objects.get",),
     "limit": (),

@@ -9,12 +9,9 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 from typing import Any
 
-from google.api_core import exceptions
-
 from shared.core import TryAgain
 from shared.files import STATE
-from shared.gcp import storage
-from shared.gcp.storage import reach
+from shared.gcp.storage import Gone, delete_object, list_objects
 from shared.index import objects
 from shared.ledger import Import
 from shared.services import Services
@@ -49,18 +46,13 @@ def _remove(
     services: Services, connection: str, prefix: str, *, but: Container[str] | None = None
 ) -> None:
     """Remove objects whose names begin like this, all but some, or else all that hold rows."""
-    found = reach(lambda: list(services.bucket.list_blobs(prefix=prefix)), "looked for")
-    for blob in verdicts_last(found):
+    for blob in verdicts_last(list_objects(services.bucket, prefix)):
         if blob.name.endswith(".index") if but is None else blob.name in but:
             continue
         if is_verdict(blob.name):
             forget_shards(connection, blob.name, services)
-        try:
-            blob.delete(if_generation_match=blob.generation)
-        except (exceptions.NotFound, exceptions.PreconditionFailed):
-            continue  # somebody else is at it
-        except storage.FAULTS as error:
-            raise TryAgain(f"Rows could not be removed: {type(error).__name__}") from error
+        with suppress(Gone):  # somebody else is at it
+            delete_object(services.bucket, blob.name, blob.generation)
 
 
 def verdicts_last(found: Iterable[Any]) -> list[Any]:

@@ -10,18 +10,14 @@ import marshal
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import google.cloud.storage as storage
-import google_crc32c
 
 from shared.core import TryAgain
-from shared.gcp.storage import FAULTS, Unusable, encoded, reach
+from shared.gcp.storage import ObjectReader, ObjectWriter, Unusable, find_exact
 from shared.ledger import Span, StateObject
-
-_T = TypeVar("_T")
 
 _HEAD = b"A21SPLIT00000001"
 """How every object begins: what it is, and the version of its boxes."""
@@ -43,12 +39,10 @@ class Writing:
         self, bucket: storage.Bucket, name: str, *, upload_bytes: int = LEAST_UPLOAD_BYTES
     ) -> None:
         """`upload_bytes` are sent at a time, a multiple of the least."""
-        self._blob = bucket.blob(name)
-        self._stream: Any = self._blob.open(
-            "wb", chunk_size=upload_bytes, content_type="application/octet-stream"
+        self._writer = ObjectWriter(
+            bucket, name, chunk=upload_bytes, content_type="application/octet-stream"
         )
-        self._size = self._crc = 0
-        self._put(_HEAD)
+        self._writer.write(_HEAD)
 
     def add(self, data: Any, *, level: int = _LEVEL) -> None:
         """Write a box, compressed so much; 0 is not at all.
@@ -58,7 +52,7 @@ class Writing:
         """
         plain = marshal.dumps(data)
         box = zlib.compress(plain, level)
-        self._put(_LENGTHS.pack(len(box), len(plain)) + box)
+        self._writer.write(_LENGTHS.pack(len(box), len(plain)) + box)
 
     def close(self, span: Span) -> StateObject:
         """Finish the object; return which one it is, about the keys of a span.
@@ -66,30 +60,19 @@ class Writing:
         Raises:
             TryAgain: Cloud Storage could not be reached.
         """
-        reach(self._stream.close, "written")
-        reach(self._blob.reload, "written")
-        blob, crc32c = self._blob, encoded(self._crc)
-        if blob.size != self._size or blob.crc32c != crc32c:
-            raise TryAgain("The rows of a shard could not be written whole.")
+        blob = self._writer.finish()
         return StateObject(
             object=blob.name,
             generation=int(blob.generation),
-            size=self._size,
-            crc32c=crc32c,
+            size=blob.size,
+            crc32c=blob.crc32c,
             first=span.first,
             last=span.last,
         )
 
     def abandon(self) -> None:
         """Leave nothing behind, if it has not been closed."""
-        if not self._stream.closed:
-            with suppress(*FAULTS):
-                self._stream.terminate()
-
-    def _put(self, data: bytes) -> None:
-        self._size += len(data)
-        self._crc = google_crc32c.extend(self._crc, data)
-        reach(lambda: self._stream.write(data), "written")
+        self._writer.abandon()
 
 
 def boxes(
@@ -108,30 +91,19 @@ def boxes(
         Unusable: it is gone, or not what was written.
         TryAgain: Cloud Storage could not be reached.
     """
-    blob = reach(lambda: bucket.get_blob(part.object, generation=part.generation), "read")
-    if blob is None or blob.size != part.size or blob.crc32c != part.crc32c:
+    found = find_exact(bucket, part.object, part.generation, size=part.size, crc32c=part.crc32c)
+    stream = ObjectReader(found, chunk=read_bytes)
+    if stream.read(len(_HEAD)) != _HEAD:
         raise Unusable(part.object)
-    size = crc = 0
-    with blob.open("rb", chunk_size=read_bytes, raw_download=True) as stream:
-
-        def take(count: int) -> bytes:
-            nonlocal size, crc
-            data: bytes = reach(lambda: stream.read(count), "read")
-            size += len(data)
-            crc = google_crc32c.extend(crc, data)
-            return data
-
-        if take(len(_HEAD)) != _HEAD:
-            raise Unusable(part.object)
-        while size < part.size:
-            tick()
-            lengths = take(_LENGTHS.size)
-            if len(lengths) < _LENGTHS.size:
-                break
-            length, plain = _LENGTHS.unpack(lengths)
-            box = take(length)
-            yield partial(_opened, box, plain)
-    if size != part.size or encoded(crc) != part.crc32c:
+    while stream.size < part.size:
+        tick()
+        lengths = stream.read(_LENGTHS.size)
+        if len(lengths) < _LENGTHS.size:
+            break
+        length, plain = _LENGTHS.unpack(lengths)
+        box = stream.read(length)
+        yield partial(_opened, box, plain)
+    if (stream.size, stream.crc32c) != (part.size, part.crc32c):
         raise TryAgain("The rows of a shard could not be read whole.")
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.api_core import exceptions
 
 from shared.core.errors import FileRejected, Problem, TryAgain
+from shared.gcp.storage import Gone
 from shared.ledger.uploads import _Checked
 from tests.support.imports import make_import
 
 
-class Gone:
+class Vanished:
     """A stream of an object that was there when it was opened."""
 
-    def read(self, size: int) -> bytes:
-        raise exceptions.NotFound("no such generation")  # type: ignore[no-untyped-call]
+    size = 0
+
+    def read(self, count: int) -> bytes:
+        raise Gone("no such generation")
 
 
 def read(find_again: Any) -> None:
-    _Checked(
-        Gone(), make_import("customers_20230501T115500Z", size=10), find_again=find_again
-    ).read(5)
+    stream: Any = Vanished()
+    import_ = make_import("customers_20230501T115500Z", size=10)
+    _Checked(stream, import_, find_again=find_again).read(5)
 
 
 def test_an_object_that_was_replaced_while_it_was_read() -> None:
