@@ -26,7 +26,7 @@ help:
 	@echo "make kill     load a file while its workers are killed: ROWS=100000 KILLS=20"
 	@echo "make load-test  upload many files at once: FILES=500 over 20 sessions, then 200 connections"
 	@echo "make bench    measure speed and memory against the usual code (BENCH=rows for one part)"
-	@echo "make lint     look for mistakes and for lines that are not formatted"
+	@echo "make lint     check for mistakes, unformatted lines and sentences that are not plain"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
 	@echo "make lock     pin all packages that requirements*.in and gateway/requirements.in bring along"
@@ -64,6 +64,7 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || \
 		{ echo "Some files are not formatted: run 'make format'."; exit 1; }
+	@$(BIN)/python -m tools.style
 
 types: $(INSTALLED)
 	@$(BIN)/mypy --no-error-summary

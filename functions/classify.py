@@ -1,4 +1,4 @@
-"""The storage trigger: a file has been uploaded."""
+"""The function `classify`: runs when a file has been uploaded to the bucket."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ functions_framework.errorhandler(Exception)(answer)
 
 @functions_framework.cloud_event
 def classify(event: CloudEvent) -> None:
-    """Record the uploaded object, pair it and enqueue its task.
+    """Record the uploaded object in the ledger, pair it and enqueue its task.
 
-    What only a later attempt can mend is raised, so that the event is delivered again; what no
-    attempt can mend is logged and done with.
+    An event that is malformed is logged and acknowledged: a retry cannot help.
+
+    Raises:
+        TryAgain: a service is unreachable. The error is answered 5xx, so that the event is
+            delivered again.
     """
     trace = flask.request.headers.get("X-Cloud-Trace-Context")
     follow(trace, project=services().deployment.project)

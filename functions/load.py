@@ -1,4 +1,4 @@
-"""The worker: a task of the queue asks for one import to be loaded."""
+"""The function `load`: runs one task of the queue, which loads one import."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ functions_framework.errorhandler(Exception)(answer)
 @functions_framework.http
 @guarded(tasks_only)
 def load(request: flask.Request) -> tuple[dict[str, str], int]:
-    """Carry one task out: 200 done with, 503 must come back, 400 not a task.
+    """Run one task. Answer 200: done. 503: retry. 400: not a task.
 
-    The queue repeats whatever is not answered 2xx, so what comes from it and is no task of ours is
-    answered as done with: no repetition would make it one.
+    A malformed task from the queue is answered 200: the queue retries everything else, and a retry
+    cannot help. The header `X-CloudTasks-TaskName` marks a request from the queue.
     """
     follow(request.headers.get("X-Cloud-Trace-Context"), project=services().deployment.project)
     try:

@@ -1,4 +1,4 @@
-"""The pages for people: what has come, what has become of it, and what is waited for."""
+"""The function `status`: pages for people about every file, its outcome, and what is expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ functions_framework.errorhandler(Exception)(answer)
 @functions_framework.http
 @guarded(people, open_here=True)
 def status(request: flask.Request) -> flask.Response:
-    """Answer with a page, or with one of the reports; see `shared.status`."""
+    """Return a page, or one of the reports; see `shared.status`."""
     follow(
         request.headers.get("X-Cloud-Trace-Context"),
         project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""),

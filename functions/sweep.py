@@ -1,4 +1,4 @@
-"""The caretaker: Cloud Scheduler asks for what has been forgotten to be taken up again."""
+"""The function `sweep`: called by Cloud Scheduler, revives lost events, tasks and imports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ functions_framework.errorhandler(Exception)(answer)
 @functions_framework.http
 @guarded(scheduler_only)
 def sweep(request: flask.Request) -> tuple[dict[str, object], int]:
-    """Sweep once: 200 with what was revived, 503 when the scheduler should try again."""
+    """Sweep once. Answer 200 with counts of what was revived; 503 if the scheduler should retry."""
     follow(request.headers.get("X-Cloud-Trace-Context"), project=services().deployment.project)
     try:
         return sweep_imports(services()), 200

@@ -1,4 +1,4 @@
-"""The columns of a gift cards file, one row a card."""
+"""The columns of a gift cards file, one row per card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ register(
     FileType(
         name="giftcards",
         collection="giftCards",
-        about="Gift cards, one row a card.",
+        about="Gift cards, one row per card.",
         columns=(
             Column(
                 name="VOUCHER_NUMBER",

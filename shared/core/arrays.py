@@ -17,4 +17,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 Words: TypeAlias = npt.NDArray[np.uint64]
-"""A bit a byte of a block, the first in the lowest bit of the first word."""
+"""One bit per byte of a block, 64 to a word. The first byte's bit is the lowest of the first word.
+
+Example: `words[1] & 1` is the bit of byte 64.
+"""

@@ -1,4 +1,4 @@
-"""Every stable code the pipeline can answer with, what it means and what to do about it."""
+"""Stable codes of the pipeline: the meaning of each, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["file", "row", "warning", "operator"]
-"""What a code stands for.
+"""Consequence of a code.
 
-`file`: the whole file is refused. `row`: one row is not loaded. `warning`: loaded, but look at it.
-`operator`: something for the team that runs the pipeline.
+`file`: the whole file is refused. `row`: one row is not loaded. `warning`: loaded, but check it.
+`operator`: the team that runs the pipeline has to act.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One stable code."""
+    """One stable code: its consequence, its meaning and its fix, each a text for people."""
 
     severity: Severity
     meaning: str
-    mend: str
+    fix: str
 
 
 CODES: dict[str, Code] = {
@@ -100,7 +100,7 @@ CODES: dict[str, Code] = {
     "name.rejects_report": Code(
         "file",
         "A report of refused rows was uploaded under the report's own name.",
-        "Mend the rows and upload the file under the suggested name, or one with a later time.",
+        "Fix the rows and upload the file under the suggested name, or one with a later time.",
     ),
     "name.too_long": Code(
         "file",
@@ -124,7 +124,7 @@ CODES: dict[str, Code] = {
     ),
     "name.wrong_order": Code(
         "file",
-        "The time stands before the type in the file's name.",
+        "The time comes before the type in the file's name.",
         "Put the type first, as in customers_20230424T201230Z.csv, and upload the file again.",
     ),
     "name.wrong_separator": Code(
@@ -202,7 +202,7 @@ CODES: dict[str, Code] = {
     ),
     "header.not_first": Code(
         "file",
-        "Title lines, or a line such as sep=;, stand before the column names.",
+        "Title lines, or a line such as sep=;, come before the column names.",
         "Let the export begin with the column names, or remove the lines before them.",
     ),
     "header.only_key": Code(
@@ -241,7 +241,7 @@ CODES: dict[str, Code] = {
     "header.trailing_delimiter": Code(
         "warning",
         "The header ends in delimiters with no column name behind them.",
-        "Nothing is lost as long as nothing stands in these columns; take them out of the export.",
+        "Nothing is lost while these columns are blank. Remove them from the export.",
     ),
     "header.unreadable": Code(
         "file",
@@ -251,11 +251,11 @@ CODES: dict[str, Code] = {
     "header.unusable_name": Code(
         "warning",
         "A column has a name that Firestore does not take as a field's.",
-        "Rename the column in the export; what stands in it is not kept, all else is loaded.",
+        "Rename the column in the export. Its values were not kept; everything else was loaded.",
     ),
     "header.wrong_delimiter": Code(
         "file",
-        "The columns are not separated by a delimiter that is known.",
+        "The columns are not separated by a known delimiter.",
         "Separate columns by a comma, a semicolon, a tab or a |, and quote each cell on its own.",
     ),
     # -- rows -------------------------------------------------------------------------------
@@ -274,8 +274,7 @@ CODES: dict[str, Code] = {
         "warning",
         "The cell is not an amount of money that can be read.",
         "Write amounts with a decimal point and at most two decimals, as in 1234.50, without "
-        "a currency sign. A row that needs the amount is not loaded until then; others are, "
-        "without it.",
+        "a currency sign. Rows that require this amount are rejected; other rows load without it.",
     ),
     "row.bad_currency": Code(
         "warning",
@@ -292,8 +291,7 @@ CODES: dict[str, Code] = {
     "row.bad_date": Code(
         "warning",
         "The cell is not a date that can be read.",
-        "Write dates as YYYY-MM-DD. A row that needs the date is not loaded until then; "
-        "others are, without it.",
+        "Use YYYY-MM-DD. Rows that require this date are rejected; other rows load without it.",
     ),
     "row.bad_email": Code(
         "warning",
@@ -314,14 +312,14 @@ CODES: dict[str, Code] = {
     "row.bad_number": Code(
         "warning",
         "The cell is not a number that can be read.",
-        "Write numbers with a decimal point, without letters or blanks. A row that needs the "
-        "number is not loaded until then; others are, without it.",
+        "Write numbers with a decimal point, without letters or blanks. Rows that require this "
+        "number are rejected; other rows load without it.",
     ),
     "row.bad_time": Code(
         "warning",
         "The cell is not a time that can be read.",
-        "Write times as YYYY-MM-DDTHH:MM:SS. A row that needs the time is not loaded until "
-        "then; others are, without it.",
+        "Use YYYY-MM-DDTHH:MM:SS. Rows that require this time are rejected; other rows load "
+        "without it.",
     ),
     "row.bad_export": Code(
         "row",
@@ -332,8 +330,8 @@ CODES: dict[str, Code] = {
         "row",
         "A quote on the line is not closed, or a quote inside a value is not doubled.",
         'Write a quote inside a value twice, as in "5"" heel", and close each quote that is '
-        'opened; or leave the quotes out. \\" is no quote. Each line was judged on its own from '
-        "here on, so no other row is affected.",
+        'opened; or leave the quotes out. \\" is not a quote. Each line from here on was read on '
+        "its own, so no other row is affected.",
     ),
     "row.cell_count": Code(
         "row",
@@ -353,8 +351,7 @@ CODES: dict[str, Code] = {
     "row.consent_unknown": Code(
         "warning",
         "The row does not say whether the person may be written to.",
-        "Export Yes or No in PRIVACY. Until then nobody is subscribed by it, and the stored "
-        "consent stays as it is.",
+        "Export Yes or No in PRIVACY. Until then the stored consent is unchanged.",
     ),
     "row.duplicate_key": Code(
         "warning",
@@ -392,14 +389,14 @@ CODES: dict[str, Code] = {
     "row.too_long": Code(
         "warning",
         "A text is longer than Apparel21 itself holds.",
-        "Look whether the columns are in the right order; the text is loaded as it is.",
+        "Check the order of the columns. The text was loaded unchanged.",
     ),
     "row.undecodable": Code(
         "warning",
         "The cell is neither UTF-8 nor Windows-1252 text, or holds the sign that stands for "
         "characters lost earlier.",
-        "Let the export job write UTF-8, and send the row again. A row that needs the value is "
-        "not loaded until then; others are, without it.",
+        "Let the export job write UTF-8, and send the row again. Rows that require this value are "
+        "rejected; other rows load without it.",
     ),
     "write.refused": Code(
         "row",
@@ -469,7 +466,7 @@ CODES: dict[str, Code] = {
     "order.other_line_rejected": Code(
         "warning",
         "The row is right, but another row of its order was not loaded.",
-        "Mend the other row and send both again: an order replaces all that was known of it.",
+        "Fix the other row and send both again: an order replaces all that was known of it.",
     ),
     "order.total_unknown": Code(
         "warning",
@@ -496,7 +493,7 @@ CODES: dict[str, Code] = {
     "system.retries_used_up": Code(
         "operator",
         "Every attempt met a fault outside the file, such as a service that could not be reached.",
-        "Mend the fault that the message names, then replay the import.",
+        "Fix the fault that the message names, then replay the import.",
     ),
     "system.worker_lost": Code(
         "operator",

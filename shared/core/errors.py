@@ -2,14 +2,16 @@
 
 IngestError
 ├── TryAgain          a later attempt can succeed: answer 5xx, let the task be retried
-│   └── SplitLost     what the shards of a file go by is gone or has changed: split it anew
+│   └── SplitLost     the data that the shards of a file depend on is gone or has changed: split the
+│                     file again
 ├── LeaseLost         another worker or a newer upload has taken over: stop, answer 2xx
 ├── FileRejected      the file is unusable: record it, answer 2xx, wait for a corrected upload
-├── Undecidable       what newer files confirmed is not known: record it, answer 2xx, wait for a
-│                     person
+├── Undecidable       the index is lost, so the rows that newer files confirmed are unknown: record
+│                     it, answer 2xx, wait for a person
 ├── SettingsError     a setting is wrong: record it by name, answer 2xx, wait for a person
-├── BadRequest        the caller sent something that is not a request of ours: answer 4xx
-└── NotAdmitted       the caller has not proved to be one of ours: answer 401 or 403, do nothing
+├── NotPossible       the command does not apply to this import: tell the operator
+├── BadRequest        the request is malformed: answer 4xx
+└── NotAdmitted       the caller is unknown or not allowed: answer 401 or 403, do nothing
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ class IngestError(Exception):
 
 
 class TryAgain(IngestError):
-    """Something outside the file went wrong and may be right a moment later."""
+    """A fault outside the file that may be gone at the next attempt, e.g. a lost connection."""
 
 
 class SplitLost(TryAgain):
-    """The shards of a file cannot go on; loaded anew, with another splitting, the file can be."""
+    """The shards of a file cannot continue. A new splitting of the file can load it."""
 
 
 class LeaseLost(IngestError):
@@ -37,21 +39,24 @@ class LeaseLost(IngestError):
 
 
 class BadRequest(IngestError):
-    """The request is not one that this function takes."""
+    """The request is malformed, e.g. its body is not JSON."""
 
 
 class NotAdmitted(IngestError):
-    """The caller is not one that this function works for."""
+    """The caller is unknown, or not allowed to call this function."""
 
     def __init__(self, reason: str, *, status: int) -> None:
-        """`status` is 401 where nothing was proved, 403 where it was somebody else."""
+        """Take the HTTP `status`: 401 without valid credentials, 403 for a caller not allowed."""
         super().__init__(reason)
         self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong with a file, or with one of its rows."""
+    """One error or warning about a file, or about one of its rows.
+
+    Example: `Problem(code="row.bad_date", message="…", line=4, column="DOB")`.
+    """
 
     code: str
     """Stable code, a key of `shared.core.codes.CODES`, e.g. `row.bad_date`."""
@@ -63,7 +68,7 @@ class Problem:
     """The column by the name it has in the file's own header."""
 
     def __post_init__(self) -> None:
-        # The one place that every text about a file passes on its way to reports, ledger and logs.
+        # Every text about a file passes here before it reaches reports, ledger and logs.
         if not self.message.isprintable():
             object.__setattr__(self, "message", printable(self.message))
         if self.column is not None:
@@ -71,8 +76,8 @@ class Problem:
 
     @property
     def hint(self) -> str:
-        """What to do about it."""
-        return CODES[self.code].mend
+        """The fix, as `shared.core.codes.CODES` has it."""
+        return CODES[self.code].fix
 
     def __str__(self) -> str:
         place = "".join(
@@ -85,7 +90,7 @@ class Problem:
 
 
 class FileRejected(IngestError):
-    """The file cannot be loaded as it is; nothing has been loaded from it."""
+    """The file is unusable; nothing was loaded from it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -93,7 +98,10 @@ class FileRejected(IngestError):
 
 
 class Undecidable(IngestError):
-    """Nobody can tell whether the file is the newest word on its documents; nothing was loaded."""
+    """The file may be older than what is stored, and the index that would tell is lost.
+
+    Nothing was loaded from the file.
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -101,7 +109,7 @@ class Undecidable(IngestError):
 
 
 class SettingsError(IngestError):
-    """A setting has a value that cannot be used; `name` says which one."""
+    """The setting `name` has a value that cannot be used."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
@@ -110,5 +118,9 @@ class SettingsError(IngestError):
 
 
 def fault_of(error: Exception) -> str:
-    """Name a fault; only the texts of our own errors are free of what stands in the file."""
+    """Return a text that names an error without quoting the file.
+
+    A TryAgain gives its own message. Any other error gives its type, e.g. `KeyError`, because its
+    message may quote a cell.
+    """
     return str(error).rstrip(".") if isinstance(error, TryAgain) else type(error).__name__

@@ -1,8 +1,11 @@
-"""Folds versions of one document: each field has the value of the latest version that gives one.
+"""Merges versions of one document: each field has the value of the latest version that gives one.
 
-A version says something of a field (a value, or that there is none), or leaves it open. Rows of a
-file, and files, are versions alike. To fold is associative: the outcome does not depend on the
-order in which versions arrive, only on their ages.
+A version sets a field, clears a field (None), or leaves a field open. A row is a version, and so
+is a file. Merging is associative: the result depends on the ages of the versions, not on the order
+in which they arrive.
+
+Example: version 2 sets `city` and leaves `mobile` open; version 1 sets both. Merged, `city` is from
+version 2 and `mobile` from version 1.
 """
 
 from __future__ import annotations
@@ -21,41 +24,44 @@ A = TypeVar("A", bound=_Ordered)
 
 @dataclass(slots=True)
 class Version(Generic[A]):
-    """What is said of a document so far."""
+    """The content of one document as versions up to `age` give it."""
 
     content: dict[str, Any]
     age: A
     open: dict[str, A | None]
-    """Path of a field that the version of this age leaves open -> the age of the version whose
-    word stands there; None where nobody has said anything."""
+    """Path of a field that the version of this `age` leaves open -> the age of the older version
+    that gives its value; None where no version has set or cleared the field.
+
+    Example: `{"mobile": 1, "address.city": None}`.
+    """
 
     @classmethod
     def of(cls, content: dict[str, Any], age: A, keep: Iterable[str]) -> Version[A]:
-        """Return a version that leaves these fields open."""
+        """Return a version that leaves the fields at the paths `keep` open."""
         return cls(content, age, dict.fromkeys(keep))
 
     @property
     def keep(self) -> frozenset[str]:
-        """Paths of the fields that nobody has said anything of."""
+        """Paths of the fields that no version has set or cleared."""
         return frozenset(path for path, age in self.open.items() if age is None)
 
     def take(self, older: Version[A]) -> list[str]:
-        """Take from an older version what stands in fields that this one leaves open.
+        """Fill the open fields of this version from an older one; return the paths it filled.
 
-        Returns the paths of the fields about which it had more to say.
+        A field that is filled already is filled again if the older version's value is newer.
         """
         taken = []
         for path, age in self.open.items():
-            theirs = older.open.get(path, older.age)
-            if theirs is not None and (age is None or age < theirs):
+            older_age = older.open.get(path, older.age)
+            if older_age is not None and (age is None or age < older_age):
                 put(self.content, path, get(older.content, path))
-                self.open[path] = theirs
+                self.open[path] = older_age
                 taken.append(path)
         return taken
 
 
 def get(data: Mapping[str, Any], path: str) -> Any:
-    """Return the value of a field; None where there is none."""
+    """Return the value at a path such as `address.city`; None where there is none."""
     value: Any = data
     for name in path.split("."):
         if not isinstance(value, Mapping):
@@ -65,7 +71,10 @@ def get(data: Mapping[str, Any], path: str) -> Any:
 
 
 def put(data: dict[str, Any], path: str, value: Any) -> None:
-    """Set a field, or remove it where the value is None; no map is left empty."""
+    """Set the field at a path such as `address.city`, in place; None removes the field.
+
+    A map that becomes empty is removed, too.
+    """
     name, _, rest = path.partition(".")
     if rest:
         inner = data.get(name)

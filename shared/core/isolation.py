@@ -1,4 +1,4 @@
-"""Things that are done one by one, so that one that fails keeps no other from being done."""
+"""Isolation of failures: steps run one by one, and one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from shared.core.logs import log, log_failure
 _T = TypeVar("_T")
 
 IN_A_ROW = 3
-"""Things in a row that could not be done now, after which the rest waits, too."""
+"""Consecutive TryAgain errors after which the remaining steps are not tried."""
 
 
 class Apart:
-    """Does each of several things by itself, and remembers what has to be tried again."""
+    """Runs steps so that one failure does not stop the others.
+
+    An unexpected error of a step is logged. A TryAgain is logged and kept for `end`.
+    """
 
     def __init__(self, failed: str) -> None:
-        """`failed` is what the log says of a thing that could not be done."""
+        """Take the log message of a step that fails, e.g. `A feed could not be checked.`"""
         self._failed = failed
         self._trouble: TryAgain | None = None
         self._in_a_row = 0
 
     def __call__(self, act: Callable[[], _T], **fields: Any) -> _T | None:
-        """Do one thing; None where it could not be done. `fields` name it in the log.
+        """Return the result of `act`; None if it failed. `fields` go into the log line.
 
         Raises:
-            TryAgain: the service itself seems to be out of reach.
+            TryAgain: the step failed, as did the `IN_A_ROW - 1` before it: a service seems to be
+                unreachable.
         """
         try:
             done = act()
@@ -45,10 +49,10 @@ class Apart:
         return done
 
     def end(self) -> None:
-        """Say whether everything was done.
+        """Raise the last TryAgain of a step, if there was one.
 
         Raises:
-            TryAgain: something has to be tried again.
+            TryAgain: at least one step has to be tried again.
         """
         if self._trouble is not None:
             raise self._trouble

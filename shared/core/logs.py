@@ -1,4 +1,7 @@
-"""How the functions log: one JSON object a line, in the fields Cloud Logging understands."""
+"""Log of the functions: one JSON object per line, in the fields that Cloud Logging reads.
+
+Example: `{"severity": "WARNING", "message": "The sweep must come back: …"}`.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,30 @@ from shared.core.printable import printable
 LogSeverity = Literal["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 
 MESSAGE_LIMIT = 8_000
-"""Characters of a message that are kept; Cloud Logging takes 256 KiB a line."""
+"""Characters of a message that are kept; Cloud Logging takes 256 KiB per line."""
 
 _REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 _TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/.*)?", re.DOTALL)
 _SERVERS = ("gunicorn.error", "gunicorn.access")
-"""Loggers whose handlers are set up after ours, and write in a form of their own."""
+"""Loggers whose handlers are set up after ours, and write plain text."""
 
 _writing = threading.Lock()
 _trace: ContextVar[str | None] = ContextVar("trace", default=None)
 
 
 def follow(trace_header: str | None, *, project: str) -> None:
-    """Tie the lines that follow to the request with this `X-Cloud-Trace-Context` header."""
+    """Add a request's trace to every later log line of this context.
+
+    `trace_header` is the request's `X-Cloud-Trace-Context`, e.g. `105445aa…/1;o=1`.
+    """
     trace = _TRACE.fullmatch(trace_header or "")
     _trace.set(f"projects/{project}/traces/{trace[1]}" if trace and project else None)
 
 
 def log(severity: LogSeverity, message: str, **fields: Any) -> None:
-    """Write one line to standard output.
+    """Write one log line to standard output.
 
-    `fields` are ids, names, counts and codes. The value of a cell never goes in here.
+    `fields` are ids, names, counts and codes; never pass the value of a cell.
     """
     if len(message) > MESSAGE_LIMIT:
         message = f"{message[:MESSAGE_LIMIT]}…"
@@ -52,23 +58,23 @@ def log(severity: LogSeverity, message: str, **fields: Any) -> None:
     text = json.dumps(line, default=str).replace("\x7f", "\\u007f")
     with _writing:
         sys.stdout.write(text)
-        # By itself, because the framework's own stream ends every other text it is given.
+        # In a write of its own, because the framework's stream ends every other text it is given.
         sys.stdout.write("\n")
         sys.stdout.flush()
 
 
 def log_failure(message: str, error: BaseException, **fields: Any) -> None:
-    """Write an error that nobody foresaw, with where it happened, for Error Reporting to count.
+    """Log an unexpected error with its stack trace, so that Error Reporting counts it.
 
-    Error Reporting groups by the type and the places that it finds in `stack_trace`
-    (https://cloud.google.com/error-reporting/docs/formatting-error-messages). The text of the
+    Error Reporting groups errors by the type and the code lines in `stack_trace`
+    (https://cloud.google.com/error-reporting/docs/formatting-error-messages). The message of the
     exception is left out: it may quote a cell of the file.
     """
     log("ERROR", message, **{"@type": _REPORTED}, **_trouble(error), **fields)
 
 
 def _trouble(error: BaseException) -> dict[str, str]:
-    """Return of which kind an exception is, and the lines of the program that it came by."""
+    """Return the log fields `error` (the type) and `stack_trace` (the last 20 code lines)."""
     kind = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)[-20:]
     stack_trace = (
@@ -78,15 +84,14 @@ def _trouble(error: BaseException) -> dict[str, str]:
     return {"error": kind, "stack_trace": stack_trace}
 
 
-# -- what others write ------------------------------------------------------------------------
+# -- lines of libraries -----------------------------------------------------------------------
 
 
 def take_over() -> None:
-    """Make whatever this process has to say one of our lines: libraries, warnings, its own end.
+    """Write everything that this process logs with `log`: libraries, warnings, uncaught errors.
 
-    What others say may quote a cell, and they do not know what it is. So their lines tell who
-    spoke, where and of which kind of error, and only that part of the message that stood in the
-    program.
+    A library's message may quote a cell. So its log line has the logger, the place, the type of
+    error, and the message only as far as it is constant text of the program.
     """
     root = logging.getLogger()
     root.handlers[:] = [_Lines()]
@@ -102,7 +107,7 @@ def take_over() -> None:
 
 
 class _Lines(logging.Handler):
-    """Writes the records of others as lines of ours."""
+    """Writes the records of libraries with `log`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {
@@ -116,7 +121,7 @@ class _Lines(logging.Handler):
 
 
 class _Instead(logging.Filter):
-    """Lets none of a logger's own handlers have a record, because ours has written it."""
+    """Writes each record with `log` and hides the record from the logger's own handlers."""
 
     _lines = _Lines()
 

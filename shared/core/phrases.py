@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 
 
-def moment(at: datetime, zone: tzinfo = UTC) -> str:
+def moment(time: datetime, zone: tzinfo = UTC) -> str:
     """Return a time to the second with its zone, e.g. `24 Apr 2023 20:12:30 UTC`."""
-    there = at.astimezone(zone)
-    return f"{there.day} {there:%b %Y %H:%M:%S} {zone_name(there)}"
+    local = time.astimezone(zone)
+    return f"{local.day} {local:%b %Y %H:%M:%S} {zone_name(local)}"
 
 
-def zone_name(at: datetime) -> str:
-    """Return the name of a time's zone, e.g. `AEST`; one that has no name is `UTC+07`."""
-    name = at.tzname() or "UTC"
+def zone_name(time: datetime) -> str:
+    """Return the name of a time's zone, e.g. `AEST`; a zone without a name gives `UTC+07`."""
+    name = time.tzname() or "UTC"
     return f"UTC{name}" if name[0] in "+-" else name
 
 
 def size(number: int) -> str:
-    """Return a number of bytes for people, e.g. `512 bytes`, `1.2 MB`."""
+    """Return a number of bytes with its unit (powers of 1000), e.g. `512 bytes`, `1.2 MB`."""
     if number < 1000:
         return count(number, "byte")
     value = float(number)
@@ -30,12 +30,12 @@ def size(number: int) -> str:
 
 
 def every(cadence: timedelta) -> str:
-    """Return how often something comes, e.g. `every day`, `every 30 minutes`."""
+    """Return a cadence in words, e.g. `every day`, `every 30 minutes`."""
     return f"every {length(cadence).removeprefix('1 ')}"
 
 
 def about(span: timedelta) -> str:
-    """Return a length of time as people say it, e.g. `5 minutes`, `3 hours`, `2 days`."""
+    """Return a length of time rounded down to its largest unit: 100 minutes is `1 hour`."""
     seconds = abs(round(span.total_seconds()))
     for size, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
@@ -54,7 +54,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def length(span: timedelta) -> str:
-    """Return a length of time in its largest whole unit, e.g. `6 hours`, `90 minutes`."""
+    """Return a length of time in the largest unit that divides it, e.g. `6 hours`, `90 minutes`."""
     seconds = round(span.total_seconds())
     for size, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size and seconds % size == 0:

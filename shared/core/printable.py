@@ -1,9 +1,8 @@
-r"""Makes text from outside safe to show: in a report, a log, a terminal or a page.
+r"""Makes text from outside safe to show in a report, a log, a terminal or a page.
 
-A file's header and an object's name are whatever somebody has written. `ESC[2J` in one of them
-clears the terminal of whoever reads it, U+202E turns the text around, and half a surrogate pair
-cannot be stored at all. So each character that cannot be seen is written as its number.
-Example: `EMAIL`, ESC, `[2J` is shown as `EMAIL\x1b[2J`.
+A file's header and an object's name may hold any character. `ESC[2J` clears a terminal, U+202E
+reverses the text, and half a surrogate pair cannot be stored. So each unprintable character is
+written as its number. Example: `EMAIL`, ESC, `[2J` is shown as `EMAIL\x1b[2J`.
 """
 
 from __future__ import annotations
@@ -18,35 +17,41 @@ LONGEST_NAME = 60
 """Characters of a column's name that are quoted."""
 
 _DIGITS = 5
-"""Digits from which a text is no longer taken for the name of a column."""
+"""Digits from which a text is taken for a cell of data, not for a column's name."""
 _HIDDEN = re.compile(r"[^\x20-\x7e]")
-"""Characters that may be unprintable: all but those of ASCII that can be seen."""
+"""Characters that may be unprintable: all except visible ASCII."""
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Return a text with its unprintable characters as `\\x1b`, `\\u202e`, … but for `keep`."""
+    """Return a text with unprintable characters as `\\x1b`, `\\u202e`, … except those in `keep`."""
     return text if text.isprintable() else _replaced(text, _escape, keep)
 
 
 def printable_json(document: object, **options: Any) -> str:
-    """Return JSON in which a terminal finds nothing to obey; read back it is the same document."""
+    """Return JSON without unprintable characters; read again, it gives the same document.
+
+    `options` are those of `json.dumps`.
+    """
     text = json.dumps(document, ensure_ascii=False, **options)
     return text if text.isprintable() else _replaced(text, _escape_in_json, "\n")
 
 
 def finalized(value: object) -> object:
-    """Make what a template shows printable; line breaks, and HTML of our own, stay."""
+    """Return a template's value with unprintable characters escaped.
+
+    Line breaks are kept. Values that are not a plain `str`, such as safe HTML, are unchanged.
+    """
     return printable(value, keep="\n") if type(value) is str else value
 
 
 def looks_like_data(cell: str) -> bool:
-    """Whether a cell of a header may be a cell of a row: an address, a phone number, an id."""
+    """True if a cell of a header may be personal data: an e-mail address, a phone number, an id."""
     return "@" in cell or sum(map(str.isdigit, cell)) >= _DIGITS or cell.strip().isdigit()
 
 
 @lru_cache(maxsize=1_000)
 def column_name(name: str) -> str:
-    """Return the name of a column as it may be quoted; what looks like data is not quoted."""
+    """Return a column's name, safe to quote: printable, at most 60 characters, never data."""
     if looks_like_data(name):
         return "(not quoted: looks like data)"
     plain = printable(name)

@@ -1,4 +1,4 @@
-"""Problems as documents: how the ledger and the reports write them."""
+"""Documents that the ledger and the reports write about problems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from shared.core.errors import Problem
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
-    """Return a problem as the ledger and the reports write it; absent parts are left out."""
+    """Return the document of a problem; `line` and `column` are left out where there is none.
+
+    Example: `{"code": "row.bad_date", "message": "…", "hint": "Use YYYY-MM-DD. …", "line": 4}`.
+    """
     document: dict[str, Any] = {
         "code": problem.code,
         "message": problem.message,

@@ -1,4 +1,4 @@
-"""The error of commands that do not apply to the import as it is."""
+"""The error of commands that do not apply to an import in its present state."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from shared.core.errors import IngestError
 
 
 class NotPossible(IngestError):
-    """What was asked for makes no sense for this import; the message says what does."""
+    """The command does not apply to this import; the message says which one does."""

@@ -1,9 +1,9 @@
-"""How a Python name is written in Firestore: `exported_at` becomes `exportedAt`."""
+"""Names of Firestore fields from Python names: `exported_at` becomes `exportedAt`."""
 
 from __future__ import annotations
 
 
 def camel(name: str) -> str:
-    """Return a name of several words in camelCase."""
+    """Return a snake_case name in camelCase: `exported_at` becomes `exportedAt`."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)

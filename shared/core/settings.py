@@ -1,4 +1,4 @@
-"""What can be set: for the deployment by the environment, for a connection by its document."""
+"""Settings: of the deployment, from the environment; of a connection, from its document."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 LONGEST = timedelta(days=36_500)
-"""Longest time a setting may have: every sum of it and a time of this century is a time."""
+"""Longest time a setting may have. Added to any time of this century, it is a valid datetime."""
 
 
 def read_duration(name: str, text: object) -> timedelta:
-    """Read a length of time such as `5s`, `30m`, `12h` or `7d`; a bare number is seconds."""
+    """Return a length of time such as `5s`, `30m`, `12h` or `7d`; a bare number is seconds.
+
+    Raises:
+        SettingsError: the text is something else, or longer than `LONGEST`.
+    """
     match = _DURATION.fullmatch(str(text).strip()) if isinstance(text, str | int) else None
     if match is None or isinstance(text, bool):
         raise SettingsError(name, "expected a length of time such as 30m, 12h or 90s")
@@ -35,7 +39,11 @@ def read_duration(name: str, text: object) -> timedelta:
 
 
 def between(least: str, most: str) -> Callable[[str, object], timedelta]:
-    """Return a reader of lengths of time that are not outside these two."""
+    """Return a function that reads a length of time from `least` to `most`, e.g. `1s` to `1h`.
+
+    Raises (the returned function):
+        SettingsError: the text is no length of time, or outside the limits.
+    """
     shortest, longest = read_duration("", least), read_duration("", most)
 
     def read(name: str, text: object) -> timedelta:
@@ -48,7 +56,7 @@ def between(least: str, most: str) -> Callable[[str, object], timedelta]:
 
 
 read_orders_delay = between("0s", "30d")
-"""Reads `ORDERS_DELAY`: Cloud Tasks takes tasks for the next 30 days."""
+"""Reads `ORDERS_DELAY`: Cloud Tasks accepts tasks for the next 30 days."""
 
 _read_cadence_of_type = between("1m", f"{LONGEST.days}d")
 
@@ -60,14 +68,14 @@ def _read_text(name: str, value: object) -> str:
 
 
 def _read_database(name: str, value: object) -> str:
-    """Read the name of a database, as Firestore takes it."""
+    """Return the name of a Firestore database: `(default)`, or e.g. `shop-imports`."""
     if not isinstance(value, str) or not _DATABASE.fullmatch(value):
         raise SettingsError(name, "expected (default) or a name such as shop-imports")
     return value
 
 
 def _read_share(name: str, value: object) -> float:
-    """Read a share written as `0.2` or `20 %`."""
+    """Return a share from 0 to 1, written as `0.2` or `20 %`."""
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -140,13 +148,16 @@ def _read_currency(name: str, value: object) -> str:
 
 def _read_aliases(name: str, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(
-        isinstance(own, str) and own.strip() and isinstance(known, str) and known.strip()
-        for own, known in value.items()
+        isinstance(name_in_file, str)
+        and name_in_file.strip()
+        and isinstance(known, str)
+        and known.strip()
+        for name_in_file, known in value.items()
     ):
         raise SettingsError(
             name, "expected a map from the retailer's column name to the published one"
         )
-    return {own.strip(): known.strip() for own, known in value.items()}
+    return {name_in_file.strip(): known.strip() for name_in_file, known in value.items()}
 
 
 def _read_cadence(name: str, value: object) -> dict[str, timedelta]:
@@ -161,7 +172,7 @@ BlankMeans = Literal["clear", "keep"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """The settings that hold for every connection, read once when a function starts."""
+    """The settings of all connections, read once when a function starts."""
 
     project: str = ""
     """Google Cloud project, `GOOGLE_CLOUD_PROJECT`."""
@@ -170,85 +181,84 @@ class Deployment:
     database: str = "(default)"
     """Firestore database, `DATABASE`."""
     bucket: str = ""
-    """The bucket that the uploads land in, `BUCKET`."""
+    """Bucket of the uploads, `BUCKET`."""
     queue: str = "imports"
     """Cloud Tasks queue, `QUEUE`."""
     load_url: str = ""
-    """Where a task is sent: the URL of the load function, `LOAD_URL`."""
+    """URL of the load function, to which tasks are sent, `LOAD_URL`."""
     tasks_service_account: str = ""
-    """E-mail of the service account that tasks are signed as, `TASKS_SERVICE_ACCOUNT`; load works
-    for no other."""
+    """E-mail of the service account that signs tasks, `TASKS_SERVICE_ACCOUNT`. The load function
+    accepts no other caller."""
     sweep_url: str = ""
-    """URL of the sweep function, which the scheduler's tokens are meant for, `SWEEP_URL`."""
+    """URL of the sweep function, the audience of the scheduler's tokens, `SWEEP_URL`."""
     scheduler_service_account: str = ""
-    """E-mail of the service account that the scheduler's calls are signed as,
-    `SCHEDULER_SERVICE_ACCOUNT`; sweep works for no other."""
+    """E-mail of the service account that signs the scheduler's calls,
+    `SCHEDULER_SERVICE_ACCOUNT`. The sweep function accepts no other caller."""
     oidc_certs_url: str = "https://www.googleapis.com/oauth2/v1/certs"
-    """Where the certificates are that callers' tokens are checked with, `OIDC_CERTS_URL`."""
+    """URL of the certificates that check callers' tokens, `OIDC_CERTS_URL`."""
     iap_audience: str = ""
-    """What the assertions of Identity-Aware Proxy in front of the status page are meant for,
-    `IAP_AUDIENCE`; empty: the proxy is not in front."""
+    """Audience of the assertions of Identity-Aware Proxy in front of the status page,
+    `IAP_AUDIENCE`. Empty: there is no proxy in front."""
     iap_keys_url: str = "https://www.gstatic.com/iap/verify/public_key"
-    """Where the public keys are that such assertions are checked with, `IAP_KEYS_URL`."""
+    """URL of the public keys that check the proxy's assertions, `IAP_KEYS_URL`."""
     orders_delay: timedelta = timedelta(minutes=30)
-    """How long after its customers file was uploaded an orders file may start, `ORDERS_DELAY`."""
+    """Time from the upload of a customers file to the start of its orders file, `ORDERS_DELAY`."""
     orders_deadline: timedelta = timedelta(hours=6)
-    """How long an orders file waits before it is overdue, `ORDERS_DEADLINE`."""
+    """Time an orders file waits before it is overdue, `ORDERS_DEADLINE`."""
     orders_without_customers: OrdersWithoutCustomers = "hold"
-    """What an overdue orders file does, `ORDERS_WITHOUT_CUSTOMERS`: `hold` or `load`."""
+    """Action for an overdue orders file, `ORDERS_WITHOUT_CUSTOMERS`: `hold` or `load`."""
     pairing_window: timedelta = timedelta(hours=12)
-    """How much older than an orders file its customers file may be, `PAIRING_WINDOW`."""
+    """Longest time from the export of a customers file to that of its orders file,
+    `PAIRING_WINDOW`."""
     lease: timedelta = timedelta(seconds=60)
-    """How long a worker that has gone silent keeps its import, `LEASE`."""
+    """Length of a worker's lease: a silent worker loses its import after this time, `LEASE`."""
     max_attempts: int = 8
-    """How many workers may try one import before it is `failed`, `MAX_ATTEMPTS`."""
+    """Attempts at one import before it is `failed`, `MAX_ATTEMPTS`."""
     task_deadline: timedelta = timedelta(minutes=25)
-    """How long one task may work before the import goes on in a new one, `TASK_DEADLINE`; less
+    """Longest run of one task before the import continues in a new task, `TASK_DEADLINE`. Less
     than the 30 minutes that Cloud Tasks waits for an answer."""
     shard_bytes: int = 32 * 1024 * 1024
-    """Bytes of the largest file that one task loads, `SHARD_BYTES`. A larger one is split into 2,
-    4, 8 … 256 shards of about so many bytes or fewer, each of which is loaded by a task of its
-    own."""
+    """Bytes of the largest file that one task loads, `SHARD_BYTES`. A larger file is split into 2,
+    4, 8 … 256 shards of about that size, one task per shard."""
     shards_at_once: int = 8
-    """Shards of a file that are loaded at a time, `SHARDS_AT_ONCE`."""
+    """Shards of one file that are loaded at the same time, `SHARDS_AT_ONCE`."""
     empty_grace: timedelta = timedelta(minutes=5)
-    """How long an empty object may wait for its content, `EMPTY_GRACE`."""
+    """Time an empty object may wait for its content, `EMPTY_GRACE`."""
     future_tolerance: timedelta = timedelta(minutes=15)
-    """How far the time in a file's name may be ahead of its upload, `FUTURE_TOLERANCE`."""
+    """Time by which a file's name may be ahead of its upload, `FUTURE_TOLERANCE`."""
     reject_limit: float = 0.2
     """Share of bad rows above which a file is rejected whole, `REJECT_LIMIT`."""
     reject_floor: int = 5
-    """Bad rows that never reject a file as long as others are good, `REJECT_FLOOR`."""
+    """Bad rows up to which a file with any good row is not rejected, `REJECT_FLOOR`."""
     blank_means: BlankMeans = "clear"
-    """What a blank cell does to its field, `BLANK_MEANS`: `clear` or `keep`."""
+    """Effect of a blank cell on its field, `BLANK_MEANS`: `clear` or `keep`."""
     skip_unchanged: bool = True
-    """Whether rows that have not changed since the last load are left out, `SKIP_UNCHANGED`."""
+    """True: rows unchanged since the last load are not written, `SKIP_UNCHANGED`."""
     writes_per_second: int = 500
-    """Documents a second that a load begins with, `WRITES_PER_SECOND`: what Firestore advises for
-    a collection that is new or has been idle. Every five minutes it is half as many again."""
+    """Documents per second at the start of a load, `WRITES_PER_SECOND`. 500 is Firestore's advice
+    for a new or idle collection. The rate grows by half every five minutes."""
     cleanup: bool = True
-    """Whether processed files and reports are deleted when their time is over, `CLEANUP`."""
+    """True: processed files and reports are deleted after their retention, `CLEANUP`."""
     processed_retention: timedelta = timedelta(days=30)
-    """How long a processed file is kept, `PROCESSED_RETENTION`."""
+    """Time a processed file is kept, `PROCESSED_RETENTION`."""
     reports_retention: timedelta = timedelta(days=90)
-    """How long reports and rejected files are kept, `REPORTS_RETENTION`."""
+    """Time reports and rejected files are kept, `REPORTS_RETENTION`."""
     ledger_retention: timedelta = timedelta(days=400)
-    """How long an import stays in the ledger once it has ended, `LEDGER_RETENTION`."""
+    """Time an import stays in the ledger after its end, `LEDGER_RETENTION`."""
     alert_webhook: str = field(default="", repr=False)
-    """Where alerts are posted to as well, in Slack's form, `ALERT_WEBHOOK`; empty: nowhere. Who
-    knows it can post there: it is a secret."""
+    """URL to which alerts are also posted, in Slack's format, `ALERT_WEBHOOK`. Empty: none.
+    Secret: anyone with this URL can post there."""
     alert_rejected: bool = False
-    """Whether a file that was rejected whole is told to the operating team, too,
-    `ALERT_REJECTED`."""
+    """True: the operating team gets an alert about each rejected file, `ALERT_REJECTED`."""
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Australia/Sydney"))
-    """Zone of the times in the files, which carry none, `TIME_ZONE`."""
+    """Zone of the times in the files, which name no zone, `TIME_ZONE`."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Deployment:
-        """Read the settings; a variable that is absent or empty takes its default.
+        """Return the settings; a variable that is absent or empty takes its default.
 
         Raises:
-            SettingsError: a variable is set to something that cannot be used.
+            SettingsError: a variable has a value that cannot be used.
         """
         values: dict[str, Any] = {}
         for name in (spec.name for spec in fields(cls)):
@@ -262,7 +272,7 @@ ENVIRONMENT: dict[str, str] = {
     spec.name: "GOOGLE_CLOUD_PROJECT" if spec.name == "project" else spec.name.upper()
     for spec in fields(Deployment)
 }
-"""Setting -> the environment variable that carries it."""
+"""Setting -> its environment variable, e.g. `orders_delay` -> `ORDERS_DELAY`."""
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("project", "location", "bucket", "queue", "load_url"), _read_text),
@@ -272,11 +282,11 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,
     "orders_delay": read_orders_delay,
-    # What a task is set for: Cloud Tasks takes tasks for the next 30 days.
+    # Tasks are set for these times: Cloud Tasks accepts tasks for the next 30 days.
     **dict.fromkeys(("orders_deadline", "empty_grace"), between("0s", "30d")),
     # A shorter lease would be over before its worker renews it.
     "lease": between("1s", "1h"),
-    # What Cloud Tasks can wait for an answer.
+    # Cloud Tasks waits this long for an answer.
     "task_deadline": between("15s", "30m"),
     **dict.fromkeys(
         (
@@ -304,31 +314,31 @@ class ConnectionSettings:
     time_zone: ZoneInfo
     """Zone of the times in the files, `timeZone`."""
     blank_means: BlankMeans
-    """What a blank cell does to its field, `blankMeans`."""
+    """Effect of a blank cell on its field, `blankMeans`: `clear` or `keep`."""
     reject_limit: float
     """Share of bad rows above which a file is rejected whole, `rejectLimit`."""
     reject_floor: int = 5
-    """Bad rows that never reject a file as long as others are good, `rejectFloor`."""
+    """Bad rows up to which a file with any good row is not rejected, `rejectFloor`."""
     skip_unchanged: bool = True
-    """Whether rows that have not changed since the last load are left out, `skipUnchanged`."""
+    """True: rows unchanged since the last load are not written, `skipUnchanged`."""
     key_column: str | None = None
-    """The retailer's own name of the customer's key, `keyColumn`."""
+    """The retailer's name of the column with the customer's key, `keyColumn`."""
     email_column: str | None = None
-    """The retailer's own name of the e-mail column, `emailColumn`."""
+    """The retailer's name of the e-mail column, `emailColumn`."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Own column name -> published one, `aliases`."""
+    """The retailer's column name -> the published one, `aliases`."""
     currency: str | None = None
-    """Currency of orders whose file names none, `currency`."""
+    """Currency of orders whose file names none, `currency`, e.g. `AUD`."""
     cadence: Mapping[str, timedelta] = field(default_factory=dict)
-    """How often a file of a type is expected, `cadence`, e.g. `{"customers": "1d"}`."""
+    """Type -> time between two files, `cadence`, e.g. `{"customers": "1d"}`."""
 
     @classmethod
     def from_document(
         cls, document: Mapping[str, Any] | None, *, connection: str, deployment: Deployment
     ) -> ConnectionSettings:
-        """Read a connection's document; a field that is absent or null takes its default.
+        """Return a connection's settings; a field that is absent or null takes its default.
 
-        Fields this system does not know are left alone: a team may keep notes there.
+        Unknown fields are ignored: a team may keep notes there.
 
         Raises:
             SettingsError: a field has a value that cannot be used; the error names it.
@@ -361,11 +371,11 @@ _CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
 }
 
 CONNECTION_FIELDS: tuple[str, ...] = tuple(key for key, _ in _CONNECTION_READERS.values())
-"""The settings of a connection, as its document names them."""
+"""Names of the settings in a connection's document, e.g. `timeZone`."""
 
 CONNECTION_MAPS: frozenset[str] = frozenset(
     _CONNECTION_READERS[spec.name][0]
     for spec in fields(ConnectionSettings)
     if spec.default_factory is dict
 )
-"""Those that are maps."""
+"""Names of the settings that are maps: `aliases`, `cadence`."""

@@ -28,7 +28,7 @@ class RejectedRow:
     """Where it stands in the file that was uploaded."""
     codes: tuple[str, ...]
     reason: str
-    mend: str
+    fix: str
     """What to do about it."""
     cells: tuple[tuple[str, str, bool], ...]
     """Column, value as it may be shown, and whether the column is one of those at fault."""
@@ -88,7 +88,7 @@ def _row(header: Sequence[str], cells: Sequence[str], *, reveal: bool) -> Reject
         line=report.get("line", ""),
         codes=codes,
         reason=report.get("reason", ""),
-        mend=" ".join(CODES[code].mend for code in codes if code in CODES),
+        fix=" ".join(CODES[code].fix for code in codes if code in CODES),
         cells=tuple(
             (column, shown(column, unguard(cell), reveal=reveal), column in at_fault)
             for column, cell in zip(map(unguard, header[:own]), cells[:own], strict=False)

@@ -76,7 +76,7 @@ def test_one_module(tree: Path, servers: Servers) -> None:
     answer = run(tree, "-c", LOAD, servers.storage, NAME, firestore=servers.firestore)
 
     card = {"number": "0010001", "availableCents": 5000, "expires": "2026-01-01"}
-    assert "## giftcards\n\nGift cards, one row a card." in described
+    assert "## giftcards\n\nGift cards, one row per card." in described
     (file,) = checked["files"]
     assert (file["type"], file["verdict"], file["documents"]) == ("giftcards", "good", 1)
     assert ["giftcards", ["loaded"], {"0010001": card}] == json.loads(answer.splitlines()[-1])

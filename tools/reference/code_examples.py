@@ -1,9 +1,9 @@
-"""What sets each code off: an example of every one, for docs/errors.md."""
+"""Examples of what causes each code, for docs/errors.md."""
 
 from __future__ import annotations
 
 EXAMPLES: dict[str, str] = {
-    "file.compressed": "`customers_….csv` that is a gzip or zip archive in truth",
+    "file.compressed": "`customers_….csv` that is actually a gzip or zip archive",
     "file.damaged_column": "every `DOB` has become `24/04/1990`",
     "file.empty": "a file of 0 bytes",
     "file.footer": "the last line is `(20 rows affected)`",
@@ -57,7 +57,7 @@ EXAMPLES: dict[str, str] = {
     "order.header_differs": "two lines of `D1`, one of `65432` and one of `65433`",
     "order.incomplete": "line 2 of `D1` has a `QUANTITY` of `two`, and `D1` is new",
     "order.kept_complete": "line 2 of `D1` has a `QUANTITY` of `two`, and `D1` is stored whole",
-    "order.other_line_rejected": "line 1 of `D1` stands beside line 2, whose `QUANTITY` is `two`",
+    "order.other_line_rejected": "line 1 of `D1` is right, but line 2 has a `QUANTITY` of `two`",
     "order.total_unknown": "a line whose `VALUE` is `(4.00)`",
     "order.total_too_large": "lines whose `VALUE`s add up to more than 92 quadrillion",
     "order.without_customers_file": "the operator has released `orders_20230424T203000Z`",
@@ -78,8 +78,8 @@ EXAMPLES: dict[str, str] = {
     "row.cell_without_column": "a 30th cell `x` under a header that ends in a comma",
     "row.consent_not_taken": "`PRIVACY` is `No` in 900 rows of `bulk/customers_….csv`",
     "row.consent_unknown": "a blank `PRIVACY`",
-    "row.duplicate_key": "`65432` stands in two rows",
-    "row.duplicate_line": "`LINE_ID` 13500 stands in two rows of one order",
+    "row.duplicate_key": "two rows have the `PERIDX` `65432`",
+    "row.duplicate_line": "two rows of one order have the `LINE_ID` 13500",
     "row.invisible_characters": "a zero-width space in `D1`",
     "row.missing_key": "a blank `PERIDX`",
     "row.missing_value": "an order line without `QUANTITY`",

@@ -1,4 +1,4 @@
-"""What the documents look like to the developer of an app.
+"""Writes the page of documents for developers of apps.
 
 `python -m tools.reference.data_model > docs/data-model.md` writes the page: its tables and its
 example documents come from the tables of columns, its queries from the files in docs/examples/.
@@ -59,8 +59,8 @@ _TOTALS = {
         (
             "incomplete",
             "boolean",
-            "`true` where a line of the order was rejected and no whole order has come yet: the "
-            "order lacks that line. Absent otherwise.",
+            "`true` where a line of the order was rejected and no complete order has arrived yet: "
+            "the order lacks that line. Absent otherwise.",
         ),
     ),
 }
@@ -80,7 +80,7 @@ tools.reference.data_model > docs/data-model.md`.
 | `connections/{c}/orders/{order number}` | order, its `lines` inside | its rows in an orders \
 file |
 | `connections/{c}/rewards/{PERIDX}` | reward account, its `rewards` inside where the file has one \
-row a reward | a row, or rows, of a rewards file |
+row per reward | a row, or rows, of a rewards file |
 | `connections/{c}/imports/{import}` | export file | see [the ledger](ledger.md) |"""
 
 _GUARANTEES = """\
@@ -242,8 +242,8 @@ def _common() -> str:
         (
             "`source.kept`",
             "map of timestamps",
-            "Path of a field that a later file has left open -> when the file whose word stands "
-            "there was exported. Absent where there is none.",
+            "Path of a field that a later file has left open -> export time of the file that gave "
+            "its value. Absent where there is none.",
         ),
         (
             "`source.keptGenerations`",

@@ -1,4 +1,4 @@
-"""How docs/errors.md lists every code: `python -m tools.reference.errors > docs/errors.md`."""
+"""Writes the list of codes: `python -m tools.reference.errors > docs/errors.md`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HEADINGS: dict[Severity, tuple[str, str]] = {
     ),
     "row": (
         "A row, or a value of it, is not loaded",
-        "On a value that the row cannot do without, the row is rejected and stands in "
-        "`rejected/….rejected.csv`; on any other value, the row is loaded without it and the code "
-        "is a warning. The other rows are loaded either way, unless more than 5 rows and more than "
+        "If the row requires the value, the row is rejected and listed in "
+        "`rejected/….rejected.csv`. Otherwise the row is loaded without the value, and the code is "
+        "a warning. The other rows are loaded either way, unless more than 5 rows and more than "
         "20 % of them are rejected (`REJECT_FLOOR`, `REJECT_LIMIT`), or all are.",
     ),
     "warning": (
         "Loaded, but worth a look",
-        "Warnings stand in the import's `warnings` and in `rejected/….report.json`.",
+        "Warnings are listed in the import's `warnings` and in `rejected/….report.json`.",
     ),
     "operator": (
         "For the team that runs the pipeline",
@@ -45,7 +45,7 @@ def page() -> str:
         lines += ["| code | what it means | for example | what to do |", "|---|---|---|---|"]
         for name, code in sorted(CODES.items()):
             if code.severity == severity:
-                cells = (code.meaning, EXAMPLES[name], code.mend)
+                cells = (code.meaning, EXAMPLES[name], code.fix)
                 lines.append(f"| `{name}` | {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines) + "\n"
 

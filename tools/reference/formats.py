@@ -1,7 +1,7 @@
-"""How the tables of columns read to the person who sets the export up.
+"""Writes the page of columns for the person who sets the export up.
 
-`python -m tools.reference.formats > docs/formats.md` writes the page; with `--check` nothing is
-written, and the exit code is 1 when docs/formats.md does not say what the tables say.
+`python -m tools.reference.formats > docs/formats.md` writes the page. With `--check` nothing is
+written, and the exit code is 1 if docs/formats.md differs from the tables of columns.
 """
 
 from __future__ import annotations
@@ -48,16 +48,15 @@ load. With several connections, the folder of the connection below that. |
 | Encoding | UTF-8, with or without a byte order mark. A cell that is not UTF-8 is read as \
 Windows-1252, with a warning; the other cells of its row stay UTF-8. A cell that is neither, or \
 holds the sign � for lost characters, is unreadable. In a row with such a cell in an unknown \
-column, all of `extra` stays as it is stored. |
+column, all of the stored `extra` is unchanged. |
 | Delimiter | Comma, semicolon, tab or `\\|`, the same one in the whole file. |
 | Quotes | `"` around a cell that holds the delimiter, a line break or a quote; a quote inside is \
 written twice. A line break inside quotes belongs to the cell. Blanks before and behind the \
 quotes do not count. A quote inside a cell without quotes, as in `5" heel`, is text. |
 | First line | The names of the columns, in any order and in capital or small letters; no title, \
-and not `sep=;`. Other names that are accepted stand below the published one. A file of which only \
-the key is known, beside columns that are unknown, is not loaded. |
-| Further columns | Are welcome: what stands in them is kept under `extra` by the column's own \
-name. |
+and not `sep=;`. Other accepted names are listed below the published one. A file in which only the \
+key is a known column, beside unknown columns, is not loaded. |
+| Further columns | Are welcome: their values are kept under `extra` by the column's name. |
 | Rows | One cell for each column. A row with more or fewer is not loaded. Rows of blanks and \
 delimiters alone are blank lines. |
 | Blanks around a value | Do not count. |
@@ -65,13 +64,13 @@ delimiters alone are blank lines. |
 off is not loaded at all, nor is one that ends in a footer without a line break. A Ctrl-Z at the \
 end does not count. |
 
-**Bad quotes.** Only blanks may stand between a closing quote and the next delimiter. Anything \
+**Bad quotes.** Only blanks may come between a closing quote and the next delimiter. Anything \
 else means that a quote was never closed, or that a quote inside was not doubled; `\\"` is no \
 quote. Then the line on which the row begins is not loaded, and the next line is read as a row of \
 its own. The same happens where a cell that is closed holds whole rows: where a line inside it has \
 as many cells as the header, or where the row's first and last line both have. In a file of one \
 column no line is taken for such a row. In a file of 2 to {narrow} columns, a line is taken for \
-one only if no blank stands beside its delimiters: so `Hobart, TAS` is a line of an address, and \
+one only if no blank is beside its delimiters: so `Hobart, TAS` is a line of an address, and \
 `11,STD` is a row. A file that ends inside quotes is not loaded at all.
 
 **Blank cells.** A blank cell clears the field in the document. Where the connection's setting \
@@ -101,7 +100,7 @@ place of `PERIDX` or `EMAIL`, as text. Names of other columns are mapped in `ali
 
 **What is wrong with a row.** A row without a usable value in a column that is *needed* is not \
 loaded. Any other value that cannot be read is left out and the rest of the row is loaded. A text \
-that is longer than the table says is loaded as it is, with a warning. When more than {floor} \
+that is longer than the table says is loaded unchanged, with a warning. When more than {floor} \
 rows and more than {limit:.0%} of them cannot be loaded, or none can, nothing of the file is. \
 Nor is it when more than {limit:.0%} of the values of a column cannot be read, and at least {floor}.
 
@@ -144,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
         if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page():
             return 0
         print(
-            "docs/formats.md is out of date; write it anew: "
+            "docs/formats.md is out of date; write it again: "
             "python -m tools.reference.formats > docs/formats.md",
             file=sys.stderr,
         )

@@ -36,9 +36,9 @@ def test_every_code_has_an_example() -> None:
 
 
 def test_every_code_is_explained() -> None:
-    """Meaning and mend are sentences."""
+    """Meaning and fix are sentences."""
     for name, code in CODES.items():
-        for text in (code.meaning, code.mend):
+        for text in (code.meaning, code.fix):
             assert text[0].isupper(), name
             assert text.endswith("."), name
 

@@ -17,7 +17,7 @@ from tools.reference import formats
 GIFT_CARDS = FileType(
     name="giftcards",
     collection="giftCards",
-    about="Gift cards, one row a card.",
+    about="Gift cards, one row per card.",
     columns=(
         Column(
             name="VOUCHER_NUMBER",
@@ -91,7 +91,7 @@ def test_a_new_type_is_a_table(gift_cards: FileType) -> None:
     }
     assert found(checked.rejected[0].problems) == [(3, "voucher_number", "row.missing_key")]
     assert found(checked.warnings) == [(4, "EXPIRY_DATE", "row.bad_date")]
-    assert "## giftcards\n\nGift cards, one row a card." in formats.page()
+    assert "## giftcards\n\nGift cards, one row per card." in formats.page()
 
 
 def test_a_type_is_registered_once() -> None:

@@ -19,7 +19,7 @@ def test_a_row() -> None:
 
     assert (row.line, row.codes) == ("7", ("row.bad_email", "row.bad_key"))
     assert row.reason == "Two things. Both."
-    assert "Correct the address in Apparel21" in row.mend
+    assert "Correct the address in Apparel21" in row.fix
     assert row.cells == (
         ("PERIDX", "••", True),
         ("EMAIL", "•••@•••••••.•••, •", True),

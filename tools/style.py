@@ -1,0 +1,155 @@
+"""Check that docs, docstrings, comments and messages are written in plain English.
+
+Run `python -m tools.style`. Each finding is one line, such as
+`shared/core/logs.py:97: write "again", not "anew"`.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKED = ("README.md", "docs", "functions", "shared", "gateway", "local", "tools")
+"""Files and folders that the check reads. Changelog and tests are not read."""
+
+PENDING = (
+    "README.md",
+    "docs/alerts.md",
+    "docs/architecture.md",
+    "docs/check.md",
+    "docs/data-model.md",
+    "docs/formats.md",
+    "docs/gateway.md",
+    "docs/ledger.md",
+    "docs/local.md",
+    "docs/operations.md",
+    "docs/operator.md",
+    "docs/performance.md",
+    "docs/reliability.md",
+    "docs/reports.md",
+    "docs/security.md",
+    "docs/status.md",
+    "gateway",
+    "local",
+    "shared/check",
+    "shared/files",
+    "shared/firestore",
+    "shared/gcp",
+    "shared/index",
+    "shared/ledger",
+    "shared/loading",
+    "shared/ops",
+    "shared/parsing",
+    "shared/privacy",
+    "shared/reporting",
+    "shared/scheduling",
+    "shared/services.py",
+    "shared/status",
+    "shared/sweeping",
+    "shared/undoing",
+    "shared/web",
+    "shared/wiring.py",
+)
+"""Files and folders that do not pass yet. Remove each once `python -m tools.style` passes for it;
+add none."""
+
+PLAIN = {
+    r"mend(s|ed|ing)?": "fix",
+    r"anew": "again",
+    r"by (it|them)sel(f|ves)": "automatically, alone or separately",
+    r"(go|goes|going|went|gone) on": "continue",
+    r"stands?(?! for| in for)": "is",
+    r"(has|have|had) come": "arrived",
+    r"nobody foresaw": "unexpected",
+    r"cannot be asked": "not allowed, or unknown",
+    r"(have|has|had|having) back": "restore",
+    r"rows? (is|are) wrong": "has errors",
+    r"is no (setting|value|type|name|number)": "is not a …, or unknown …",
+    r"stays? as (it is|they are)": "is unchanged",
+    r"loaded as it is": "loaded unchanged",
+    r"looks? whether": "checks whether",
+    r"comes? to nothing": "has no effect",
+    r"begun again": "retried",
+    r"makes no sense": "not applicable",
+    r"one (row|document|line|task|file|module) an? \w+": "one … per …",
+    r"hold still": "pause",
+    r"in truth": "actually",
+}
+"""Regular expression of words to avoid -> the plain words."""
+
+_AVOID = {
+    re.compile(rf"\b(?:{words})\b".replace(" ", r"\s+"), re.IGNORECASE): plain
+    for words, plain in PLAIN.items()
+}
+_FIRST = ("What", "How", "Which", "Where", "Who", "Whose", "When", "Whether", "Why")
+"""Words that no docstring begins with: it names a thing (noun) or an action (verb)."""
+_CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_NAMED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def avoided(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the line within a text (0 is its first) and the advice for each word to avoid.
+
+    Code in backticks is not read. A phrase may run over a line break.
+    """
+    text = _CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)
+    for words, plain in _AVOID.items():
+        for found in words.finditer(text):
+            phrase = " ".join(found[0].split())
+            yield text.count("\n", 0, found.start()), f'write "{plain}", not "{phrase}"'
+
+
+def in_module(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line (1 is the first) and the advice for each finding in a Python module."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            for _, advice in avoided(token.string):
+                yield token.start[0], advice
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for line, advice in avoided(node.value):
+                yield node.lineno + line, advice
+        elif isinstance(node, _NAMED) and (docstring := ast.get_docstring(node)):
+            word = docstring.split()[0]
+            if word in _FIRST:
+                line = node.body[0].lineno
+                yield line, f'begin the docstring with a noun or a verb, not "{word}"'
+
+
+def findings(path: Path) -> list[str]:
+    """Return one line per finding in a Python module or a Markdown page, in the file's order."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        found = in_module(text)
+    else:
+        found = ((line + 1, advice) for line, advice in avoided(text))
+    name = path.relative_to(ROOT)
+    return [f"{name}:{line}: {advice}" for line, advice in sorted(found)]
+
+
+def checked() -> list[Path]:
+    """Return the modules and pages that have to pass."""
+    paths: list[Path] = []
+    for name in CHECKED:
+        path = ROOT / name
+        paths += [path] if path.is_file() else sorted([*path.rglob("*.py"), *path.rglob("*.md")])
+    skipped = [Path(__file__), *(ROOT / name for name in PENDING)]
+    return [path for path in paths if not any(path.is_relative_to(name) for name in skipped)]
+
+
+def main() -> int:
+    """Print every finding; return 1 if there are any, else 0."""
+    found = [finding for path in checked() for finding in findings(path)]
+    if found:
+        print(*found, sep="\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
