@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.undoing.work import Undone, undo
+from shared.undoing.attempt import Undone, undo
 
 __all__ = ["Undone", "undo"]

@@ -10,7 +10,7 @@ import pytest
 from shared.core.refusal import NotPossible
 from shared.ledger.imports import Import
 from shared.scheduling.replay import replay
-from shared.undoing.work import Undone, undo
+from shared.undoing.attempt import Undone, undo
 from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -382,7 +382,7 @@ def test_nothing_of_the_type_begins_meanwhile(
                 with pytest.raises(NotPossible):
                     ask()
 
-    monkeypatch.setattr("shared.undoing.work._HoldRenewal.beat", meanwhile)
+    monkeypatch.setattr("shared.undoing.exports.HoldRenewal.beat", meanwhile)
     run(pipeline)
 
     assert seen == ["blocked"]

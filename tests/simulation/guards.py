@@ -338,22 +338,22 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "word of an import that is undone": Guard(
         "what an import says does not count when it is undone",
-        _attribute("shared.undoing.work.disowned", lambda stored, **_: stored),
+        _attribute("shared.undoing.deciding.disowned", lambda stored, **_: stored),
         "undo",
     ),
     "consent that an undone import has withdrawn": Guard(
         "consent stays withdrawn that an import withdrew which is undone",
-        _attribute("shared.undoing.work._Undoing._withdrawn_at", lambda self: (LONG_AGO, 0)),
+        _attribute("shared.undoing.deciding.Decisions.withdrawn_at", lambda self: (LONG_AGO, 0)),
         "undo",
     ),
     "consent that an import has withdrawn which was undone before": Guard(
         "consent stays withdrawn that an import withdrew which was undone before this one",
-        _attribute("shared.undoing.work._Undoing.remember_withdrawals", lambda self: None),
+        _attribute("shared.undoing.attempt.Undoing.remember_withdrawals", lambda self: None),
         "undo of two imports",
     ),
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",
-        _attribute("shared.undoing.work._Hold.check", lambda self: None),
+        _attribute("shared.undoing.hold.FeedHold.check", lambda self: None),
         "undoing stalled",
     ),
     "quiet while somebody is erased": Guard(

@@ -22,7 +22,7 @@ import shared.loading.shards.cleanup
 import shared.loading.shards.closing
 import shared.loading.shards.splitting
 import shared.privacy.erasing
-import shared.undoing.work
+import shared.undoing.attempt
 from shared.core.errors import LeaseLost, TryAgain
 from shared.core.refusal import NotPossible
 from shared.core.settings import Deployment
@@ -38,7 +38,7 @@ from shared.scheduling.intake import take_in_event
 from shared.scheduling.replay import release, replay
 from shared.services import Services
 from shared.sweeping.caretaker import sweep
-from shared.undoing.work import undo
+from shared.undoing.attempt import undo
 from tests.simulation.bucket import Object, SimulatedBucket
 from tests.simulation.firestore import SimulatedCalls, SimulatedDatabase, Store, Watch
 from tests.simulation.world import Ending, World

@@ -1,0 +1,183 @@
+"""Keeps the keys that an undoing affects, and what is found out about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.index import RECORD, UNKNOWN, IndexRecords, Stamp, Table, age_of, find
+from shared.parsing import Keys, hashes
+
+_ROWS = np.dtype(
+    [
+        *(("high", "<u8"), ("low", "<u8")),
+        *(("mine", "?"), ("partly", "?"), ("created", "?")),
+        *(("exported", "<i8"), ("generation", "<i8")),
+    ]
+)
+_BATCH = 10_000
+"""Documents that are turned into rows at once."""
+
+
+class AffectedDocument(NamedTuple):
+    """A document with content from the import that is taken back."""
+
+    id: str
+    whole: bool
+    """Whether the import wrote all of the content, not only values that newer files left open."""
+    created: bool
+    """Whether the document was created after the import arrived."""
+    stamp: Stamp
+    """The age of the file that wrote the document last; zeros where that is the import."""
+
+
+@dataclass(slots=True)
+class AffectedKeys:
+    """The keys whose latest known file is the import, or whose content comes from it."""
+
+    keys: Keys
+    mine: NDArray[np.bool_]
+    """Whose content comes from the import."""
+    partly: NDArray[np.bool_]
+    """Whose content comes from a newer file, which left some values of the import as they were."""
+    created: NDArray[np.bool_]
+    """Whose document was created after the import arrived."""
+    found: NDArray[np.bool_]
+    """Which another export holds."""
+    exported: NDArray[np.int64]
+    """When the latest of these exports was made, in microseconds since 1970."""
+    generation: NDArray[np.int64]
+    """Which upload that export is."""
+    withdrawn: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Path of a consent -> when an import that was undone earlier withdrew it, in microseconds
+    since 1970; 0 if none did."""
+
+    @classmethod
+    def gather(
+        cls, documents: Iterable[AffectedDocument], records: Iterable[IndexRecords], stamp: Stamp
+    ) -> AffectedKeys:
+        """Collect the keys of the documents, and those that the index knows from the import.
+
+        `stamp` is the age of the import.
+        """
+        rows = [np.empty(0, _ROWS)]
+        batch: list[AffectedDocument] = []
+        for document in documents:
+            batch.append(document)
+            if len(batch) >= _BATCH:
+                rows.append(_rows(batch))
+                batch.clear()
+        rows.append(_rows(batch))
+        exported, generation = stamp
+        for block in records:
+            known = block[(block["exported"] == exported) | (block["generation"] == generation)]
+            some = np.zeros(len(known), _ROWS)
+            some["high"], some["low"] = known["high"], known["low"]
+            rows.append(some)
+        return cls._of_rows(np.concatenate(rows))
+
+    @classmethod
+    def _of_rows(cls, rows: NDArray[Any]) -> AffectedKeys:
+        """Put together the rows of each key."""
+        rows = rows[np.lexsort((rows["low"], rows["high"]))]
+        first = np.ones(len(rows), bool)
+        first[1:] = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
+        starts = np.flatnonzero(first)
+        count = len(starts)
+
+        def any_(name: str) -> NDArray[np.bool_]:
+            empty = np.zeros(0, bool)
+            return np.logical_or.reduceat(rows[name], starts) if count else empty
+
+        def highest(name: str) -> NDArray[np.int64]:
+            empty = np.zeros(0, np.int64)
+            return np.maximum.reduceat(rows[name], starts) if count else empty
+
+        return cls(
+            keys=Keys(rows["high"][first].copy(), rows["low"][first].copy()),
+            mine=any_("mine"),
+            partly=any_("partly"),
+            created=any_("created"),
+            found=np.zeros(count, bool),
+            exported=highest("exported"),
+            generation=highest("generation"),
+        )
+
+    def __len__(self) -> int:
+        """Return how many keys there are."""
+        return len(self.found)
+
+    def places(self, keys: Keys) -> NDArray[np.int64]:
+        """Return where each of these keys is among the affected ones; -1 for the others."""
+        rows = np.zeros(len(keys.high), RECORD)
+        rows["high"], rows["low"] = keys
+        return find(self.keys, rows)
+
+    def note_found(
+        self, places: NDArray[np.int64], exported: NDArray[np.int64], generation: int
+    ) -> None:
+        """Note that another export holds the keys at these places, and when it was made."""
+        self.found[places] = True
+        later = (exported > self.exported[places]) | (
+            (exported == self.exported[places]) & (generation > self.generation[places])
+        )
+        self.exported[places[later]] = exported[later]
+        self.generation[places[later]] = generation
+
+    def note_withdrawn(self, place: int, path: str, micros: int) -> None:
+        """Note that an import which was undone earlier withdrew a consent, and when."""
+        stamps = self.withdrawn.setdefault(path, np.zeros(len(self), np.int64))
+        stamps[place] = max(stamps[place], micros)
+
+    def withdrawn_at(self, place: int) -> dict[str, tuple[datetime, int]]:
+        """Return the consent that imports which were undone earlier withdrew, with its age.
+
+        The age names no upload (generation 0), so that the consent is no import's word.
+        """
+        found = {path: int(stamps[place]) for path, stamps in self.withdrawn.items()}
+        return {path: age_of((stamp, 0)) for path, stamp in found.items() if stamp}
+
+    def withdrawn_of(self, id: str) -> Mapping[str, tuple[datetime, int]]:
+        """Return the same for the document with that id."""
+        if not self.withdrawn:
+            return {}
+        row = np.zeros(1, RECORD)
+        row["high"], row["low"] = hashes([id]).T
+        place = int(find(self.keys, row)[0])
+        return self.withdrawn_at(place) if place >= 0 else {}
+
+    def index_table(self, lost: Iterable[Stamp]) -> Table:
+        """Return the entries of the next index: the age of what is known, and no contents.
+
+        `lost` are the ages of exports that are older than the import and can no longer be read.
+        """
+        table = Table(self.keys)
+        known = np.flatnonzero(self.exported)
+        table.put(
+            known,
+            content=UNKNOWN,
+            updated=0,
+            stamp=(self.exported[known], self.generation[known]),  # type: ignore[arg-type]
+        )
+        if newest := max(lost, default=None):
+            # What these exports confirmed is not known any more: no file older than them counts.
+            unknown = np.flatnonzero(self.exported == 0)
+            table.put(unknown, content=UNKNOWN, updated=0, stamp=newest)
+        return table
+
+
+def _rows(documents: Sequence[AffectedDocument]) -> NDArray[Any]:
+    rows = np.zeros(len(documents), _ROWS)
+    if documents:
+        rows["high"], rows["low"] = hashes([one.id for one in documents]).T
+        rows["mine"] = [one.whole for one in documents]
+        rows["partly"] = [not one.whole for one in documents]
+        rows["created"] = [one.created for one in documents]
+        rows["exported"] = [one.stamp[0] for one in documents]
+        rows["generation"] = [one.stamp[1] for one in documents]
+    return rows

@@ -1,0 +1,226 @@
+"""Takes an import back: its documents get what the other exports say of their keys.
+
+The other exports are read again from where their files lie, and `decide` says who wins
+among them, as if the import had never been. Consent that the import withdrew stays withdrawn until
+a file that is exported later says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
+
+import numpy as np
+
+from shared.core import ConnectionSettings, FileRejected, get
+from shared.files.types import FileType, file_type
+from shared.firestore.bulk import Outcome, Stored, Writer
+from shared.index import holds_word, source_age, stamp_of
+from shared.ledger import LOADED, Import, import_path
+from shared.loading import wake_dependants
+from shared.reporting import sentences
+from shared.services import Services
+from shared.undoing.affected import AffectedDocument, AffectedKeys
+from shared.undoing.author import Author
+from shared.undoing.closing import close, index_records
+from shared.undoing.deciding import Decisions, Said, Unsaid, is_only_creator
+from shared.undoing.exports import ExportReader, OtherExport, ended_imports, imports_that_count
+from shared.undoing.hold import FeedHold, make_sure_undoable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """The result of an undoing, or of a dry run of it."""
+
+    connection: str
+    import_id: str
+    documents: int
+    """Documents whose content comes from the import."""
+    restored: int
+    """Documents that get what another export says."""
+    removed: int
+    """Documents that only the import has created."""
+    left: int
+    """Documents that existed before, and of which no export is left: they keep their content."""
+    exports: tuple[str, ...]
+    """The exports that hold such documents."""
+    gone: tuple[str, ...]
+    """Exports whose files are no longer there, or cannot be read."""
+
+
+def undo(connection: str, import_id: str, services: Services, *, dry_run: bool = False) -> Undone:
+    """Take an import back; in a dry run only return what would come of it.
+
+    Safe to repeat, also after an undoing that broke off.
+
+    Raises:
+        NotPossible: there is no such import, it has not ended, or it never loads anything; or a
+            file of its type is being loaded.
+        SettingsError: a setting of the connection cannot be used.
+        LeaseLost: a newer upload of the same name has begun meanwhile, or this took too long.
+        TryAgain: Firestore or Cloud Storage could not be reached.
+    """
+    where = connection, import_id
+    import_ = services.ledger.get_many([where]).get(where)
+    make_sure_undoable(import_, connection, import_id)
+    assert import_ is not None
+    hold = FeedHold(services, import_)
+    if not dry_run:
+        hold.take()
+    undoing = Undoing(import_, services, hold)
+    try:
+        undoing.look()
+        if not dry_run:
+            undoing.remember_withdrawals()
+        for other in imports_that_count(services.ledger, import_):
+            undoing.apply(other, dry_run=dry_run)
+        undone = undoing.result()
+        if not dry_run:
+            undoing.settle(undone)
+    except BaseException:
+        hold.release()
+        raise
+    if not dry_run:
+        wake_dependants(import_, services)
+    return undone
+
+
+@dataclass(slots=True)
+class Undoing:
+    """One attempt at taking an import back."""
+
+    import_: Import
+    services: Services
+    hold: FeedHold
+    type: FileType = field(init=False)
+    author: Author = field(init=False)
+    decisions: Decisions = field(init=False)
+    reader: ExportReader = field(init=False)
+    affected: AffectedKeys = field(init=False)
+    exports: list[str] = field(default_factory=list)
+    gone: list[Import] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        connection, services = self.import_.connection, self.services
+        settings = ConnectionSettings.from_document(
+            services.ledger.connection_document(connection),
+            connection=connection,
+            deployment=services.deployment,
+        )
+        self.type = file_type(str(self.import_.type))
+        self.author = Author.of(self.import_)
+        self.decisions = Decisions(self.author, self.type.consent, services.now)
+        self.reader = ExportReader(services, settings, self.type, self.hold.check)
+
+    @property
+    def collection(self) -> str:
+        """Path of the documents' collection."""
+        return f"connections/{self.import_.connection}/{self.type.collection}"
+
+    def look(self) -> None:
+        """Find out which keys are affected."""
+        records = index_records(self.import_, self.services, self.hold)
+        self.affected = AffectedKeys.gather(self._documents(), records, stamp_of(self.author.age))
+
+    def remember_withdrawals(self) -> None:
+        """Note the consent that imports withdrew which were undone earlier: it stays withdrawn."""
+        for other in ended_imports(self.services.ledger, self.import_, *LOADED, "failed"):
+            if other.undone is None or other.mode != "load" or not self.type.consent:
+                continue
+            try:
+                export = self.reader.read(other, self.affected)
+            except FileRejected:
+                continue  # its file is no longer there
+            layers = export.layers() if export else ()
+            for incoming, place, origin in chain.from_iterable(layers):
+                withdrawn_at = stamp_of((min(origin.exported_at, other.undone), 0))[0]
+                for path in self.type.consent:
+                    if get(incoming.content, path) is False:
+                        self.affected.note_withdrawn(place, path, withdrawn_at)
+
+    def apply(self, other: Import, *, dry_run: bool) -> None:
+        """Give the documents what another export says of them."""
+        try:
+            export = self.reader.read(other, self.affected)
+        except FileRejected:
+            self.gone.append(other)
+            return
+        if export is None:
+            return
+        self.exports.append(other.import_id)
+        plan, origin = export.plan, export.origin
+        held = np.flatnonzero(export.places >= 0)
+        for exported in plan.exported or (np.full(plan.documents, stamp_of(origin.age)[0]),):
+            self.affected.note_found(export.places[held], exported[held], other.generation)
+        if not dry_run:
+            self._write(export, create_only=other.mode == "bulk")
+
+    def result(self) -> Undone:
+        """Return what comes of it."""
+        affected = self.affected
+        rest = affected.mine & ~affected.found
+        by_created = [
+            is_only_creator(self.import_, self.gone, created=created) for created in (False, True)
+        ]
+        removed = rest & np.array(by_created)[affected.created.astype(np.int64)]
+        return Undone(
+            connection=self.import_.connection,
+            import_id=self.import_.import_id,
+            documents=int((affected.mine | affected.partly).sum()),
+            restored=int(((affected.mine & affected.found) | affected.partly).sum()),
+            removed=int(removed.sum()),
+            left=int(rest.sum()) - int(removed.sum()),
+            exports=tuple(self.exports),
+            gone=tuple(one.import_id for one in self.gone),
+        )
+
+    def settle(self, undone: Undone) -> None:
+        """Treat the documents that no other export holds, and let the feed forget the import."""
+        with self._writer(self.decisions.without_export) as writer:
+            for document in self._documents():
+                removable = is_only_creator(self.import_, self.gone, created=document.created)
+                withdrawn = self.affected.withdrawn_of(document.id)
+                writer.add(document.id, Unsaid(removable, withdrawn))
+        text = sentences.undone(undone.restored, undone.removed, undone.left)
+        close(self.import_, self.services, self.hold, self.affected, gone=self.gone, text=text)
+
+    def _documents(self) -> Iterator[AffectedDocument]:
+        """Give the documents whose content comes from the import, whole or in part."""
+        database = self.services.ledger.database
+        path = import_path(self.import_.connection, self.import_.import_id)
+        arrived = database.created_at(path)  # by the same clock
+        for id, data, created in database.scan(self.collection, ("source",)):
+            self.hold.check()
+            whole = self.author.wrote(data)
+            if whole or holds_word(data, self.author.said):
+                new = arrived is not None and created >= arrived
+                age = None if whole else source_age(Stored(data, None))
+                yield AffectedDocument(id, whole, new, (0, 0) if age is None else stamp_of(age))
+
+    def _write(self, export: OtherExport, *, create_only: bool) -> None:
+        for layer in export.layers():
+            decide_ = partial(self.decisions.by_export, create_only=create_only)
+            with self._writer(decide_) as writer:
+                for incoming, place, origin in layer:
+                    if create_only:  # a first load says nothing about consent
+                        incoming = replace(incoming, keep=incoming.keep | self.type.consent)
+                    withdrawn = self.affected.withdrawn_at(place)
+                    writer.add(incoming.key, Said(incoming, origin, withdrawn))
+
+    def _writer(self, decide_: Callable[[T, Stored | None], Any]) -> Writer[T]:
+        def settled(said: T, outcome: Outcome) -> None:
+            """Take no note: the documents are read again in the end."""
+
+        return Writer(
+            self.services.documents,
+            self.collection,
+            decide=decide_,
+            mask=None,
+            on_result=settled,
+            guard=self.hold.check,
+        )

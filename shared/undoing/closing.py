@@ -1,0 +1,112 @@
+"""Ends an undoing: the index knows nothing of the import any more, and the ledger says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from shared.core import LeaseLost, TryAgain
+from shared.gcp.storage import Unusable
+from shared.index import IndexRecords, look_at, merged, objects, stamp_of
+from shared.ledger import Feed, Import, Index, LedgerTransaction, Newest
+from shared.reporting import OUTDATED, resolve_alerts
+from shared.services import Services
+from shared.undoing.affected import AffectedKeys
+from shared.undoing.author import Author
+from shared.undoing.exports import imports_that_count
+from shared.undoing.hold import FeedHold
+
+
+def import_feed(import_: Import, services: Services) -> Feed:
+    """Read the feed of the import."""
+    return services.ledger.feed(import_.connection, str(import_.type))
+
+
+def index_records(import_: Import, services: Services, hold: FeedHold) -> Iterator[IndexRecords]:
+    """Read the present index of the import's feed; no records if the index cannot be used.
+
+    Raises:
+        TryAgain: the index was replaced while it was read.
+    """
+    index, _ = look_at(import_feed(import_, services), services, tick=hold.check)
+    try:
+        for part in index.parts if index else ():
+            yield from objects.read(services.bucket, part, tick=hold.check)
+    except Unusable as error:
+        raise TryAgain("The index was lost in the meantime.") from error
+
+
+def close(
+    import_: Import,
+    services: Services,
+    hold: FeedHold,
+    affected: AffectedKeys,
+    *,
+    gone: Sequence[Import],
+    text: str,
+) -> None:
+    """Write an index that knows nothing of the import, record that it is undone, free the feed.
+
+    Args:
+        gone: imports whose files could not be read again.
+        text: what the ledger is to say of the import.
+
+    Raises:
+        LeaseLost: another import or a newer upload has begun.
+        TryAgain: the index was replaced meanwhile.
+    """
+    mark, age = hold.mark, Author.of(import_).age
+    assert mark is not None
+    feed = import_feed(import_, services)
+    index, until = look_at(feed, services, tick=hold.check)
+    others = imports_that_count(services.ledger, import_)
+    newest = max(
+        ((one.exported_at, one.generation) for one in others if one.exported_at), default=None
+    )
+    after = None
+    if index is not None and newest is not None:
+        lost = [
+            stamp_of((one.exported_at, one.generation))
+            for one in gone
+            if one.exported_at is not None and one.exported_at < age[0]
+        ]
+        blocks = merged(
+            index_records(import_, services, hold), affected.index_table(lost), trusted=mark.clean
+        )
+        folder = objects.folder(import_.connection, str(import_.type))
+        part = objects.write(services.bucket, folder, blocks, tick=hold.check)
+        exported_at, generation = newest
+        after = Index(parts=(part,), newest=Newest(exported_at=exported_at, generation=generation))
+    if until is not None and until == age:
+        until = newest
+    loads = [one.import_id for one in others if one.mode == "load"]
+
+    def forget(ledger: LedgerTransaction) -> None:
+        now = services.now()
+        current = ledger.import_(import_.connection, import_.import_id)
+        there = ledger.feed(import_.connection, str(import_.type))
+        if (there.index, there.index_held_by) == (after, None):
+            return  # an earlier try, whose answer was lost
+        there = hold.held_feed(ledger)
+        if current is not None and current.generation != import_.generation:
+            raise LeaseLost(f"{import_.import_id}: a newer upload has taken over.")
+        if (there.index, there.index_held_by) != (feed.index, mark) or current is None:
+            raise TryAgain("The index has been replaced in the meantime.")
+        if there.latest == import_.import_id:
+            there = replace(there, latest=max(loads, default=None), header=())
+        ledger.put_feed(
+            replace(
+                there,
+                index=after,
+                index_held_by=None,
+                running=None,
+                confirmed_until=until and Newest(exported_at=until[0], generation=until[1]),
+            )
+        )
+        about = {"connection": import_.connection, "about": str(import_.type)}
+        resolve_alerts(ledger, OUTDATED, now=now, **about)
+        ledger.put(replace(current.saying(text, now=now), undone=now))
+
+    services.ledger.transact(forget)
+    for old in feed.index.parts if feed.index else ():
+        objects.delete(services.bucket, old)

@@ -1,0 +1,144 @@
+"""Decides what becomes of each document when an import is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.core import get, put
+from shared.files import parse_import_id
+from shared.firestore.bulk import Leave, Put, Remove, Stored
+from shared.index import Origin, decide, disowned, source_age, without_word
+from shared.ledger import Import
+from shared.parsing import Incoming
+from shared.undoing.author import Author
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What another export says of a document."""
+
+    incoming: Incoming
+    origin: Origin
+    withdrawn: Mapping[str, tuple[datetime, int]]
+    """The consent that imports which were undone earlier withdrew, and when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """A document of which no other export says anything."""
+
+    removable: bool
+    """Whether only the import can have created it."""
+    withdrawn: Mapping[str, tuple[datetime, int]]
+    """The consent that imports which were undone earlier withdrew, and when."""
+
+
+def is_only_creator(import_: Import, gone: Sequence[Import], *, created: bool) -> bool:
+    """Whether only the import can have created a document that no other export holds.
+
+    `created` says whether the document was created after the import arrived. `gone` are exports
+    that can no longer be read. An older document may come from any of these; a newer document only
+    from one that ended after the import arrived.
+    """
+    if not created:
+        return not gone
+    return not any(
+        one.finished_at is None or one.finished_at >= import_.uploaded_at for one in gone
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What documents get in place of what the import said."""
+
+    author: Author
+    consent: frozenset[str]
+    """The fields of the type that hold consent."""
+    now: Callable[[], datetime]
+
+    def by_export(
+        self, said: Said, stored: Stored | None, *, create_only: bool = False
+    ) -> Put | Leave:
+        """Decide what a document gets from another export; `create_only` for a first load."""
+        if stored is None:
+            return Leave("somebody has removed it")
+        if self.author.wrote(stored.data):
+            remains = self._disowned(stored, said.withdrawn, said.incoming)
+            return decide(
+                said.incoming, remains, origin=said.origin, consent=self.consent, create_only=False
+            )
+        if self.author.wrote_part(stored.data):
+            return self._without_word(said.incoming, stored, said.withdrawn, said.origin)
+        age = source_age(stored)
+        if age is None or (age < said.origin.age and not _is_corrected(stored)):
+            return Leave("the other export has found it as it is")
+        return decide(
+            said.incoming, stored, origin=said.origin, consent=self.consent, create_only=create_only
+        )
+
+    def without_export(self, unsaid: Unsaid, stored: Stored | None) -> Put | Remove | Leave:
+        """Decide what becomes of a document of which no other export says anything."""
+        if stored is None:
+            return Leave("somebody has removed it")
+        if self.author.wrote_part(stored.data):
+            nobody = Origin(import_id="", exported_at=self.author.exported_at, generation=0)
+            return self._without_word(None, stored, unsaid.withdrawn, nobody)
+        if not self.author.wrote(stored.data):
+            return Leave("it is no longer the import's")
+        if unsaid.removable:
+            return Remove()
+        remains = self._disowned(stored, unsaid.withdrawn, None)
+        patch = {"source": remains.data["source"]}
+        for path in unsaid.withdrawn:
+            put(patch, path, get(remains.data, path))
+        return Put(data=patch, only=(*sorted(unsaid.withdrawn), "source"))
+
+    def withdrawn_at(self) -> tuple[datetime, int]:
+        """Return the age given to the consent that the import withdrew.
+
+        It names no upload (generation 0), so that the consent is not the import's word any more.
+        """
+        return min(self.author.exported_at, self.now()), 0
+
+    def _disowned(
+        self,
+        stored: Stored,
+        withdrawn: Mapping[str, tuple[datetime, int]],
+        incoming: Incoming | None,
+    ) -> Stored:
+        return disowned(
+            stored,
+            is_word=self.author.said,
+            by=self.withdrawn_at(),
+            withdrawn=withdrawn,
+            incoming=incoming,
+            consent=self.consent,
+        )
+
+    def _without_word(
+        self,
+        incoming: Incoming | None,
+        stored: Stored,
+        withdrawn: Mapping[str, tuple[datetime, int]],
+        origin: Origin,
+    ) -> Put | Leave:
+        return without_word(
+            incoming,
+            stored,
+            self.author.said,
+            by=self.withdrawn_at(),
+            withdrawn=withdrawn,
+            origin=origin,
+            consent=self.consent,
+        )
+
+
+def _is_corrected(stored: Stored) -> bool:
+    """Whether a document's content comes from a corrected row, which is older than its file."""
+    source = stored.data.get("source") or {}
+    try:
+        return bool(parse_import_id(source["import"])[2] != source["exportedAt"])
+    except (KeyError, TypeError, ValueError):
+        return False
