@@ -16,6 +16,7 @@ from shared.files import (
     FOLDERS,
     STATE,
     TEMPORARY_ENDINGS,
+    TYPES,
     UPLOAD_FOLDERS,
     Arrival,
     ExportFile,
@@ -28,7 +29,7 @@ from shared.files import (
 _KEPT_FOLDERS = ("processed", "rejected")
 _LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
-_SAMPLE = "customers_20000101T000000Z.csv"
+_SAMPLE = f"{TYPES[0]}_20000101T000000Z.csv"
 """A right base name, with which a folder can be judged by itself."""
 
 

@@ -79,6 +79,11 @@ def read_moments(signs: Octets, zone: ZoneInfo) -> Numbers:
     return np.where(good, midnights + ((hour * 60 + minute) * 60 + second), UNREAD)
 
 
+def no_time(signs: Octets, lengths: Numbers) -> Mask:
+    """Say of cells with a day, or a day and a time, which certainly have no time."""
+    return (lengths <= DAY_BYTES) | midnights(signs, lengths)
+
+
 def midnights(signs: Octets, lengths: Numbers) -> Mask:
     """Whether cells of 19 bytes end in T00:00:00; `signs` has a row a cell and 24 columns."""
     _, second, third = _words(signs)

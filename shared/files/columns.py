@@ -42,6 +42,12 @@ class Column:
     """Whether, of two rows with one key, the one with the later time here counts."""
     falls_back_to: str | None = None
     """The column whose value stands in for a blank one."""
+    personal: bool = True
+    """Whether its cells may say who somebody is. The status page masks those of every column that
+    does not say False."""
+    person: Literal["id", "email"] | None = None
+    """What it names of a person: their key or their e-mail address. Erasing looks for both, and a
+    connection's settings `keyColumn` and `emailColumn` give the column another name."""
     setting: Literal["currency"] | None = None
     """The setting of the connection that stands in for a blank value."""
     part: Level = "document"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from shared.core import Problem, SettingsError
 from shared.files.columns import Column
@@ -12,12 +12,6 @@ from shared.files.kinds import CONSENT
 from shared.files.layout import Header, Layout
 from shared.files.rules import Rules
 from shared.files.usual import Usual
-
-PERSON_COLUMN = "PERIDX"
-"""The column that holds the customer's key, in whatever type has one."""
-
-EMAIL_COLUMN = "EMAIL"
-"""The column that holds the customer's e-mail address, in whatever type has one."""
 
 
 class ItemRow(Protocol):
@@ -58,9 +52,33 @@ class Assemble(Protocol):
         """`rows` are all of them, `items` those that say something of an item; in file order."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A column whose cells name the document of another type."""
+
+    type: str
+    """The other type, e.g. `customers`."""
+    column: str
+    """The column with the key of its document, e.g. `PERIDX`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """A field of a document that is worked out from all its items."""
+
+    field: str
+    stored: str
+    """What it is in Firestore, as docs/data-model.md has it."""
+    meaning: str
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FileType:
-    """One type of export file. `register` makes it known."""
+    """One type of export file, and everything that the pipeline knows about it.
+
+    `register` makes it known. Whatever depends on a type asks its `FileType`; no other module
+    compares names of types.
+    """
 
     name: str
     """The word that its files' names begin with, e.g. `customers`."""
@@ -70,6 +88,19 @@ class FileType:
     """The table of its columns, in the order of publication."""
     about: str
     """What the file is, for whoever sets the export up: a sentence or three."""
+    document: str = "document"
+    """What one document is, in a word or two whose plural ends in s, e.g. `customer`."""
+    waits_for: str | None = None
+    """The type of the file that must be loaded first: each file waits for the newest one of that
+    type that was exported before it. Orders wait for customers."""
+    goes_after: str | None = None
+    """The type whose files go first when both are about to start. None of this type has to come:
+    rewards go after customers, but do not wait for any."""
+    refers_to: Reference | None = None
+    """Where each document names one of another type. Those whose other document is not in
+    Firestore are loaded and counted as orphaned."""
+    read_by: Literal["connection", "staff"] = "staff"
+    """Who may read its documents. `connection` needs a line in firestore.rules."""
     one_of: tuple[tuple[str, ...], ...] = ()
     """Groups of columns; a header needs one column of each, a row a value in one."""
     grouped_where: Callable[[Header], bool] = lambda header: False
@@ -83,7 +114,7 @@ class FileType:
     """The columns whose values `assemble` looks at."""
     items: str = ""
     """The field that holds a grouped document's items."""
-    totals: tuple[str, ...] = ()
+    totals: tuple[Total, ...] = ()
     """The fields that `assemble` makes."""
     example_rows: tuple[Mapping[str, str], ...] = ({},)
     """Example rows for docs/formats.md, each by its differences from the columns' examples."""
@@ -99,9 +130,16 @@ class FileType:
         if sum(column.key for column in self.columns) != 1:
             raise ValueError(f"{self.name} needs one key column")
         if self.usual is not None and not (
-            self.usual.looks_at <= {*self.looks_at} and self.usual.totals == {*self.totals}
+            self.usual.looks_at <= {*self.looks_at} and self.usual.totals == {*self.total_fields}
         ):
             raise ValueError(f"what is usual for {self.name} is not what it looks at and makes")
+        if self.refers_to is not None and self.refers_to.column not in self.looks_at:
+            raise ValueError(f"{self.name} refers by a column that assemble does not look at")
+
+    @property
+    def total_fields(self) -> tuple[str, ...]:
+        """The names of the fields that `assemble` makes."""
+        return tuple(total.field for total in self.totals)
 
     @property
     def consent(self) -> frozenset[str]:
@@ -117,6 +155,27 @@ class FileType:
     def key(self) -> Column:
         """The column that names the document."""
         return next(column for column in self.columns if column.key)
+
+    @property
+    def orphan(self) -> tuple[str, str]:
+        """Words for a document and for the one that it refers to, e.g. `order` and `customer`."""
+        other = known_type(self.refers_to.type) if self.refers_to is not None else None
+        return self.document, other.document if other is not None else "document"
+
+    def column_of(self, person: Literal["id", "email"]) -> Column | None:
+        """Return the column with a person's key or address; None where the type has none."""
+        return next((column for column in self.columns if column.person == person), None)
+
+    @property
+    def personal(self) -> bool:
+        """Whether its documents are about a person."""
+        return any(column.person for column in self.columns)
+
+    def shows(self, spelling: str) -> bool:
+        """Whether the cells of a column may be shown, by its name in a file. Those of an unknown
+        column may not."""
+        name = spelling.strip().upper()
+        return any(not c.personal and name in (c.name, *c.aliases) for c in self.own_columns)
 
     def keepable(self, rules: Rules) -> frozenset[str]:
         """Return the paths of the document's fields that a row may leave as they are stored."""
@@ -190,19 +249,17 @@ class FileType:
 
         shared: dict[str, str] = {}
         taken: dict[str, str] = {}
-        for own, published in (
-            (own_key(rules), PERSON_COLUMN),
-            ((rules.email_column or EMAIL_COLUMN).strip().upper(), EMAIL_COLUMN),
-        ):
-            if published not in mine:
+        for column in (self.column_of("id"), self.column_of("email")):
+            if column is None:
                 continue
+            published, own = column.name, own_name(column, rules)
             if own in taken:
                 shared[published] = taken[own]
             elif own != published:
                 before = spellings.get(own)
                 if before == own:
                     shared[own] = published
-                for spelling in [name for name, column in spellings.items() if column == published]:
+                for spelling in [name for name, other in spellings.items() if other == published]:
                     del spellings[spelling]
                 if published not in spellings:
                     spellings[published] = f" {published}"
@@ -211,9 +268,10 @@ class FileType:
         return spellings, shared
 
 
-def own_key(rules: Rules) -> str:
-    """Return the name of the column with the customer's key in a connection's files."""
-    return (rules.key_column or PERSON_COLUMN).strip().upper()
+def own_name(column: Column, rules: Rules) -> str:
+    """Return the name that a connection's files give to a column that names a person."""
+    own = {"id": rules.key_column, "email": rules.email_column, None: None}[column.person]
+    return (own or column.name).strip().upper()
 
 
 _TYPES: dict[str, FileType] = {}
@@ -235,3 +293,31 @@ def file_type(name: str) -> FileType:
 def all_types() -> tuple[FileType, ...]:
     """Return every type, in the order of registration."""
     return tuple(_TYPES.values())
+
+
+def known_type(name: str | None) -> FileType | None:
+    """Return the type of that name; None where there is none."""
+    return _TYPES.get(name or "")
+
+
+def waiting_for(name: str | None) -> tuple[FileType, ...]:
+    """Return the types whose files wait for files of a type."""
+    return tuple(type_ for type_ in _TYPES.values() if name and type_.waits_for == name)
+
+
+def going_after(name: str | None) -> tuple[FileType, ...]:
+    """Return the types whose files let files of a type go first."""
+    return tuple(type_ for type_ in _TYPES.values() if name and type_.goes_after == name)
+
+
+def check_types() -> None:
+    """Make sure that the types that types name are there.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for type_ in _TYPES.values():
+        refers_to = type_.refers_to.type if type_.refers_to else None
+        for other in (type_.waits_for, type_.goes_after, refers_to):
+            if other is not None and (other not in _TYPES or other == type_.name):
+                raise ValueError(f"{type_.name} depends on {other}, which is no other type")

@@ -1,8 +1,10 @@
 """How a cell is read: what each kind of value looks like in a file and becomes in a document.
 
 A kind gets a cell that is trimmed and not blank. It answers with a value that Firestore can hold,
-or raises a `PydanticCustomError` whose type is a code of `codes` and whose message says what
-the cell looks like and never what is in it.
+or raises a `bad_cell`, whose message says what the cell looks like and never what is in it.
+
+Types are known to every function, cells are read by few: numpy and pydantic are imported when the
+first cell is.
 """
 
 from __future__ import annotations
@@ -13,30 +15,21 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
-from typing import Annotated, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import PlainValidator
-from pydantic_core import PydanticCustomError
-
-from shared.core.arrays import Mask, Numbers, Octets
-from shared.files.certain import (
-    DAY_BYTES,
-    addresses,
-    born_between,
-    codes,
-    days,
-    digits,
-    letters_and_digits,
-    midnights,
-    read_cents,
-    read_decimals,
-    read_moments,
-    read_whole,
-)
 from shared.files.damage import PLAIN, UNMARKED, VISIBLE, Repair, describe, repaired
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from shared.core.arrays import Mask, Numbers, Octets
+
+    ReadNumbers = Callable[
+        [Octets, npt.NDArray[np.int64]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+    ]
 
 INT64_MAX = 2**63 - 1
 """The largest integer that Firestore holds."""
@@ -57,10 +50,6 @@ class Context:
     exported_on: date | None = None
     """Day of the export in that zone; None where it is not known."""
 
-
-ReadNumbers = Callable[
-    [Octets, npt.NDArray[np.int64]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
-]
 
 _LONGEST_NUMBER = 40
 _REMEMBERED = 32_768
@@ -123,7 +112,25 @@ class Kind:
         """Return the type for a field of a pydantic model."""
         if self.read is None and self.read_in is None:
             return self.type
+        from pydantic import PlainValidator
+
         return Annotated[self.type, PlainValidator(self.reader(context))]
+
+
+def bad_cell(code: str, message: str) -> ValueError:
+    """Return the error to raise for a cell that has no value of its kind."""
+    from pydantic_core import PydanticCustomError
+
+    return PydanticCustomError(code, message)
+
+
+def _at_once(name: str) -> Callable[..., Any]:
+    """Return the function of that name that `shared.files.certain` has for many cells."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        return getattr(import_module("shared.files.certain"), name)(*arguments, **named)
+
+    return call
 
 
 # -- keys -------------------------------------------------------------------------------------
@@ -145,7 +152,7 @@ def _read_person_id(text: str) -> str:
         what = f"it has {len(text)} digits"
     else:
         what = "it holds something other than digits"
-    raise PydanticCustomError("row.bad_key", f"The key is not a number of 1 to 22 digits: {what}.")
+    raise bad_cell("row.bad_key", f"The key is not a number of 1 to 22 digits: {what}.")
 
 
 def _read_document_id(text: str) -> str:
@@ -163,7 +170,7 @@ def _read_document_id(text: str) -> str:
     # Several keys come out of a spreadsheet as the same one: loading it would merge them.
     elif not (what := describe(text)):
         return text
-    raise PydanticCustomError("row.bad_key", f"The key cannot name a document: {what}.")
+    raise bad_cell("row.bad_key", f"The key cannot name a document: {what}.")
 
 
 # -- texts ------------------------------------------------------------------------------------
@@ -179,7 +186,7 @@ def _read_size(text: str) -> str:
 
 def _undamaged(text: str, what: str) -> str:
     if what:
-        raise PydanticCustomError("row.bad_code", f"The cell is not an id or a code: {what}.")
+        raise bad_cell("row.bad_code", f"The cell is not an id or a code: {what}.")
     return text
 
 
@@ -205,15 +212,13 @@ def _read_email(text: str) -> str:
         what = "a part before or after the @ is missing"
     else:
         what = "it holds a sign that no address holds there"
-    raise PydanticCustomError("row.bad_email", f"The cell is not an e-mail address: {what}.")
+    raise bad_cell("row.bad_email", f"The cell is not an e-mail address: {what}.")
 
 
 def _read_currency(text: str) -> str:
     if re.fullmatch(r"[A-Za-z]{3}", text):
         return text.upper()
-    raise PydanticCustomError(
-        "row.bad_currency", "The cell is not a currency of three letters such as AUD."
-    )
+    raise bad_cell("row.bad_currency", "The cell is not a currency of three letters such as AUD.")
 
 
 # -- flags ------------------------------------------------------------------------------------
@@ -227,14 +232,14 @@ _FLAGS = {
 def _read_flag(text: str) -> bool:
     flag = _FLAGS.get(text.lower())
     if flag is None:
-        raise PydanticCustomError("row.bad_flag", "The cell is neither Yes nor No.")
+        raise bad_cell("row.bad_flag", "The cell is neither Yes nor No.")
     return flag
 
 
 def _read_consent(text: str) -> bool:
     private = _FLAGS.get(text.lower())
     if private is None:
-        raise PydanticCustomError(
+        raise bad_cell(
             "row.consent_unknown",
             "The consent is neither Yes nor No: nobody is subscribed by it, and the stored "
             "consent stays as it is.",
@@ -270,13 +275,13 @@ def _read_date(text: str) -> str:
         what = "it holds a time of day"
     else:
         what = _describe_date(text)
-    raise PydanticCustomError("row.bad_date", f"The cell is not a date as YYYY-MM-DD: {what}.")
+    raise bad_cell("row.bad_date", f"The cell is not a date as YYYY-MM-DD: {what}.")
 
 
 def _read_birth_date(text: str, context: Context) -> str:
     day = _read_date(text)
     if context.exported_on is not None and day > context.exported_on.isoformat():
-        raise PydanticCustomError(
+        raise bad_cell(
             "row.bad_date", "The cell is not a date of birth: it is later than the export."
         )
     return day
@@ -303,7 +308,7 @@ def _read_time(text: str, context: Context) -> datetime:
             what = "there is no such offset from UTC"
     if not what and _DATE.fullmatch(text) and "T" not in text and " " not in text:
         what = "it holds no time of day"
-    raise PydanticCustomError(
+    raise bad_cell(
         "row.bad_time",
         f"The cell is not a time as YYYY-MM-DDTHH:MM:SS: {what or _describe_date(text)}.",
     )
@@ -328,7 +333,7 @@ def _read_time_of_day(text: str, context: Context) -> datetime | None:
         return None
     try:
         return _read_time(text, context)
-    except PydanticCustomError:
+    except ValueError:
         return None
 
 
@@ -384,10 +389,10 @@ def _parts(text: str, code: str, wanted: str, commas: bool) -> tuple[bool, str, 
     """
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if match is None or not (match[2] or match[3]):
-        raise PydanticCustomError(code, f"The cell is not {wanted}: {_describe_number(text)}.")
+        raise bad_cell(code, f"The cell is not {wanted}: {_describe_number(text)}.")
     if not commas and text.count(",") == 1 and "." not in text:
         what = "its comma may stand before decimals or between thousands"
-        raise PydanticCustomError(code, f"The cell is not certainly {wanted}: {what}.")
+        raise bad_cell(code, f"The cell is not certainly {wanted}: {what}.")
     whole = (match[2] or "0").replace(",", "")
     return match[1] == "-", whole, (match[3] or "").rstrip("0")
 
@@ -403,7 +408,7 @@ def _describe_number(text: str) -> str:
 
 def _within(number: int, code: str, wanted: str) -> int:
     if abs(number) > INT64_MAX:
-        raise PydanticCustomError(code, f"The cell is not {wanted}: it is too large.")
+        raise bad_cell(code, f"The cell is not {wanted}: it is too large.")
     return number
 
 
@@ -421,7 +426,7 @@ def _money(text: str, commas: bool) -> int:
     code, wanted = "row.bad_amount", "an amount of money such as 1234.50"
     negative, whole, decimals = _parts(text, code, wanted, commas)
     if len(decimals) > 2:
-        raise PydanticCustomError(code, f"The cell is not {wanted}: it has parts of a cent.")
+        raise bad_cell(code, f"The cell is not {wanted}: it has parts of a cent.")
     cents = int(whole) * 100 + int(decimals.ljust(2, "0"))
     return _within(-cents if negative else cents, code, wanted)
 
@@ -446,7 +451,7 @@ def _read_whole(text: str, context: Context) -> int:
     code, wanted = "row.bad_number", "a whole number"
     negative, whole, decimals = _parts(text, code, wanted, _commas(context))
     if decimals:
-        raise PydanticCustomError(code, f"The cell is not {wanted}: it has decimals.")
+        raise bad_cell(code, f"The cell is not {wanted}: it has decimals.")
     return _within(-int(whole) if negative else int(whole), code, wanted)
 
 
@@ -456,6 +461,12 @@ def round_cents(cents: Decimal) -> int:
 
 
 # -- the kinds --------------------------------------------------------------------------------
+
+addresses, born_between, codes = map(_at_once, ("addresses", "born_between", "codes"))
+days, digits, no_time = map(_at_once, ("days", "digits", "no_time"))
+letters_and_digits, read_moments = map(_at_once, ("letters_and_digits", "read_moments"))
+read_cents, read_decimals = map(_at_once, ("read_cents", "read_decimals"))
+read_whole = _at_once("read_whole")
 
 PERSON_ID = Kind(
     name="person id",
@@ -606,7 +617,7 @@ TIME_OF_DAY = Kind(
     type=datetime | None,
     read_in=_read_time_of_day,
     moments=read_moments,
-    blank=lambda signs, lengths: (lengths <= DAY_BYTES) | midnights(signs, lengths),
+    blank=no_time,
     examples=(
         ("2023-04-24", None),
         ("2023-04-24T00:00:00", None),

@@ -11,19 +11,17 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 from typing import Literal, get_args
 
 from shared.core import Problem
 from shared.files.suggestions import Guess, instant, plain, read_with_goodwill, shown
+from shared.files.types import all_types
 
 Mode = Literal["load", "test", "bulk"]
 """What is done with a file: `load` it, check it (`test`), or only create what is new (`bulk`)."""
 
-TYPES: tuple[str, ...] = tuple(
-    sorted(module.stem for module in (Path(__file__).parent / "types").glob("[a-z]*.py"))
-)
-"""The types a name may carry: one a module in shared/files/types, none of which is imported."""
+TYPES: tuple[str, ...] = tuple(type_.name for type_ in all_types())
+"""The types a name may carry: one a module in shared/files/types."""
 FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected")
 """The folders at the root of the bucket that people know; no connection may be called so."""
 STATE = "state"

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from shared.core import Problem, camel, problem_document
 from shared.files import Mode
+from shared.files.types import known_type, waiting_for
 from shared.ledger.split import Split
 
 Status = Literal[
@@ -150,7 +151,7 @@ class Import:
     scheduled_for: datetime | None = None
     """Earliest start."""
     paired_with: str | None = None
-    """Import id of the matching customers file, for orders."""
+    """Import id of the file that it waits for, once that has arrived; see `waits_for`."""
     blocked_by: str | None = None
     """Import id of what must end first."""
     released: bool = False
@@ -182,6 +183,25 @@ class Import:
     """From the start of the last attempt to the end."""
     reports: Reports = field(default_factory=Reports)
     history: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def waits_for(self) -> str | None:
+        """The type of the file that it waits for, e.g. `customers`; None where it waits for none,
+        as a dry run does."""
+        type_ = known_type(self.type)
+        return type_.waits_for if type_ is not None and self.mode != "test" else None
+
+    @property
+    def goes_after(self) -> str | None:
+        """The type whose files go first, e.g. `customers` for rewards; see `waits_for`."""
+        type_ = known_type(self.type)
+        return type_.goes_after if type_ is not None and self.mode != "test" else None
+
+    @property
+    def awaited_by(self) -> tuple[str, ...]:
+        """The types whose files may wait for it, e.g. `orders`; see `waits_for`."""
+        waiting = waiting_for(self.type) if self.mode != "test" else ()
+        return tuple(type_.name for type_ in waiting)
 
     def to(self, status: Status, *, now: datetime, text: str, **changes: Any) -> Import:
         """Return the import in another status, with the sentence that says so in its history.

@@ -14,7 +14,7 @@ from shared.ledger import LOADED, Hold, Import, LedgerTransaction, Progress, Row
 from shared.ledger.uploads import Source
 from shared.loading.delivery import Account, Delivery
 from shared.loading.ending import end
-from shared.loading.orphans import customers_unknown
+from shared.loading.orphans import orphans_found
 from shared.parsing import JUDGED, Block, Examination, Plan
 from shared.reporting import sentences
 from shared.reporting.reports import RejectedFile
@@ -133,10 +133,10 @@ class Run:
             self.rejected_file.add(cells, problems, export=own if export is None else export)
 
     def note_orphans(self, sample: Iterable[tuple[int, str]]) -> None:
-        """Take note of the orders whose customer is not in Firestore; see `customers_unknown`."""
+        """Take note of documents whose other one is not in Firestore; see `orphans_found`."""
         orphaned = self.account.orphaned
         if orphaned:
-            self.found.tally.add(customers_unknown(orphaned, sample), times=orphaned)
+            self.found.tally.add(orphans_found(self.found.type, orphaned, sample), times=orphaned)
 
     def _received(self, import_id: str) -> bool:
         """Whether the connection has received an export."""

@@ -9,8 +9,9 @@ from datetime import datetime
 from itertools import chain
 
 from shared.core import Problem
+from shared.files.types import file_type
 from shared.firestore.bulk import (
-    KnownCustomers,
+    KnownDocuments,
     Left,
     Outcome,
     Ramp,
@@ -21,7 +22,7 @@ from shared.firestore.bulk import (
 )
 from shared.index import COMPLETE, NEWER, OWN, Indexing, SeenDocument
 from shared.ledger import Import, Paced
-from shared.loading.orphans import Order, Orphans
+from shared.loading.orphans import Orphans, Referring
 from shared.parsing import Block
 from shared.services import Services
 
@@ -38,7 +39,7 @@ class Account:
     outdated: int = 0
     refused: int = 0
     orphaned: int = 0
-    """Orders, whose customers are not in Firestore."""
+    """Documents whose other one, such as an order's customer, is not in Firestore."""
     written: int = 0
 
 
@@ -83,9 +84,11 @@ class Delivery:
         self._share = share
         self._ramp = self._first_ramp(index.pace)
         self._orphans: Orphans | None = None
-        if import_.type == "orders":
-            customers = KnownCustomers(services.documents, import_.connection)
-            self._orphans = Orphans(customers, self._orphaned)
+        refers_to = file_type(str(import_.type)).refers_to
+        if refers_to is not None:
+            others = file_type(refers_to.type).collection
+            known = KnownDocuments(services.documents, f"connections/{import_.connection}/{others}")
+            self._orphans = Orphans(known, self._orphaned)
         self.refused: dict[int, Problem] = {}
 
     def deliver(self, layers: Iterable[Iterator[Block]]) -> bool:
@@ -134,7 +137,7 @@ class Delivery:
 
     @property
     def orphans(self) -> list[tuple[int, str]]:
-        """Line and key of the first few orders whose customer is not in Firestore."""
+        """Line and key of the first few documents whose other one is not in Firestore."""
         return self._orphans.sample if self._orphans is not None else []
 
     def pace(self) -> Paced | None:
@@ -148,10 +151,10 @@ class Delivery:
         self._account.written += len(documents)
         self._account.loaded += documents.rows
 
-    def _orphaned(self, orders: Sequence[Order]) -> None:
-        self._account.orphaned += len(orders)
-        # Written and counted again by every file that holds them, until their customers come.
-        self._index.doubt([order.place for order in orders])
+    def _orphaned(self, orphans: Sequence[Referring]) -> None:
+        self._account.orphaned += len(orphans)
+        # Written and counted again by every file that holds them, until the other ones are there.
+        self._index.doubt([one.place for one in orphans])
 
     def _settled(self, seen: SeenDocument, outcome: Outcome) -> None:
         account = self._account

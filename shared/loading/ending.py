@@ -86,6 +86,7 @@ def end(
             checked=status == "checked",
             left_out=left_out,
             repeated=tally.counts["row.duplicate_key"],
+            type=import_.type,
         )
     )
     warnings = (*import_.warnings, *tally.summary())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -148,11 +149,11 @@ def _present(import_: Import, services: Services) -> bool:
 def wake_dependants(import_: Import, services: Services) -> None:
     """Give a task to each import that may start now because this one has ended.
 
-    These are the orders of a customers file, and of the files that wait in line behind each other
-    the next one alone: it wakes its successor when it ends.
+    These are the files that wait for this one, as orders do for customers, and of the files that
+    wait in line behind each other the next one alone: it wakes its successor when it ends.
 
-    Orders whose customers file will not be loaded as it is find that out at once, too; and so do
-    orders whose customers file was rejected and that this one may stand in for.
+    Those whose awaited file will not be loaded as it is find that out at once, too; and so do
+    those whose awaited file was rejected and that this one may stand in for.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -171,10 +172,10 @@ def wake_dependants(import_: Import, services: Services) -> None:
             or (one.status == "scheduled" and (one.blocked_by is not None or ended_badly))
         )
     }
-    if import_.type == "customers" and import_.status in LOADED:
+    for type_ in import_.awaited_by if import_.status in LOADED else ():
         window = services.deployment.pairing_window
-        freed = pairing.freed_range(import_.import_id, window=window)
-        for one in ledger.transact(lambda each: each.imports_between(import_.connection, *freed)):
+        freed = pairing.freed_range(import_.import_id, type_, window=window)
+        for one in ledger.transact(partial(_between, import_.connection, *freed)):
             if one.status in ("blocked", "overdue") and not pairing.in_line(one):
                 held[one.import_id] = one
     by = import_.import_id
@@ -183,6 +184,10 @@ def wake_dependants(import_: Import, services: Services) -> None:
         enqueue(ledger.transact(wake), services)
     for one in _next_in_line(import_, services):
         enqueue(ledger.transact(partial(_call, one=one, by=by, services=services)), services)
+
+
+def _between(connection: str, first: str, last: str, ledger: LedgerTransaction) -> Sequence[Import]:
+    return ledger.imports_between(connection, first, last)
 
 
 def _next_in_line(import_: Import, services: Services) -> list[Import]:

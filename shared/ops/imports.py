@@ -24,6 +24,7 @@ from shared.core import (
     size,
 )
 from shared.files import DEFAULT_CONNECTION, TYPES, is_connection
+from shared.files.types import file_type
 from shared.ledger import Import
 from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, connection
 from shared.ops.terminal import Cell
@@ -198,7 +199,7 @@ def _facts(
             yield "starts", at(one.scheduled_for)
         if one.blocked_by:
             yield "waits for", f"{one.connection}/{one.blocked_by}"
-        if one.type == "orders" and one.status in ("waiting", "blocked", "overdue"):
+        if one.waits_for and one.status in ("waiting", "blocked", "overdue"):
             yield "deadline", at(one.uploaded_at + services.deployment.orders_deadline)
     if one.paired_with:
         yield "comes after", f"{one.connection}/{one.paired_with}"
@@ -206,8 +207,10 @@ def _facts(
         yield "progress", f"{one.progress.percent} %, {size(one.progress.bytes_read)} read"
     if one.rows.read:
         rows = one.rows
-        known = f", {count(rows.orphaned, 'order')} without a known customer"
-        orphaned = known if rows.orphaned else ""
+        orphaned = ""
+        if rows.orphaned:
+            document, other = file_type(str(one.type)).orphan
+            orphaned = f", {count(rows.orphaned, document)} without a known {other}"
         yield (
             "rows",
             f"{rows.read:,} read: {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
@@ -226,9 +229,9 @@ def _next_step(desk: Desk, one: Import) -> str:
     id = f"{one.connection}/{one.import_id}"
     match one.status:
         case "overdue":
-            return f"{desk.command(f'release {id}')}   # or send the customers file"
-        case "waiting" | "blocked" if one.type == "orders":
-            return f"{desk.command(f'release {id}')}   # to load them without their customers"
+            return f"{desk.command(f'release {id}')}   # or send the {one.waits_for} file"
+        case "waiting" | "blocked" if one.waits_for:
+            return f"{desk.command(f'release {id}')}   # to load it without its {one.waits_for}"
         case "failed":
             return f"{desk.command(f'replay {id}')}   # once what is named above is mended"
         case "rejected":

@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, SchemaValidator
 
 from shared.core import Problem
 from shared.files import Header
+from shared.files.certain import finer
 from shared.files.types import (
     CONSENT,
     EXTRA,
@@ -24,7 +25,6 @@ from shared.files.types import (
     Paths,
     Repair,
     Rules,
-    finer,
     nest,
 )
 from shared.parsing.csv.text import UNREADABLE

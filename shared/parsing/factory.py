@@ -12,12 +12,11 @@ from shared.core import Problem, Version
 from shared.files import Header
 from shared.files.types import (
     DOCUMENT_ID,
-    PERSON_COLUMN,
     Context,
     FileType,
     Rules,
     nest,
-    own_key,
+    own_name,
     paths,
 )
 from shared.firestore.bulk import FIELD, Heads, decode_content, encode_content, entry, value
@@ -52,7 +51,7 @@ def make_checker(
         ColumnSource(
             column=column,
             kind=DOCUMENT_ID
-            if column.name == PERSON_COLUMN and own_key(rules) != PERSON_COLUMN
+            if column.person == "id" and own_name(column, rules) != column.name
             else column.kind,
             place=places[cells],
         )
@@ -88,7 +87,7 @@ def make_part_maker(
     return PartMaker(
         make_checker(type_, header, rules, delimiter=delimiter, exported_at=exported_at),
         looks_at=type_.looks_at if type_.grouped(header) else None,
-        made=(type_.items, *type_.totals),
+        made=(type_.items, *type_.total_fields),
         keepable=type_.keepable(rules),
         leave_out=leave_out,
     )
@@ -101,8 +100,8 @@ def make_joiner(type_: FileType, maker: PartMaker) -> Joiner:
         join=partial(join_parts, type_),
         parts=maker.parts,
         items=type_.items,
-        totals=type_.totals,
-        refers_by=PERSON_COLUMN,
+        totals=type_.total_fields,
+        refers_by=type_.refers_to.column if type_.refers_to else "",
     )
 
 
@@ -192,4 +191,4 @@ def _array_heads(items: str) -> Heads:
 @lru_cache
 def _cuts(type_: FileType) -> tuple[str, ...]:
     """Return the fields that all rows make, in the order in which they come in a document."""
-    return tuple(sorted((type_.items, *type_.totals)))
+    return tuple(sorted((type_.items, *type_.total_fields)))

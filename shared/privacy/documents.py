@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.files.types import FileType, all_types
+
 Reader = Literal["connection", "staff"]
 
 
@@ -26,7 +28,6 @@ class DocumentKind:
     """
     personal: bool
     """Whether it holds what is known of a person."""
-    holds: str
 
     def matches(self, path: str) -> bool:
         """Whether a document's path is of this kind."""
@@ -37,66 +38,52 @@ class DocumentKind:
         return re.sub(r"\{\w+\}", id, self.path.replace("{connection}", connection))
 
 
+def _of_type(type_: FileType) -> DocumentKind:
+    """Return the kind of the documents that files of a type become."""
+    id = "person" if type_.key.person == "id" else type_.document.split()[-1]
+    return DocumentKind(
+        path=f"connections/{{connection}}/{type_.collection}/{{{id}}}",
+        read_by=type_.read_by,
+        personal=type_.personal,
+    )
+
+
 KINDS: tuple[DocumentKind, ...] = (
     DocumentKind(
         path="connections/{connection}",
         read_by="staff",
         personal=False,
-        holds="the connection's settings, and the team's notes on it",
     ),
-    DocumentKind(
-        path="connections/{connection}/customers/{person}",
-        read_by="connection",
-        personal=True,
-        holds="a person",
-    ),
-    DocumentKind(
-        path="connections/{connection}/orders/{order}",
-        read_by="connection",
-        personal=True,
-        holds="an order, and whose it is",
-    ),
-    DocumentKind(
-        path="connections/{connection}/rewards/{person}",
-        read_by="connection",
-        personal=True,
-        holds="a person's reward account",
-    ),
+    *(_of_type(type_) for type_ in all_types()),
     DocumentKind(
         path="connections/{connection}/imports/{import}",
         read_by="connection",
         personal=False,
-        holds="what became of an export file",
     ),
     DocumentKind(
         path="connections/{connection}/imports/{import}/generations/{generation}",
         read_by="connection",
         personal=False,
-        holds="what became of an earlier upload of that file",
     ),
     DocumentKind(
         path="connections/{connection}/imports/{import}/shards/{shard}",
         read_by="staff",
         personal=False,
-        holds="how far a part of a large file is, while that is being loaded",
     ),
     DocumentKind(
         path="connections/{connection}/feeds/{type}",
         read_by="staff",
         personal=False,
-        holds="the pipeline's own notebook of a type of file",
     ),
     DocumentKind(
         path="alerts/{alert}",
         read_by="staff",
         personal=False,
-        holds="what needs somebody's attention, of all connections",
     ),
     DocumentKind(
         path="erasures/{erasure}",
         read_by="staff",
         personal=False,
-        holds="that a person was erased, without saying who; what is to be found, until it is done",
     ),
 )
 

@@ -23,13 +23,12 @@ from datetime import datetime
 from typing import Any
 
 from shared.core import ConnectionSettings, NotPossible
-from shared.files.types import PERSON_COLUMN, FileType, Rules, all_types
+from shared.files.types import Column, FileType, Rules, all_types
 from shared.firestore.database import Database, Fields, Reads
 from shared.index import forget
 from shared.ledger import import_path, imports_path
 from shared.ledger.uploads import ERASED
 from shared.loading.shards.cleanup import remove_rows
-from shared.privacy.documents import KINDS
 from shared.privacy.objects import Objects, delete, rewritten, search, take_out, unnamed
 from shared.privacy.traces import Person
 from shared.services import Services
@@ -254,34 +253,46 @@ def _begun_since(before: Mapping[str, Fields], imports: Mapping[str, Fields]) ->
 
 def _look_at_all_documents(database: Database, connection: str, found: Findings) -> None:
     found.documents = {}
-    for kind in KINDS:
-        if kind.personal:
-            collection = kind.path.rpartition("/")[0].replace("{connection}", connection)
-            _look_at_documents(database, collection, kind.path.endswith("/{person}"), found)
+    for type_ in all_types():
+        if type_.personal:
+            _look_at_documents(database, connection, type_, found)
 
 
 def _look_at_documents(
-    database: Database, collection: str, named_by_id: bool, found: Findings
+    database: Database, connection: str, type_: FileType, found: Findings
 ) -> None:
     person = found.person
+    collection = f"connections/{connection}/{type_.collection}"
+    id_column, email_column = type_.column_of("id"), type_.column_of("email")
     documents: dict[str, Fields] = {}
-    if named_by_id:
+    if type_.key is id_column:
         documents = database.documents([f"{collection}/{person.id}"])
     else:
-        theirs = database.find(collection, {"personId": person.id})
-        for email in sorted(person.emails | person.addresses):
-            theirs |= {
-                id: data
-                for id, data in database.find(collection, {"email": email}).items()
-                if not data.get("personId")
-            }
+        theirs: dict[str, Fields] = {}
+        if id_column is not None:
+            theirs |= database.find(collection, {id_column.field: person.id})
+        if email_column is not None:
+            for email in sorted(person.emails | person.addresses):
+                theirs |= {
+                    id: data
+                    for id, data in database.find(collection, {email_column.field: email}).items()
+                    if not _text(data, id_column)
+                }
         documents = {f"{collection}/{id}": data for id, data in theirs.items()}
     for path, data in documents.items():
-        found.documents[path] = collection.rpartition("/")[2]
+        found.documents[path] = type_.collection
         found.person = found.person.knowing(
-            emails=[str(data.get("email") or "")],
-            orders=[str(data.get("orderNumber") or "")],
+            emails=[_text(data, email_column)],
+            orders=[] if type_.key is id_column else [_text(data, type_.key)],
         )
+
+
+def _text(data: Fields, column: Column | None) -> str:
+    """Return what a document holds of a column; "" where it holds nothing."""
+    value: Any = data
+    for name in column.field.split(".") if column is not None else ():
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return str(value or "") if column is not None else ""
 
 
 def _look_at_ledger(
@@ -350,9 +361,8 @@ def _take_out(
 def _forget(connection: str, person: Person, services: Services) -> None:
     """Take what is remembered of the person's documents out of the indexes."""
     for type_ in all_types():
-        named_by_id = type_.key.name == PERSON_COLUMN
-        keys = [person.id] if named_by_id else sorted(person.orders)
-        if keys:
+        keys = [person.id] if type_.key.person == "id" else sorted(person.orders)
+        if type_.personal and keys:
             forget(services, connection, type_.name, keys)
 
 

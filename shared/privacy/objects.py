@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 import google.cloud.storage as storage
 
-from shared.files import STATE, ExportFile, Misnamed, read_name
+from shared.files import STATE, TYPES, ExportFile, Misnamed, read_name
 from shared.files.types import FileType, Rules
 from shared.gcp.storage import (
     Changed,
@@ -32,7 +32,7 @@ from shared.privacy.traces import Look, Person, UnreadableFile, look, without
 CHUNK_BYTES = 8 * 1024 * 1024
 
 _OWN = ("processed/", "rejected/")
-_ANY_FILE = "customers_20000101T000000Z.csv"
+_ANY_FILE = f"{TYPES[0]}_20000101T000000Z.csv"
 _ORDERS_NAMED = re.compile(r"(?<=among them )[^\[\]\"]*")
 """Where a report, or the ledger, names orders: those whose customer was not there."""
 _ERASED = "(erased)"

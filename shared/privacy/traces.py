@@ -17,8 +17,6 @@ from typing import BinaryIO
 from shared.core import FileRejected
 from shared.files import unguard
 from shared.files.types import (
-    EMAIL_COLUMN,
-    PERSON_COLUMN,
     UNMARKED,
     VISIBLE,
     FileType,
@@ -90,7 +88,8 @@ class Columns:
     """How many cells a row has."""
     header_end: int
     """Where the header ends, counted without byte order marks."""
-    id: int
+    id: int | None
+    """None where files of the type name no ids."""
     email: int | None
     order: int | None
     code: int | None
@@ -167,18 +166,21 @@ def _columns(head: bytes, types: Sequence[tuple[FileType, Rules]]) -> Columns | 
         except FileRejected:
             continue
         header = line.header
-        place = type_.place(PERSON_COLUMN, header, rules)
+        id_column, email_column = type_.column_of("id"), type_.column_of("email")
+        place = type_.place(id_column.name, header, rules) if id_column else None
+        email = type_.place(email_column.name, header, rules) if email_column else None
         known = len(header.names) - len(header.unknown)
-        if place is not None and known > most:
+        named = email if id_column is None else place
+        if named is not None and known > most:
             most = known
             best = Columns(
                 delimiter=line.delimiter,
                 width=line.width,
                 header_end=line.end,
                 id=place,
-                email=type_.place(EMAIL_COLUMN, header, rules),
+                email=email,
                 order=type_.place(type_.key.name, header, rules)
-                if type_.key.name != PERSON_COLUMN
+                if type_.key.person != "id"
                 else None,
                 code=len(header.names) + line.report.index("code")
                 if "code" in line.report
@@ -220,9 +222,10 @@ def _judge(record: bytes, columns: Columns | None, found: Look) -> bool:
     ):
         return any(map(person.named_by, cells))
     email = "" if columns.email is None else cells[columns.email]
-    if cells[columns.id] not in ("", person.id):
+    id = "" if columns.id is None else cells[columns.id]
+    if id not in ("", person.id):
         return False
-    if not cells[columns.id] and email.lower() not in person.addresses:
+    if not id and email.lower() not in person.addresses:
         return False
     order = "" if columns.order is None else cells[columns.order]
     found.person = person.knowing(emails=[email] if "@" in email else [], orders=[order])

@@ -14,7 +14,6 @@ from shared.core import camel, log
 from shared.ledger import Import, LedgerTransaction
 from shared.services import Services
 
-OVERDUE_TODO = "Ask for the customers file, or release the orders to load them without it."
 FAILED_TODO = "Mend what the message names, then replay the import."
 OUTDATED_TODO = (
     "A clock or a file name is wrong: compare the time in the name with the clock. If an earlier "
@@ -51,6 +50,14 @@ TOLD_AT_ONCE = 50
 
 WebhookAnswer = Literal["taken", "refused", "none"]
 """What the receiver of the webhook says to an alert; `none` is no answer at all."""
+
+
+def overdue_todo(import_: Import) -> str:
+    """Return what to do about a file that has waited too long."""
+    return (
+        f"Ask for the {import_.waits_for} file, or release the {import_.type} to load them without "
+        "it."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

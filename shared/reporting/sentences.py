@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from shared.core import Problem, count, length, moment
+from shared.files.types import known_type
 from shared.ledger import Import, RowCounts, Status
 
 
@@ -18,9 +19,11 @@ def empty_so_far(grace: timedelta) -> str:
     return f"The file is empty so far; its content may still come within {length(grace)}."
 
 
-def waiting(window: timedelta) -> str:
-    """Sentence for orders without a customers file."""
-    return f"Waiting for its customers file (none from the previous {length(window)} yet)."
+def waiting(import_: Import, window: timedelta) -> str:
+    """Sentence for a file whose awaited file has not arrived."""
+    return (
+        f"Waiting for its {import_.waits_for} file (none from the previous {length(window)} yet)."
+    )
 
 
 def scheduled(import_: Import, now: datetime) -> str:
@@ -29,27 +32,29 @@ def scheduled(import_: Import, now: datetime) -> str:
     if at is None or at <= now:
         return "In the queue, about to be worked on."
     if import_.paired_with:
-        return f"Scheduled for {moment(at)}, after its customers file {import_.paired_with}."
+        return (
+            f"Scheduled for {moment(at)}, after its {import_.waits_for} file {import_.paired_with}."
+        )
     return f"Scheduled for {moment(at)}."
 
 
-def blocked(by: str, customers: Status | None, window: timedelta) -> str:
+def blocked(import_: Import, by: str, awaited: Status | None, window: timedelta) -> str:
     """Sentence for a file that another one must come before.
 
-    `customers` is the status of that other one where it is the customers file of these orders, and
-    `window` how much later a corrected one may be exported.
+    `awaited` is the status of that other one where it is the awaited file, and `window` how much
+    later a corrected one may be exported.
     """
-    match customers:
+    match awaited:
         case "rejected":
             return (
-                f"Its customers file {by} was rejected. Send the corrected file under the same "
-                f"name, or a new export no more than {length(window)} later; or release these "
-                "orders to load them without it."
+                f"Its {import_.waits_for} file {by} was rejected. Send the corrected file under "
+                f"the same name, or a new export no more than {length(window)} later; or release "
+                f"these {import_.type} to load them without it."
             )
         case "failed":
             return (
-                f"Its customers file {by} could not be loaded. Replay that import; or release "
-                "these orders to load them without it."
+                f"Its {import_.waits_for} file {by} could not be loaded. Replay that import; or "
+                f"release these {import_.type} to load them without it."
             )
         case _:
             return f"Waiting for {by} to finish."
@@ -61,15 +66,16 @@ def in_line() -> str:
 
 
 def overdue(
-    deadline: timedelta, *, by: str | None, customers: Status | None, window: timedelta
+    import_: Import, deadline: timedelta, *, awaited: Status | None, window: timedelta
 ) -> str:
-    """Sentence for orders that have waited too long; see `blocked`."""
-    if by is None:
+    """Sentence for a file that has waited too long; see `blocked`."""
+    if import_.paired_with is None:
         return (
-            f"No customers file after {length(deadline)}. Send it, or release these orders to "
-            "load them without it."
+            f"No {import_.waits_for} file after {length(deadline)}. Send it, or release these "
+            f"{import_.type} to load them without it."
         )
-    return f"Not loaded after {length(deadline)}. {blocked(by, customers, window)}"
+    why = blocked(import_, import_.paired_with, awaited, window)
+    return f"Not loaded after {length(deadline)}. {why}"
 
 
 def loading(attempt: int) -> str:
@@ -140,7 +146,7 @@ def restarted(import_: Import) -> str:
     """Sentence for a file that a person has put into the queue again."""
     if import_.replay:
         return "In the queue again: a replay was requested."
-    return "In the queue: released to load without waiting for its customers."
+    return f"In the queue: released to load without waiting for its {import_.waits_for}."
 
 
 def superseded() -> str:
@@ -152,7 +158,14 @@ LEFT_OUT = "could not be read and"
 """Words of every sentence that tells of values that were left out."""
 
 
-def ended(rows: RowCounts, *, checked: bool, left_out: int = 0, repeated: int = 0) -> str:
+def ended(
+    rows: RowCounts,
+    *,
+    checked: bool,
+    left_out: int = 0,
+    repeated: int = 0,
+    type: str | None = None,
+) -> str:
     """Sentence for a file that has been dealt with.
 
     Args:
@@ -160,14 +173,17 @@ def ended(rows: RowCounts, *, checked: bool, left_out: int = 0, repeated: int = 
         checked: whether nothing was to be loaded.
         left_out: values of good rows that could not be read.
         repeated: unchanged rows that do not count because another row of their key does.
+        type: the file's; it words what is said of orphans.
     """
     good = rows.read - rows.rejected
     see = "" if checked else ": see the rejected file"
+    type_ = known_type(type)
+    one, other = type_.orphan if type_ is not None else ("document", "document")
     main, counted = (
         "",
         [
             (rows.rejected, f"row has errors{see}", f"rows have errors{see}"),
-            (rows.orphaned, "order has no known customer", "orders have no known customer"),
+            (rows.orphaned, f"{one} has no known {other}", f"{one}s have no known {other}"),
         ],
     )
     if rows.read == 0:

@@ -18,9 +18,9 @@ from shared.ledger import (
     Status,
     new_owner,
 )
-from shared.reporting import FAILED_TODO, OVERDUE_TODO, raise_alert, sentences
+from shared.reporting import FAILED_TODO, overdue_todo, raise_alert, sentences
 from shared.scheduling import pairing
-from shared.scheduling.planning import matching_customers, plan_task, rules
+from shared.scheduling.planning import awaited_file, plan_task, rules
 from shared.services import Services
 
 EARLY = timedelta(seconds=2)
@@ -71,26 +71,26 @@ def begin_within(
         return Rests(current, "not due")
 
     timing = rules(services)
-    customers = None
-    if pairing.paired(type=current.type, mode=current.mode):
-        # Every arrival of customers writes this: one that the look below misses begins it again.
-        ledger.feed(current.connection, "customers")
-        customers = matching_customers(ledger, current, timing)
-        current = replace(current, paired_with=customers.import_id if customers else None)
+    awaited = None
+    if current.waits_for is not None:
+        # Every arrival of that type writes this: one that the look below misses begins it again.
+        ledger.feed(current.connection, current.waits_for)
+        awaited = awaited_file(ledger, current, timing)
+        current = replace(current, paired_with=awaited.import_id if awaited else None)
     if current.type is None or current.exported_at is None:
         return Rests(None, "not an export file")
     feed = ledger.feed(current.connection, current.type)
-    customers_running = None
-    if current.type == "rewards":
-        customers_running = ledger.feed(current.connection, "customers").live(now)
+    ahead = None
+    if current.goes_after is not None:
+        ahead = ledger.feed(current.connection, current.goes_after).live(now)
 
     verdict = pairing.judge(
         current,
         now=now,
         rules=timing,
-        customers=customers,
+        awaited=awaited,
         running=feed.live(now),
-        customers_running=customers_running,
+        ahead=ahead,
     )
     before = current
     own = feed.running is not None and feed.running.import_id == current.import_id
@@ -108,23 +108,22 @@ def begin_within(
             moved = plan_task(current, at=at)
             moved = moved.to("scheduled", now=now, text=sentences.scheduled(moved, now))
         case pairing.Waits():
-            text = sentences.waiting(timing.window)
+            text = sentences.waiting(current, timing.window)
             moved = current.to("waiting", now=now, text=text, task=None, scheduled_for=None)
         case pairing.BlockedBy(import_id):
             moved = replace(current, blocked_by=import_id)
             if pairing.in_line(moved):
                 text = sentences.in_line()
             else:
-                text = sentences.blocked(import_id, _status_of(customers, import_id), timing.window)
+                status = _status_of(awaited, import_id)
+                text = sentences.blocked(current, import_id, status, timing.window)
             moved = moved.to("blocked", now=now, text=text, task=None)
         case pairing.Overdue():
-            by = current.paired_with
-            text = sentences.overdue(
-                timing.deadline, by=by, customers=_status_of(customers, by), window=timing.window
-            )
+            status = _status_of(awaited, current.paired_with)
+            text = sentences.overdue(current, timing.deadline, awaited=status, window=timing.window)
             moved = current.to("overdue", now=now, text=text, task=None)
             if before.status != "overdue":
-                raise_alert(ledger, "overdue", moved, todo=OVERDUE_TODO, now=now)
+                raise_alert(ledger, "overdue", moved, todo=overdue_todo(moved), now=now)
         case pairing.Ready(alone):
             if current.attempt >= deployment.max_attempts:
                 moved = _give_up(current, services)
@@ -148,7 +147,7 @@ def begin_within(
                 error=None,
                 rows=RowCounts(),
                 progress=Progress(),
-                warnings=(_alone(),) if alone else (),
+                warnings=(_alone(current),) if alone else (),
             )
             if current.mode != "test":
                 running = Running(
@@ -164,8 +163,8 @@ def begin_within(
     return Rests(moved, moved.status)
 
 
-def _status_of(customers: Import | None, import_id: str | None) -> Status | None:
-    return customers.status if customers and customers.import_id == import_id else None
+def _status_of(awaited: Import | None, import_id: str | None) -> Status | None:
+    return awaited.status if awaited and awaited.import_id == import_id else None
 
 
 def _look_again(ledger: LedgerTransaction, current: Import, lease: Lease) -> Rests:
@@ -194,9 +193,9 @@ def _give_up(current: Import, services: Services) -> Import:
     )
 
 
-def _alone() -> dict[str, object]:
+def _alone(import_: Import) -> dict[str, object]:
     problem = Problem(
         code="order.without_customers_file",
-        message="Loaded although the matching customers file has not been loaded.",
+        message=f"Loaded although the matching {import_.waits_for} file has not been loaded.",
     )
     return {"code": problem.code, "message": problem.message, "hint": problem.hint, "count": 1}

@@ -7,11 +7,12 @@ from datetime import datetime, tzinfo
 
 from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, log
 from shared.files import Arrival, ExportFile, Ignored, Misnamed, read_name, shown
+from shared.files.types import file_type, waiting_for
 from shared.gcp import StorageObject
 from shared.ledger import Import, LedgerTransaction, Reports, without
 from shared.reporting import FEED_STOPPED, resolve_alerts, resolve_import_alerts, sentences
 from shared.scheduling import pairing
-from shared.scheduling.planning import enqueue, matching_customers, plan_task, rules
+from shared.scheduling.planning import awaited_file, enqueue, plan_task, rules
 from shared.services import Services
 
 
@@ -126,10 +127,10 @@ def _receive(
     current = ledger.import_(file.connection, file.import_id)
     if current is not None and not is_newer(arrived, current, now):
         return current
-    # Each of the two reads what the other writes, before it looks for the other's imports, so that
-    # they cannot overlook each other.
-    other = {"orders": "customers", "customers": "orders"}.get(file.type)
-    if other is not None:
+    # Of a file that waits and the awaited one, each reads what the other writes, before it looks
+    # for the other's imports, so that they cannot overlook each other.
+    awaited = file_type(file.type).waits_for
+    for other in (*([awaited] if awaited else []), *(one.name for one in waiting_for(file.type))):
         ledger.feed(file.connection, other)
     fresh = Import(
         connection=file.connection,
@@ -190,46 +191,49 @@ def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
 def _pair(
     ledger: LedgerTransaction, fresh: Import, services: Services, now: datetime
 ) -> tuple[Import, list[Import]]:
-    """Decide when the import starts, and which orders start because it has come."""
+    """Decide when the import starts, and which waiting imports start because it has arrived."""
     timing = rules(services)
-    if pairing.paired(type=fresh.type, mode=fresh.mode):
-        customers = matching_customers(ledger, fresh, timing)
-        start = pairing.start_of_orders(fresh, customers, timing)
-        if customers is None or start is None:
-            return fresh.to("waiting", now=now, text=sentences.waiting(timing.window)), []
-        fresh = replace(fresh, paired_with=customers.import_id)
-        return plan_task(fresh, at=max(start, now)), []
-    dependants: list[Import] = []
-    if fresh.type == "customers" and fresh.mode != "test":
-        dependants = _pair_orders(ledger, fresh, timing, now)
-    return plan_task(fresh, at=now), dependants
+    dependants = [
+        one for type in fresh.awaited_by for one in _pair_waiting(ledger, fresh, type, timing, now)
+    ]
+    if fresh.waits_for is None:
+        return plan_task(fresh, at=now), dependants
+    awaited = awaited_file(ledger, fresh, timing)
+    start = pairing.earliest_start(fresh, awaited, timing)
+    if awaited is None or start is None:
+        text = sentences.waiting(fresh, timing.window)
+        return fresh.to("waiting", now=now, text=text), dependants
+    fresh = replace(fresh, paired_with=awaited.import_id)
+    return plan_task(fresh, at=max(start, now)), dependants
 
 
-def _pair_orders(
-    ledger: LedgerTransaction, customers: Import, timing: pairing.Timing, now: datetime
+def _pair_waiting(
+    ledger: LedgerTransaction,
+    awaited: Import,
+    type: str,
+    timing: pairing.Timing,
+    now: datetime,
 ) -> list[Import]:
-    """Return the orders that this customers file is the matching one of, scheduled after it."""
-    known = {customers.import_id} | {
+    """Return the imports of a type that wait for just this file, scheduled after it."""
+    known = {awaited.import_id} | {
         other.import_id
         for other in ledger.imports_between(
-            customers.connection,
-            *pairing.later_customers_range(customers.import_id, window=timing.window),
+            awaited.connection, *pairing.later_range(awaited.import_id, window=timing.window)
         )
         if other.size
     }
-    orders = ledger.imports_between(
-        customers.connection, *pairing.dependants_range(customers.import_id, window=timing.window)
+    candidates = ledger.imports_between(
+        awaited.connection, *pairing.waiting_range(awaited.import_id, type, window=timing.window)
     )
     paired = []
-    for one in orders:
+    for one in candidates:
         if (
             one.status in ("waiting", "scheduled", "blocked", "overdue")
             and not one.released
-            and pairing.matching_id(one.import_id, known, window=timing.window)
-            == customers.import_id
+            and pairing.matching_id(one.import_id, known, window=timing.window) == awaited.import_id
         ):
-            start = pairing.start_of_orders(one, customers, timing) or now
-            one = plan_task(replace(one, paired_with=customers.import_id), at=max(start, now))
+            start = pairing.earliest_start(one, awaited, timing) or now
+            one = plan_task(replace(one, paired_with=awaited.import_id), at=max(start, now))
             if one.status != "waiting":
                 one = one.to(
                     "scheduled", now=now, text=sentences.scheduled(one, now), blocked_by=None

@@ -1,4 +1,8 @@
-"""Which customers file an orders file depends on, and when an import may start."""
+"""Rules for when an import may start, and which file it waits for.
+
+A type says what its files wait for (`FileType.waits_for`: orders wait for customers). A file and
+the one that it waits for are a pair; the latter is called the awaited file here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from datetime import datetime, timedelta
 
 from shared.core import OrdersWithoutCustomers
 from shared.files import Mode, make_import_id, parse_import_id
+from shared.files.types import file_type, going_after
 from shared.ledger import ENDED, LOADED, PENDING, Import
 
 
@@ -16,17 +21,17 @@ class Timing:
     """The lengths of time that pairing goes by."""
 
     delay: timedelta
-    """From the upload of the customers file to the earliest start of its orders."""
+    """From the upload of the awaited file to the earliest start of those that wait for it."""
     window: timedelta
-    """How much older than the orders file its customers file may be."""
+    """How much older than the waiting file the awaited one may be."""
     deadline: timedelta
-    """From the upload of an orders file to the moment it is overdue."""
+    """From the upload of a waiting file to the moment it is overdue."""
     without_customers: OrdersWithoutCustomers
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The import may start now. `alone` says it starts without its customers file."""
+    """The import may start now. `alone` says it starts without the awaited file."""
 
     alone: bool = False
 
@@ -40,7 +45,7 @@ class NotBefore:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """The matching customers file has not come."""
+    """The awaited file has not arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +63,22 @@ class Overdue:
 StartDecision = Ready | NotBefore | Waits | BlockedBy | Overdue
 
 
-def paired(*, type: str | None, mode: Mode) -> bool:
-    """Whether files of this type and mode wait for a customers file. A check waits for nothing."""
-    return type == "orders" and mode != "test"
-
-
-def matching_id(import_id: str, customers: Iterable[str], *, window: timedelta) -> str | None:
-    """Return the matching customers file of an orders file.
+def matching_id(import_id: str, candidates: Iterable[str], *, window: timedelta) -> str | None:
+    """Return the awaited file of a waiting one: the newest that was exported before it.
 
     Args:
-        import_id: the orders file.
-        customers: import ids of customers files of the same connection; other modes are left out.
+        import_id: the waiting file.
+        candidates: import ids of files of the same connection; those of other types and modes are
+            left out.
         window: how much older it may be.
     """
-    mode, _, exported_at = parse_import_id(import_id)
+    mode, type, exported_at = parse_import_id(import_id)
     matching: tuple[datetime, str] | None = None
-    for candidate in customers:
+    for candidate in candidates:
         candidate_mode, candidate_type, at = parse_import_id(candidate)
         if (
             candidate_mode == mode
-            and candidate_type == "customers"
+            and candidate_type == file_type(type).waits_for
             and _floor(exported_at, window) <= at <= exported_at
             and (matching is None or at > matching[0])
         ):
@@ -85,36 +86,35 @@ def matching_id(import_id: str, customers: Iterable[str], *, window: timedelta) 
     return matching[1] if matching else None
 
 
-def customers_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the first and the last import id that the customers file of an orders file may have.
+def awaited_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
+    """Return the first and the last import id that the awaited file of a waiting one may have.
 
     Import ids of one type and mode sort by time, so this is one range of document ids.
     """
-    mode, _, exported_at = parse_import_id(import_id)
-    first, last = _floor(exported_at, window), exported_at
-    return _id(mode, "customers", first), _id(mode, "customers", last)
+    mode, type, exported_at = parse_import_id(import_id)
+    awaited = str(file_type(type).waits_for)
+    return _id(mode, awaited, _floor(exported_at, window)), _id(mode, awaited, exported_at)
 
 
-def dependants_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the first and the last import id of the orders that may depend on a customers file."""
-    mode, _, exported_at = parse_import_id(import_id)
-    return _id(mode, "orders", exported_at), _id(mode, "orders", _ceiling(exported_at, window))
+def waiting_range(awaited: str, type: str, *, window: timedelta) -> tuple[str, str]:
+    """Return the first and the last import id of files of a type that may wait for this one."""
+    mode, _, exported_at = parse_import_id(awaited)
+    return _id(mode, type, exported_at), _id(mode, type, _ceiling(exported_at, window))
 
 
-def later_customers_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the range of customers files that may come between this one and its orders."""
-    mode, _, exported_at = parse_import_id(import_id)
-    last = _ceiling(exported_at, window)
-    return _id(mode, "customers", exported_at), _id(mode, "customers", last)
+def later_range(awaited: str, *, window: timedelta) -> tuple[str, str]:
+    """Return the range of files of its type that may come between this one and those that wait."""
+    mode, type, exported_at = parse_import_id(awaited)
+    return _id(mode, type, exported_at), _id(mode, type, _ceiling(exported_at, window))
 
 
 def stand_in(rejected: Import, candidates: Iterable[Import], *, window: timedelta) -> Import | None:
-    """Return the customers import that takes the place of a rejected one for its orders.
+    """Return the import that takes the place of a rejected one for those that wait for it.
 
     It is a corrected file under a new time: loaded, exported up to `window` later, and uploaded
     after the rejected one. Of several, the one that was exported first.
     """
-    first, last = later_customers_range(rejected.import_id, window=window)
+    first, last = later_range(rejected.import_id, window=window)
     fitting = [
         one
         for one in candidates
@@ -125,19 +125,19 @@ def stand_in(rejected: Import, candidates: Iterable[Import], *, window: timedelt
     return min(fitting, key=lambda one: one.import_id, default=None)
 
 
-def freed_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the range of orders that a customers import may free by standing in for another."""
-    mode, _, exported_at = parse_import_id(import_id)
-    return _id(mode, "orders", _floor(exported_at, window)), _id(mode, "orders", exported_at)
+def freed_range(awaited: str, type: str, *, window: timedelta) -> tuple[str, str]:
+    """Return the range of files of a type that this one may free by standing in for another."""
+    mode, _, exported_at = parse_import_id(awaited)
+    return _id(mode, type, _floor(exported_at, window)), _id(mode, type, exported_at)
 
 
 def lines(type: str) -> tuple[str, ...]:
     """Return the types of the files that may wait in line until one of this type has ended."""
-    return (type, "rewards") if type == "customers" else (type,)
+    return (type, *(after.name for after in going_after(type)))
 
 
 def in_line(import_: Import) -> bool:
-    """Whether a blocked import waits for its turn, rather than for its customers file."""
+    """Whether a blocked import waits for its turn, rather than for its awaited file."""
     if import_.blocked_by is None or import_.type is None:
         return False
     _, blocker, _ = parse_import_id(import_.blocked_by)
@@ -152,23 +152,23 @@ def turn(import_: Import) -> tuple[datetime, datetime]:
 def turns(nexts: list[Import]) -> list[Import]:
     """Return those of the next ones, one of each type, that start now.
 
-    Rewards start after the customers that are loading, so they let earlier customers pass first.
+    Files of a type that goes after another start after those of the other that are loading, so
+    they let earlier ones pass first: rewards let customers pass.
     """
-    customers = [one for one in nexts if one.type == "customers"]
     return [
         one
         for one in nexts
-        if one.type != "rewards" or all(turn(one) < turn(other) for other in customers)
+        if all(turn(one) < turn(other) for other in nexts if other.type == one.goes_after)
     ]
 
 
-def start_of_orders(orders: Import, customers: Import | None, rules: Timing) -> datetime | None:
-    """Return the earliest start of an orders file; None while its customers file has not come."""
-    if customers is None:
+def earliest_start(waiting: Import, awaited: Import | None, rules: Timing) -> datetime | None:
+    """Return the earliest start of a file that waits; None until the awaited file has arrived."""
+    if awaited is None:
         return None
-    if customers.status in ENDED - LOADED:
-        return orders.uploaded_at  # there is nothing to wait for, and the orders say so
-    return max(customers.uploaded_at + rules.delay, orders.uploaded_at)
+    if awaited.status in ENDED - LOADED:
+        return waiting.uploaded_at  # there is nothing to wait for, and its status says so
+    return max(awaited.uploaded_at + rules.delay, waiting.uploaded_at)
 
 
 def judge(
@@ -176,9 +176,9 @@ def judge(
     *,
     now: datetime,
     rules: Timing,
-    customers: Import | None,
+    awaited: Import | None,
     running: str | None,
-    customers_running: str | None,
+    ahead: str | None,
 ) -> StartDecision:
     """Say whether an import may start now and, if not, what it is waiting for.
 
@@ -186,41 +186,41 @@ def judge(
         import_: the import whose turn it would be.
         now: the present time.
         rules: the lengths of time in force.
-        customers: for orders, the matching customers file, if it has come.
+        awaited: the awaited file, if the import waits for one and it has arrived.
         running: the import of the same type that a live worker is loading, if any.
-        customers_running: for rewards, the customers import that a live worker is loading, if any.
+        ahead: the import of the type that goes first that a live worker is loading, if any.
     """
     alone = False
     if import_.mode == "test":
         return Ready()
-    if paired(type=import_.type, mode=import_.mode):
-        verdict = _judge_orders(import_, now=now, rules=rules, customers=customers)
+    if import_.waits_for is not None:
+        verdict = _judge_waiting(import_, now=now, rules=rules, awaited=awaited)
         if not isinstance(verdict, Ready):
             return verdict
         alone = verdict.alone
-    if import_.type == "rewards" and customers_running is not None:
-        return BlockedBy(customers_running)
+    if import_.goes_after is not None and ahead is not None:
+        return BlockedBy(ahead)
     if running is not None and running != import_.import_id:
         return BlockedBy(running)
     return Ready(alone=alone)
 
 
-def _judge_orders(
-    orders: Import, *, now: datetime, rules: Timing, customers: Import | None
+def _judge_waiting(
+    waiting: Import, *, now: datetime, rules: Timing, awaited: Import | None
 ) -> StartDecision:
-    if customers is not None and customers.status in LOADED:
-        start = customers.uploaded_at + rules.delay
-        return Ready() if now >= start or orders.released else NotBefore(start)
-    if orders.released:
+    if awaited is not None and awaited.status in LOADED:
+        start = awaited.uploaded_at + rules.delay
+        return Ready() if now >= start or waiting.released else NotBefore(start)
+    if waiting.released:
         return Ready(alone=True)
-    if now >= orders.uploaded_at + rules.deadline:
+    if now >= waiting.uploaded_at + rules.deadline:
         return Ready(alone=True) if rules.without_customers == "load" else Overdue()
-    if customers is None:
+    if awaited is None:
         return Waits()
-    start = customers.uploaded_at + rules.delay
-    if now < start and customers.status in PENDING | {"loading"}:
+    start = awaited.uploaded_at + rules.delay
+    if now < start and awaited.status in PENDING | {"loading"}:
         return NotBefore(start)
-    return BlockedBy(customers.import_id)
+    return BlockedBy(awaited.import_id)
 
 
 def _id(mode: Mode, type: str, at: datetime) -> str:

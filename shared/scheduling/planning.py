@@ -37,7 +37,7 @@ def enqueue(import_: Import, services: Services) -> Import:
         TryAgain: Firestore or the queue could not be reached.
     """
     planned = [import_] if import_.task and import_.status not in ENDED else []
-    if import_.type == "customers" and import_.mode != "test":
+    if import_.awaited_by:
         planned += [
             dependant
             for dependant in services.ledger.find(import_.connection, pairedWith=import_.import_id)
@@ -79,25 +79,25 @@ def mark_scheduled(import_: Import, services: Services) -> Import:
     return services.ledger.transact(change)
 
 
-def matching_customers(
-    ledger: LedgerTransaction, orders: Import, timing: pairing.Timing
+def awaited_file(
+    ledger: LedgerTransaction, waiting: Import, timing: pairing.Timing
 ) -> Import | None:
-    """Return the matching customers file of an orders file, if it has come.
+    """Return the file that an import waits for; None until it has arrived.
 
     Where that was rejected, it is the loaded one that stands in for it, if there is one.
     """
-    first, last = pairing.customers_range(orders.import_id, window=timing.window)
+    first, last = pairing.awaited_range(waiting.import_id, window=timing.window)
     candidates = {
         candidate.import_id: candidate
-        for candidate in ledger.imports_between(orders.connection, first, last)
+        for candidate in ledger.imports_between(waiting.connection, first, last)
         if candidate.size
     }
-    matching = pairing.matching_id(orders.import_id, candidates, window=timing.window)
+    matching = pairing.matching_id(waiting.import_id, candidates, window=timing.window)
     if not matching:
         return None
     found = candidates[matching]
     if found.status == "rejected":
-        later = pairing.later_customers_range(found.import_id, window=timing.window)
-        others = ledger.imports_between(orders.connection, *later)
+        later = pairing.later_range(found.import_id, window=timing.window)
+        others = ledger.imports_between(waiting.connection, *later)
         return pairing.stand_in(found, others, window=timing.window) or found
     return found

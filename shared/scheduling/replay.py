@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.core import FileRejected, NotPossible
+from shared.files.types import all_types
 from shared.ledger import ENDED, PENDING, Import, LedgerTransaction
 from shared.reporting import resolve_import_alerts, sentences
 from shared.scheduling.intake import arrival
@@ -51,8 +52,8 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
             )
         if current.status == "overdue":
             raise NotPossible(
-                f"{import_id} is overdue: it waits for its customers file. Release it to load it "
-                "without."
+                f"{import_id} is overdue: it waits for its {current.waits_for} file. "
+                "Release it to load it without."
             )
         if ledger.feed(connection, str(current.type)).live(now) == import_id:
             raise NotPossible(f"{import_id} is being undone. Try again when that has ended.")
@@ -63,7 +64,7 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
 
 
 def release(connection: str, import_id: str, services: Services) -> Import:
-    """Let orders go that wait for customers: they are loaded as soon as a worker is free.
+    """Let a file go that waits for another: it is loaded as soon as a worker is free.
 
     Returns:
         The import, scheduled.
@@ -76,9 +77,10 @@ def release(connection: str, import_id: str, services: Services) -> Import:
     def change(ledger: LedgerTransaction) -> Import:
         now = services.now()
         current = _existing(ledger, connection, import_id)
-        if current.type != "orders" or current.status not in PENDING - {"received"}:
+        if current.waits_for is None or current.status not in PENDING - {"received"}:
+            waiting = " and ".join(type_.name for type_ in all_types() if type_.waits_for)
             raise NotPossible(
-                f"{import_id} is {current.status}: only orders that wait can be released."
+                f"{import_id} is {current.status}: only {waiting} that wait can be released."
             )
         resolve_import_alerts(ledger, current, now=now)
         return _restart(ledger, replace(current, released=True), now=now)

@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 from shared.core import TryAgain, midnight
+from shared.files.types import known_type
 from shared.ledger import Import, Totals, Which
 from shared.reporting import (
     UNDER_WAY,
@@ -80,8 +81,14 @@ class Detail:
     import_: Import
     earlier: Sequence[Import]
     dependants: Sequence[Import] = field(default=())
-    """Orders that this customers file is the matching one of."""
+    """Imports that wait for this one, as orders do for customers."""
     zones: Zones
+
+    @property
+    def orphan(self) -> tuple[str, str] | None:
+        """Words for a document and the one that it refers to; None where it refers to none."""
+        type_ = known_type(self.import_.type)
+        return type_.orphan if type_ is not None and type_.refers_to is not None else None
 
 
 def find(asked: Asked, services: Services) -> Found:

@@ -12,6 +12,7 @@ import google.cloud.storage as storage
 
 from shared.core import CODES
 from shared.files import report_columns, unguard
+from shared.files.types import FileType
 from shared.gcp.storage import Gone, read_object
 from shared.status.masking import shown
 
@@ -34,7 +35,9 @@ class RejectedRow:
     """Column, value as it may be shown, and whether the column is one of those at fault."""
 
 
-def first_rows(bucket: storage.Bucket, name: str, *, reveal: bool) -> list[RejectedRow] | None:
+def first_rows(
+    bucket: storage.Bucket, name: str, type_: FileType | None, *, reveal: bool
+) -> list[RejectedRow] | None:
     """Return the first rows of a rejected file; None where it is no longer kept.
 
     Raises:
@@ -44,13 +47,16 @@ def first_rows(bucket: storage.Bucket, name: str, *, reveal: bool) -> list[Rejec
         data = read_object(bucket, name, end=BYTES_READ - 1)
     except Gone:
         return None
-    return read_rows(data, whole=len(data) < BYTES_READ, reveal=reveal)
+    return read_rows(data, type_, whole=len(data) < BYTES_READ, reveal=reveal)
 
 
-def read_rows(data: bytes, *, whole: bool, reveal: bool) -> list[RejectedRow]:
+def read_rows(
+    data: bytes, type_: FileType | None, *, whole: bool, reveal: bool
+) -> list[RejectedRow]:
     """Read the first rows from the beginning of a rejected file.
 
-    A row that the end of `data` has cut off is left out unless that is the end of the file.
+    A row that the end of `data` has cut off is left out unless that is the end of the file. The
+    type says which cells may be shown.
     """
     text = data.decode("utf-8-sig", "replace")
     first = text.partition("\n")[0].rstrip("\r")
@@ -69,7 +75,7 @@ def read_rows(data: bytes, *, whole: bool, reveal: bool) -> list[RejectedRow]:
     if not rows:
         return []
     header = rows[0]
-    return [_row(header, row, reveal=reveal) for row in rows[1 : ROWS_SHOWN + 1]]
+    return [_row(header, row, type_, reveal=reveal) for row in rows[1 : ROWS_SHOWN + 1]]
 
 
 def _delimiter(header: str) -> str:
@@ -78,7 +84,9 @@ def _delimiter(header: str) -> str:
     return before[1] if before else ","
 
 
-def _row(header: Sequence[str], cells: Sequence[str], *, reveal: bool) -> RejectedRow:
+def _row(
+    header: Sequence[str], cells: Sequence[str], type_: FileType | None, *, reveal: bool
+) -> RejectedRow:
     columns = report_columns(header)
     own = len(header) - len(columns)
     report = dict(zip(columns, cells[own:], strict=False))
@@ -90,7 +98,7 @@ def _row(header: Sequence[str], cells: Sequence[str], *, reveal: bool) -> Reject
         reason=report.get("reason", ""),
         fix=" ".join(CODES[code].fix for code in codes if code in CODES),
         cells=tuple(
-            (column, shown(column, unguard(cell), reveal=reveal), column in at_fault)
+            (column, shown(type_, column, unguard(cell), reveal=reveal), column in at_fault)
             for column, cell in zip(map(unguard, header[:own]), cells[:own], strict=False)
         ),
     )

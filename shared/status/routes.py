@@ -11,6 +11,7 @@ from urllib.parse import quote
 import google.cloud.storage as storage
 
 from shared.core import SettingsError, TryAgain, log, log_failure
+from shared.files.types import known_type
 from shared.gcp.storage import ObjectReader, find_object
 from shared.ledger import ENDED, Import
 from shared.reporting import report_names
@@ -123,7 +124,8 @@ def _page_of_import(asked: Asked, request: Request, services: Services) -> PageA
         if asked.reveal:
             _log_look(request, import_, "rejected rows")
         try:
-            rows = first_rows(services.bucket, import_.reports.rejected, reveal=asked.reveal)
+            type_ = known_type(import_.type)
+            rows = first_rows(services.bucket, import_.reports.rejected, type_, reveal=asked.reveal)
         except TryAgain as error:
             rows_fault = str(error)
     return _page(

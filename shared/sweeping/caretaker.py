@@ -125,7 +125,7 @@ def _revive(import_: Import, services: Services) -> bool:
 def neglected(import_: Import, *, now: datetime, deployment: Deployment) -> bool:
     """Whether an import needs a task: its time is up, or whoever should attend to it is late."""
     deadline = None
-    if pairing.paired(type=import_.type, mode=import_.mode):
+    if import_.waits_for is not None:
         deadline = import_.uploaded_at + deployment.orders_deadline
     match import_.status:
         case "received" if import_.task is None:

@@ -35,7 +35,7 @@ from grpc import StatusCode
 
 from local.emulators.firestore import InUse, commits, names, serve, transactions, writes
 from local.emulators.firestore.store import Store
-from shared.firestore.bulk.existence import KnownCustomers
+from shared.firestore.bulk.existence import KnownDocuments
 from shared.firestore.bulk.transport import COUNTED, CallFailed, Transport
 from tests.conformance.firestore_servers import EMBEDDED, GOOGLE, connect, connect_async
 from tests.support.waiting import PATIENCE
@@ -1054,7 +1054,7 @@ def test_known_customers(db: Any) -> None:
     """Customers are found whether all, some or none of them exist."""
     there = [str(number) for number in range(0, 700, 7)]
     fill(db, "connections/acme/customers", {key: {} for key in there})
-    known = KnownCustomers(Transport(db), "acme")
+    known = KnownDocuments(Transport(db), "connections/acme/customers")
 
     asked = [*there, *(str(number) for number in range(300)), *(f"x{n}" for n in range(50))]
 

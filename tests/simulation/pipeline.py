@@ -26,7 +26,7 @@ import shared.undoing.attempt
 from shared.core.errors import LeaseLost, TryAgain
 from shared.core.refusal import NotPossible
 from shared.core.settings import Deployment
-from shared.firestore.bulk.existence import KnownCustomers
+from shared.firestore.bulk.existence import KnownDocuments
 from shared.firestore.bulk.writer import Writer
 from shared.gcp.events import StorageObject
 from shared.ledger.lease import Hold
@@ -316,7 +316,7 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
         setattr(place, attribute, value)
     clocks = {"sleep": world.sleep, "clock": world.monotonic, "monotonic": world.monotonic}
     defaults: list[tuple[Any, Any]] = []
-    for class_ in (Writer, Hold, KnownCustomers):
+    for class_ in (Writer, Hold, KnownDocuments):
         function: Any = class_.__init__
         before = function.__kwdefaults__
         defaults.append((function, before))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.files.names import TYPES
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / "shared"
 MODULES = sorted(SHARED.rglob("*.py"))
@@ -17,6 +19,7 @@ LARGEST = 13
 """Modules in a folder, at most."""
 BY_NAME = {
     "shared.core.arrays": "numpy",
+    "shared.files.certain": "numpy",
     "shared.firestore.database": "google.cloud.firestore",
     "shared.gcp.storage": "google.cloud.storage",
     "shared.loading.shards.cleanup": "numpy",
@@ -154,3 +157,29 @@ def test_unit_tests_lie_where_their_packages_do() -> None:
     homes = (SHARED, ROOT)
     lost = [folder for folder in folders if not any((home / folder).is_dir() for home in homes)]
     assert lost == []
+
+
+def compared(path: Path) -> Iterator[str]:
+    """Yield the texts that a module, or the template of a page, compares something with."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".html":
+        yield from re.findall(r'(?:==|!=|in)\s*"(\w+)"', text)
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
+
+
+def test_a_type_is_asked_and_never_compared() -> None:
+    """No module compares a type's name with a word: what depends on a type is in its module."""
+    deployed = [*MODULES, *SHARED.rglob("*.html"), *ROOT.glob("functions/*.py")]
+    others = [*ROOT.glob("gateway/*.py"), *ROOT.glob("tools/**/*.py"), *ROOT.glob("local/**/*.py")]
+    found = {
+        (path.relative_to(ROOT).as_posix(), word)
+        for path in (*deployed, *others)
+        for word in compared(path)
+        if word in TYPES
+    }
+    assert found == set()

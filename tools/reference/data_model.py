@@ -17,7 +17,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.files import kinds
-from shared.files.types import EXAMPLE_STAMP, Column, FileType, Kind, Rules, all_types, example_csv
+from shared.files.types import (
+    EXAMPLE_STAMP,
+    Column,
+    FileType,
+    Kind,
+    Rules,
+    Total,
+    all_types,
+    example_csv,
+)
 from shared.firestore.bulk import Put, decode_content, encode_content
 from shared.index import Origin, decide
 from shared.parsing import Incoming, Row, make_checker, make_document
@@ -46,26 +55,6 @@ _STORED: dict[Kind, str] = {
 
 _CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
 
-_TOTALS = {
-    "orders": (
-        ("lineCount", "integer", "How many lines the order has."),
-        ("quantity", "double", "The sum over its lines."),
-        (
-            "valueCents",
-            "integer, cents",
-            "The sum over its lines; negative for a refund. Absent where an amount of a line could "
-            "not be read.",
-        ),
-        (
-            "incomplete",
-            "boolean",
-            "`true` where a line of the order was rejected and no complete order has arrived yet: "
-            "the order lacks that line. Absent otherwise.",
-        ),
-    ),
-}
-"""Fields that are worked out from a document's items."""
-
 _HEAD = """\
 # The documents
 
@@ -76,12 +65,16 @@ tools.reference.data_model > docs/data-model.md`.
 
 | path | one document a | made from |
 |---|---|---|
-| `connections/{c}/customers/{PERIDX}` | person | a row of a customers file |
-| `connections/{c}/orders/{order number}` | order, its `lines` inside | its rows in an orders \
-file |
-| `connections/{c}/rewards/{PERIDX}` | reward account, its `rewards` inside where the file has one \
-row per reward | a row, or rows, of a rewards file |
+%s
 | `connections/{c}/imports/{import}` | export file | see [the ledger](ledger.md) |"""
+
+_INCOMPLETE = Total(
+    field="incomplete",
+    stored="boolean",
+    meaning="`true` where a row of the document was rejected and no complete one has arrived yet: "
+    "it lacks what that row says. Absent otherwise.",
+)
+"""The field that marks a document of several rows that lacks some."""
 
 _GUARANTEES = """\
 ## What you can rely on
@@ -134,7 +127,7 @@ Servers read with `roles/datastore.viewer`. The composite indexes that these que
 def page() -> str:
     """Return the whole page, as Markdown."""
     sections = [
-        _HEAD,
+        _HEAD % "\n".join(map(_path, all_types())),
         *(_section(type_) for type_ in all_types()),
         _common(),
         _GUARANTEES,
@@ -166,7 +159,7 @@ def example_document(type_: FileType) -> dict[str, Any]:
 
 def _in_order(document: dict[str, Any], type_: FileType) -> dict[str, Any]:
     """Return a document with its fields in the order of the tables; Firestore keeps none."""
-    fields = [c.field for c in type_.columns] + [name for name, *_ in _TOTALS.get(type_.name, ())]
+    fields = [c.field for c in type_.columns] + [total.field for total in _totals(type_)]
     fields += [type_.items, *("import", "row", "exportedAt", "generation"), "extra", "source"]
     names = list(dict.fromkeys(part for field in fields for part in field.split(".")))
 
@@ -203,11 +196,25 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
     return {**content, **decode_content(decision.wire)}
 
 
+def _totals(type_: FileType) -> tuple[Total, ...]:
+    """Return the fields that are worked out from a document's items, or mark that some lack."""
+    return (*type_.totals, _INCOMPLETE) if type_.assemble is not None else ()
+
+
+def _path(type_: FileType) -> str:
+    """Return the row of a type in the table of paths."""
+    inside = f", its `{type_.items}` inside" if type_.items else ""
+    rows = "a row, or rows," if type_.items else "a row"
+    article = "an" if type_.name[0] in "aeiou" else "a"
+    path = f"connections/{{c}}/{type_.collection}/{{{type_.key.name}}}"
+    return f"| `{path}` | {type_.document}{inside} | {rows} of {article} {type_.name} file |"
+
+
 def _section(type_: FileType) -> str:
     whole = [column for column in type_.columns if column.part == "document"]
     items = [column for column in type_.columns if column.part == "item"]
     rows = [_row(column, type_) for column in whole]
-    rows += [(f"`{name}`", kind, meaning) for name, kind, meaning in _TOTALS.get(type_.name, ())]
+    rows += [(f"`{total.field}`", total.stored, total.meaning) for total in _totals(type_)]
     parts = [
         f"## {type_.name}",
         f"`connections/{{connection}}/{type_.collection}/{{{type_.key.name}}}`",

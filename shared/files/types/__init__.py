@@ -3,70 +3,60 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
-from shared.files.certain import (
-    BEGINS,
-    DAY_BYTES,
-    MOMENT_BYTES,
-    NUMBER_BYTES,
-    UNREAD,
-    Doubles,
-    finer,
-    microseconds,
-)
 from shared.files.columns import SOURCES, Column, Paths, nest, paths
 from shared.files.damage import UNMARKED, VISIBLE, Repair, repaired
 from shared.files.examples import EXAMPLE_STAMP, example_csv
 from shared.files.filetype import (
-    EMAIL_COLUMN,
-    PERSON_COLUMN,
     FileType,
+    Reference,
+    Total,
     all_types,
+    check_types,
     file_type,
-    own_key,
+    going_after,
+    known_type,
+    own_name,
+    waiting_for,
 )
 from shared.files.kinds import CONSENT, DOCUMENT_ID, INT64_MAX, KINDS, TEXT, Context, Kind
-from shared.files.names import TYPES
 from shared.files.rules import EXTRA, Rules
 from shared.files.usual import Usual
 
 __all__ = [
-    "BEGINS",
     "CONSENT",
-    "DAY_BYTES",
     "DOCUMENT_ID",
-    "EMAIL_COLUMN",
     "EXAMPLE_STAMP",
     "EXTRA",
     "INT64_MAX",
     "KINDS",
-    "MOMENT_BYTES",
-    "NUMBER_BYTES",
-    "PERSON_COLUMN",
     "SOURCES",
     "TEXT",
     "UNMARKED",
-    "UNREAD",
     "VISIBLE",
     "Column",
     "Context",
-    "Doubles",
     "FileType",
     "Kind",
     "Paths",
+    "Reference",
     "Repair",
     "Rules",
+    "Total",
     "Usual",
     "all_types",
     "example_csv",
     "file_type",
-    "finer",
-    "microseconds",
+    "going_after",
+    "known_type",
     "nest",
-    "own_key",
+    "own_name",
     "paths",
     "repaired",
+    "waiting_for",
 ]
 
-for _type in TYPES:
-    import_module(f"shared.files.types.{_type}")
+for _module in sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")):
+    import_module(f"shared.files.types.{_module}")
+check_types()

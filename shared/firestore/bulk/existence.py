@@ -1,4 +1,4 @@
-"""Which of the customers that orders name are in Firestore."""
+"""Looks up which of the documents that others refer to are in Firestore."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shared.firestore.bulk.pacing import backoff
 from shared.firestore.bulk.transport import COUNTED, CallFailed, Stored
 
 LOOKED_UP = 20 * COUNTED
-"""Customers looked up together: so many calls are under way at once."""
+"""Documents looked up together: so many calls are under way at once."""
 
 _REMEMBERED = 50_000
-"""Customers remembered at most, to keep memory flat."""
+"""Documents remembered at most, to keep memory flat."""
 T = TypeVar("T")
 
 _TRIES = 6
@@ -38,41 +38,41 @@ _PASSING = frozenset(
 
 
 class Lookups(Calls, Protocol):
-    """What looking customers up needs of `shared.firestore.bulk.transport.Transport`."""
+    """What looking documents up needs of `shared.firestore.bulk.transport.Transport`."""
 
     def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
         """Count documents; see Transport."""
 
 
-class KnownCustomers:
-    """Looks customers of a connection up, each once as long as it is remembered."""
+class KnownDocuments:
+    """Looks documents of a collection up, each once as long as it is remembered."""
 
     def __init__(
         self,
         calls: Lookups,
-        connection: str,
+        collection: str,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._calls = calls
-        self._root = f"{calls.database}/documents/connections/{connection}/customers/"
+        self._root = f"{calls.database}/documents/{collection}/"
         self._known: dict[str, bool] = {}
         self._sleep = sleep
         self._random = random.Random()
 
-    def remembered(self, person_ids: Iterable[str]) -> list[bool | None]:
-        """Return of each id whether there is such a customer; None where that must be looked up."""
-        return [*map(self._known.get, person_ids)]
+    def remembered(self, ids: Iterable[str]) -> list[bool | None]:
+        """Return of each id whether it is a document's; None where that must be looked up."""
+        return [*map(self._known.get, ids)]
 
-    def look_up(self, person_ids: Iterable[str]) -> dict[str, bool]:
-        """Return of each id whether a customer document has it, and remember that.
+    def look_up(self, ids: Iterable[str]) -> dict[str, bool]:
+        """Return of each id whether a document has it, and remember that.
 
         Ids must be possible document ids.
 
         Raises:
             TryAgain: Firestore could not be reached.
         """
-        names = [self._root + person_id for person_id in sorted(person_ids)]
+        names = [self._root + id for id in sorted(ids)]
         found: dict[str, bool] = {}
         for first in range(0, len(names), LOOKED_UP):
             for name, there in self._look_up(names[first : first + LOOKED_UP]):
@@ -131,4 +131,4 @@ class KnownCustomers:
                 if failed.code not in _PASSING:
                     raise
             self._sleep(backoff(number, rng=self._random))
-        raise TryAgain("The customers of the orders could not be looked up.")
+        raise TryAgain("The documents that others refer to could not be looked up.")

@@ -12,17 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from shared.core.arrays import Mask, Numbers, Octets, Words
-from shared.files.types import (
+from shared.files.certain import (
     BEGINS,
     DAY_BYTES,
     MOMENT_BYTES,
     NUMBER_BYTES,
     UNREAD,
-    Context,
-    Kind,
     finer,
     microseconds,
 )
+from shared.files.types import Context, Kind
 from shared.firestore.bulk import wire
 from shared.parsing.csv.grid import Grid, Places
 from shared.parsing.csv.records import PADDING

@@ -13,7 +13,8 @@ import pandas as pd
 
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
-from shared.files.types import INT64_MAX, Doubles, Usual
+from shared.files.certain import Doubles
+from shared.files.types import INT64_MAX, Usual
 from shared.firestore.bulk import FIELD, Entries, Heads, doubles, integers
 from shared.parsing.blocks import Block
 from shared.parsing.columnar.parts import NEVER, UNREADABLE, Parts, RowPart, Values, values_at

@@ -20,7 +20,8 @@ import pandas as pd
 
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
-from shared.files.types import EXTRA, TEXT, Doubles, microseconds, nest
+from shared.files.certain import Doubles, microseconds
+from shared.files.types import EXTRA, TEXT, nest
 from shared.firestore.bulk import encode_content, wire
 from shared.parsing.checker import (
     ROW_LIMIT_BYTES,

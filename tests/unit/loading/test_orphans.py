@@ -10,9 +10,10 @@ import pytest
 from grpc import StatusCode
 
 from shared.core.errors import TryAgain
-from shared.firestore.bulk.existence import LOOKED_UP, KnownCustomers
+from shared.files.types import file_type
+from shared.firestore.bulk.existence import LOOKED_UP, KnownDocuments
 from shared.firestore.bulk.transport import COUNTED, CallFailed, Stored, Transport
-from shared.loading.orphans import SAMPLES, WAITING, Order, Orphans, customers_unknown
+from shared.loading.orphans import SAMPLES, WAITING, Orphans, Referring, orphans_found
 from shared.parsing.blocks import Block
 
 ROOT = "projects/p/databases/(default)/documents/connections/acme/customers/"
@@ -48,9 +49,9 @@ class Customers:
         raise NotImplementedError
 
 
-def finder(customers: Customers) -> tuple[Orphans, list[Order]]:
-    found: list[Order] = []
-    known = KnownCustomers(customers, "acme", sleep=lambda _: None)
+def finder(customers: Customers) -> tuple[Orphans, list[Referring]]:
+    found: list[Referring] = []
+    known = KnownDocuments(customers, "connections/acme/customers", sleep=lambda _: None)
     return Orphans(known, found.extend), found
 
 
@@ -71,7 +72,7 @@ def test_orders_of_missing_customers_are_found() -> None:
     orphans, found = finder(customers)
     orphans.see(orders(["a", "b", "c", "b"]))
     orphans.settle()
-    assert found == [Order(1, 3, "o1"), Order(3, 5, "o3")]
+    assert found == [Referring(1, 3, "o1"), Referring(3, 5, "o3")]
     assert orphans.sample == [(3, "o1"), (5, "o3")]
 
 
@@ -136,7 +137,7 @@ def test_the_sample_stays_small() -> None:
     orphans.see(orders(["a"] * (SAMPLES + 5), 6))
     assert len(found) == SAMPLES + 11
     assert len(orphans.sample) == SAMPLES
-    assert "o0, o1" in customers_unknown(len(found), orphans.sample).message
+    assert "o0, o1" in orphans_found(file_type("orders"), len(found), orphans.sample).message
 
 
 def test_what_passes_is_tried_again() -> None:

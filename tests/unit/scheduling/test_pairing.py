@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,14 +18,13 @@ from shared.scheduling.pairing import (
     Ready,
     Timing,
     Waits,
-    customers_range,
-    dependants_range,
+    awaited_range,
+    earliest_start,
     judge,
-    later_customers_range,
+    later_range,
     matching_id,
-    paired,
     stand_in,
-    start_of_orders,
+    waiting_range,
 )
 from tests.support.imports import at, make_import
 
@@ -81,21 +81,21 @@ def test_ranges_agree(orders: datetime, offset: int) -> None:
 
     matches = matching_id(o, [c], window=WINDOW) == c
 
-    first, last = customers_range(o, window=WINDOW)
+    first, last = awaited_range(o, window=WINDOW)
     assert matches == (first <= c <= last)
-    first, last = dependants_range(c, window=WINDOW)
+    first, last = waiting_range(c, "orders", window=WINDOW)
     assert matches == (first <= o <= last)
-    first, last = later_customers_range(c, window=WINDOW)
+    first, last = later_range(c, window=WINDOW)
     assert first == c < last
 
 
 def test_ranges_at_the_ends_of_time() -> None:
     """The first and the last possible times have ranges, too."""
-    assert customers_range("orders_00010101T000000Z", window=WINDOW) == (
+    assert awaited_range("orders_00010101T000000Z", window=WINDOW) == (
         "customers_00010101T000000Z",
         "customers_00010101T000000Z",
     )
-    assert dependants_range("customers_99991231T235959Z", window=WINDOW) == (
+    assert waiting_range("customers_99991231T235959Z", "orders", window=WINDOW) == (
         "orders_99991231T235959Z",
         "orders_99991231T235959Z",
     )
@@ -113,7 +113,9 @@ def test_ranges_at_the_ends_of_time() -> None:
 )
 def test_paired(type: str, mode: Any, waits: bool) -> None:
     """Orders that will be loaded wait for customers; a check waits for nothing."""
-    assert waits == paired(type=type, mode=mode)
+    import_ = replace(make_import(f"{type}_20230501T120000Z"), mode=mode)
+
+    assert import_.waits_for == ("customers" if waits else None)
 
 
 ORDERS = make_import("orders_20230501T120000Z", uploaded=at("12:10"), status="scheduled")
@@ -148,7 +150,7 @@ def customers(status: str, uploaded: str = "12:00") -> Any:
 def test_orders(now: str, match: Any, verdict: object) -> None:
     """Orders start when the customers are loaded and half an hour has passed since their upload."""
     assert verdict == judge(
-        ORDERS, now=at(now), rules=RULES, customers=match, running=None, customers_running=None
+        ORDERS, now=at(now), rules=RULES, awaited=match, running=None, ahead=None
     )
 
 
@@ -160,9 +162,7 @@ def test_overdue_orders_load_where_told_to(match: Any) -> None:
     )
 
     def verdict(now: str) -> object:
-        return judge(
-            ORDERS, now=at(now), rules=rules, customers=match, running=None, customers_running=None
-        )
+        return judge(ORDERS, now=at(now), rules=rules, awaited=match, running=None, ahead=None)
 
     assert Ready(alone=True) == verdict("18:10")
     assert Ready(alone=True) != verdict("18:09")
@@ -179,14 +179,14 @@ def test_released_orders(match: Any, alone: bool) -> None:
         released,
         now=at("12:11"),
         rules=RULES,
-        customers=match,
+        awaited=match,
         running=None,
-        customers_running=None,
+        ahead=None,
     )
 
 
 @pytest.mark.parametrize(
-    ("import_id", "running", "customers_running", "verdict"),
+    ("import_id", "running", "ahead", "verdict"),
     [
         ("customers_20230501T120000Z", None, None, Ready()),
         ("customers_20230501T120000Z", "customers_x", None, BlockedBy("customers_x")),
@@ -199,16 +199,16 @@ def test_released_orders(match: Any, alone: bool) -> None:
     ],
 )
 def test_one_at_a_time(
-    import_id: str, running: str | None, customers_running: str | None, verdict: object
+    import_id: str, running: str | None, ahead: str | None, verdict: object
 ) -> None:
     """One import of a type runs at a time, rewards after running customers; checks do not wait."""
     assert verdict == judge(
         make_import(import_id),
         now=at("12:30"),
         rules=RULES,
-        customers=None,
+        awaited=None,
         running=running,
-        customers_running=customers_running,
+        ahead=ahead,
     )
 
 
@@ -216,9 +216,9 @@ def test_start_is_never_before_the_upload() -> None:
     """Orders that come long after their customers start as soon as they are there."""
     late = make_import("orders_20230501T120000Z", uploaded=at("15:00"))
 
-    assert at("15:00") == start_of_orders(late, customers("loaded"), RULES)
-    assert at("12:30") == start_of_orders(ORDERS, customers("loaded"), RULES)
-    assert start_of_orders(ORDERS, None, RULES) is None
+    assert at("15:00") == earliest_start(late, customers("loaded"), RULES)
+    assert at("12:30") == earliest_start(ORDERS, customers("loaded"), RULES)
+    assert earliest_start(ORDERS, None, RULES) is None
 
 
 REJECTED = make_import("customers_20230501T100000Z", status="rejected", uploaded=at("10:30"))
@@ -261,4 +261,4 @@ def test_orders_of_rejected_customers_do_not_wait_for_the_delay() -> None:
     """There is nothing to wait for, and they say so at once."""
     orders = make_import("orders_20230501T100500Z", uploaded=at("10:06"))
 
-    assert at("10:06") == start_of_orders(orders, REJECTED, RULES)
+    assert at("10:06") == earliest_start(orders, REJECTED, RULES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.files.types import file_type
 from shared.status.masking import mask
 from shared.status.rejected_rows import ROWS_SHOWN, read_rows
 
@@ -15,7 +16,7 @@ FILE = (
 
 def test_a_row() -> None:
     """A row comes with its line, codes, reason, what to do, and its cells, masked."""
-    (row,) = read_rows(FILE.encode(), whole=True, reveal=False)
+    (row,) = read_rows(FILE.encode(), file_type("customers"), whole=True, reveal=False)
 
     assert (row.line, row.codes) == ("7", ("row.bad_email", "row.bad_key"))
     assert row.reason == "Two things. Both."
@@ -29,7 +30,7 @@ def test_a_row() -> None:
 
 def test_revealed() -> None:
     """Whoever asks for it sees what is in the cells."""
-    (row,) = read_rows(FILE.encode(), whole=True, reveal=True)
+    (row,) = read_rows(FILE.encode(), file_type("customers"), whole=True, reveal=True)
 
     assert row.cells[1] == ("EMAIL", "ana@example.com, x", True)
 
@@ -38,7 +39,7 @@ def test_guards_are_taken_off() -> None:
     """What keeps a spreadsheet from running a cell is not shown as a part of it."""
     data = b"STORE_CODE,line,column,code,reason\r\n'=1+1,2,,row.x,Why.\r\n"
 
-    (row,) = read_rows(data, whole=True, reveal=False)
+    (row,) = read_rows(data, file_type("customers"), whole=True, reveal=False)
 
     assert row.cells == (("STORE_CODE", "=1+1", False),)
 
@@ -49,7 +50,7 @@ def test_delimiters(delimiter: str) -> None:
     lines = [["STORE_CODE", "line", "column", "code", "reason"], ["S1", "2", "", "row.x", "Why."]]
     data = "".join(delimiter.join(cells) + "\r\n" for cells in lines).encode()
 
-    (row,) = read_rows(data, whole=True, reveal=False)
+    (row,) = read_rows(data, file_type("customers"), whole=True, reveal=False)
 
     assert row.cells == (("STORE_CODE", "S1", False),)
     assert (row.line, row.reason) == ("2", "Why.")
@@ -61,14 +62,14 @@ def test_a_row_that_is_cut_off_is_left_out() -> None:
     two = (FILE.partition("\n")[0] + "\n" + row + row[:9]).encode()
     many = (FILE.partition("\n")[0] + "\n" + row * 50).encode()
 
-    assert len(read_rows(two, whole=False, reveal=False)) == 1
-    assert len(read_rows(many, whole=True, reveal=False)) == ROWS_SHOWN
+    assert len(read_rows(two, file_type("customers"), whole=False, reveal=False)) == 1
+    assert len(read_rows(many, file_type("customers"), whole=True, reveal=False)) == ROWS_SHOWN
 
 
 def test_nothing_can_be_read() -> None:
     """A file that is not what it should be gives no rows and no error."""
-    assert read_rows(b"", whole=True, reveal=False) == []
-    assert read_rows(b"\xff\x00\x00", whole=True, reveal=False) == []
+    assert read_rows(b"", file_type("customers"), whole=True, reveal=False) == []
+    assert read_rows(b"\xff\x00\x00", file_type("customers"), whole=True, reveal=False) == []
 
 
 def test_mask_keeps_the_shape() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from shared.core.errors import Problem
 from shared.core.settings import ConnectionSettings, Deployment
-from shared.files.filetype import Assembled, FileType, R, file_type
+from shared.files.filetype import Assembled, FileType, R, Total, file_type
 from shared.files.layout import Header
 from shared.files.types.rewards import assemble as assemble_rewards
 from shared.files.usual import Usual
@@ -60,7 +60,7 @@ TYPES = {
     "counted rewards": replace(
         file_type("rewards"),
         assemble=_count,
-        totals=("rewardCount",),
+        totals=(Total(field="rewardCount", stored="integer", meaning="How many rewards."),),
         usual=Usual(shared=("REWARD_ACCOUNT_ID",), known_by=("REWARD_ID",), count="rewardCount"),
     ),
 }
