@@ -20,9 +20,10 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
 from gateway.bucket import BucketError, CloudBucket, Missing
-from gateway.files import Limits
+from gateway.host_key import load_host_key, read_host_key
+from gateway.limits import Capacity, Limits
 from gateway.secret import PREFIX, Secret
-from gateway.server import Capacity, Gateway, load_host_key, read_host_key
+from gateway.server import Gateway
 from gateway.users import (
     ALL,
     Source,

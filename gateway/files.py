@@ -8,96 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import stat
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncssh
 from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
 
 from gateway.bucket import Bucket, BucketError, Changed, Entry, Missing, Page
+from gateway.contents import Contents, file_attrs, folder_attrs
 from gateway.download import Blocks, Download
+from gateway.limits import Limits
 from gateway.paths import BadPath, Place, View
+from gateway.traffic import Traffic
 from gateway.upload import Refused, Upload
 from gateway.workers import Workers
-from shared.core import Deployment, LogSeverity, log, log_failure, printable
-from shared.files import Arrival, Ignored, read_name
+from shared.core import LogSeverity, log, log_failure, printable
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""The time that folders are said to be from; the bucket knows none."""
-_REMEMBERED = 64
-_REMEMBERED_SECONDS = 60.0
 _MOST_COMPLAINTS = 100
 """Refusals that are also written to standard error; some clients never read it."""
 _BLOCKS = 1 << 38
 """Free blocks of 4 KiB that `df` is told of: a bucket has no end, but clients do sums with it."""
-
-_INTERRUPTED = (
-    "The upload seems to have been interrupted: it ends with a full block in the middle of a line. "
-    "Nothing of it was kept. Upload it again; if it is whole, end its last line with a line break."
-)
-_DOUBTFUL = (
-    "The upload may have been interrupted: it ends with a full block, exactly where a line ends. "
-    "Nothing of it was kept. Upload it again; the same file is taken the second time."
-)
 _MOST_READ = 255 * 1024
 """Bytes of one answer to a read, as OpenSSH's server gives; a client asks again for the rest."""
-_MOST_DOUBTED = 1_000
-"""Uploads remembered that may have been interrupted."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one session may take."""
-
-    file_size: int = 5 * 1024**3
-    """Bytes of the largest file."""
-    handles: int = 32
-    """Files open at once in a session."""
-    handles_per_user: int = 512
-    """Files open at once by one user, so that no login uses up everybody's descriptors."""
-    handles_in_all: int = 1_024
-    spool_directory: Path | None = None
-    """Where uploads under way lie; None for the system's own place."""
-    future_tolerance: timedelta = Deployment().future_tolerance
-    """How far the time in a name may be ahead of now."""
-    time_zone: tzinfo = Deployment().time_zone
-    """Zone whose local time may stand in a name in UTC's place."""
-
-    def arrival(self) -> Arrival:
-        """Return what the name of a file is held against that is uploaded now."""
-        return Arrival(datetime.now(UTC), self.future_tolerance, self.time_zone)
-
-
-class Traffic:
-    """What all sessions of the gateway share: the files that are open, and whether it ends."""
-
-    def __init__(self) -> None:
-        self.draining = False
-        """Whether no more uploads are begun."""
-        self.uploads: set[Upload] = set()
-        """The uploads under way, so that the gateway can end without cutting them."""
-        self.handles: Counter[str] = Counter()
-        """Files open, by user."""
-        self._doubted: OrderedDict[str, bytes] = OrderedDict()
-
-    async def confirmed(self, upload: Upload) -> bool:
-        """Whether this very content was sent under this name before, and was doubted then."""
-        digest = await upload.digest()
-        if self._doubted.pop(upload.name, None) == digest:
-            return True
-        self._doubted[upload.name] = digest
-        if len(self._doubted) > _MOST_DOUBTED:
-            self._doubted.popitem(last=False)
-        return False
 
 
 def _explained(
@@ -155,13 +93,13 @@ class Files(asyncssh.SFTPServer):
         self._who = {"user": user, "connection": view.connection or "*", "address": address}
         self._view = view
         self._bucket = bucket
+        self._contents = Contents(view, bucket, workers)
         self._workers = workers
         self._limits = limits
         self._traffic = traffic
         self._open: dict[Upload | Download, tuple[Place, float]] = {}
         self._appending: set[Upload] = set()
         self._blocks: Blocks = OrderedDict()
-        self._uploaded: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
         self._complaints = 0
         self.closing = False
         """Whether the client itself has asked for the handle to be closed."""
@@ -177,7 +115,7 @@ class Files(asyncssh.SFTPServer):
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> object:
         """Open a file for reading, or for writing where its name is as agreed."""
         place = self._view.place(path)
-        self._check_handles()
+        self._traffic.check_handles(self._user, len(self._open), self._limits)
         if not pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
             return self._opened(await self._reading(place), place)
         if self._traffic.draining:
@@ -205,7 +143,9 @@ class Files(asyncssh.SFTPServer):
                 await self._lose(file_obj, place)
             elif file_obj.untouched:
                 await file_obj.abort()
-            elif doubt := await self._doubt(file_obj, place):
+            elif doubt := await self._traffic.doubts.about(
+                file_obj, place, stops_quietly=self._stops_quietly
+            ):
                 await file_obj.abort()
                 self._log("WARNING", "upload_interrupted", doubt, path=place.shown)
                 raise Refused(doubt)
@@ -241,7 +181,7 @@ class Files(asyncssh.SFTPServer):
         place = self._view.place(path)
         entry = await self._removable(place)
         await self._workers.bucket(self._bucket.delete, entry.name, entry.generation)
-        self._uploaded.pop(entry.name, None)
+        self._contents.forget(entry.name)
         self._log("INFO", "removed", f"Removed {place.shown}.", object=entry.name)
 
     @_explained
@@ -260,31 +200,31 @@ class Files(asyncssh.SFTPServer):
         """List a folder, page by page."""
         place, pages = await self._listing(path)
         for dots in (b".", b".."):
-            yield SFTPName(dots, attrs=self._folder_attrs(place))
+            yield SFTPName(dots, attrs=self._contents.folder_attrs(place))
         listed = set(self._view.always_in(place))
         for name in sorted(listed):
-            yield SFTPName(name.encode(), attrs=_folder(writable=name != "processed"))
+            yield SFTPName(name.encode(), attrs=folder_attrs(writable=name != "processed"))
         below = self._view.below(place) or ""
         while (page := await self._page(pages)) is not None:
             for folder in page.folders:
                 name = folder[len(below) : -1]
                 if _showable(name) and name not in listed:
                     listed.add(name)
-                    yield SFTPName(name.encode(), attrs=self._folder_attrs(place))
+                    yield SFTPName(name.encode(), attrs=self._contents.folder_attrs(place))
             for entry in page.entries:
                 name = entry.name[len(below) :]
                 if _showable(name) and name not in listed:
-                    yield SFTPName(name.encode(), attrs=self._file_attrs(place, entry))
+                    yield SFTPName(name.encode(), attrs=self._contents.file_attrs(place, entry))
 
     @_explained
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Make a connection's folder; what is there already is made successfully."""
         place = self._view.place(path)
-        if await self._is_folder(place):
+        if await self._contents.is_folder(place):
             return
         if reason := self._view.why_not_make(place):
             raise Refused(reason)
-        if await self._find(place):
+        if await self._contents.find(place):
             raise Refused(f"{place.shown} is a file.")
         await self._workers.bucket(self._bucket.mark, f"{place.object}/")
         self._log("INFO", "folder_made", f"Made the folder {place.shown}.")
@@ -296,7 +236,7 @@ class Files(asyncssh.SFTPServer):
         below = self._view.below(place)
         if self._view.always_there(place):
             raise Refused(f"{place.shown} is always there.")
-        if below is None or not await self._is_folder(place):
+        if below is None or not await self._contents.is_folder(place):
             raise asyncssh.SFTPNoSuchFile("There is no such folder.")
         page = await self._page(await self._workers.bucket(self._bucket.pages, below))
         entries = page.entries if page else ()
@@ -310,26 +250,26 @@ class Files(asyncssh.SFTPServer):
     @_explained
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Tell size and time of a file, or that something is a folder."""
-        return await self._attrs(self._view.place(path))
+        return await self._contents.attrs(self._view.place(path))
 
     @_explained
     async def lstat(self, path: bytes) -> SFTPAttrs:
         """Tell the same as `stat`: there are no links."""
-        return await self._attrs(self._view.place(path))
+        return await self._contents.attrs(self._view.place(path))
 
     @_explained
     async def fstat(self, file_obj: object) -> SFTPAttrs:
         """Tell the size of an open file."""
         if isinstance(file_obj, Upload):
-            return _file(size=file_obj.size, at=datetime.now(UTC), writable=True)
+            return file_attrs(size=file_obj.size, at=datetime.now(UTC), writable=True)
         assert isinstance(file_obj, Download)
         place, _ = self._open[file_obj]
-        return self._file_attrs(place, file_obj.entry)
+        return self._contents.file_attrs(place, file_obj.entry)
 
     @_explained
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Accept modes, owners and times without keeping them, because clients insist."""
-        known = await self._attrs(self._view.place(path))
+        known = await self._contents.attrs(self._view.place(path))
         if attrs.size is not None and attrs.size != known.size:
             raise Refused("A file cannot be cut or stretched in place; upload it again.")
 
@@ -411,39 +351,13 @@ class Files(asyncssh.SFTPServer):
 
     # -- reading and writing ---------------------------------------------------------------------
 
-    def _check_handles(self) -> None:
-        """Refuse one more open file where there are too many."""
-        limits, handles = self._limits, self._traffic.handles
-        if len(self._open) >= limits.handles:
-            raise Refused(f"This session has {limits.handles} files open; close some first.")
-        if handles[self._user] >= limits.handles_per_user:
-            raise Refused(
-                f"The user {self._user} has {limits.handles_per_user} files open; close some first."
-            )
-        if handles.total() >= limits.handles_in_all:
-            raise asyncssh.SFTPFailure("Too many files are open here. Try again in a minute.")
-
     def _opened(self, handle: Upload | Download, place: Place) -> Upload | Download:
         self._open[handle] = (place, time.monotonic())
         self._traffic.handles[self._user] += 1
         return handle
 
-    async def _doubt(self, upload: Upload, place: Place) -> str | None:
-        """Say why an upload that its client has closed may not be whole; None where it is."""
-        if _is_temporary(place) or not upload.full_blocks_only:
-            return None
-        if not await upload.ends_a_line():
-            return _INTERRUPTED
-        if self._stops_quietly and not await self._traffic.confirmed(upload):
-            return _DOUBTFUL
-        return None
-
     async def _reading(self, place: Place) -> Download:
-        entry = await self._find(place)
-        if entry is None:
-            if await self._is_folder(place):
-                raise asyncssh.SFTPFailure(f"{place.shown} is a folder.")
-            raise asyncssh.SFTPNoSuchFile("There is no such file.")
+        entry = await self._contents.existing(place)
         return Download(
             entry=entry, bucket=self._bucket, workers=self._workers, blocks=self._blocks
         )
@@ -451,7 +365,7 @@ class Files(asyncssh.SFTPServer):
     async def _writing(self, place: Place, pflags: int) -> Upload:
         entry, generation = None, None
         if not pflags & asyncssh.FXF_TRUNC or pflags & asyncssh.FXF_EXCL:
-            entry = await self._find(place)
+            entry = await self._contents.find(place)
         if pflags & asyncssh.FXF_EXCL:
             if entry:
                 raise asyncssh.SFTPFileAlreadyExists("The file exists.")
@@ -484,7 +398,7 @@ class Files(asyncssh.SFTPServer):
         except (BucketError, Refused) as error:
             self._log("ERROR", "upload_failed", str(error), path=place.shown, object=upload.name)
             raise
-        self._remember(entry)
+        self._contents.remember(entry)
         self._log(
             "INFO",
             "upload",
@@ -512,12 +426,7 @@ class Files(asyncssh.SFTPServer):
     async def _removable(self, place: Place) -> Entry:
         if reason := self._view.why_not_remove(place):
             raise Refused(reason)
-        entry = await self._find(place)
-        if entry is None:
-            if await self._is_folder(place):
-                raise asyncssh.SFTPFailure(f"{place.shown} is a folder.")
-            raise asyncssh.SFTPNoSuchFile("There is no such file.")
-        return entry
+        return await self._contents.existing(place)
 
     async def _rename(self, oldpath: bytes, newpath: bytes, *, replace: bool) -> None:
         source, target = self._view.place(oldpath), self._view.place(newpath)
@@ -533,16 +442,16 @@ class Files(asyncssh.SFTPServer):
                 self._bucket.copy, entry, target.object, generation=None if replace else 0
             )
         except Changed:
-            if not replace and await self._find(target):
+            if not replace and await self._contents.find(target):
                 raise asyncssh.SFTPFileAlreadyExists(f"{target.shown} exists.") from None
             raise
         # From here on the new name has the whole file: that the old one may stay is no failure.
-        self._remember(new)
+        self._contents.remember(new)
         try:
             await self._workers.bucket(self._bucket.delete, entry.name, entry.generation)
         except BucketError as error:
             self._log("WARNING", "rename_left_source", str(error), object=entry.name)
-        self._uploaded.pop(entry.name, None)
+        self._contents.forget(entry.name)
         self._log(
             "INFO",
             "renamed",
@@ -553,66 +462,16 @@ class Files(asyncssh.SFTPServer):
             bytes=new.size,
         )
 
-    # -- looking things up -----------------------------------------------------------------------
-
-    async def _find(self, place: Place) -> Entry | None:
-        if place.object is None or self._view.always_there(place):
-            return None
-        return await self._workers.bucket(self._bucket.find, place.object)
-
-    async def _is_folder(self, place: Place) -> bool:
-        if self._view.always_there(place):
-            return True
-        below = self._view.below(place)
-        return below is not None and await self._workers.bucket(self._bucket.any_below, below)
-
-    async def _attrs(self, place: Place) -> SFTPAttrs:
-        if entry := await self._find(place):
-            return self._file_attrs(place, entry)
-        if await self._is_folder(place):
-            return self._folder_attrs(place)
-        if entry := self._just_uploaded(place):
-            return self._file_attrs(place, entry)
-        raise asyncssh.SFTPNoSuchFile("There is no such file.")
-
     @_explained
     async def _listing(self, path: bytes) -> tuple[Place, Iterator[Page]]:
         place = self._view.place(path)
-        if not await self._is_folder(place):
-            raise asyncssh.SFTPNoSuchFile("There is no such folder.")
-        below = self._view.below(place)
-        if below is None:
-            return place, iter(())
-        return place, await self._workers.bucket(self._bucket.pages, below)
+        return place, await self._contents.pages(place)
 
     @_explained
     async def _page(self, pages: Iterator[Page]) -> Page | None:
-        return await self._workers.bucket(next, pages, None)
-
-    def _remember(self, entry: Entry) -> None:
-        """Keep what was just uploaded in mind.
-
-        Many clients look after every upload whether it has arrived, and fail the upload if not;
-        the pipeline may by then have loaded the file and put it in processed/.
-        """
-        self._uploaded[entry.name] = (entry, time.monotonic())
-        self._uploaded.move_to_end(entry.name)
-        while len(self._uploaded) > _REMEMBERED:
-            self._uploaded.popitem(last=False)
-
-    def _just_uploaded(self, place: Place) -> Entry | None:
-        entry, at = self._uploaded.get(place.object or "", (None, 0.0))
-        return entry if entry and time.monotonic() - at < _REMEMBERED_SECONDS else None
+        return await self._contents.next_page(pages)
 
     # -- small parts -----------------------------------------------------------------------------
-
-    def _file_attrs(self, place: Place, entry: Entry) -> SFTPAttrs:
-        return _file(
-            size=entry.size, at=entry.updated, writable=self._view.why_not_remove(place) is None
-        )
-
-    def _folder_attrs(self, place: Place) -> SFTPAttrs:
-        return _folder(writable=self._view.why_not_remove(place) is None)
 
     def _complaint(
         self, kind: Callable[[str], asyncssh.SFTPError], text: str
@@ -628,26 +487,6 @@ class Files(asyncssh.SFTPServer):
 
     def _log(self, severity: LogSeverity, event: str, message: str, **fields: Any) -> None:
         log(severity, message, event=event, **self._who, **fields)
-
-
-def _is_temporary(place: Place) -> bool:
-    """Whether a rename has still to follow, which clients leave out after an interruption."""
-    return isinstance(read_name(place.object or ""), Ignored)
-
-
-def _file(*, size: int, at: datetime, writable: bool) -> SFTPAttrs:
-    return _made(stat.S_IFREG | (0o644 if writable else 0o444), at, size=size)
-
-
-def _folder(*, writable: bool) -> SFTPAttrs:
-    return _made(stat.S_IFDIR | (0o755 if writable else 0o555), _EPOCH, size=0)
-
-
-def _made(permissions: int, at: datetime, *, size: int) -> SFTPAttrs:
-    seconds = int(at.timestamp())
-    return SFTPAttrs(
-        size=size, uid=0, gid=0, permissions=permissions, atime=seconds, mtime=seconds, nlink=1
-    )
 
 
 def _showable(name: str) -> bool:

@@ -26,8 +26,7 @@ from google.cloud import storage
 
 from gateway.brake import Brake
 from gateway.bucket import CloudBucket
-from gateway.files import Limits
-from gateway.server import Capacity
+from gateway.limits import Capacity, Limits
 from gateway.users import hash_password
 from local.emulators.storage import serve
 from tests.support.gateway import CHEAP, PASSWORD, Running
@@ -384,7 +383,7 @@ def test_object_only_at_close(house: House) -> None:
 @pytest.mark.parametrize("how", ["killed", "hung up", "session ended"])
 def test_lost(house: House, door: tuple[House, Running], tmp_path: Path, how: str) -> None:
     """A client that goes away in mid-upload, in whatever way, leaves nothing."""
-    traffic = door[1].gateway.traffic
+    traffic = door[1].gateway.state.traffic
     if how == "killed":
         need("sftp")
         local = tmp_path / "big.csv"
@@ -429,7 +428,7 @@ def test_interrupted(house: House, door: tuple[House, Running], tmp_path: Path) 
     assert client.stdin
     client.stdin.write(f"put {local} pending/{CUSTOMERS}\n".encode())
     client.stdin.flush()
-    until(lambda: any(upload.size > 1_000_000 for upload in door[1].gateway.traffic.uploads))
+    until(lambda: any(upload.size > 1_000_000 for upload in door[1].gateway.state.traffic.uploads))
     client.send_signal(signal.SIGINT)
     output = client.communicate(timeout=PATIENCE)[0].decode()
 

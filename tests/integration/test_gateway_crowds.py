@@ -22,8 +22,7 @@ import paramiko
 import pytest
 
 from gateway.brake import Brake
-from gateway.files import Limits
-from gateway.server import Capacity
+from gateway.limits import Capacity, Limits
 from tests.integration.test_gateway import (
     BUCKET,
     CUSTOMERS,
@@ -74,7 +73,7 @@ def test_one_address(cloud: Any, tmp_path: Path) -> None:
         assert "pending" in from_address(here, "127.0.0.8").listdir("/")
         assert "pending" in from_address(here, "127.0.0.9").listdir("/")
         assert here.running
-        assert len(here.running.gateway.strangers) <= 20
+        assert len(here.running.gateway.state.strangers) <= 20
 
 
 def test_many_addresses(cloud: Any, tmp_path: Path) -> None:
@@ -91,11 +90,11 @@ def test_first_line(
     cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A client that does not send its first line soon is turned away."""
-    monkeypatch.setattr("gateway.server._FIRST_LINE_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.connection._FIRST_LINE_SECONDS", 0.2)
     with small(tmp_path, Capacity()) as here, silent(here.port, "127.0.0.9") as quiet:
         quiet.settimeout(PATIENCE)
         received = b"".join(iter(lambda: quiet.recv(100), b""))
-        monkeypatch.setattr("gateway.server._FIRST_LINE_SECONDS", PATIENCE)
+        monkeypatch.setattr("gateway.connection._FIRST_LINE_SECONDS", PATIENCE)
         speaker = here.paramiko()
 
         assert received.startswith(b"SSH-2.0")
@@ -153,7 +152,7 @@ def test_guessing_delays_nobody_else(
             assert held.wait(PATIENCE)
         return not guessed
 
-    monkeypatch.setattr("gateway.server.verify_password", verify)
+    monkeypatch.setattr("gateway.connection.verify_password", verify)
     with small(tmp_path, Capacity()) as here:
 
         def guess() -> None:

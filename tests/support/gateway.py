@@ -16,7 +16,8 @@ import asyncssh
 
 from gateway.brake import Brake
 from gateway.bucket import Bucket, Changed, Entry, Missing, Page, SessionLost, Unreachable
-from gateway.server import Capacity, Gateway
+from gateway.limits import Capacity
+from gateway.server import Gateway
 from gateway.users import Users, UsersFile, hash_password
 from tests.support.waiting import PATIENCE
 

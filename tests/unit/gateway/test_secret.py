@@ -13,8 +13,8 @@ import google_crc32c
 import pytest
 import requests
 
+from gateway.host_key import read_host_key
 from gateway.secret import FRESH_SECONDS, Secret, SecretError
-from gateway.server import read_host_key
 from gateway.users import Users, UsersError, hash_password
 from tests.support.gateway import CHEAP
 
