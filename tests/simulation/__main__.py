@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.history import History, plan
+from tests.simulation.history import History
+from tests.simulation.plans import plan
 from tests.simulation.world import Failure
 
 TOLD = 5

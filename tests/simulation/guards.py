@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 from grpc import StatusCode
 
-import shared.scheduling.beginning
-from shared.files.exported import micros
+from shared.core.folding import Version
+from shared.files.exported import Exports, micros
+from shared.files.names import Arrival
+from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
-from shared.index.merge import decide
+from shared.index import session
+from shared.index.merge import decide, disowned
 from shared.index.session import Indexing
-from shared.ledger.imports import LOADED, PENDING
+from shared.ledger import uploads
+from shared.ledger.feeds import Feed
+from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
 from shared.ledger.lease import Hold
+from shared.loading.shards.cleanup import remove_rows
 from shared.loading.shards.hold import ShardChange, ShardHold
+from shared.parsing import repeats
+from shared.parsing.checker import Row
 from shared.parsing.repeats import Repeats, RowOfKey
-from tests.simulation.history import History, plan
+from shared.privacy import erasing
+from shared.scheduling import beginning, intake, pairing
+from shared.scheduling.beginning import begin_within
+from shared.scheduling.intake import is_newer, take_in
+from shared.sweeping import caretaker, lateness, stock
+from shared.undoing import deciding
+from shared.undoing.attempt import Undoing
+from shared.undoing.deciding import Decisions
+from shared.undoing.hold import FeedHold
+from tests.simulation.history import History
+from tests.simulation.plans import plan
 from tests.simulation.scenarios import (
     ERASURES,
     SCENARIOS,
@@ -67,18 +86,25 @@ class Guard:
                 yield from (History(seed, one) for seed, one in plans if one.theme == theme)
 
 
-def _attribute(place: str, instead: Any) -> Without:
-    return lambda history: patch(place, instead)
+def _replaced(place: ModuleType | type, old: object, new: object) -> Without:
+    """Put `new` in place of `old`, under the name that a module or class has for it.
+
+    The name is found by identity: this module cannot be imported when `place` has no `old`.
+    """
+    (name,) = (name for name, value in vars(place).items() if value is old)
+    return lambda history: patch.object(place, name, new)
 
 
-@contextlib.contextmanager
-def _changed(target: object, name: str, value: object) -> Iterator[None]:
-    before = getattr(target, name)
-    setattr(target, name, value)
-    try:
-        yield
-    finally:
-        setattr(target, name, before)
+def _all_of(*withouts: Without) -> Without:
+    """Leave out several guards at once."""
+
+    def without(history: History) -> ExitStack:
+        with ExitStack() as stack:
+            for one in withouts:
+                stack.enter_context(one(history))
+            return stack.pop_all()
+
+    return without
 
 
 def _overlooking(history: History) -> Any:
@@ -89,86 +115,82 @@ def _overlooking(history: History) -> Any:
         arriving = world.actor is not None and world.actor.name.startswith("classify")
         return not (arriving and "/feeds/" in path)
 
-    return _changed(history.pipeline.database, "tracked", tracked)
+    return patch.object(history.pipeline.database, "tracked", tracked)
 
 
 def _without_precondition(kind: str) -> Without:
     def without(history: History) -> Any:
         bucket = history.pipeline.bucket
-        return _changed(bucket, "held_to", bucket.held_to - {kind})
+        return patch.object(bucket, "held_to", bucket.held_to - {kind})
 
     return without
 
 
 def _unconditional(history: History) -> Any:
-    return _changed(history.pipeline.documents, "conditional", False)
+    return patch.object(history.pipeline.documents, "conditional", False)
 
 
-def _any_generation(history: History) -> Any:
-    begin = shared.scheduling.beginning.begin_within
+def _deciding_on(seen: Callable[[Any, Stored], Stored], **fixed: Any) -> Without:
+    """Let the decision about a document see something else than what is stored."""
 
-    def unguarded(ledger: Any, task: Any, *rest: Any) -> Any:
-        current = ledger.import_(task.connection, task.import_id)
-        if current is not None:
-            task = replace(task, generation=current.generation)
-        return begin(ledger, task, *rest)
-
-    return patch("shared.scheduling.beginning.begin_within", unguarded)
-
-
-def _regardless_of_age(history: History) -> Any:
     def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
         if stored is not None:
-            data = {name: value for name, value in stored.data.items() if name != "source"}
-            stored = Stored(data, stored.update_time)
-        return decide(incoming, stored, **{**rest, "confirmed": None})
+            stored = seen(incoming, stored)
+        return decide(incoming, stored, **{**rest, **fixed})
 
-    return patch("shared.index.session.decide", unguarded)
-
-
-def _whoever_it_is(history: History) -> Any:
-    def unguarded(self: Hold, change: Callable[[Any, Any], Any]) -> Any:
-        def any_(ledger: Any) -> Any:
-            current = ledger.import_(self.import_.connection, self.import_.import_id)
-            changed = change(ledger, current)
-            ledger.put(changed)
-            return changed
-
-        return self._ledger.transact(any_)
-
-    return patch.object(Hold, "change", unguarded)
+    return _replaced(session, decide, unguarded)
 
 
-@contextlib.contextmanager
-def _whatever_begins(history: History) -> Iterator[None]:
-    """Nobody looks whether an import has begun: neither a look at everything, nor who takes the
-    person out of the index, which is refused while a file of the type is being loaded."""
-    with (
-        patch("shared.privacy.erasing._begun_since", lambda *_: iter(())),
-        patch("shared.index.session._make_sure_of_rest", lambda *_: None),
-    ):
-        yield
+def _of_no_age(incoming: Any, stored: Stored) -> Stored:
+    data = {name: value for name, value in stored.data.items() if name != "source"}
+    return Stored(data, stored.update_time)
 
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-SEEDS = 1_000
-"""Seeds among which there must be a history that needs a guard."""
+def _as_complete(incoming: Any, stored: Stored) -> Stored:
+    return Stored({**stored.data, "incomplete": incoming.incomplete}, stored.update_time)
 
 
-def _whoever_has_written(history: History) -> Any:
-    mark = Indexing._mark
-
-    def unguarded(self: Indexing, *arguments: Any) -> Any:
-        return replace(mark(self, *arguments), clean=True)
-
-    return patch.object(Indexing, "_mark", unguarded)
+def _begin_any_generation(ledger: Any, task: Any, *rest: Any) -> Any:
+    current = ledger.import_(task.connection, task.import_id)
+    if current is not None:
+        task = replace(task, generation=current.generation)
+    return begin_within(ledger, task, *rest)
 
 
-def _unconfirmed(history: History) -> Any:
-    def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
-        return decide(incoming, stored, **{**rest, "confirmed": None})
+def _change_whoever_it_is(self: Hold, change: Callable[[Any, Any], Any]) -> Any:
+    def any_(ledger: Any) -> Any:
+        current = ledger.import_(self.import_.connection, self.import_.import_id)
+        changed = change(ledger, current)
+        ledger.put(changed)
+        return changed
 
-    return patch("shared.index.session.decide", unguarded)
+    return self._ledger.transact(any_)
+
+
+def _change_whoever_has_the_shard(self: ShardHold, change: ShardChange, **_: Any) -> Any:
+    mine = self.shard
+
+    def any_(ledger: Any) -> Any:
+        current = ledger.import_(mine.connection, mine.import_id)
+        shard = ledger.shard(mine.connection, mine.import_id, mine.split, mine.number)
+        if current is None or current.split is None or shard is None:
+            return None
+        changed, shard = change(ledger, current, shard)
+        ledger.put(changed)
+        ledger.put_shard(shard)
+        return changed, shard
+
+    found = self._ledger.transact(any_)
+    if found is None:
+        raise self._lose()
+    return found
+
+
+_mark = Indexing._mark
+
+
+def _clean_mark(self: Indexing, *arguments: Any) -> Any:
+    return replace(_mark(self, *arguments), clean=True)
 
 
 def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
@@ -176,65 +198,42 @@ def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
     self._rows[place] = [max(rows, key=lambda row: row.rank)]
 
 
-def _complete_or_not(history: History) -> Any:
-    def unguarded(incoming: Any, stored: Stored | None, **rest: Any) -> Any:
-        if stored is not None:
-            stored = Stored({**stored.data, "incomplete": incoming.incomplete}, stored.update_time)
-        return decide(incoming, stored, **rest)
-
-    return patch("shared.index.session.decide", unguarded)
-
-
-def _whoever_has_the_shard(history: History) -> Any:
-    def unguarded(self: ShardHold, change: ShardChange, **_: Any) -> Any:
-        mine = self.shard
-
-        def any_(ledger: Any) -> Any:
-            current = ledger.import_(mine.connection, mine.import_id)
-            shard = ledger.shard(mine.connection, mine.import_id, mine.split, mine.number)
-            if current is None or current.split is None or shard is None:
-                return None
-            changed, shard = change(ledger, current, shard)
-            ledger.put(changed)
-            ledger.put_shard(shard)
-            return changed, shard
-
-        found = self._ledger.transact(any_)
-        if found is None:
-            raise self._lose()
-        return found
-
-    return patch.object(ShardHold, "change_shard", unguarded)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+SEEDS = 1_000
+"""Seeds among which there must be a history that needs a guard."""
 
 
 GUARDS: Mapping[str, Guard] = {
     "lease before a write": Guard(
         "a worker looks whether the import is still its own before it writes",
-        lambda history: patch.object(Hold, "check", lambda self: None),
+        _replaced(Hold, Hold.check, lambda self: None),
         "corrections",
     ),
     "lease when a worker begins": Guard(
         "no worker begins what another one holds",
-        _attribute("shared.ledger.imports.Lease.live", lambda self, now: False),
+        _replaced(Lease, Lease.live, lambda self, now: False),
         "corrections",
     ),
     "lease when a worker ends": Guard(
-        "only the worker that holds an import changes it", _whoever_it_is, "corrections"
+        "only the worker that holds an import changes it",
+        _replaced(Hold, Hold.change, _change_whoever_it_is),
+        "corrections",
     ),
     "lease of a shard": Guard(
         "only the worker that holds a shard changes it, and while its import is being loaded",
-        _whoever_has_the_shard,
+        _replaced(ShardHold, ShardHold.change_shard, _change_whoever_has_the_shard),
         "mixed",
     ),
     "generation of a task": Guard(
         "a task of an earlier upload does not begin the present one",
-        _any_generation,
+        _replaced(beginning, begin_within, _begin_any_generation),
         "emptied and filled again",
     ),
     "generation of an event": Guard(
         "the event of an earlier upload changes nothing",
-        _attribute(
-            "shared.scheduling.intake.is_newer",
+        _replaced(
+            intake,
+            is_newer,
             lambda arrived, current, _: arrived.generation != current.generation,
         ),
         "mixed",
@@ -254,35 +253,37 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "customers first": Guard(
         "orders begin when their customers import has ended well",
-        _attribute("shared.scheduling.pairing.LOADED", LOADED | PENDING | {"loading"}),
+        _replaced(pairing, LOADED, LOADED | PENDING | {"loading"}),
         "meetings",
     ),
     "corrected under a new time": Guard(
         "a customers file that was corrected under a new time lets the orders of the rejected go",
-        _attribute("shared.scheduling.pairing.stand_in", lambda *_, **__: None),
+        _replaced(pairing, pairing.stand_in, lambda *_, **__: None),
         "orders of customers that are corrected under a new time",
     ),
     "names ahead of time": Guard(
         "a file whose name is later than its upload is refused",
-        _attribute("shared.files.names.Arrival.too_early_for", lambda *_: False),
+        _replaced(Arrival, Arrival.too_early_for, lambda *_: False),
         "customers named in local time",
     ),
     "one import of a type": Guard(
         "an import begins when no other of its type is being loaded",
-        _attribute("shared.ledger.feeds.Feed.live", lambda self, now: None),
+        _replaced(Feed, Feed.live, lambda self, now: None),
         "mixed",
     ),
     "status of an import": Guard(
         "what has ended is not begun again",
-        _attribute("shared.scheduling.beginning.ENDED", frozenset()),
+        _replaced(beginning, ENDED, frozenset()),
         "mixed",
     ),
     "exported at": Guard(
-        "an older file changes no newer document", _regardless_of_age, "late file"
+        "an older file changes no newer document",
+        _deciding_on(_of_no_age, confirmed=None),
+        "late file",
     ),
     "status of a write": Guard(
         "a write counts when the server says so of it, not of the batch",
-        _attribute("shared.firestore.bulk.batch._code", lambda status: StatusCode.OK),
+        _replaced(batch, batch._code, lambda status: StatusCode.OK),
         "batches",
     ),
     "condition of a write": Guard(
@@ -290,100 +291,106 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "mark of the index": Guard(
         "nothing is left out after somebody may have written what the index does not say",
-        _whoever_has_written,
+        _replaced(Indexing, Indexing._mark, _clean_mark),
         "taken back",
     ),
     "rows that were confirmed": Guard(
         "what a newer file has found unchanged no older file changes",
-        _unconfirmed,
+        _deciding_on(lambda incoming, stored: stored, confirmed=None),
         "confirmed rows",
     ),
     "cells that cannot be read": Guard(
         "a cell that cannot be read leaves what is stored",
-        _attribute("shared.parsing.checker.Row.keep", lambda self, keepable: self.blank & keepable),
+        _replaced(Row, Row.keep, lambda self, keepable: self.blank & keepable),
         "mixed",
     ),
     "rows of one key": Guard(
         "what a row leaves open is taken from the other rows of its key",
-        _attribute("shared.parsing.repeats.Repeats.add", _latest_row),
+        _replaced(Repeats, Repeats.add, _latest_row),
         "batches",
     ),
     "fields that a file leaves open": Guard(
         "what a file leaves open is taken from the latest file that says something",
-        _attribute("shared.core.folding.Version.take", lambda self, older: []),
+        _replaced(Version, Version.take, lambda self, older: []),
         "mixed",
     ),
     "imports that are late no more": Guard(
         "the alert that imports are late ends when they have begun",
-        _attribute("shared.sweeping.lateness._close", lambda *_, **__: None),
+        _replaced(lateness, lateness._close, lambda *_, **__: None),
         "mixed",
     ),
     "withdrawal in doubt": Guard(
         "consent is withdrawn where it is not known which row is the latest",
-        _attribute(
-            "shared.parsing.repeats._lowest",
+        _replaced(
+            repeats,
+            repeats._lowest,
             lambda values: max((value for value in values if value is not None), default=None),
         ),
         "batches",
     ),
     "incomplete orders": Guard(
         "an order with a bad line does not replace a complete one",
-        _complete_or_not,
+        _deciding_on(_as_complete),
         "mixed",
     ),
     "age of a corrected row": Guard(
         "a corrected row is as old as its export, not as its file",
-        _attribute("shared.files.exported.Exports.read", lambda self, cell: micros(self._latest)),
+        _replaced(Exports, Exports.read, lambda self, cell: micros(self._latest)),
         "corrected rows",
     ),
     "word of an import that is undone": Guard(
         "what an import says does not count when it is undone",
-        _attribute("shared.undoing.deciding.disowned", lambda stored, **_: stored),
+        _replaced(deciding, disowned, lambda stored, **_: stored),
         "undo",
     ),
     "consent that an undone import has withdrawn": Guard(
         "consent stays withdrawn that an import withdrew which is undone",
-        _attribute("shared.undoing.deciding.Decisions.withdrawn_at", lambda self: (LONG_AGO, 0)),
+        _replaced(Decisions, Decisions.withdrawn_at, lambda self: (LONG_AGO, 0)),
         "undo",
     ),
     "consent that an import has withdrawn which was undone before": Guard(
         "consent stays withdrawn that an import withdrew which was undone before this one",
-        _attribute("shared.undoing.attempt.Undoing.remember_withdrawals", lambda self: None),
+        _replaced(Undoing, Undoing.remember_withdrawals, lambda self: None),
         "undo of two imports",
     ),
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",
-        _attribute("shared.undoing.hold.FeedHold.check", lambda self: None),
+        _replaced(FeedHold, FeedHold.check, lambda self: None),
         "undoing stalled",
     ),
     "quiet while somebody is erased": Guard(
         "an erasure counts only if no import has begun meanwhile",
-        _whatever_begins,
+        # Neither who looks at everything, nor who takes the person out of the index, which is
+        # refused while a file of the type is being loaded.
+        _all_of(
+            _replaced(erasing, erasing._begun_since, lambda *_: iter(())),
+            _replaced(session, session._make_sure_of_rest, lambda *_: None),
+        ),
         "erasure beside a replay",
     ),
     "file from which somebody is erased": Guard(
         "a file that an erasure has just rewritten is not held to be gone",
-        _attribute("shared.ledger.uploads._before_erasures", lambda blob: []),
+        _replaced(uploads, uploads._before_erasures, lambda blob: []),
         "erasure beside a replay",
     ),
     "rows of somebody who is erased": Guard(
         "an erasure removes the rows that are kept of large files",
-        _attribute("shared.privacy.erasing.remove_rows", lambda *_: None),
+        _replaced(erasing, remove_rows, lambda *_: None),
         "mixed",
     ),
     "index after an erasure": Guard(
         "the index forgets who is erased, so that a later upload counts again",
-        _attribute("shared.privacy.erasing._forget", lambda *_: None),
+        _replaced(erasing, erasing._forget, lambda *_: None),
         "late file after an erasure",
     ),
     "unattended imports": Guard(
         "the sweep gives what nobody attends to a new task",
-        _attribute("shared.sweeping.caretaker.neglected", lambda *_, **__: False),
+        _replaced(caretaker, caretaker.neglected, lambda *_, **__: False),
         "mixed",
     ),
     "lost events": Guard(
         "the sweep takes in what lies in the bucket and not in the ledger",
-        _attribute("shared.sweeping.stock.take_in", lambda *_: None),
+        _replaced(stock, take_in, lambda *_: None),
         "lost events",
     ),
 }

@@ -18,8 +18,9 @@ from tests.simulation.files import (
     good_file,
     large_file,
 )
-from tests.simulation.history import HOUR, Ask, History, Plan, Upload
+from tests.simulation.history import History
 from tests.simulation.oracle import in_file
+from tests.simulation.plans import HOUR, Ask, Plan, Upload
 from tests.simulation.world import BEGINNING
 
 EXPORTED = BEGINNING + timedelta(minutes=5)

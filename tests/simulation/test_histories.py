@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.simulation.history import History, plan
+from tests.simulation.history import History
+from tests.simulation.plans import plan
 from tests.simulation.world import Failure
 from tests.support.stack import ROOT
 
