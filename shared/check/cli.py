@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from shared.check.describe import description
+from shared.check.describe import describe
 from shared.check.page import page
-from shared.check.terminal import ProgressBar, terminal_width, text
+from shared.check.telling import tell
 from shared.check.verdict import FILE, GOOD, Verdict, arrival, check_file
 from shared.core import ConnectionSettings, Deployment, SettingsError, printable, printable_json
 from shared.files import TYPES, Misnamed, read_name
 from shared.files.types import example_csv, file_type
+from shared.terminal import ProgressBar, Screen
 
 WRONG_USE = 64
 """Exit code for a command line that makes no sense; the others speak of the files."""
@@ -54,7 +55,7 @@ def _main(arguments: Sequence[str]) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     if parsed.describe:
-        sys.stdout.write(description(file_type(parsed.describe), width=terminal_width()))
+        describe(file_type(parsed.describe), Screen(sys.stdout))
         return GOOD
     if parsed.sample:
         sys.stdout.write(example_csv(file_type(parsed.sample)))
@@ -72,10 +73,11 @@ def _main(arguments: Sequence[str]) -> int:
         documents = {"exitCode": max(codes), "files": [one.to_document() for one in found]}
         print(printable_json(documents, indent=2))
     else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        sys.stdout.write(
-            "\n".join(text(one, colour=colour, width=terminal_width()) for one in found)
-        )
+        screen = Screen(sys.stdout)
+        for number, one in enumerate(found):
+            if number:
+                screen.line()
+            tell(one, screen)
     if parsed.html:
         try:
             parsed.html.write_text(page(found), encoding="utf-8")

@@ -6,6 +6,7 @@ import argparse
 
 from shared.core import about, moment
 from shared.ops.command import DONE, Command, Desk, connection
+from shared.terminal import Words
 
 LIMIT = 20
 
@@ -45,16 +46,16 @@ def _list(desk: Desk) -> int:
         times = f", {alert.count} times" if alert.count > 1 else ""
         tone = "calm" if alert.resolved_at else "bad"
         sign = "✓" if alert.resolved_at else "!"
-        screen.line(screen.paint(f"{sign} {alert.connection}: {alert.code}", tone))
+        screen.line(Words(f"{sign} {alert.connection}: {alert.code}", tone))
         screen.paragraph(alert.what, indent="  ")
         if not alert.resolved_at:
             screen.paragraph(f"What to do: {alert.todo}", indent="  ")
             if alert.code in ("overdue", "failed"):
                 verb = "release" if alert.code == "overdue" else "replay"
                 typed = desk.command(f"{verb} {alert.connection}/{alert.import_id}")
-                screen.line(f"  {screen.paint(typed, 'head')}")
+                screen.line("  ", Words(typed, "head"))
         since = f"{moment(alert.first_at, zone)} ({about(now - alert.first_at)} ago)"
-        screen.line(screen.paint(f"  since {since}{times}{over}", "quiet"))
+        screen.line(Words(f"  since {since}{times}{over}", "quiet"))
     return DONE
 
 

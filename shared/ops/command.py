@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core import IngestError, SettingsError, TryAgain, printable, printable_json
 from shared.files import is_connection
-from shared.ops.terminal import Screen
+from shared.terminal import Screen
 
 if TYPE_CHECKING:
     from shared.services import Services

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.core import CONNECTION_FIELDS, CONNECTION_MAPS, ConnectionSettings, about, every, moment
 from shared.files import DEFAULT_CONNECTION, TYPES, UPLOAD_FOLDERS
 from shared.ops.command import DONE, Command, Desk, WrongUse, connection
+from shared.terminal import Words
 
 if TYPE_CHECKING:
     import google.cloud.storage as storage
@@ -56,7 +57,7 @@ def _list(desk: Desk) -> int:
     for number, one in enumerate(listed):
         if number:
             screen.line()
-        screen.line(screen.paint(one.name, "head"))
+        screen.line(Words(one.name, "head"))
         if one.name in zones.wrong:
             screen.paragraph(
                 f"Nothing is loaded: {zones.wrong[one.name]}.", indent="  ", tone="bad"
@@ -74,10 +75,10 @@ def _list(desk: Desk) -> int:
             if feed.received_at:
                 came = f"{moment(feed.received_at, zone)} ({about(now - feed.received_at)} ago)"
             due = f"expected {every(feed.cadence)}" if feed.cadence else "no cadence"
-            state = screen.paint("✓ on time", "good") if feed.cadence else "not watched"
+            state = Words("✓ on time", "good") if feed.cadence else Words("not watched")
             if feed.missing:
-                state = screen.paint("! missing", "bad")
-            screen.line(f"  {feed.type:<10} {came:<43}  {due:<25}  {state}".rstrip())
+                state = Words("! missing", "bad")
+            screen.line(f"  {feed.type:<10} {came:<43}  {due:<25}  ", state)
     return DONE
 
 

@@ -27,8 +27,8 @@ from shared.files import DEFAULT_CONNECTION, TYPES, is_connection
 from shared.files.types import file_type
 from shared.ledger import Import
 from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, connection
-from shared.ops.terminal import Cell
-from shared.reporting import FACES, GROUPS, UNDER_WAY, report_names
+from shared.reporting import FACES, GROUPS, UNDER_WAY, face_of, report_names
+from shared.terminal import Words
 
 if TYPE_CHECKING:
     from shared.ledger import Status
@@ -96,11 +96,8 @@ def _list(desk: Desk) -> int:
         return DONE
     _table(desk, found)
     if more:
-        desk.screen.line(
-            desk.screen.paint(
-                f"There are more; list them with --limit {10 * asked.limit}.", "quiet"
-            )
-        )
+        more_words = f"There are more; list them with --limit {10 * asked.limit}."
+        desk.screen.line(Words(more_words, "quiet"))
     return DONE
 
 
@@ -108,25 +105,33 @@ def _table(desk: Desk, imports: Sequence[Import]) -> None:
     zones = _zones(desk.services, {one.connection for one in imports})
     rows = []
     for one in imports:
-        status = desk.screen.status(one.status, one.status_text)
+        status = _status(one.status, one.status_text)
         if one.status == "loading":
-            status = Cell(f"{status.text} {one.progress.percent} %", status.tone)
+            status = Words(f"{status.text} {one.progress.percent} %", status.tone)
         counted = bool(one.rows.read)
         rows.append(
             [
-                Cell(f"{one.connection}/{one.import_id}"),
+                Words(f"{one.connection}/{one.import_id}"),
                 status,
-                Cell(f"{one.rows.loaded:,}" if counted else "–", right=True),
-                Cell(
+                Words(f"{one.rows.loaded:,}" if counted else "–", right=True),
+                Words(
                     f"{one.rows.rejected:,}" if counted else "–",
                     "warn" if one.rows.rejected else "",
                     right=True,
                 ),
-                Cell(moment(one.uploaded_at, zones(one.connection))),
-                Cell(one.status_text, "quiet"),
+                Words(moment(one.uploaded_at, zones(one.connection))),
+                Words(one.status_text, "quiet"),
             ]
         )
     desk.screen.table(["import", "status", "loaded", "rejected", "uploaded", "what"], rows)
+
+
+def _status(status: Status, text: str) -> Words:
+    """Return a status over its sentence: sign and words."""
+    if status not in FACES:  # a later version's
+        return Words(status)
+    face = face_of(status, text)
+    return Words(f"{face.sign} {face.words}", face.tone)
 
 
 # -- show -------------------------------------------------------------------------------------
@@ -149,11 +154,8 @@ def _tell(desk: Desk, one: Import) -> None:
     screen = desk.screen
     zone = _zones(desk.services, [one.connection])(one.connection)
     now = desk.services.now()
-    status = screen.status(one.status, one.status_text)
-    screen.line(
-        f"{screen.paint(f'{one.connection}/{one.import_id}', 'head')}  "
-        f"{screen.paint(status.text, status.tone)}"
-    )
+    status = _status(one.status, one.status_text)
+    screen.line(Words(f"{one.connection}/{one.import_id}", "head"), "  ", status)
     screen.paragraph(one.status_text)
     screen.line()
     screen.facts(list(_facts(one, zone, now, desk.services)))
@@ -173,9 +175,8 @@ def _tell(desk: Desk, one: Import) -> None:
             screen.paragraph(str(warning["message"]), indent="    ")
     screen.head("What has happened")
     for entry in one.history:
-        face = screen.status(entry.status, entry.text)
-        at = screen.paint(moment(entry.at, zone), "quiet")
-        screen.line(f"  {at}  {screen.paint(face.text, face.tone)}")
+        at = Words(moment(entry.at, zone), "quiet")
+        screen.line("  ", at, "  ", _status(entry.status, entry.text))
         screen.paragraph(entry.text, indent="    ")
     step = _next_step(desk, one)
     if step:

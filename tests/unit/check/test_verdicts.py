@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared.check.cli import main
-from shared.check.terminal import ProgressBar
 from shared.core.phrases import size
 from shared.files.examples import example_csv
 from shared.files.filetype import file_type
+from shared.terminal import ProgressBar
 
 GOOD = example_csv(file_type("customers"))
 ROWS = GOOD + GOOD.splitlines()[1].replace("65432", "x") + "\n" + GOOD.partition("\n")[2] * 5

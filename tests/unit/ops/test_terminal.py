@@ -13,7 +13,7 @@ from shared import ops
 from shared.core.errors import IngestError, SettingsError, TryAgain
 from shared.ops.command import Desk, guarded
 from shared.ops.completion import candidates
-from shared.ops.terminal import Cell, Screen
+from shared.terminal import Screen, Words
 
 
 class Terminal(io.StringIO):
@@ -24,8 +24,8 @@ class Terminal(io.StringIO):
 
 
 ROWS = [
-    [Cell("nz/orders_20230424T201230Z"), Cell("1,200", right=True), Cell("Overdue: six hours.")],
-    [Cell("au/customers_x"), Cell("7", "warn", right=True), Cell("Loaded.")],
+    [Words("nz/orders_20230424T201230Z"), Words("1,200", right=True), Words("Overdue: six hours.")],
+    [Words("au/customers_x"), Words("7", "warn", right=True), Words("Loaded.")],
 ]
 HEAD = ["import", "rows", "what"]
 
@@ -68,7 +68,10 @@ def test_colour(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert coloured == ("\033[" in Screen(Terminal()).paint("!", "bad"))
+    terminal = Terminal()
+    Screen(terminal).line(Words("!", "bad"))
+
+    assert ("\033[" in terminal.getvalue()) == coloured
 
 
 def test_an_empty_table() -> None:
