@@ -41,7 +41,7 @@ class Words:
     text: str
     tone: str = ""
     right: bool = False
-    """Whether the cell stands at the right of its column."""
+    """Whether the cell is aligned to the right."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", printable(self.text))

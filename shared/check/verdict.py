@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from shared.core import ConnectionSettings, Deployment, FileRejected, Problem, problem_document
+from shared.core import ConnectionSettings, Deployment, FileRejected, Problem
 from shared.files import TYPES, Arrival, ExportFile, Exports, Header, Ignored, Misnamed, read_name
 from shared.files.types import file_type
 from shared.ledger import RowCounts
@@ -101,7 +101,7 @@ class Verdict:
             "type": self.type,
             "verdict": {GOOD: "good", ROWS: "rows", FILE: "file"}[self.exit_code],
             "text": self.text,
-            "name": self.name_problem and problem_document(self.name_problem),
+            "name": self.name_problem and self.name_problem.to_document(),
             "suggestion": self.suggestion,
             "columns": list(self.columns),
             "unknownColumns": list(self.unknown),
@@ -110,9 +110,9 @@ class Verdict:
             "rows": {"read": self.read, "good": self.good, "rejected": self.rejected},
             "valuesLeftOut": self.left_out,
             "documents": self.documents,
-            "error": self.error and problem_document(self.error),
+            "error": self.error and self.error.to_document(),
             "problemCounts": dict(sorted(self.counts.items())),
-            "problems": [problem_document(problem) for problem in self.problems],
+            "problems": [problem.to_document() for problem in self.problems],
             "problemsListed": len(self.problems),
             "problemsTotal": sum(self.counts.values()),
         }

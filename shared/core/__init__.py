@@ -9,6 +9,7 @@ from shared.core.errors import (
     IngestError,
     LeaseLost,
     NotAdmitted,
+    NotPossible,
     Problem,
     SettingsError,
     SplitLost,
@@ -19,10 +20,8 @@ from shared.core.errors import (
 from shared.core.folding import Version, get, put
 from shared.core.isolation import Apart
 from shared.core.logs import LogSeverity, follow, log, log_failure, take_over
-from shared.core.phrases import about, count, every, length, moment, percent, size
+from shared.core.phrases import about, count, every, length, midnight, moment, percent, size
 from shared.core.printable import column_name, finalized, looks_like_data, printable, printable_json
-from shared.core.problems import problem_document
-from shared.core.refusal import NotPossible
 from shared.core.serialize import camel
 from shared.core.settings import (
     CONNECTION_FIELDS,
@@ -34,7 +33,6 @@ from shared.core.settings import (
     read_duration,
     read_orders_delay,
 )
-from shared.core.zones import midnight
 
 __all__ = [
     "CODES",
@@ -77,7 +75,6 @@ __all__ = [
     "percent",
     "printable",
     "printable_json",
-    "problem_document",
     "put",
     "read_duration",
     "read_orders_delay",

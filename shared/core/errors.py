@@ -17,6 +17,7 @@ IngestError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from shared.core.codes import CODES
 from shared.core.printable import column_name, printable
@@ -40,6 +41,10 @@ class LeaseLost(IngestError):
 
 class BadRequest(IngestError):
     """The request is malformed, e.g. its body is not JSON."""
+
+
+class NotPossible(IngestError):
+    """The command does not apply to this import; the message says which one does."""
 
 
 class NotAdmitted(IngestError):
@@ -78,6 +83,22 @@ class Problem:
     def hint(self) -> str:
         """The fix, as `shared.core.codes.CODES` has it."""
         return CODES[self.code].fix
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the document that the ledger and the reports write, without absent parts.
+
+        Example: `{"code": "row.bad_date", "message": "…", "hint": "Use YYYY-MM-DD. …", "line": 4}`.
+        """
+        document: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }
+        if self.line is not None:
+            document["line"] = self.line
+        if self.column is not None:
+            document["column"] = self.column
+        return document
 
     def __str__(self) -> str:
         place = "".join(

@@ -1,8 +1,8 @@
-"""Phrases for numbers, sizes, times and lengths of time, as people read them."""
+"""Numbers, sizes, times and lengths of time, as people write and mean them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 
 def moment(time: datetime, zone: tzinfo = UTC) -> str:
@@ -15,6 +15,14 @@ def zone_name(time: datetime) -> str:
     """Return the name of a time's zone, e.g. `AEST`; a zone without a name gives `UTC+07`."""
     name = time.tzname() or "UTC"
     return f"UTC{name}" if name[0] in "+-" else name
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """Return the UTC time at which a day begins in a zone.
+
+    Example: 2023-04-24 in Australia/Sydney begins at 2023-04-23 14:00 UTC.
+    """
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
 
 
 def size(number: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from shared.core import Problem, camel, problem_document
+from shared.core import Problem, camel
 from shared.files import Mode
 from shared.files.types import known_type, waiting_for
 from shared.ledger.split import Split
@@ -327,7 +327,7 @@ _PARTS: dict[str, type] = {
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Problem):
-        return problem_document(value)
+        return value.to_document()
     if isinstance(value, Split):
         return value.to_document()
     if isinstance(value, Lease | RowCounts | Progress | Reports | HistoryEntry):

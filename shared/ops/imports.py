@@ -345,16 +345,28 @@ def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
         if not desk.json:
             desk.screen.line(f"No import is {FACES[status].words}.")
         return []
-    if not desk.parsed.yes:
-        if desk.json or not sys.stdin.isatty():
-            raise WrongUse(f"{verb} {count(len(found), 'import')}? Say so with --yes.")
-        _table(desk, found)
-        answer = input(f"{verb} {'it' if len(found) == 1 else f'these {len(found)}'}? [y/N] ")
-        if answer.strip().lower() not in ("y", "yes"):
-            print("Nothing was done.", file=sys.stderr)
-            return None
+    what = f"{verb} {count(len(found), 'import')}?"
+    if not _agreed(desk, what, show=lambda: _table(desk, found)):
+        return None
     # The oldest first: what came first is loaded first.
     return [(one.connection, one.import_id) for one in reversed(found)]
+
+
+def _agreed(desk: Desk, question: str, *, show: Callable[[], object], hint: str = "") -> bool:
+    """Show what would be done and ask a person, who may have agreed beforehand.
+
+    Raises:
+        WrongUse: nobody is there to be asked.
+    """
+    if desk.parsed.yes:
+        return True
+    if desk.json or not sys.stdin.isatty():
+        raise WrongUse(f"{question} Say so with --yes{hint}.")
+    show()
+    if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
+        return True
+    print("Nothing was done.", file=sys.stderr)
+    return False
 
 
 # -- undo -------------------------------------------------------------------------------------
@@ -371,17 +383,16 @@ def _undo(desk: Desk) -> int:
 
     parsed = desk.parsed
     (id,) = _ids(desk)
-    if not parsed.yes or parsed.dry_run:
-        planned = undo(*id, desk.services, dry_run=True)
-        if parsed.dry_run:
-            _tell_undone(desk, planned, done=False)
-            return DONE
-        if desk.json or not sys.stdin.isatty():
-            raise WrongUse(f"Undo {'/'.join(id)}? Say so with --yes, or look with --dry-run.")
-        _tell_undone(desk, planned, done=False)
-        if input("Undo it? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("Nothing was done.", file=sys.stderr)
-            return NOT_POSSIBLE
+
+    def show() -> None:
+        _tell_undone(desk, undo(*id, desk.services, dry_run=True), done=False)
+
+    if parsed.dry_run:
+        show()
+        return DONE
+    hint = ", or look with --dry-run"
+    if not _agreed(desk, f"Undo {'/'.join(id)}?", show=show, hint=hint):
+        return NOT_POSSIBLE
     _tell_undone(desk, undo(*id, desk.services), done=True)
     return DONE
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.core import Problem, problem_document
+from shared.core import Problem
 
 PROBLEMS_LIMIT = 10_000
 """Problems listed one by one in a report; beyond it they are only counted."""
@@ -45,9 +45,9 @@ class Tally:
         if known is not None and (problem.line or 0) >= known.get("line", 0):
             known["count"] += times
         elif known is not None:
-            _count(known, {**problem_document(problem), "count": times})
+            _count(known, {**problem.to_document(), "count": times})
         elif len(self._first) < PROBLEMS_LIMIT:
-            self._first[key] = {**problem_document(problem), "count": times}
+            self._first[key] = {**problem.to_document(), "count": times}
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Take note of several problems."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import google.cloud.storage as storage
 
-from shared.core import Problem, TryAgain, printable_json, problem_document
+from shared.core import Problem, TryAgain, printable_json
 from shared.files import REPORT_COLUMNS, guard, guard_all
 from shared.gcp.storage import (
     Gone,
@@ -183,14 +183,14 @@ def write_report(
             "rejected": rows.rejected,
             "orphaned": rows.orphaned,
         },
-        "error": problem_document(import_.error) if import_.error else None,
+        "error": import_.error.to_document() if import_.error else None,
         "rejectedFile": import_.reports.rejected,
         "problemCounts": dict(sorted(counts.items())),
         "problemsListed": len(problems),
         "problemsTotal": sum(counts.values()),
     }
     summary = summary_text(import_, problems=problems, total=sum(counts.values()), send_as=send_as)
-    listed = printable_json([*map(problem_document, problems)])
+    listed = printable_json([*map(Problem.to_document, problems)])
     head = printable_json(report, indent=2).removesuffix("\n}")
     verdict = f'{head},\n  "problems": {a_line_each(listed)}\n}}\n'
     for place, text, content_type in (

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.core.refusal import NotPossible
+from shared.core.errors import NotPossible
 from shared.loading.worker import settle
 from shared.scheduling.beginning import Begun, begin
 from shared.scheduling.replay import release, replay

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from shared import ops
-from shared.core.errors import TryAgain
-from shared.core.refusal import NotPossible
+from shared.core.errors import NotPossible, TryAgain
 from shared.index import objects
 from shared.index.records import dropped
 from shared.privacy import erasing

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.check.cli import main
-from shared.core.refusal import NotPossible
+from shared.core.errors import NotPossible
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv

@@ -290,7 +290,7 @@ def test_a_selection_is_asked_about(
 
     assert code == ops.main(["imports", "release", "--all-overdue"])
 
-    assert asked == ["Release these 2? [y/N] "]
+    assert asked == ["Release 2 imports? [y/N] "]
     assert {status} == {pipeline.import_(id, "au").status for id in ids}
     assert f"au/{ids[0]}" in capsys.readouterr().out
 

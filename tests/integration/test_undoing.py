@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.refusal import NotPossible
+from shared.core.errors import NotPossible
 from shared.ledger.imports import Import
 from shared.scheduling.replay import replay
 from shared.undoing.attempt import Undone, undo

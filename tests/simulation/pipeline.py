@@ -23,8 +23,7 @@ import shared.loading.shards.closing
 import shared.loading.shards.splitting
 import shared.privacy.erasing
 import shared.undoing.attempt
-from shared.core.errors import LeaseLost, TryAgain
-from shared.core.refusal import NotPossible
+from shared.core.errors import LeaseLost, NotPossible, TryAgain
 from shared.core.settings import Deployment
 from shared.firestore.bulk.existence import KnownDocuments
 from shared.firestore.bulk.writer import Writer
