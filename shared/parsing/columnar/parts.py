@@ -294,16 +294,24 @@ class PartMaker:
         others = self._others(columns, rows, too_long)
         packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
         warnings.sort(key=lambda one: one.line or 0)
-        left_out = self._count_left_out(columns, good)
+        left_out = self._count_left_out(columns, ~odd, rows)
         return ChunkOutcome(packed, checked.rejected, warnings, checked.seen, left_out)
 
-    def _count_left_out(self, columns: Mapping[str, ColumnCells], good: Mask) -> int:
-        there = [
-            columns[source.column.name].there
+    def _count_left_out(
+        self, columns: Mapping[str, ColumnCells], unread: Mask, rows: Mapping[int, Row]
+    ) -> int:
+        """Count the good rows with a value that is not to be written: those that the checker has
+        not read, and its `rows`."""
+        names = {
+            source.column.name
             for source in self._checker.sources
             if source.column.field in self._leave_out
-        ]
-        return int((np.logical_or.reduce(there) & good).sum()) if there else 0
+        }
+        if not names:
+            return 0
+        there = np.logical_or.reduce([columns[name].there for name in names])
+        read = sum(not names.isdisjoint(row.values) for row in rows.values())
+        return int((there & unread).sum()) + read
 
     def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
         """Let the checker read some rows; returns its outcome, and its rows by their places."""

@@ -164,6 +164,9 @@ def agree(
     for outcome in outcomes:
         found_in.add(outcome.seen)
     assert seen == found_in
+    names = {column.name for column in type_.own_columns if column.field in leave_out}
+    with_one = sum(not names.isdisjoint(row.values) for row in rows)
+    assert sum(one.left_out for one in outcomes) == with_one
     if expected != actual:  # said in words that can be read
         assert {key: decode_content(content) for key, content in expected.items()} == {
             key: decode_content(content) for key, content in actual.items()
@@ -257,3 +260,14 @@ def test_agrees_on_days_with_a_time(rules: Rules) -> None:
         rules,
         chance=chance,
     )
+
+
+@pytest.mark.parametrize("row", [b'"1" , "No"\n', b"1,No\x1a\n", b'"\xe9", No\n', b"1,No\n"])
+def test_values_that_are_left_out_are_counted(row: bytes) -> None:
+    """A row whose consent is not to be written is counted, however the row is written."""
+    type_ = file_type("customers")
+    rules = Rules(time_zone=ZoneInfo("Australia/Sydney"), key_column="CARD")
+    reader = CsvReader(io.BytesIO(b"CARD,PRIVACY\n" + row), type_.layout(rules))
+    maker = make_part_maker(type_, reader.header, rules, leave_out=type_.consent)
+
+    assert [maker.make(chunk).left_out for chunk in reader.chunks()] == [1]
