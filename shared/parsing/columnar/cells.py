@@ -23,7 +23,7 @@ from shared.files.certain import (
 )
 from shared.files.types import Context, Kind
 from shared.firestore.bulk import wire
-from shared.parsing.csv.grid import Grid, Places
+from shared.parsing.csv.grid import Grid, Places, numbered
 from shared.parsing.csv.records import PADDING
 
 HEADS: Final = 4096
@@ -460,15 +460,16 @@ def _distinct(words: Words, lengths: Places) -> tuple[Numbers, Numbers]:
 
     Those that have more bytes than there are in `words` count as different ones.
     """
-    codes, _ = pd.factorize(words[:, 0])
-    if words.shape[1] > 1:
-        others, different = pd.factorize(words[:, 1])
-        codes, _ = pd.factorize(codes * len(different) + others)
+    codes = numbered(words)
     long = np.flatnonzero(lengths > 8 * words.shape[1])
     if len(long):
-        codes = codes.copy()
         codes[long] = codes.max() + 1 + np.arange(len(long))
-        codes, _ = pd.factorize(codes)
+        codes = np.asarray(pd.factorize(codes)[0], np.int64)
+    return codes, first_rows(codes)
+
+
+def first_rows(codes: Numbers) -> Numbers:
+    """Return where each number comes first, of all from 0 to the largest."""
     rows = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
     rows[codes[::-1]] = np.arange(len(codes))[::-1]
-    return codes, rows
+    return rows

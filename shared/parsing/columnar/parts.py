@@ -32,7 +32,7 @@ from shared.parsing.checker import (
     RowProblems,
     content,
 )
-from shared.parsing.columnar.cells import Cells, ColumnCells, HeadTable, Pool, Supply
+from shared.parsing.columnar.cells import Cells, ColumnCells, HeadTable, Pool, Supply, first_rows
 from shared.parsing.columnar.groups import Shares
 from shared.parsing.columnar.pieces import Path, Pieces, Strings, Tree
 from shared.parsing.columnar.texts import Texts
@@ -423,8 +423,7 @@ class PartMaker:
                 codes <<= 1
                 codes |= mask
             codes, _ = pd.factorize(codes)
-        first = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
-        first[codes[::-1]] = np.arange(count)[::-1]
+        first = first_rows(codes)
         patterns = zip(*(mask[first].tolist() for mask in there), strict=True)
         kept = [self._pattern(pattern, always) for pattern in patterns]
         return kept * count if len(kept) == 1 else [kept[code] for code in codes.tolist()]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from shared.core.arrays import Numbers, Octets
-from shared.parsing.csv.grid import words_at
+from shared.parsing.csv.grid import numbered, words_at
 
 _END = "\0"
 _WORDS = 16
@@ -52,11 +52,7 @@ class Texts:
         most = int(lengths.max(initial=0))
         if most > _WORDS:
             return np.asarray(pd.factorize(np.array(self.all(), object))[0], np.int64)
-        words = words_at(octets, starts, lengths, 8 if most <= 8 else _WORDS)
-        codes, _ = pd.factorize(words[:, 0])
-        if most > 8:
-            others, different = pd.factorize(words[:, 1])
-            codes, _ = pd.factorize(codes * len(different) + others)
+        codes = numbered(words_at(octets, starts, lengths, 8 if most <= 8 else _WORDS))
         return np.where(lengths == 0, -1, codes)
 
     def _laid_out(self) -> tuple[Octets, Numbers, Numbers]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from shared.core.arrays import Mask, Numbers, Octets, Words
 from shared.parsing.csv.dialect import WIDE_BLANKS
@@ -87,6 +88,16 @@ def words_at(
     kept = np.minimum(lengths, width)
     words &= _kept_bytes(width)[kept].view("<u8").reshape(words.shape)
     return words
+
+
+def numbered(words: Words) -> Numbers:
+    """Return a number for each row of words, the same for the same ones: 0 for the first, 1 for
+    the next that is another, and so on."""
+    codes, _ = pd.factorize(words[:, 0])
+    for column in words.T[1:]:
+        others, different = pd.factorize(column)
+        codes, _ = pd.factorize(codes * len(different) + others)
+    return np.asarray(codes, np.int64)
 
 
 def windows(octets: Octets, width: int) -> npt.NDArray[np.void]:
