@@ -11,6 +11,7 @@ from shared.core.errors import NotPossible
 from shared.ledger.imports import Import
 from shared.scheduling.replay import replay
 from shared.undoing.attempt import Undone, undo
+from shared.undoing.exports import HoldRenewal
 from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -382,7 +383,7 @@ def test_nothing_of_the_type_begins_meanwhile(
                 with pytest.raises(NotPossible):
                     ask()
 
-    monkeypatch.setattr("shared.undoing.exports.HoldRenewal.beat", meanwhile)
+    monkeypatch.setattr(HoldRenewal, "beat", meanwhile)
     run(pipeline)
 
     assert seen == ["blocked"]

@@ -17,6 +17,8 @@ SHARED = ROOT / "shared"
 MODULES = sorted(SHARED.rglob("*.py"))
 LARGEST = 13
 """Modules in a folder, at most."""
+LONGEST = 800
+"""Lines in a file of Python, at most."""
 BY_NAME = {
     "shared.core.arrays": "numpy",
     "shared.files.certain": "numpy",
@@ -117,6 +119,16 @@ def test_a_folder_can_be_taken_in_at_a_glance() -> None:
     """No folder has more modules than a newcomer can look through."""
     sizes = Counter(path.parent for path in MODULES if path.name != "__init__.py")
     assert {str(folder): size for folder, size in sizes.items() if size > LARGEST} == {}
+
+
+def test_a_file_has_one_subject() -> None:
+    """No file of code or tests is so long that it must be about several things."""
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in ("benchmarks", "functions", "gateway", "local", "shared", "tests", "tools")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {path: count for path, count in lines.items() if count > LONGEST} == {}
 
 
 def test_no_class_has_the_name_of_another() -> None:

@@ -17,19 +17,16 @@ from shared.core.errors import LeaseLost, TryAgain
 from shared.firestore.bulk.decisions import Expectations, Left, Refused, Written
 from shared.firestore.bulk.encoding import encode_content, nanoseconds
 from shared.firestore.bulk.transport import encode_write, encode_writes, times_of_all
-from tests.unit.firestore.bulk.test_writer import (
+from tests.unit.firestore.bulk.fake_firestore import (
     GIVES_UP,
     PASSING,
     Bench,
     Fault,
     OneWrite,
     Row,
-    _time,
-    bench,
     rows,
+    time_of,
 )
-
-__all__ = ["bench"]
 
 RawResponse: Any = types.BatchWriteResponse.pb()
 
@@ -55,7 +52,7 @@ class Told:
             keys=[row.key for row in some],
             wires=[encode_content({"text": row.text}) for row in some],
             sources=[encode_content({"source": {"age": row.age}}) for row in some],
-            updates=[0 if tick is None else nanoseconds(_time(tick)) for tick in ticks],
+            updates=[0 if tick is None else nanoseconds(time_of(tick)) for tick in ticks],
             document=some.__getitem__,
             written=written,
         )
@@ -81,7 +78,7 @@ def test_written_as_expected(bench: Bench, told: Told) -> None:
 
     told.write([Row("1", age=5), Row("2", age=5)], [1, None])
 
-    assert told.times == {"1": nanoseconds(_time(2)), "2": nanoseconds(_time(3))}
+    assert told.times == {"1": nanoseconds(time_of(2)), "2": nanoseconds(time_of(3))}
     assert bench.fake.documents[_name("1")][0] == {"text": "new", "source": {"age": 5}}
     assert (bench.fake.reads, bench.results) == ([], [])
 
@@ -228,13 +225,13 @@ def test_many_are_written_as_one_is() -> None:
     wires = [encode_content({"a": "x" * chance.randrange(0, 20_000)}) for _ in keys]
     sources = [encode_content({"source": {"row": chance.randrange(10**9)}}) for _ in keys]
     ticks = [chance.choice([None, chance.randrange(1, 10**6)]) for _ in keys]
-    updates = [0 if tick is None else nanoseconds(_time(tick)) for tick in ticks]
+    updates = [0 if tick is None else nanoseconds(time_of(tick)) for tick in ticks]
 
     pieces, size = encode_writes(root, keys, wires, sources, updates)
 
     made = b"".join(pieces)
     alone = [
-        encode_write(root + key, {}, wire=wire + source, base=tick and _time(tick))
+        encode_write(root + key, {}, wire=wire + source, base=tick and time_of(tick))
         for key, wire, source, tick in zip(keys, wires, sources, ticks, strict=True)
     ]
     assert (b"".join(alone), len(made)) == (made, size)

@@ -23,12 +23,11 @@ import pytest
 
 from gateway.brake import Brake
 from gateway.limits import Capacity, Limits
-from tests.integration.test_gateway import (
+from tests.integration.gateway.helpers import (
     BUCKET,
     CUSTOMERS,
     House,
     Program,
-    _cloud,  # noqa: F401 - a fixture
     content,
     run,
     small,
@@ -383,7 +382,7 @@ def test_few_descriptors(cloud: Any, tmp_path: Path) -> None:
         ["bash", "-c", 'ulimit -n 400 && exec "$0" "$@"', sys.executable, "-m", "gateway",
          "--port", "0", "--bucket", BUCKET, "--users", str(tmp_path / "users.json"),
          "--host-key", str(tmp_path / "host_key")],
-        cwd=Path(__file__).parents[2], capture_output=True, timeout=PATIENCE, check=False,
+        cwd=Path(__file__).parents[3], capture_output=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
     assert program.returncode == 2
