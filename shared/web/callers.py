@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 
 import flask
 
+from shared import wiring
 from shared.core import ENVIRONMENT, Deployment, NotAdmitted, SettingsError, log
 from shared.web.tokens import IAP, AllowedCaller, Certificates, admit
-from shared.wiring import services
 
 TOKEN_HEADERS = ("X-Serverless-Authorization", "Authorization")
 """Headers that carry a caller's token, the one that counts first."""
@@ -115,13 +115,13 @@ def check(request: flask.Request, door: Door, *, in_cloud: bool) -> str:
         SettingsError: a setting that says who is expected is missing.
         TryAgain: the certificates cannot be had.
     """
-    deployment = services().deployment
+    deployment = wiring.services().deployment
     expected = door(deployment)
     account = admit(
         _bearer(request),
         expected,
         _certificates(deployment.oidc_certs_url),
-        now=services().now(),
+        now=wiring.services().now(),
         behind_cloud_run=in_cloud,
     )
     assertion = request.headers.get(ASSERTION_HEADER)
@@ -131,7 +131,7 @@ def check(request: flask.Request, door: Door, *, in_cloud: bool) -> str:
         assertion,
         AllowedCaller(audience=expected.assertions, accounts=None),
         _certificates(deployment.iap_keys_url),
-        now=services().now(),
+        now=wiring.services().now(),
         issuer=IAP,
     )
 

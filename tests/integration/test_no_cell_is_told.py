@@ -286,7 +286,7 @@ import threading
 import warnings
 
 import shared.web.callers
-import shared.loading.worker
+import shared.loading
 import shared.ledger.tasks
 
 shared.web.callers.check = lambda *_, **__: None
@@ -304,7 +304,7 @@ def broken(task, services):
     int(CELL)
 
 
-shared.loading.worker.work = broken
+shared.loading.work = broken
 
 from functions.load import load
 """

@@ -237,8 +237,8 @@ def test_a_forged_task(call: Call, pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("name", "inside"),
     [
-        ("classify", "shared.scheduling.intake.take_in_event"),
-        ("load", "shared.loading.worker.work"),
+        ("classify", "shared.scheduling.take_in_event"),
+        ("load", "shared.loading.work"),
     ],
 )
 def test_an_error_that_nobody_foresaw(
@@ -312,7 +312,7 @@ def test_a_wrong_setting(
     def wrong(*_: Any) -> None:
         raise SettingsError("ORDERS_DELAY", "expected a length of time")
 
-    monkeypatch.setattr("shared.scheduling.intake.take_in_event", wrong)
+    monkeypatch.setattr("shared.scheduling.take_in_event", wrong)
 
     answer = call("classify").post("/", headers=EVENT_HEADERS, data=json.dumps(EVENT))
 
