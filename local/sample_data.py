@@ -326,7 +326,7 @@ def _misnamed(customers: bytes, orders: bytes) -> list[Sample]:
             "A hyphen in place of the underscore.",
             orders,
         ),
-        sample("giftcards_20241120T010900Z.csv", "name.unknown_type", "A type not agreed on."),
+        sample("stocktake_20241120T010900Z.csv", "name.unknown_type", "A type not agreed on."),
     ]
 
 

@@ -10,6 +10,7 @@ register(
     FileType(
         name="giftcards",
         collection="giftCards",
+        document="gift card",
         about="Gift cards, one row per card.",
         columns=(
             Column(
@@ -26,6 +27,7 @@ register(
                 field="availableCents",
                 kind=MONEY,
                 required=True,
+                personal=False,
                 meaning="What is left on the card.",
                 example="50.00",
                 source="API guide",
@@ -34,6 +36,7 @@ register(
                 name="EXPIRY_DATE",
                 field="expires",
                 kind=DATE,
+                personal=False,
                 meaning="When the card expires.",
                 example="2026-01-01",
                 source="API guide",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -321,3 +323,17 @@ def check_types() -> None:
         for other in (type_.waits_for, type_.goes_after, refers_to):
             if other is not None and (other not in _TYPES or other == type_.name):
                 raise ValueError(f"{type_.name} depends on {other}, which is no other type")
+
+
+EXAMPLE_STAMP = "20230424T201230Z"
+"""The time in the name of an example file."""
+
+
+def example_csv(type_: FileType) -> str:
+    """Return a small file of a type: its header and its example rows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in type_.own_columns)
+    for differences in type_.example_rows:
+        writer.writerow(differences.get(c.name, c.example) for c in type_.own_columns)
+    return text.getvalue()

@@ -14,8 +14,7 @@ import pytest
 
 from shared.check.verdict import check_file
 from shared.core.settings import ConnectionSettings, Deployment
-from shared.files.examples import example_csv
-from shared.files.filetype import all_types
+from shared.files.filetype import all_types, example_csv
 from shared.files.names import ExportFile, read_name
 from shared.ledger.imports import RowCounts
 from tests.simulation.pipeline import Pipeline

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.files.names import Misnamed, read_name
 from tests.integration.conftest import Servers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,14 +79,6 @@ def test_one_module(tree: Path, servers: Servers) -> None:
     (file,) = checked["files"]
     assert (file["type"], file["verdict"], file["documents"]) == ("giftcards", "good", 1)
     assert ["giftcards", ["loaded"], {"0010001": card}] == json.loads(answer.splitlines()[-1])
-
-
-def test_as_shipped() -> None:
-    """Without it, gift cards are of an unknown type."""
-    named = read_name(NAME)
-
-    assert isinstance(named, Misnamed)
-    assert named.problem.code == "name.unknown_type"
 
 
 def test_the_page_shows_it() -> None:

@@ -48,7 +48,7 @@ EXAMPLES: dict[str, str] = {
     "name.offset": "`customers_20230424T201230+1000.csv`",
     "name.rejects_report": "`customers_20230424T201230Z.rejected.csv`",
     "name.too_long": "a name of 300 characters",
-    "name.unknown_type": "`giftcards_20230424T201230Z.csv`",
+    "name.unknown_type": "`stocktake_20230424T201230Z.csv`",
     "name.wrong_case": "`Customers_20230424T201230Z.csv`",
     "name.wrong_extension": "`customers_20230424T201230Z.CSV`",
     "name.wrong_order": "`20230424T201230Z_customers.csv`",

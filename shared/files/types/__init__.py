@@ -7,13 +7,14 @@ from pathlib import Path
 
 from shared.files.columns import SOURCES, Column, Paths, nest, paths
 from shared.files.damage import UNMARKED, VISIBLE, Repair, repaired
-from shared.files.examples import EXAMPLE_STAMP, example_csv
 from shared.files.filetype import (
+    EXAMPLE_STAMP,
     FileType,
     Reference,
     Total,
     all_types,
     check_types,
+    example_csv,
     file_type,
     going_after,
     known_type,

@@ -11,8 +11,7 @@ import pytest
 
 from shared.check.cli import main
 from shared.core.phrases import size
-from shared.files.examples import example_csv
-from shared.files.filetype import file_type
+from shared.files.filetype import example_csv, file_type
 from shared.terminal import ProgressBar
 
 GOOD = example_csv(file_type("customers"))

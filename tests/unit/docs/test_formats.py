@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.files import examples
+from shared.files import filetype
 from shared.files.filetype import all_types, file_type
 from shared.files.kinds import KINDS
 from shared.files.names import ExportFile, read_name
@@ -43,13 +43,13 @@ def test_page_holds_every_column() -> None:
 @pytest.mark.parametrize("name", ["customers", "orders", "rewards"])
 def test_examples_are_right(name: str) -> None:
     """The example files on the page can be loaded without a complaint."""
-    rows = list(csv.DictReader(io.StringIO(examples.example_csv(file_type(name)))))
+    rows = list(csv.DictReader(io.StringIO(filetype.example_csv(file_type(name)))))
 
     checked = check(name, rows)
 
     assert 2 == len(rows) == len(checked.rows)
     assert checked.warnings == []
-    assert isinstance(read_name(f"{name}_{examples.EXAMPLE_STAMP}.csv"), ExportFile)
+    assert isinstance(read_name(f"{name}_{filetype.EXAMPLE_STAMP}.csv"), ExportFile)
 
 
 def test_tables_are_whole() -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from shared.files import filetype, kinds, names
 from shared.files.columns import Column
-from shared.files.filetype import FileType, all_types, file_type, register
+from shared.files.filetype import (
+    FileType,
+    Reference,
+    all_types,
+    file_type,
+    going_after,
+    register,
+    waiting_for,
+)
 from shared.files.usual import Usual
 from tests.support.cells import SYDNEY, check, document, found
 from tools.reference import formats
@@ -54,6 +62,7 @@ GIFT_CARDS = FileType(
 def gift_cards() -> Iterator[FileType]:
     """A type that exists for one test."""
     known = dict(filetype._TYPES)
+    filetype._TYPES.pop(GIFT_CARDS.name, None)
     yield register(GIFT_CARDS)
     filetype._TYPES.clear()
     filetype._TYPES.update(known)
@@ -67,8 +76,8 @@ def test_all_types() -> None:
 
 def test_a_type_that_is_not_there() -> None:
     """A type that nobody has registered is a KeyError."""
-    with pytest.raises(KeyError, match="giftcards"):
-        file_type("giftcards")
+    with pytest.raises(KeyError, match="stocktake"):
+        file_type("stocktake")
 
 
 def test_a_new_type_is_a_table(gift_cards: FileType) -> None:
@@ -128,3 +137,53 @@ def test_what_is_usual_of_other_columns(usual: Usual) -> None:
     """What is usual for a type speaks of what it looks at and makes, and of nothing else."""
     with pytest.raises(ValueError, match="usual for rewards"):
         replace(file_type("rewards"), usual=usual)
+
+
+def test_what_a_type_depends_on_is_there(gift_cards: FileType) -> None:
+    """A type cannot wait for, go after or refer to a type that is not there, or itself."""
+    for fault in (
+        replace(gift_cards, waits_for="stocktake"),
+        replace(gift_cards, goes_after="giftcards"),
+        replace(gift_cards, looks_at=("PERIDX",), refers_to=Reference(type="x", column="PERIDX")),
+    ):
+        filetype._TYPES["giftcards"] = fault
+        with pytest.raises(ValueError, match="giftcards depends on"):
+            filetype.check_types()
+
+
+def test_who_waits_and_who_goes_after(gift_cards: FileType) -> None:
+    """The types that wait for a type, and those that let it go first, are found by its name."""
+    filetype._TYPES["giftcards"] = replace(gift_cards, waits_for="orders", goes_after="rewards")
+
+    waiting = [type_.name for type_ in waiting_for("orders")]
+    after = [type_.name for type_ in going_after("rewards")]
+
+    assert (waiting, after) == (["giftcards"], ["giftcards"])
+    assert (waiting_for(None), going_after(None)) == ((), ())
+
+
+def test_a_column_is_personal_unless_it_says_otherwise() -> None:
+    """Cells are shown only of columns that say so; those of unknown columns are not."""
+    columns = (GIFT_CARDS.columns[0], replace(GIFT_CARDS.columns[1], personal=False))
+    type_ = replace(GIFT_CARDS, columns=columns)
+
+    shown = [
+        name
+        for name in ("VOUCHER_NUMBER", "available_amount ", "AMOUNT", "PIN")
+        if type_.shows(name)
+    ]
+
+    assert shown == ["available_amount ", "AMOUNT"]
+
+
+def test_every_person_can_be_found() -> None:
+    """A column named as those with a person's key or address are says that it is one."""
+    unsaid = [
+        (type_.name, column.name)
+        for type_ in all_types()
+        for column in type_.columns
+        if (column.name in ("PERIDX", "EMAIL")) != (column.person is not None)
+        or (column.person is not None and not column.personal)
+    ]
+
+    assert unsaid == []

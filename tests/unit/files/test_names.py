@@ -153,8 +153,8 @@ WRONG: list[tuple[str, str, str | None]] = [
     ("customers_1682367150123.csv", "name.bad_datetime", GOOD),
     ("customers_24-04-2023.csv", "name.bad_datetime", None),
     ("customers_23.csv", "name.bad_datetime", None),
-    ("giftcards_20230424T201230Z.csv", "name.unknown_type", None),
-    ("gift_cards_20230424T201230Z.csv", "name.unknown_type", None),
+    ("stocktake_20230424T201230Z.csv", "name.unknown_type", None),
+    ("stock_take_20230424T201230Z.csv", "name.unknown_type", None),
     ("refunds_20230424T201230Z.csv", "name.unknown_type", None),
     ("Refunds.csv", "name.unknown_type", None),
     ("products_20230424T201230Z.csv", "name.unknown_type", None),
@@ -479,7 +479,7 @@ def test_long_names(part: str, length: int) -> None:
 @pytest.mark.parametrize(
     ("type", "exported_at", "mode", "connection", "about"),
     [
-        ("giftcards", AT, "load", "main", "type"),
+        ("stocktake", AT, "load", "main", "type"),
         ("orders", AT.replace(tzinfo=None), "load", "main", "time zone"),
         ("orders", AT, "pending", "main", "mode"),
         ("orders", AT, "load", "test", "connection"),

@@ -22,12 +22,14 @@ def test_published_columns() -> None:
 
     assert len(published) == 26
     assert tuple(published) == PUBLISHED
-    assert [*published, "LOYALTY_NAME"] == [column.name for column in COLUMNS]
+    assert published == [column.name for column in COLUMNS if column.name in published]
 
 
 def test_full_document() -> None:
-    """A row with every column becomes a document with every field, by the names agreed."""
-    row = {column.name: column.example for column in COLUMNS}
+    """A row with every published column, and the loyalty level's name, becomes a document with
+    every field of these, by the names agreed."""
+    agreed = (*PUBLISHED, "LOYALTY_NAME")
+    row = {column.name: column.example for column in COLUMNS if column.name in agreed}
 
     content, problems = document("customers", [row])
 
