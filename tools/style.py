@@ -41,7 +41,6 @@ PENDING = (
     "shared/files",
     "shared/firestore",
     "shared/gcp",
-    "shared/index",
     "shared/ledger",
     "shared/loading",
     "shared/ops",

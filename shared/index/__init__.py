@@ -1,4 +1,4 @@
-"""The index of documents already written, and who wins over what is stored."""
+"""The index of documents already written, and the merge of a file with what is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Who wins: what is stored of a document, or what a row of a file says about it."""
+"""Merges what a file says about a document with what is stored: the later export wins per field.
+
+Example: a document was written by Tuesday's export, which left `mobile` open. Monday's export
+arrives late. It fills `mobile` and changes nothing else.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +25,30 @@ EXISTS = "the document exists, and a first load only creates"
 COMPLETE = "a complete document is stored, and a row of this one was rejected"
 
 Age = tuple[datetime, int]
-"""Orders files: when the file was exported, then which upload it is (its generation)."""
+"""Export time and generation (the upload) of a file. Files are ordered by export time, then by
+generation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The file that is being loaded, as its documents name it."""
+    """The file that is being loaded, as the `source` of its documents names it."""
 
     import_id: str
     exported_at: datetime
     generation: int
     corrected: bool = False
-    """Whether it is a row of an earlier export that was corrected and sent again."""
+    """True if the row is from an earlier export, and was corrected and sent again."""
     replay: bool = False
-    """Whether rows that this very import has written are to be written again."""
+    """True if documents that this same import has written are written again."""
 
     @property
     def age(self) -> Age:
-        """How old what the file says is."""
+        """Age of the file's values."""
         return self.exported_at, self.generation
 
 
 def origin_of(import_: Import, named: ExportFile) -> Origin:
-    """Return what the documents of an import say of where they come from."""
+    """Return the origin of the documents of an import; `named` is the import's parsed file name."""
     return Origin(
         import_id=import_.import_id,
         exported_at=named.exported_at,
@@ -61,31 +66,31 @@ def decide(
     create_only: bool,
     confirmed: Age | None = None,
 ) -> Put | Leave:
-    """Say what to do about one document.
+    """Decide on one document: write it whole, fill open fields, or leave it unchanged.
 
     The content of a document is that of the latest-exported file that holds it. A field that this
-    file leaves open has the value of the latest file that says something about it. `source`
-    remembers how old such a value is (`kept`, `keptGenerations`), and which fields no file has said
-    anything about (`open`), so that the outcome does not depend on the order in which the files are
-    loaded, and what was cleared stays cleared.
+    file leaves open has the value of the latest file that sets or clears the field. `source`
+    records the ages of such values (`kept`, `keptGenerations`). `source` also lists the fields that
+    no file has set or cleared (`open`). So the result does not depend on the order in which files
+    are loaded, and a cleared field stays cleared.
 
-    An incomplete document, one of whose rows was rejected, never replaces a complete one. A
-    complete one replaces an incomplete one, however old it is.
+    An incomplete document (a row was rejected) never replaces a complete document. A complete
+    document replaces an incomplete one of any age.
 
     Args:
-        incoming: what the file says.
-        stored: what is stored now; None when there is no such document. Of its data, `needs` are
-            looked at.
+        incoming: the document as the file has it.
+        stored: the document as it is stored; None where there is none. Of its data, only the
+            fields that `needs` returns, and `source`, are read.
         origin: the file.
-        consent: paths of the fields that hold consent. No file clears them: where there is none, no
-            file has said anything.
-        create_only: the file creates documents and never changes one.
-        confirmed: the age of the latest file that is known to have held the document. It may have
-            found nothing to change, so that `source` names an older one.
+        consent: paths of the fields that hold consent. No file clears consent: a document without
+            consent has had none from any file.
+        create_only: True if the file creates documents and never changes one (`bulk/`).
+        confirmed: the age of the latest file that is known to have held the document. `source` may
+            name an older file, if the latest one found nothing to change.
     """
     if stored is None:
         if confirmed is not None and confirmed > origin.age and not create_only:
-            return Leave(NEWER)  # somebody has removed it; what an older file says is outdated
+            return Leave(NEWER)  # the document was removed by hand, and this file is outdated
         return fresh(incoming, origin, consent)
     age = source_age(stored)
     if create_only:
@@ -102,12 +107,12 @@ def decide(
 
 
 def needs(incoming: Incoming, consent: frozenset[str]) -> frozenset[str]:
-    """Return the paths of the stored fields that `decide` looks at, besides `source`."""
+    """Return the paths of the stored fields that `decide` reads, besides `source`."""
     return incoming.keep | consent | {INCOMPLETE}
 
 
 def fresh(incoming: Incoming, origin: Origin, consent: frozenset[str]) -> Put:
-    """Return the document as the file has it, with nothing taken over of what may be stored."""
+    """Return the write of a document as the file has it, without any stored value."""
     (source,) = fresh_sources((incoming.line,), (incoming.keep,), origin, consent)
     return Put(data={}, wire=incoming.wire + source)
 
@@ -118,8 +123,14 @@ def fresh_sources(
     origin: Origin,
     consent: frozenset[str],
 ) -> list[bytes]:
-    """Return what `fresh` puts behind the content of each of some documents: `source`, by the line
-    of the row that counts and by what the document leaves open."""
+    """Return the encoded field `source` of each document, which `fresh` appends to its content.
+
+    Args:
+        lines: per document, the line of the row that counts.
+        keep: per document, the paths of the fields that it leaves open.
+        origin: the file.
+        consent: paths of the fields that hold consent.
+    """
     before = {paths: _sources(origin, tuple(sorted(paths - consent))) for paths in {*keep}}
     return [
         before[paths][len(number)] + number
@@ -128,7 +139,7 @@ def fresh_sources(
 
 
 def source_age(stored: Stored) -> Age | None:
-    """Return the age of the file that wrote a document last; None where no import has."""
+    """Return the age of the file that wrote a document last; None if no import wrote it."""
     source = stored.data.get("source")
     if not isinstance(source, Mapping):
         return None
@@ -145,30 +156,33 @@ def _take_over(
     origin: Origin,
     consent: frozenset[str],
 ) -> Put:
-    """Replace the content but for what the file leaves open, remembering the age of that."""
+    """Return the write of a newer file: the file's fields, and stored values for its open fields.
+
+    `source` records the age of each stored value that is kept.
+    """
     withdrawn: tuple[str, ...] = ()
     if origin.corrected and age is not None and age[0] == origin.exported_at:
-        # The row and what is stored are of one export: which is newer is not known.
+        # The row and the stored document are from one export, so neither is known to be newer.
         withdrawn = tuple(path for path in consent if get(stored, path) is False)
-    theirs = _version(stored, _LONG_AGO if age is None else age, consent)
+    earlier = _version(stored, _LONG_AGO if age is None else age, consent)
     ahead = {
-        path: at
+        path: kept_age
         for path in consent
-        if (at := theirs.open.get(path)) is not None and at > origin.age
+        if (kept_age := earlier.open.get(path)) is not None and kept_age > origin.age
     }
     if not incoming.keep and not withdrawn and not ahead:
         return fresh(incoming, origin, consent)
-    mine = Version.of(incoming.content, origin.age, incoming.keep)
-    mine.take(theirs)
-    mine.open |= ahead
+    version = Version.of(incoming.content, origin.age, incoming.keep)
+    version.take(earlier)
+    version.open |= ahead
     for path in withdrawn:
-        put(mine.content, path, False)
+        put(version.content, path, False)
     for path in ahead:
-        put(mine.content, path, get(theirs.content, path))
-    if mine.keep == incoming.keep and not withdrawn and not ahead:
+        put(version.content, path, get(earlier.content, path))
+    if version.keep == incoming.keep and not withdrawn and not ahead:
         return fresh(incoming, origin, consent)
-    source = _source(incoming, origin) | _open_fields(mine.open, consent)
-    return Put(data={**mine.content, "source": source})
+    source = _source(incoming, origin) | _open_fields(version.open, consent)
+    return Put(data={**version.content, "source": source})
 
 
 def _fill_in(
@@ -178,26 +192,29 @@ def _fill_in(
     origin: Origin,
     consent: frozenset[str],
 ) -> Put | Leave:
-    """Let an older file fill what all newer ones have left open, and nothing else."""
+    """Return the write of an older file: only the fields that all newer files have left open.
+
+    Return Leave if the older file has no value for any of them.
+    """
     if not isinstance(stored.get("source"), Mapping):
         return Leave(NEWER)
-    theirs = _version(stored, age, consent)
-    if not theirs.open:
+    newer = _version(stored, age, consent)
+    if not newer.open:
         return Leave(NEWER)
     content = incoming.content
     unsaid = {path for path in consent if get(content, path) is None}
-    paths = theirs.take(Version.of(content, origin.age, incoming.keep | unsaid))
+    paths = newer.take(Version.of(content, origin.age, incoming.keep | unsaid))
     if not paths:
         return Leave(NEWER)
     known = {name: value for name, value in stored["source"].items() if name not in _OPEN_FIELDS}
-    patch: dict[str, Any] = {"source": known | _open_fields(theirs.open, consent)}
+    patch: dict[str, Any] = {"source": known | _open_fields(newer.open, consent)}
     for path in paths:
-        put(patch, path, get(theirs.content, path))
+        put(patch, path, get(newer.content, path))
     return Put(data=patch, only=(*sorted(paths), "source"))
 
 
 Word = Callable[[Age], bool]
-"""Whether a word in a document is of an age that only one import has."""
+"""Returns True for the ages of values that one certain import gave."""
 
 
 def disowned(
@@ -209,21 +226,29 @@ def disowned(
     incoming: Incoming | None,
     consent: frozenset[str],
 ) -> Stored:
-    """Return what remains of a document without the word of the import that has written it last:
-    older than any file, with the fields that this had left open, and with the consent that it
-    withdrew, as if that had been withdrawn at `by`. `is_word` also knows what earlier uploads of
-    the import said. `withdrawn` is the consent that imports withdrew which were undone before.
+    """Return a document without the values of the import that wrote it last, which is undone.
 
-    `incoming` is what another file says of it; all that it leaves open is open.
+    The result is older than any file (its age is 1970), so that every file may write it. It keeps
+    the fields that the undone import had left open. Consent that the import withdrew stays
+    withdrawn.
+
+    Args:
+        stored: the document as it is stored.
+        is_word: True for ages of the undone import, all its uploads included.
+        by: the age that withdrawals of the undone import get.
+        withdrawn: consent path -> age of withdrawals by imports that were undone before.
+        incoming: the document as another file has it; every field that this file leaves open is
+            open. None: the stored content stays, open for any file.
+        consent: paths of the fields that hold consent.
     """
     version = _version(stored.data, _LONG_AGO, consent)
     kept = {path: age for path, age in version.open.items() if age is not None and not is_word(age)}
     stays = {
-        path: at
-        for path, at in _still_withdrawn(
+        path: age
+        for path, age in _still_withdrawn(
             stored.data, consent - kept.keys(), by=by, withdrawn=withdrawn
         ).items()
-        if path not in kept or kept[path] < at
+        if path not in kept or kept[path] < age
     }
     kept |= stays
     if incoming is None:
@@ -232,7 +257,7 @@ def disowned(
     else:
         content, open_ = {}, dict.fromkeys(incoming.keep)
         if incoming.incomplete:
-            content[INCOMPLETE] = True  # there is no complete one any more
+            content[INCOMPLETE] = True  # the complete document was the undone import's
         for path in kept:
             put(content, path, get(stored.data, path))
     for path in stays:
@@ -247,16 +272,25 @@ def disowned(
 
 
 def _still_withdrawn(
-    stored: Mapping[str, Any], own: Iterable[str], *, by: Age, withdrawn: Mapping[str, Age]
+    stored: Mapping[str, Any], paths: Iterable[str], *, by: Age, withdrawn: Mapping[str, Age]
 ) -> dict[str, Age]:
-    """Return the consent that stays withdrawn, and since when: what imports withdrew that were
-    undone before, and of the import's `own` consent what is withdrawn in the document."""
-    mine = {path: by for path in own if get(stored, path) is False}
-    return {**withdrawn, **{path: max(at, withdrawn.get(path, at)) for path, at in mine.items()}}
+    """Return the consent that stays withdrawn: path -> age of the withdrawal.
+
+    Args:
+        stored: the document.
+        paths: consent that the undone import set; `false` there is a withdrawal, of the age `by`.
+        by: the age of these withdrawals.
+        withdrawn: withdrawals by imports that were undone before.
+    """
+    undone = {path: by for path in paths if get(stored, path) is False}
+    return {
+        **withdrawn,
+        **{path: max(age, withdrawn.get(path, age)) for path, age in undone.items()},
+    }
 
 
 def holds_word(stored: Mapping[str, Any], is_word: Word) -> bool:
-    """Whether a document holds a value that an import gave and newer files have left open."""
+    """True if a document holds a value of an import that newer files have left open."""
     source = stored.get("source")
     return isinstance(source, Mapping) and any(map(is_word, _kept(source).values()))
 
@@ -271,15 +305,25 @@ def without_word(
     origin: Origin,
     consent: frozenset[str],
 ) -> Put | Leave:
-    """Replace the values that an import gave, and newer files have left open, by what an older file
-    says; with None as `incoming` take away those that no file replaces. Consent that the import
-    withdrew stays withdrawn, as if that had been done at `by`; and so does the consent that imports
-    withdrew which were undone before (`withdrawn`).
+    """Return the write that replaces an undone import's values which newer files have left open.
+
+    Consent that the import withdrew stays withdrawn. So does consent that imports withdrew which
+    were undone before.
+
+    Args:
+        incoming: the document as an older file has it, whose values are taken; None removes the
+            values that no file replaces.
+        stored: the document as it is stored.
+        is_word: True for ages of the undone import.
+        by: the age that withdrawals of the undone import get.
+        withdrawn: consent path -> age of withdrawals by imports that were undone before.
+        origin: the older file.
+        consent: paths of the fields that hold consent.
     """
     data = stored.data
     version = _version(data, source_age(stored) or _LONG_AGO, consent)
     words = {path: age for path, age in version.open.items() if age is not None and is_word(age)}
-    before = {path: at for path, at in withdrawn.items() if path in words}
+    before = {path: age for path, age in withdrawn.items() if path in words}
     stays = _still_withdrawn(data, consent & words.keys(), by=by, withdrawn=before)
     version.open |= {**dict.fromkeys(words), **stays}
     for path in stays:
@@ -303,13 +347,13 @@ def without_word(
 
 
 def is_disowned(stored: Mapping[str, Any]) -> bool:
-    """Whether an import that was undone has written a document, and nothing else is known of it."""
+    """True if a document is what `disowned` left, and no other file has written it since."""
     source = stored.get("source")
     return isinstance(source, Mapping) and source.get("exportedAt") == _LONG_AGO[0]
 
 
 def _version(stored: Mapping[str, Any], age: Age, consent: frozenset[str]) -> Version[Age]:
-    """Return what is stored, with the age of each field that is not as old as the document."""
+    """Return the stored document as a version: `age`, and the ages of its open fields."""
     source = stored.get("source")
     source = source if isinstance(source, Mapping) else {}
     open_: dict[str, Age | None] = {path: None for path in consent if get(stored, path) is None}
@@ -321,7 +365,11 @@ def _version(stored: Mapping[str, Any], age: Age, consent: frozenset[str]) -> Ve
 
 
 def _open_fields(open_: Mapping[str, Age | None], consent: frozenset[str]) -> dict[str, Any]:
-    """Return the fields of `source` that say how old is what the latest file has left open."""
+    """Return the fields of `source` about fields that the latest file has left open.
+
+    Example: `{"open": ["mobile"], "kept": {"email": 2023-04-24T…}, "keptGenerations": {"email":
+    1682367150}}`.
+    """
     kept = {path: age for path, age in open_.items() if age is not None}
     never = sorted(path for path, age in open_.items() if age is None and path not in consent)
     fields: dict[str, Any] = {"open": never} if never else {}
@@ -333,10 +381,10 @@ def _open_fields(open_: Mapping[str, Age | None], consent: frozenset[str]) -> di
 
 @lru_cache(4096)
 def _sources(origin: Origin, open_: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Return what comes before the row's number in `source`, by the bytes that the number has.
+    """Return the encoded `source` up to the row's number, by the number's length in bytes.
 
-    It is what `_source` makes of a row when nothing is kept, as an entry on the wire: nearly every
-    document that is written has one, and most of a file differ in the row alone.
+    The bytes are those of `_source` for a document without kept values. Nearly every document has
+    such a `source`, and within a file most differ in the row alone.
     """
     fields: dict[str, Any] = {
         "exportedAt": origin.exported_at,
@@ -371,12 +419,12 @@ def _kept(source: Mapping[str, Any]) -> dict[str, Age]:
         return {}
     known = generations if isinstance(generations, Mapping) else {}
     return {
-        path: (at, known[path] if isinstance(known.get(path), int) else 0)
-        for path, at in kept.items()
-        if isinstance(at, datetime)
+        path: (exported_at, known[path] if isinstance(known.get(path), int) else 0)
+        for path, exported_at in kept.items()
+        if isinstance(exported_at, datetime)
     }
 
 
 _OPEN_FIELDS = ("open", "kept", "keptGenerations")
 _LONG_AGO: Age = (datetime(1970, 1, 1, tzinfo=UTC), 0)
-"""The age of what no import has written: older than any file."""
+"""The age of a document that no import has written: older than any file."""

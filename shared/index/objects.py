@@ -1,7 +1,9 @@
-"""Where the records of an index are kept: objects in the bucket that are never changed.
+"""Objects in the bucket that hold an index's records. An object is written once, never changed.
 
-An object is used only if it is exactly the one that the feed points at: its generation, its size
-and its checksum. So whatever happens to it, a changed index is no index.
+An object is used only if its generation, size and checksum are those that the feed names. So an
+index that anybody has changed counts as lost.
+
+Example: `state/au/customers/4f1c….index`: 16 bytes of head, then 48 bytes per record.
 """
 
 from __future__ import annotations
@@ -28,13 +30,13 @@ from shared.index.records import BLOCK, RECORD, IndexRecords
 from shared.ledger import Span, StateObject
 
 _HEAD = b"A21INDEX00000002"
-"""How every index begins: what it is, and the version of its records."""
+"""First 16 bytes of every index: a name, and the version of the records."""
 
 _UPLOAD_BYTES = 8 * 1024 * 1024
 
 
 def folder(connection: str, type: str) -> str:
-    """Return how the names of all index objects of a type begin."""
+    """Return the prefix of a type's index objects, e.g. `state/au/customers/`."""
     return f"{STATE}/{connection}/{type}/"
 
 
@@ -45,14 +47,14 @@ def read(
     span: Span | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Iterator[IndexRecords]:
-    """Give the records of a part, or those of a span of keys, a block at a time.
+    """Yield the records of a part, or those of a span of keys, in blocks of at most `BLOCK`.
 
-    `tick` is called before each. What has been given must not be relied on before the end is
-    reached.
+    `tick` is called before each block. Use no record before the iterator has ended: the checksum
+    is known only then.
 
     Raises:
-        Unusable: it is not what was written.
-        TryAgain: Cloud Storage could not be reached.
+        Unusable: the object is not the one that was written.
+        TryAgain: Cloud Storage could not be reached, or the object was not read whole.
     """
     stream = ObjectReader(_found(bucket, part), chunk=BLOCK * RECORD.itemsize)
     start, end = 0, part.size
@@ -84,7 +86,7 @@ def _found(bucket: storage.Bucket, part: StateObject) -> storage.Blob:
 
 
 def usable(bucket: storage.Bucket, part: StateObject) -> bool:
-    """Whether the object is still what was written, as far as Cloud Storage says.
+    """True if Cloud Storage still has the object with the size and checksum that were written.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -99,7 +101,14 @@ def usable(bucket: storage.Bucket, part: StateObject) -> bool:
 def _stretch(
     bucket: storage.Bucket, part: StateObject, span: Span, tick: Callable[[], None]
 ) -> tuple[int, int]:
-    """Return from where to where in an object the records of a span are."""
+    """Return the offsets in bytes at which a span's records begin and end.
+
+    The records are sorted by key, so a binary search finds both. Each step reads one record.
+
+    Raises:
+        Unusable: the object's size is not that of whole records.
+        TryAgain: Cloud Storage could not be reached.
+    """
     count, rest = divmod(part.size - len(_HEAD), RECORD.itemsize)
     if rest:
         raise Unusable(part.object)
@@ -126,10 +135,12 @@ def write(
     *,
     tick: Callable[[], None] = lambda: None,
 ) -> StateObject:
-    """Write records as a new object of a folder, calling `tick` before each block.
+    """Write records as a new object of a folder, and return the reference to the object.
+
+    `tick` is called before each block. A failed upload leaves no object.
 
     Raises:
-        TryAgain: Cloud Storage could not be reached.
+        TryAgain: Cloud Storage could not be reached, or holds other bytes than were sent.
     """
     name = f"{folder}{uuid.uuid4().hex}.index"
     upload = ObjectWriter(
@@ -150,9 +161,6 @@ def write(
 
 
 def delete(bucket: storage.Bucket, part: StateObject) -> None:
-    """Remove an object that nothing points at any more, if that can be done now.
-
-    The sweep removes what is left.
-    """
+    """Delete an object that no feed points at. Failures are ignored: the sweep deletes the rest."""
     with suppress(TryAgain):
         delete_object(bucket, part.object, part.generation)

@@ -1,7 +1,10 @@
-"""What an index records of the documents of one type: a record a key, sorted by the key's hash.
+"""Records of an index: one record per document of a type, sorted by the hash of its key.
 
-A record says what the pipeline has last written under a key, when, and which file has last held
-it. It holds no text: a key is 128 bits of its hash, a document's content is 64.
+A record has the last write of a document and the latest file that held the document. It holds no
+text: a key is 128 bits of hash, a document's content 64 bits.
+
+Example: the file of 24 April holds the customer `65432` unchanged. Then `exported` becomes that
+day's, while `content` and `updated` are those of the write of 20 April.
 """
 
 from __future__ import annotations
@@ -27,14 +30,22 @@ RECORD = np.dtype(
         ("generation", "<i8"),
     ]
 )
-"""48 bytes: the key, the content's hash, the update time in nanoseconds since 1970, and the age of
-the latest file that held the key, its time of export in microseconds since 1970."""
+"""One record, 48 bytes.
+
+| field | meaning |
+|---|---|
+| high, low | hash of the key, 128 bits |
+| content | hash of the content as it was written; `UNKNOWN` if something else may be stored |
+| updated | the document's update time, in nanoseconds since 1970; 0 if it is not known |
+| exported | export time of the latest file that held the key, in microseconds since 1970 |
+| generation | generation of that file |
+"""
 
 BLOCK = 65_536
 """Records handled at a time, 3 MiB."""
 
 UNKNOWN = 0
-"""The content's hash where it is not known what is stored; no content has it."""
+"""Hash of an unknown content; no content has this hash."""
 
 _OPAQUE = np.dtype(("V", RECORD.itemsize))
 """A record as numpy moves it fastest: in one piece."""
@@ -42,26 +53,31 @@ _OPAQUE = np.dtype(("V", RECORD.itemsize))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Stamp = tuple[int, int]
-"""An age as the index records it: time of export in microseconds since 1970, and generation."""
+"""An age in numbers: export time in microseconds since 1970, and generation."""
 
 Stamps = tuple[int | NDArray[np.int64], int]
-"""The ages of several documents of a file, all of one generation, or the one that all have."""
+"""Ages of several documents of one generation: an export time for each, or one for all."""
 
 IndexRecords = NDArray[Any]
 """An array of `RECORD`, sorted by key, each key once."""
 
 Places = NDArray[np.int64]
-"""Documents of a file, by their places among its keys."""
+"""Documents of a file, as positions in its sorted keys."""
 
 
 def content_hashes(
     wires: Iterable[bytes], keep: Iterable[frozenset[str]], *, create_only: bool = False
 ) -> NDArray[np.uint64]:
-    """Return what tells one content of each of some documents from another.
+    """Return a hash of each document's content, never `UNKNOWN`.
 
-    It is of the bytes that would be written and of what the row leaves open, so that whatever
-    makes a row mean something else (a setting, a mended schema) makes another hash of it. What a
-    first load creates is never the same as what another file says.
+    The hash covers the bytes that would be written and the paths of open fields. So a change of a
+    setting or a type that changes the document changes the hash, too. A first load has other
+    hashes than any other file, so that none of its documents counts as unchanged.
+
+    Args:
+        wires: per document, its encoded fields.
+        keep: per document, the paths of the fields that it leaves open.
+        create_only: True for a first load (`bulk/`).
     """
     key = f"doc{ENCODING:06}{'created' if create_only else 'written'}"
     contents = [
@@ -73,27 +89,27 @@ def content_hashes(
 
 
 class Table:
-    """The documents of one file, and what is known of each; 49 bytes a document.
+    """The documents of one file and the index's records of them, 49 bytes per document.
 
-    A document is named by its place among the file's keys.
+    A document is named by its place: its position in the file's sorted keys.
     """
 
     def __init__(self, keys: Keys) -> None:
         count = len(keys.high)
         self.keys = keys
         self.known = np.zeros(count, dtype=bool)
-        """Whether there is a record of the document."""
+        """Per document, True if it has a record."""
         self._content = np.zeros(count, dtype=np.uint64)
         self._updated = np.zeros(count, dtype=np.int64)
         self._exported = np.zeros(count, dtype=np.int64)
         self._generation = np.zeros(count, dtype=np.int64)
 
     def learn(self, records: IndexRecords) -> None:
-        """Take over what the index records of the documents of the file; leave the others."""
+        """Store the records of documents that the file holds; ignore all others."""
         places = find(self.keys, records)
-        own = places >= 0
-        places = places[own]
-        records = records[own]
+        found = places >= 0
+        places = places[found]
+        records = records[found]
         self.known[places] = True
         self._content[places] = records["content"]
         self._updated[places] = records["updated"]
@@ -101,15 +117,15 @@ class Table:
         self._generation[places] = records["generation"]
 
     def forget_contents(self, which: NDArray[np.bool_] | None = None) -> None:
-        """Take it that nobody knows what is stored, of all documents or of those marked."""
+        """Set the content of all documents, or of those marked in `which`, to unknown."""
         self._content[slice(None) if which is None else which] = UNKNOWN
 
     def content(self, place: int) -> int:
-        """Return the hash of what is stored of a known document."""
+        """Return the hash of the stored content of a known document."""
         return int(self._content[place])
 
     def updated(self, place: int) -> int:
-        """Return the update time of a known document, in nanoseconds."""
+        """Return the update time of a known document, in nanoseconds since 1970."""
         return int(self._updated[place])
 
     def stamp(self, place: int) -> Stamp:
@@ -119,22 +135,33 @@ class Table:
     def compare(
         self, places: Places, contents: NDArray[np.uint64], stamp: Stamps
     ) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
-        """Compare what a file of an age says of documents with what is known of them.
+        """Compare a file's contents with the records of its documents.
 
-        Returns where the content is known to be the same, and whether the latest file that held
-        the document is older (-1), that very file (0) or newer (1); of unknown ones, nothing true.
+        Args:
+            places: the documents.
+            contents: per document, the hash of its content in the file.
+            stamp: the age of the file, or per document.
+
+        Returns:
+            Per document: True if the stored content is the same; and the age of the latest file
+            that held the document: older (-1), the same file (0) or newer (1). Of a document
+            without a record the first is False and the second has no meaning.
         """
         known = self.known[places]
         if not known.any():
             return known, np.zeros(len(places), np.int8)
         exported, generation = stamp
-        its, own = self._exported[places], self._generation[places]
-        age = np.where(its == exported, np.sign(own - generation), np.sign(its - exported))
+        known_exported, known_generation = self._exported[places], self._generation[places]
+        age = np.where(
+            known_exported == exported,
+            np.sign(known_generation - generation),
+            np.sign(known_exported - exported),
+        )
         same = known & (self._content[places] == contents)
         return same, age.astype(np.int8)
 
     def updates(self, places: Places) -> NDArray[np.int64]:
-        """Return the update times of known documents, in nanoseconds; 0 of all others."""
+        """Return each document's update time in nanoseconds since 1970; 0 without a record."""
         return np.where(self.known[places], self._updated[places], 0)
 
     def put(
@@ -145,18 +172,18 @@ class Table:
         updated: int | NDArray[np.int64],
         stamp: Stamps,
     ) -> None:
-        """Record what is now known of a document, or of several."""
+        """Set the record of one document, or of several."""
         self.known[which] = True
         self._content[which] = content
         self._updated[which] = updated
         self.confirm(which, stamp)
 
     def confirm(self, which: int | Places | NDArray[np.bool_], stamp: Stamps) -> None:
-        """Record that a file of this age has held known documents, and nothing else of them."""
+        """Set the age of the latest file that held known documents; change nothing else."""
         self._exported[which], self._generation[which] = stamp
 
     def held_by(self, stamp: Stamps) -> NDArray[np.bool_]:
-        """Mark the known documents that a file of just this age was the latest to hold."""
+        """Return a mask of known documents whose latest file has exactly this age."""
         exported, generation = stamp
         held: NDArray[np.bool_] = (
             self.known & (self._exported == exported) & (self._generation == generation)
@@ -164,7 +191,7 @@ class Table:
         return held
 
     def all_newer_than(self, stamp: Stamp) -> bool:
-        """Whether a newer file than that is known to have held every document."""
+        """True if for every document a file newer than `stamp` is known to have held it."""
         exported, generation = stamp
         newer = (self._exported > exported) | (
             (self._exported == exported) & (self._generation > generation)
@@ -172,7 +199,7 @@ class Table:
         return bool((newer & self.known).all())
 
     def records(self, start: int, stop: int) -> IndexRecords:
-        """Return the records of the known documents among these places."""
+        """Return the records of the known documents at the places from `start` up to `stop`."""
         span = slice(start, stop)
         known = self.known[span]
         records = np.empty(int(known.sum()), dtype=RECORD)
@@ -189,32 +216,32 @@ class Table:
 
 
 def find(keys: Keys, records: IndexRecords) -> NDArray[np.int64]:
-    """Return the place of each record's key among the keys, -1 where it is not one of them."""
-    places, there = _seek(keys, records)
-    places[~there] = -1
+    """Return the place of each record's key among the keys; -1 where it is not among them."""
+    places, found = _seek(keys, records)
+    places[~found] = -1
     return places
 
 
 def merged(
     blocks: Iterable[IndexRecords], table: Table, *, trusted: bool = True
 ) -> Iterator[IndexRecords]:
-    """Give the records of the next index: those of the table, and the others of the present one.
+    """Yield the records of the next index: the table's, and the present index's for other keys.
 
     Args:
-        blocks: the present index, in order.
+        blocks: the present index, sorted by key.
         table: the documents of the file, as they are now.
-        trusted: whether what the present index says of contents still holds.
+        trusted: False if the contents in the present index may be outdated; they become unknown.
     """
     done = 0
     for block in blocks:
         if not len(block):
             continue
-        places, own = _seek(table.keys, block)
-        others = block.view(_OPAQUE)[~own].view(RECORD)
+        places, found = _seek(table.keys, block)
+        others = block.view(_OPAQUE)[~found].view(RECORD)
         if not trusted:
             others["content"] = UNKNOWN
-        upto = int(places[-1]) + int(own[-1])
-        yield from _joined(others, places[~own], table, done, upto)
+        upto = int(places[-1]) + int(found[-1])
+        yield from _joined(others, places[~found], table, done, upto)
         done = upto
     if done < len(table.known):
         nothing = np.empty(0, dtype=RECORD)
@@ -222,7 +249,7 @@ def merged(
 
 
 def dropped(blocks: Iterable[IndexRecords], keys: Iterable[str]) -> Iterator[IndexRecords]:
-    """Give the records of an index without those of some keys."""
+    """Yield the records of an index without those of some keys."""
     gone = sorted({halves(key) for key in keys})
     table = Keys(
         np.array([high for high, _ in gone], dtype=np.uint64),
@@ -233,20 +260,23 @@ def dropped(blocks: Iterable[IndexRecords], keys: Iterable[str]) -> Iterator[Ind
 
 
 def stamp_of(age: Age) -> Stamp:
-    """Return an age as the index records it."""
+    """Return an age in numbers: 1970-01-02 and generation 7 give `(86_400_000_000, 7)`."""
     span = age[0] - _EPOCH
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds, age[1]
 
 
 def age_of(stamp: Stamp) -> Age:
-    """Return the age that the index records so."""
+    """Return the age of a stamp; the reverse of `stamp_of`."""
     return _EPOCH + timedelta(microseconds=stamp[0]), stamp[1]
 
 
 def _joined(
     others: IndexRecords, places: NDArray[np.int64], table: Table, start: int, stop: int
 ) -> Iterator[IndexRecords]:
-    """Give the table's records from `start` to `stop`, and others before the places they have."""
+    """Yield the table's records at the places from `start` up to `stop`, with `others` in between.
+
+    `places` are the places at which the keys of `others` sort in.
+    """
     taken = 0
     for first in range(start, max(stop, start + 1), BLOCK):
         last = min(first + BLOCK, stop)
@@ -263,28 +293,28 @@ def _joined(
 
 
 def _seek(keys: Keys, records: IndexRecords) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return for each record how many keys come before its key, and whether its key is a key.
+    """Return per record the number of keys before its key, and True if its key is among the keys.
 
-    The keys are looked up among the records, because a small file has few of them.
+    The keys are looked up among the records, because a small file has few keys.
 
-    Example: of the keys 3 and 7, the records 2, 3 and 9 have 0, 0 and 2 before them; 3 is a key.
+    Example: for the keys 3 and 7, the records 2, 3 and 9 give 0, 0, 2 and False, True, False.
     """
     count = len(records)
-    own = np.zeros(count, dtype=bool)
+    found = np.zeros(count, dtype=bool)
     if not count:
-        return np.zeros(0, dtype=np.int64), own
+        return np.zeros(0, dtype=np.int64), found
     heads = np.ascontiguousarray(records["high"])
     first = int(np.searchsorted(keys.high, heads[0]))
     last = int(np.searchsorted(keys.high, heads[-1], "right"))
     high, low = keys.high[first:last], keys.low[first:last]
     places = np.searchsorted(heads, high)
     while True:
-        at = np.minimum(places, count - 1)
-        same = (places < count) & (heads[at] == high)
-        behind = same & (records["low"][at] < low)
+        inside = np.minimum(places, count - 1)
+        same = (places < count) & (heads[inside] == high)
+        behind = same & (records["low"][inside] < low)
         if not behind.any():
             break
         places += behind
-    own[places[same & (records["low"][at] == low)]] = True
+    found[places[same & (records["low"][inside] == low)]] = True
     before = first + np.bincount(places, minlength=count + 1)[:count].cumsum()
-    return before - own, own
+    return before - found, found

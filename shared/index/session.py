@@ -1,8 +1,8 @@
-"""What an attempt knows of its documents without reading them, and what it leaves to the next.
+"""Use of the index by one attempt at an import: skip unchanged rows, leave the index of the next.
 
-The index of a type is what the last import that ended well has left: see `records`. It is
-never believed about what is stored: every write is on condition that it was right. It is believed
-about what need not be written, and that only while nobody can have written since.
+The index of a type is written by the last import that ended well; see `records`. The index is only
+used to skip work. Every write still checks on the server that the document is as the index says.
+A document is skipped only while no other import can have written it since.
 """
 
 from __future__ import annotations
@@ -59,56 +59,56 @@ from shared.parsing import Block, Incoming, Keys
 from shared.services import Services
 
 PROGRAM = ("core", "files", "firestore", "index", "loading", "parsing")
-"""The packages whose source decides what becomes of a row. A change in any of them has every row
-compared with its document again; one in a page, a report or a command does not."""
+"""Packages whose code turns a row into a document. After a change in any of them every row is
+compared with its document again; a change in a page, a report or a command has no such effect."""
 
 
 @dataclass(slots=True)
 class SeenDocument:
-    """A document that is to be written, with what the index says of it."""
+    """A document that may have to be written, with its record in the index."""
 
     incoming: Incoming
     content: int
-    """The hash of what the file says."""
+    """Hash of the content in the file."""
     confirmed: Age | None
-    """The age of the latest file that is known to have held it."""
+    """Age of the latest file that is known to have held the document."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """A block of documents, with what the index says of them."""
+    """A block of documents, divided by their records in the index."""
 
     unchanged: Block
-    """Those of which nothing has changed."""
+    """Documents without a change, which need no write."""
     changed: Block
-    """All others; each of them is also in one of these."""
+    """All other documents. Each is also in `written`, `expected` or `others`."""
     written: Block
-    """Those that an earlier task of this import has written."""
+    """Documents that an earlier task of this import has written."""
     expected: Expectations[SeenDocument]
-    """What to write without reading."""
+    """Documents to write without a read first."""
     others: list[SeenDocument]
-    """Those of which nothing can be expected."""
+    """Documents to read before the write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The index that an import or a task leaves, written but not pointed at yet."""
+    """The index that an import or a task leaves: written, but no feed points at it yet."""
 
     before: Index | None
+    """The index that it replaces."""
     mark: Holder | None
-    """The mark under which the documents were written that it tells of."""
+    """The feed's mark while the recorded documents were written."""
     after: Index
     holder: Holder | None
-    """Who goes on writing; None at the import's end."""
+    """The mark of the task that continues; None at the import's end."""
     pace: Paced | None = None
-    """How fast documents have been written; None where nobody had to know."""
+    """Rate at which documents were written; None leaves the feed's rate unchanged."""
 
     def settle(self, feed: Feed) -> Feed:
-        """Return the feed that points at it.
+        """Return the feed with the new index.
 
         Raises:
-            TryAgain: the index that it was made from is no longer the feed's, or another import
-                has written since.
+            TryAgain: the feed no longer has the old index, or another import has written since.
         """
         if (feed.index, feed.index_held_by) != (self.before, self.mark):
             raise TryAgain("The index has been replaced in the meantime.")
@@ -116,13 +116,13 @@ class Successor:
         return replace(feed, index=self.after, index_held_by=self.holder, pace=pace)
 
     def clean_up(self, services: Services) -> None:
-        """Remove the index that it has replaced."""
+        """Delete the objects of the index that was replaced."""
         for part in self.before.parts if self.before else ():
             objects.delete(services.bucket, part)
 
 
 class Indexing:
-    """The index, as one attempt at an import uses it: from its first write to its end."""
+    """The index during one attempt at an import, from the first write to the end."""
 
     def __init__(
         self,
@@ -137,22 +137,22 @@ class Indexing:
         under: str,
         exported: Sequence[NDArray[np.int64]] = (),
     ) -> None:
-        """Read the index and mark the feed as about to be written to.
+        """Read the index and mark the feed as being written to.
 
         Args:
-            services: everything outside.
+            services: ledger, bucket and clock.
             hold: the hold on the import.
-            keys: the keys of the documents that the file holds.
+            keys: the keys of the file's documents.
             origin: the file.
             consent: paths of the fields that hold consent.
-            create_only: the file creates documents and never changes one.
-            skip: whether what has not changed may be left out.
-            under: the `fingerprint` of what the rows are read with.
-            exported: layer -> when what it says of each document was exported, see
-                `shared.parsing.plan.Plan`; empty where all documents are as old as the file.
+            create_only: True if the file creates documents and never changes one (`bulk/`).
+            skip: True if unchanged documents may be skipped.
+            under: the `fingerprint` of the code and settings that read the rows.
+            exported: per layer, the export time of each document, see `shared.parsing.plan.Plan`;
+                empty if all documents are as old as the file.
 
         Raises:
-            Undecidable: the index was lost, and nobody can tell what newer files have confirmed.
+            Undecidable: the index is lost, and newer files may have confirmed rows of this file.
             TryAgain: Cloud Storage or Firestore could not be reached.
             LeaseLost: the import is no longer this worker's.
         """
@@ -169,7 +169,7 @@ class Indexing:
         self._create_only = create_only
         feed = self._feed_before(import_.connection, import_.type)
         self.pace = feed.pace
-        """How fast the documents were written last."""
+        """Rate at which the type's documents were last written."""
         index = feed.index
         table = self._learn(keys, index)
         self._table = table or Table(keys)
@@ -183,34 +183,34 @@ class Indexing:
         if not self._clean:
             self._table.forget_contents()
         elif import_.replay and not self._holder.continued:
-            # What this import has written when it was not a replay is to be written again.
+            # A replay writes again what this import wrote before the replay.
             self._table.forget_contents(self._table.held_by(self._stamp(slice(None))))
         self._confirmed = np.zeros(len(keys.high), dtype=bool)
         self._skip = skip and self._clean and not (create_only or import_.replay)
         self._read_next: set[int] = set()
-        """Documents that must not be written without reading them: their consent was withdrawn at
-        a later time than they were exported."""
+        """Places of documents that the next file must read before it writes them: their consent
+        was withdrawn later than their export."""
         self._doubted = np.zeros(len(keys.high), dtype=bool)
-        # Where documents may be of which the index says nothing, they are read before they are
-        # written: to find out by a write that fails would cost one more call.
+        # Documents may be stored that the index does not have. They are read before they are
+        # written: a write that fails first would cost one more call.
         self._reads_unknown = self._index is None and feed.latest is not None
 
     def begin_layer(self, number: int) -> None:
-        """Go on to what another layer of the file says, once the one before is settled."""
+        """Begin another layer of the file, after the one before has been written."""
         self._confirm()
         self._exported = self._layers[number] if self._layers else None
 
     def look(self, block: Block, written: Callable[[Block], None]) -> Sighting:
-        """Say what is to be done about a block of documents.
+        """Divide a block of documents by what is to be done about each.
 
-        `written` is told which of them have been written as expected.
+        `written` is called with the documents that were written without a read first.
         """
         table = self._table
         places = np.array(block.places, np.int64)
         contents = content_hashes(block.wires, block.keep, create_only=self._create_only)
         known = table.known[places]
         same, age = table.compare(places, contents, self._stamp(places))
-        mine = same & (age == 0)
+        done = same & (age == 0)
         unchanged = same & (age < 0) if self._skip else np.zeros(len(block), bool)
         self._confirmed[places[unchanged]] = True
         updates = table.updates(places)
@@ -222,20 +222,20 @@ class Indexing:
             if not self._reads_unknown:
                 expected |= ~known
         if self._exported is not None and not self._create_only:
-            # What is stored may be of the same export, and then it has a say.
+            # The stored document may be from the same export, so it has to be read.
             expected[:] = False
         if block.incomplete:
             expected &= ~(known & np.array(block.incomplete, bool))
-        expected &= ~(mine | unchanged)
-        others = np.flatnonzero(~(expected | mine | unchanged)).tolist()
+        expected &= ~(done | unchanged)
+        others = np.flatnonzero(~(expected | done | unchanged)).tolist()
         return Sighting(
             unchanged=block.some(unchanged),
             changed=block.some(~unchanged),
-            written=block.some(mine),
+            written=block.some(done),
             expected=self._expectations(
                 block.some(expected), contents[expected], updates[expected], written
             ),
-            others=[self._seen(block[at], int(contents[at])) for at in others],
+            others=[self._seen(block[number], int(contents[number])) for number in others],
         )
 
     def _expectations(
@@ -248,8 +248,9 @@ class Indexing:
         places = np.array(block.places, np.int64)
 
         def settled(which: slice | list[int], updates: NDArray[np.int64]) -> None:
-            own = places[which]
-            self._table.put(own, content=contents[which], updated=updates, stamp=self._stamp(own))
+            these = places[which]
+            stamp = self._stamp(these)
+            self._table.put(these, content=contents[which], updated=updates, stamp=stamp)
             written(block.part(which))
 
         return Expectations(
@@ -257,22 +258,22 @@ class Indexing:
             wires=block.wires,
             sources=self._sources(block),
             updates=updates.tolist(),
-            document=lambda at: self._seen(block[at], int(contents[at])),
+            document=lambda number: self._seen(block[number], int(contents[number])),
             written=settled,
         )
 
     def _seen(self, incoming: Incoming, content: int) -> SeenDocument:
-        """Return a document as the writer is to have it, to be read and decided on."""
+        """Return a document for the writer to read and decide on."""
         table, place = self._table, incoming.place
         if table.known[place]:
             return SeenDocument(incoming, content, age_of(table.stamp(place)))
-        # Of the very age of this file, it only says that an earlier task of it had begun.
+        # An age equal to this file's only says that an earlier task of this import had begun.
         age = self._origin_of(place).age
         until = self._until if self._until is not None and self._until < age else None
         return SeenDocument(incoming, content, until)
 
     def decide(self, seen: SeenDocument, stored: Stored | None) -> Put | Leave:
-        """Say what to do about a document that has been read; see `shared.index.merge.decide`."""
+        """Decide on a document that has been read; see `shared.index.merge.decide`."""
         origin = self._origin_of(seen.incoming.place)
         decision = decide(
             seen.incoming,
@@ -285,44 +286,44 @@ class Indexing:
         if isinstance(decision, Put):
             kept = decision.data.get("source", {}).get("kept", {})
             if any(kept[path] > origin.exported_at for path in self._consent & kept.keys()):
-                # The next file, too, has to read what it may not change.
+                # The next file, too, has to read this document, because its consent is newer.
                 self._read_next.add(seen.incoming.place)
         return decision
 
     def needs(self, seen: SeenDocument) -> frozenset[str]:
-        """Return the paths of the stored fields that `decide` looks at, besides `source`."""
+        """Return the paths of the stored fields that `decide` reads, besides `source`."""
         return needs(seen.incoming, self._consent)
 
     def _stamp(self, places: Places | NDArray[np.bool_] | slice) -> Stamps:
-        """Return the ages of what the file says of documents."""
+        """Return the ages of documents in the file."""
         if self._exported is None:
             return stamp_of(self._origin.age)
         return self._exported[places], self._origin.generation
 
     def _origin_of(self, place: int) -> Origin:
-        """Return the file, as old as what it says of a document."""
+        """Return the origin of one document: the file, with the document's export time."""
         if self._exported is None:
             return self._origin
         exported_at, _ = age_of((int(self._exported[place]), 0))
         return replace(self._origin, exported_at=exported_at, corrected=True)
 
     def _confirm(self) -> None:
-        """Record that the file has held what it was found to have left unchanged."""
+        """Record the file as the latest one that held its unchanged documents."""
         self._table.confirm(self._confirmed, self._stamp(self._confirmed))
         self._confirmed[:] = False
 
     def _ages(self) -> tuple[Age, Age]:
-        """Return the age of the oldest and of the newest that the file says of any document."""
-        said = [layer[layer > 0] for layer in self._layers if layer.any()]
-        if not said:
+        """Return the ages of the oldest and the newest document in the file."""
+        times = [layer[layer > 0] for layer in self._layers if layer.any()]
+        if not times:
             return self._origin.age, self._origin.age
-        oldest, newest = min(map(np.min, said)), max(map(np.max, said))
+        oldest, newest = min(map(np.min, times)), max(map(np.max, times))
         generation = self._origin.generation
         return age_of((int(oldest), generation)), age_of((int(newest), generation))
 
     def _sources(self, block: Block) -> list[bytes]:
-        """Return what `fresh_sources` makes of the documents of a block."""
-        lines = [of[-1] for of in block.lines]
+        """Return the encoded field `source` of each document of a block; see `fresh_sources`."""
+        lines = [lines_of_document[-1] for lines_of_document in block.lines]
         if self._exported is None:
             return fresh_sources(lines, block.keep, self._origin, self._consent)
         return [
@@ -331,7 +332,7 @@ class Indexing:
         ]
 
     def settled(self, seen: SeenDocument, outcome: Outcome) -> None:
-        """Record what has become of a document."""
+        """Record the outcome of one document in the table."""
         table, place = self._table, seen.incoming.place
         match outcome:
             case Written(update_time, stored=None):
@@ -342,10 +343,10 @@ class Indexing:
                 updated = 0 if read_next else nanoseconds(update_time)
                 content = UNKNOWN if read_next else seen.content
                 table.put(place, content=content, updated=updated, stamp=stamp)
-            case Written(update_time, stored=Stored() as stored):  # filled in what was open
+            case Written(update_time, stored=Stored() as stored):  # filled open fields only
                 self._newer(place, stored, nanoseconds(update_time))
             case Left(reason, Stored() as stored) if reason == OWN:
-                # Written by an earlier attempt: this one would write the same, if it is as clean.
+                # Written by an earlier attempt, with the same content if no other import wrote.
                 content = seen.content if self._clean else UNKNOWN
                 updated = nanoseconds(stored.update_time)
                 stamp = stamp_of(self._origin_of(place).age)
@@ -359,11 +360,11 @@ class Indexing:
                 pass
 
     def doubt(self, places: Sequence[int]) -> None:
-        """Have documents written again by the next file that holds them, whatever that says."""
+        """Mark documents so that the next file that holds them writes them again."""
         self._doubted[np.array(places, np.int64)] = True
 
     def successor(self) -> Successor:
-        """Write the index as it is after this import.
+        """Write the index of this import's end.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -374,9 +375,10 @@ class Indexing:
         return self._write(None)
 
     def checkpoint(self) -> Successor:
-        """Write the index as it is now, for the next task of this import to go on from.
+        """Write a checkpoint: the present index, for the next task of this import.
 
-        What this task has found unchanged is not in it: the next one finds it unchanged again.
+        Documents that this task has found unchanged are not recorded: the next task finds them
+        unchanged again.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -384,16 +386,16 @@ class Indexing:
         """
         return self._write(replace(self._holder, clean=True, continued=True))
 
-    # -- what there is before -----------------------------------------------------------------
+    # -- the present index --------------------------------------------------------------------
 
     _span: Span | None = None
-    """The keys that it is about; None: all."""
+    """The keys that this attempt handles; None: all."""
 
     def _feed_before(self, connection: str, type: str) -> Feed:
         return self._services.ledger.feed(connection, type)
 
     def _learn(self, keys: Keys, index: Index | None) -> Table | None:
-        """Return what the index says of these keys; None where it is lost."""
+        """Return the records of these keys; None if the index is lost."""
         table = Table(keys)
         try:
             for part in index.parts if index else ():
@@ -414,12 +416,17 @@ class Indexing:
         blocks = merged(self._blocks(before), self._table, trusted=self._clean)
         part = objects.write(self._services.bucket, self._folder, blocks, tick=self._hold.check)
         exported_at, generation = self._origin.age
-        own = Newest(exported_at=exported_at, generation=generation)
-        newest = own if before is None or _age(before.newest) < _age(own) else before.newest
+        newest = Newest(exported_at=exported_at, generation=generation)
+        if before is not None and _age(before.newest) >= _age(newest):
+            newest = before.newest
         return Successor(before, self._holder, Index(parts=(part,), newest=newest), holder)
 
     def _make_sure(self) -> None:
-        """Refuse a file of which newer ones may have confirmed what is no longer known."""
+        """Check that no newer file may have confirmed rows of this file unrecorded.
+
+        Raises:
+            Undecidable: the index was lost after a newer file had been loaded.
+        """
         until = self._until
         oldest, newest = self._ages()
         if until is None or until <= oldest or self._table.all_newer_than(stamp_of(newest)):
@@ -436,7 +443,7 @@ class Indexing:
         )
 
     def _mark(self, import_: Import, read: Index | None, under: str) -> Holder:
-        """Mark the feed as being written to; the mark says whether the index is still the truth."""
+        """Mark the feed as being written to; return the mark, which tells if the index is valid."""
         until = self._until
         held: Holder | None = None
 
@@ -454,7 +461,7 @@ class Indexing:
         return held
 
     def _newer(self, place: int, stored: Stored | None, updated: int) -> None:
-        """Record of a document of a newer file that something else is stored than was thought."""
+        """Record that a document was written by a newer file, with unknown content."""
         stamps = [self._table.stamp(place)] if self._table.known[place] else []
         age = source_age(stored) if stored is not None else None
         if age is not None:
@@ -479,28 +486,28 @@ def marked(
     until: Age | None,
     under: str,
 ) -> tuple[Feed, Holder]:
-    """Return the feed as being written to by an import, and the mark that says so.
+    """Return the feed, marked as being written to by an import, and the mark.
 
     Args:
         feed: the feed, as it is.
-        import_: who is going to write.
+        import_: the import that is going to write.
         read: the feed's index, as it was read.
-        index: that, or None where it is lost.
-        until: the age of the latest file that a lost index knew of.
-        under: the `fingerprint` of what the rows are read with.
+        index: the same, or None if the index is lost.
+        until: the age of the latest file in a lost index.
+        under: the `fingerprint` of the code and settings that read the rows.
 
     Raises:
-        TryAgain: the index is no longer the one that was read.
+        TryAgain: the feed no longer has the index that was read.
     """
     if feed.index != read:
         raise TryAgain("The index has been replaced in the meantime.")
-    mine = Holder(
+    holder = Holder(
         import_id=import_.import_id, generation=import_.generation, under=under, clean=True
     )
     before = feed.index_held_by
     continued = before is not None and before.continued
-    mine_too = before == replace(mine, continued=continued)
-    held = replace(mine, clean=before is None or mine_too, continued=mine_too and continued)
+    same = before == replace(holder, continued=continued)
+    held = replace(holder, clean=before is None or same, continued=same and continued)
     newest = until and Newest(exported_at=until[0], generation=until[1])
     return replace(feed, index=index, index_held_by=held, confirmed_until=newest), held
 
@@ -508,7 +515,9 @@ def marked(
 def look_at(
     feed: Feed, services: Services, *, tick: Callable[[], None]
 ) -> tuple[Index | None, Age | None]:
-    """Return a feed's index, None where it is lost, and the age that `marked` takes as `until`.
+    """Return a feed's index (None if it is lost) and the age that `marked` takes as `until`.
+
+    `tick` is called before each part is checked.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -523,7 +532,10 @@ def look_at(
 
 
 def fingerprint(*parts: object) -> str:
-    """Return what the same rows come out the same under: the program, and these settings."""
+    """Return a hash of the code in `PROGRAM` and of `parts`, which are settings.
+
+    While the fingerprint is unchanged, a row always yields the same document.
+    """
     hasher = hashlib.blake2b(_program(), digest_size=16)
     for part in parts:
         hasher.update(repr(part).encode() + b"\0")
@@ -531,13 +543,13 @@ def fingerprint(*parts: object) -> str:
 
 
 def forget(services: Services, connection: str, type: str, keys: Sequence[str]) -> None:
-    """Drop what the index of a type remembers of some documents.
+    """Remove the records of some documents from the index of a type.
 
-    A document of which nothing is remembered is written again by the next file that holds it,
-    also by an old one that comes late.
+    A document without a record is written again by the next file that holds it, even by an old file
+    that arrives late.
 
     Raises:
-        TryAgain: a file of the type is being loaded, or something could not be reached.
+        TryAgain: a file of the type is being loaded, or a service could not be reached.
     """
     feed = services.ledger.feed(connection, type)
     _make_sure_of_rest(feed, services)
@@ -554,13 +566,13 @@ def forget(services: Services, connection: str, type: str, keys: Sequence[str]) 
             services.bucket, objects.folder(connection, type), dropped(blocks(), keys)
         )
     except Unusable:
-        return  # nobody uses it any more, and the next import finds that out
+        return  # the index is lost already, and the next import handles that
     after = replace(before, parts=(part,))
 
     def point(ledger: LedgerTransaction) -> None:
         current = ledger.feed(connection, type)
         if current.index == after:
-            return  # an earlier try, whose answer was lost
+            return  # an earlier attempt of this transaction succeeded, but its answer was lost
         _make_sure_of_rest(current, services)
         if current.index != before:
             raise TryAgain("The index has been replaced in the meantime.")
@@ -574,7 +586,7 @@ def forget(services: Services, connection: str, type: str, keys: Sequence[str]) 
 def _say_lost(object: str) -> None:
     log(
         "ERROR",
-        "The index is lost or was changed: every row will be compared and written anew.",
+        "The index is lost or was changed: every row will be compared and written again.",
         object=object,
     )
 
@@ -590,13 +602,13 @@ def _latest(*ages: Newest | None) -> Age | None:
 
 
 def _age(newest: Newest) -> Age:
-    # The client's own kind of datetime is one that no document takes.
+    # The client's datetime class cannot be encoded in a document.
     return age_of(stamp_of((newest.exported_at, newest.generation)))
 
 
 @cache
 def _program() -> bytes:
-    """Return a hash of the source that decides what becomes of a row."""
+    """Return a hash of the source code of the packages in `PROGRAM`."""
     hasher = hashlib.blake2b(digest_size=32)
     root = Path(__file__).parents[1]
     for folder in PROGRAM:
