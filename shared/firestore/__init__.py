@@ -1,4 +1,4 @@
-"""Documents of Firestore: queries, transactions, and the batch writer in `bulk`."""
+"""Firestore: queries, transactions, and the batch writer in `bulk`."""
 
 from __future__ import annotations
 

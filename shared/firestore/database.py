@@ -1,4 +1,4 @@
-"""What the ledger asks of Firestore, and how it is asked: reads, queries and transactions."""
+"""The ledger's port to Firestore: reads, queries and transactions."""
 
 from __future__ import annotations
 
@@ -22,86 +22,91 @@ Fields = dict[str, Any]
 """The fields of a document."""
 
 TRANSACTION_TRIES = 12
-"""Times a transaction is begun again after others have changed what it read."""
+"""Attempts at one transaction while other transactions change the documents it reads."""
 
 
 class Reads(Protocol):
-    """What a transaction reads."""
+    """The reads of a transaction."""
 
     def document(self, path: str) -> Fields | None:
         """Return a document's fields; None where there is no such document."""
 
     def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
-        """Return id -> fields of the documents whose ids lie from `first` to `last`, in order."""
+        """Return id -> fields of documents with ids from `first` to `last` inclusive, sorted."""
 
 
 SCANNED_AT_ONCE = 1_000
-"""Documents that `scan` fetches at a time."""
+"""Documents that `scan` fetches per request."""
 
 Change = Callable[[Reads], tuple[_T, Mapping[str, Fields]]]
-"""Reads, and returns a result and what is to be written: path -> all fields of the document."""
+"""Reads documents; returns a result, and the writes: path -> all fields of the document."""
 
 
 class Database(Protocol):
-    """Firestore as the ledger knows it. Every method raises TryAgain when it is out of reach."""
+    """The operations of Firestore that the ledger uses.
+
+    Every method raises TryAgain if Firestore cannot be reached.
+    """
 
     def transact(self, change: Change[_T]) -> _T:
-        """Run `change` until nobody has interfered; see `LedgerStore.transact`."""
+        """Run `change` in a transaction, and return its result; see `LedgerStore.transact`."""
 
     def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
-        """Return path -> fields of those documents that exist."""
+        """Return path -> fields of the documents that exist."""
 
     def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
-        """Return id -> fields of the documents of a collection whose fields have these values."""
+        """Return id -> fields of a collection's documents with these field values."""
 
     def find_in_group(
         self, group: str, name: str, values: Iterable[str]
     ) -> Iterator[tuple[str, Fields]]:
-        """Give path and fields of the documents of a group with one of these values in a field."""
+        """Yield path and fields of a group's documents whose field `name` has one of the values."""
 
     def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
-        """Give path and fields of the documents of a slice, the latest first."""
+        """Yield path and fields of at most `limit` documents of a slice, the latest first."""
 
     def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
-        """Return the number of documents of a slice (as `count`), and field -> sum of its values.
+        """Return `count` -> number of a slice's documents, and field -> sum of its values.
 
         The fields must be in every document. The database counts; no document is fetched.
         """
 
     def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
-        """Give id, fields and time of creation of the documents of a collection.
+        """Yield id, fields and creation time of each document of a collection.
 
-        Those that exist only as a part of others' paths come with neither.
+        A document that exists only as part of other documents' paths has None for both.
         """
 
     def created_at(self, path: str) -> datetime | None:
-        """Return when a document was created; None where there is none."""
+        """Return a document's creation time; None if there is no document."""
 
     def scan(
         self, collection: str, fields: Sequence[str]
     ) -> Iterator[tuple[str, Fields, datetime]]:
-        """Give id, some fields and time of creation of all documents of a collection, page by page:
-        no memory grows with the collection."""
+        """Yield id, the named fields and creation time of each document of a collection.
+
+        The documents are read page by page, so that memory does not grow with the collection.
+        """
 
     def delete(self, path: str) -> None:
-        """Delete a document; one that is not there is fine."""
+        """Delete a document, if it exists."""
 
     def within(self, seconds: float) -> Self:
-        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        """Return this database with `seconds` as the longest wait for a read."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirestoreDatabase:
-    """The real one, over the client."""
+    """The database over the real client."""
 
     client: firestore.Client
     sleep: Callable[[float], None] = time.sleep
     patience: float | None = None
-    """Seconds that a read outside a transaction may take; None: as long as the client tries,
+    """Seconds that a read outside a transaction may take; None: as long as the client retries,
     which is minutes."""
 
     def within(self, seconds: float) -> Self:
-        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        """Return this database with `seconds` as the longest wait for a read."""
         return replace(self, patience=seconds)
 
     def _patiently(self) -> dict[str, Any]:
@@ -118,7 +123,13 @@ class FirestoreDatabase:
         return {"retry": again, "timeout": self.patience}
 
     def transact(self, change: Change[_T]) -> _T:
-        """Run `change` in a transaction, again and again until nobody interferes."""
+        """Run `change` in a transaction, and return its result.
+
+        A transaction that others interfered with is retried, with backoff and jitter.
+
+        Raises:
+            TryAgain: Firestore could not be reached, or `TRANSACTION_TRIES` attempts failed.
+        """
 
         def attempt(transaction: firestore.Transaction) -> _T:
             result, writes = change(_TransactionReads(self.client, transaction))
@@ -144,7 +155,7 @@ class FirestoreDatabase:
         raise TryAgain("The ledger is too busy.") from failure
 
     def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
-        """Return path -> fields of those documents that exist."""
+        """Return path -> fields of the documents that exist."""
         references = [self.client.document(path) for path in paths]
         with _reachable():
             return {
@@ -154,7 +165,7 @@ class FirestoreDatabase:
             }
 
     def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
-        """Return id -> fields of the documents of a collection whose fields have these values."""
+        """Return id -> fields of a collection's documents with these field values."""
         query: Any = self.client.collection(collection)
         for name, value in equals.items():
             query = query.where(filter=firestore.FieldFilter(name, "==", value))
@@ -167,7 +178,7 @@ class FirestoreDatabase:
     def find_in_group(
         self, group: str, name: str, values: Iterable[str]
     ) -> Iterator[tuple[str, Fields]]:
-        """Give path and fields of the documents of a group with one of these values in a field."""
+        """Yield path and fields of a group's documents whose field `name` has one of the values."""
         query = self.client.collection_group(group).where(
             filter=firestore.FieldFilter(name, "in", list(values))
         )
@@ -176,21 +187,22 @@ class FirestoreDatabase:
                 yield _path(snapshot), snapshot.to_dict() or {}
 
     def newest(self, which: Slice, *, limit: int) -> Iterator[tuple[str, Fields]]:
-        """Give path and fields of the documents of a slice, the latest first."""
+        """Yield path and fields of at most `limit` documents of a slice, the latest first."""
         query = self._slice(which)
         query = query.order_by(which.by, direction=firestore.Query.DESCENDING)
         query = query.order_by("__name__", direction=firestore.Query.DESCENDING)
         if which.after is not None:
-            at, path = which.after
-            query = query.start_after({which.by: at, "__name__": self.client.document(path)})
+            time_before, path = which.after
+            position = {which.by: time_before, "__name__": self.client.document(path)}
+            query = query.start_after(position)
         with _reachable():
             for snapshot in query.limit(limit).stream(**self._patiently()):
                 yield _path(snapshot), snapshot.to_dict() or {}
 
     def totals(self, which: Slice, sums: Iterable[str]) -> dict[str, int]:
-        """Return the number of documents of a slice, and field -> sum of its values."""
+        """Return `count` -> number of a slice's documents, and field -> sum of its values."""
         fields = list(sums)
-        # Aliases are made up here because a field's path is none.
+        # A field's path, such as `rows.loaded`, is not a valid alias.
         aggregation = self._slice(which).count(alias="count")
         for place, name in enumerate(fields):
             aggregation = aggregation.sum(name, alias=f"sum{place}")
@@ -216,7 +228,7 @@ class FirestoreDatabase:
         return query
 
     def list(self, collection: str) -> Iterator[tuple[str, Fields | None, datetime | None]]:
-        """Give id, fields and time of creation of the documents of a collection."""
+        """Yield id, fields and creation time of each document of a collection."""
         with _reachable():
             documents = self.client.collection(collection)
             references = list(documents.list_documents(**self._patiently()))
@@ -227,7 +239,7 @@ class FirestoreDatabase:
                 yield snapshot.id, snapshot.to_dict(), snapshot.create_time
 
     def created_at(self, path: str) -> datetime | None:
-        """Return when a document was created; None where there is none."""
+        """Return a document's creation time; None if there is no document."""
         with _reachable():
             created: datetime | None = self.client.document(path).get().create_time
             return created
@@ -235,7 +247,7 @@ class FirestoreDatabase:
     def scan(
         self, collection: str, fields: Sequence[str]
     ) -> Iterator[tuple[str, Fields, datetime]]:
-        """Give id, some fields and time of creation of all documents of a collection."""
+        """Yield id, the named fields and creation time of each document of a collection."""
         query = self.client.collection(collection).select(fields).order_by("__name__")
         last = None
         while True:
@@ -249,7 +261,7 @@ class FirestoreDatabase:
             last = found[-1]
 
     def delete(self, path: str) -> None:
-        """Delete a document; one that is not there is fine."""
+        """Delete a document, if it exists."""
         with _reachable():
             self.client.document(path).delete()
 
@@ -297,8 +309,10 @@ def _out_of_reach(error: BaseException) -> TryAgain:
 
 
 def _fault(error: Exception) -> BaseException:
-    """Return what went wrong: the client wraps an aborted commit, and every error before it has
-    begun a transaction, in a ValueError of its own.
+    """Return the Google error inside an error of the client, or the error itself.
+
+    The client wraps an aborted commit in a ValueError, and also every error before the transaction
+    has begun.
     """
     if isinstance(error, ValueError):
         for inner in (error.__cause__, error.__context__):

@@ -1,4 +1,4 @@
-"""Which part of a collection is asked for: by values, by time, and behind which document."""
+"""The query for a slice of a collection: by field values, by time, and after a document."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Some documents of a collection, or of a whole group of collections, by a field of times."""
+    """A query for documents of a collection, or of a collection group, ordered by a time field.
+
+    Example: imports of all connections with status `failed`, uploaded since 1 May:
+    `Slice(group="imports", by="uploadedAt", equals={"status": "failed"}, since=…)`.
+    """
 
     group: str
     """Id of the collection, e.g. `imports`."""
     collection: str | None = None
-    """Path of the one collection; None for all of the group."""
+    """Path of the one collection; None for the whole group."""
     by: str
-    """The field of times."""
+    """The time field, which gives the order: the latest first."""
     equals: Mapping[str, Any] = field(default_factory=dict)
-    """Field -> the value it must have; a tuple lists values of which it must have one."""
+    """Field -> required value; a tuple means any of its values."""
     since: datetime | None = None
-    """The earliest time that counts."""
+    """Earliest time, inclusive."""
     before: datetime | None = None
-    """The earliest time that counts no more."""
+    """Latest time, exclusive."""
     after: tuple[datetime, str] | None = None
-    """Time and path of a document: those that come after it, the latest first."""
+    """Time and path of the last document of the page before; None for the first page."""

@@ -1,4 +1,4 @@
-"""Records of imports, feeds and shards, their legal transitions, and the store they are kept in."""
+"""The ledger: records of imports, feeds and shards, their transitions, and their store."""
 
 from __future__ import annotations
 

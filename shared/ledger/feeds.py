@@ -1,4 +1,7 @@
-"""Records of feeds: what runs, what is newest, who holds the index of one type of a connection."""
+"""Records of feeds. A feed is one type of file of one connection.
+
+Its record has the running import, the newest files, and the index with the import that writes.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """The age of a file: when it was exported, and which upload it is."""
+    """The age of a file: its export time, and its generation (the upload)."""
 
     exported_at: datetime
     generation: int
@@ -33,35 +36,36 @@ class Newest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """What is remembered of the documents of a type; see `shared.index.session`."""
+    """The index of a type's documents; see `shared.index.session`."""
 
     parts: tuple[StateObject, ...]
-    """Its objects, by the hashes of the keys they hold."""
+    """Objects of the index, sorted by the hashes of the keys that they hold."""
     newest: Newest
-    """The age of the latest file that it knows of."""
+    """Age of the latest file in the index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """The import that has begun to write since the index was made, and has not ended well."""
+    """The mark of an import on the index: it has begun to write, and has not ended well yet."""
 
     import_id: str
     generation: int
     under: str
-    """Fingerprint of the program and the settings that it works under."""
+    """Fingerprint of the code and settings; see `shared.index.session.fingerprint`."""
     clean: bool
-    """Whether the index said the truth when it began, and nobody else has written since."""
+    """True if the index was valid when the import began, and no other import has written since."""
     continued: bool = False
-    """Whether the index holds what an earlier task of this import has done."""
+    """True if the index includes the writes of an earlier task of this import."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paced:
-    """How fast the documents of a type have been written last."""
+    """The rate at which the documents of a type were last written."""
 
     writes_per_second: float
-    """What Firestore has been led up to."""
+    """The rate that the ramp had reached; see `shared.firestore.bulk.pacing`."""
     at: datetime
+    """End of the writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,37 +77,37 @@ class Feed:
     running: Running | None = None
     """The import being loaded: one of a type runs at a time."""
     received: str | None = None
-    """Import id of the file that came last; changes with every arrival, so that an orders file
-    and a customers file that arrive at one moment cannot overlook each other."""
+    """Import id of the file that arrived last, of any mode. Every arrival changes this field, so
+    that an orders file and a customers file that arrive at once cannot overlook each other."""
     received_at: datetime | None = None
-    """When a file to be loaded came last; checks and first loads say nothing of the feed."""
+    """Arrival of the last file in `pending/`; files in `test/` and `bulk/` do not count."""
     uploaded: str | None = None
-    """Import id of the file to be loaded that came last."""
+    """Import id of the last file in `pending/`."""
     latest: str | None = None
-    """Import id of the latest-exported file that has been loaded."""
+    """Import id of the latest-exported file that was loaded."""
     header: tuple[str, ...] = ()
-    """Column names of that file."""
+    """Column names of the file `latest`."""
     index: Index | None = None
-    """What is remembered of the documents, once a file has been loaded."""
+    """Index of the type's documents; None until a file has been loaded."""
     index_held_by: Holder | None = None
-    """Who has begun to write since; None where the index is up to date."""
+    """Mark of the import that has written since the index; None: the index is up to date."""
     confirmed_until: Newest | None = None
-    """Where an index was lost: the age of the latest file that it knew of."""
+    """Age of the latest file in an index that was lost; None: no index was lost."""
     pace: Paced | None = None
-    """How fast the documents have been written last; None where nobody had to know."""
+    """Rate of the last writes; None: not recorded."""
 
     def live(self, now: datetime) -> str | None:
-        """Return the import that a live worker is loading, if any."""
+        """Return the id of the import with a live lease; None if there is none."""
         running = self.running
         return running.import_id if running and now < running.expires_at else None
 
     def base(self) -> str:
-        """Return what tells the index, and the mark on it, from any other."""
+        """Return a hash of the index and its mark; another index or mark has another hash."""
         text = repr((self.index and self.index.parts, self.index_held_by))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def to_document(self) -> dict[str, Any]:
-        """Return the fields as Firestore keeps them."""
+        """Return the fields as stored in Firestore."""
         running = self.running
         return {
             "running": running
@@ -137,7 +141,11 @@ class Feed:
 
     @classmethod
     def from_document(cls, *, connection: str, type: str, data: Mapping[str, Any]) -> Feed:
-        """Read the document of a feed."""
+        """Return the feed of a stored document.
+
+        Raises:
+            KeyError, TypeError: the document cannot be used.
+        """
         running = data.get("running")
         index = data.get("index")
         holder = data.get("indexHeldBy")
@@ -184,7 +192,7 @@ def _newest_document(newest: Newest) -> Fields:
 
 
 def without(feed: Feed, owner: str) -> Feed:
-    """Return the feed without the worker `owner`, if it is the one that runs."""
+    """Return the feed without a running import, if its worker is `owner`; else unchanged."""
     if feed.running is not None and feed.running.owner == owner:
         return replace(feed, running=None)
     return feed

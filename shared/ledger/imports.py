@@ -1,4 +1,4 @@
-"""What is known of one import: its fields, its statuses, and which may follow which."""
+"""The record of one import: its fields, its statuses, and the allowed transitions."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ Status = Literal[
 ]
 
 PENDING: frozenset[Status] = frozenset({"received", "waiting", "scheduled", "blocked", "overdue"})
-"""Not begun, or to be begun again."""
+"""Statuses of imports that have not begun, or will be retried."""
 
 LOADED: frozenset[Status] = frozenset({"loaded", "loaded_with_rejects"})
-"""Everything of the file that can be loaded is in Firestore."""
+"""Statuses of imports whose good rows are all in Firestore."""
 
 ENDED_WELL: frozenset[Status] = LOADED | {"checked"}
-"""The file may move to `processed/`."""
+"""Statuses of imports whose file may move to `processed/`."""
 
 ENDED: frozenset[Status] = ENDED_WELL | {"rejected", "failed", "superseded"}
-"""Nothing happens any more unless a person or a new upload asks for it."""
+"""Statuses of imports that have ended. Only a replay or a new upload continues them."""
 
 NEXT: dict[Status, frozenset[Status]] = {
     "received": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "rejected"}),
@@ -55,59 +55,62 @@ NEXT: dict[Status, frozenset[Status]] = {
     "failed": frozenset({"scheduled"}),
     "superseded": frozenset(),
 }
-"""Status -> those that may follow it. Any status but `superseded` may become `superseded`.
+"""Status -> statuses that may follow. Any status except `superseded` may become `superseded`.
 
 An ended import becomes `scheduled` again only by a replay.
 """
 
 HISTORY_LIMIT = 100
-"""Entries of history kept in the document; the oldest go first, the very first stays."""
+"""Entries of history in the document. The first entry is kept, and the latest ones."""
 
 WARNINGS_LIMIT = 50
-"""Warnings kept in the document; the report holds them all."""
+"""Warnings in the document; the report has all."""
 
 
 class IllegalTransition(Exception):
-    """A change of status that the design does not know: a mistake in the program."""
+    """A change of status that `NEXT` does not allow: a mistake in the program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right of one worker to work on an import until a moment."""
+    """The right of one worker to work on an import until it expires."""
 
     owner: str
     expires_at: datetime
 
     def live(self, now: datetime) -> bool:
-        """Whether the worker must still be taken to be at work."""
+        """True if the lease has not expired, so that the worker may still be working."""
         return now < self.expires_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCounts:
-    """How the rows of a file fared: `read` is the sum of the next four when it has ended."""
+    """Rows of a file by outcome.
+
+    At the end of an import, `read = loaded + unchanged + outdated + rejected`.
+    """
 
     read: int = 0
     loaded: int = 0
-    """Rows whose document now holds what this file says."""
+    """Rows whose document now has the values of this file."""
     unchanged: int = 0
-    """Rows that were right and changed nothing: the document says the same, or a later row of the
-    key counts."""
+    """Good rows that changed nothing: the document was up to date, or a later row of the same key
+    counts."""
     outdated: int = 0
-    """Rows that were right and are older than what is stored."""
+    """Good rows that are older than the stored document."""
     rejected: int = 0
     orphaned: int = 0
     """Loaded orders whose customer is not in Firestore. Counts orders, not rows."""
 
     @property
     def settled(self) -> int:
-        """Rows of which it is known how they fared."""
+        """Rows that have an outcome."""
         return self.loaded + self.unchanged + self.outdated + self.rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a running import has come."""
+    """The progress of a running import."""
 
     bytes_read: int = 0
     percent: int = 0
@@ -115,7 +118,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
-    """Object names of the reports; None where there is nothing to report."""
+    """Object names of the reports; None for a report that was not needed."""
 
     rejected: str | None = None
     report: str | None = None
@@ -153,34 +156,34 @@ class Import:
     paired_with: str | None = None
     """Import id of the file that it waits for, once that has arrived; see `waits_for`."""
     blocked_by: str | None = None
-    """Import id of what must end first."""
+    """Import id of the import that must end first."""
     released: bool = False
-    """A person has said: load it although what it depends on is missing."""
+    """True if a person released the import: it loads without its missing customers file."""
     task: str | None = None
-    """Id of the Cloud Task that will work on it."""
+    """Id of the Cloud Task that will load the import."""
     task_number: int = 0
     """Tasks made for this import so far; part of a task's id, so that ids are never reused."""
     attempt: int = 0
-    """Workers that have begun it, since it was received or replayed."""
+    """Attempts since the import was received or replayed."""
     replay: bool = False
-    """Whether the rows are to be written again although this import has written them before."""
+    """True if documents that this import wrote before are written again."""
     force: bool = False
-    """Whether a replay goes ahead although it is not known what newer files have confirmed."""
+    """True if a replay runs although newer files may have confirmed rows in a lost index."""
     undone: datetime | None = None
-    """When its documents got back what other files say of them."""
+    """Time at which the import was undone; None: it was not."""
     lease: Lease | None = None
     rows: RowCounts = field(default_factory=RowCounts)
     progress: Progress = field(default_factory=Progress)
     split: Split | None = None
-    """How the file was split that is, or was, loaded in shards."""
+    """The splitting of a file that is, or was, loaded in shards; None: in one piece."""
     warnings: tuple[dict[str, Any], ...] = ()
     error: Problem | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expire_at: datetime | None = None
-    """When it may be deleted from the ledger; the field of the collection's TTL policy."""
+    """Earliest deletion from the ledger; the field of the collection's TTL policy."""
     seconds: float | None = None
-    """From the start of the last attempt to the end."""
+    """Seconds from the start of the last attempt to the end."""
     reports: Reports = field(default_factory=Reports)
     history: tuple[HistoryEntry, ...] = ()
 
@@ -204,10 +207,10 @@ class Import:
         return tuple(type_.name for type_ in waiting)
 
     def to(self, status: Status, *, now: datetime, text: str, **changes: Any) -> Import:
-        """Return the import in another status, with the sentence that says so in its history.
+        """Return the import with another status, and `text` as its status text and in its history.
 
         Raises:
-            IllegalTransition: `status` may not follow the present one.
+            IllegalTransition: `status` may not follow the present status.
         """
         if status not in NEXT[self.status] and not (
             status == "superseded" and self.status != "superseded"
@@ -218,10 +221,10 @@ class Import:
     def end(
         self, status: Status, *, now: datetime, text: str, keep: timedelta, **changes: Any
     ) -> Import:
-        """Return the import ended: nobody works on it, and it is kept so much longer.
+        """Return the import ended: without lease and task, to be deleted after `keep`.
 
         Raises:
-            IllegalTransition: `status` may not follow the present one.
+            IllegalTransition: `status` may not follow the present status.
         """
         seconds = None
         if self.started_at is not None:
@@ -239,7 +242,7 @@ class Import:
         )
 
     def saying(self, text: str, *, now: datetime) -> Import:
-        """Return the import with its present status explained anew."""
+        """Return the import with the same status and a new status text."""
         entry = HistoryEntry(at=now, status=self.status, text=text)
         history = (*self.history, entry)
         if len(history) > HISTORY_LIMIT:
@@ -247,11 +250,11 @@ class Import:
         return replace(self, status_text=text, history=history)
 
     def next_task(self, *, at: datetime, task_id: str) -> Import:
-        """Return the import with the task `task_id` as the one that will work on it."""
+        """Return the import with `task_id` as its task, which starts no earlier than `at`."""
         return replace(self, task=task_id, task_number=self.task_number + 1, scheduled_for=at)
 
     def to_document(self) -> dict[str, Any]:
-        """Return the fields as Firestore keeps them: camelCase, times as timestamps."""
+        """Return the fields as stored in Firestore: camelCase, times as timestamps."""
         document: dict[str, Any] = {}
         for name, key in _KEYS[Import]:
             if name not in {"connection", "import_id"}:
@@ -260,10 +263,10 @@ class Import:
 
     @classmethod
     def from_document(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
-        """Read the document of an import.
+        """Return the import of a stored document.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it cannot be used as it is.
+            ValueError, KeyError, TypeError, AttributeError: the document cannot be used.
         """
         values: dict[str, Any] = {"connection": connection, "import_id": import_id}
         for name, key in _KEYS[cls]:
@@ -295,7 +298,7 @@ class Import:
 
     @classmethod
     def unusable(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
-        """Return something to show for a document that cannot be read."""
+        """Return an import to show in place of a document that cannot be used, as `failed`."""
         uploaded = data.get("uploadedAt")
         return cls(
             connection=connection,
@@ -346,10 +349,10 @@ def _part(kind: type, data: object) -> Any:
 
 
 def _make_sure(read: Any) -> None:
-    """Make sure that fields hold what they say they do.
+    """Check the types of a record's fields.
 
     Raises:
-        ValueError: one does not; it is named.
+        ValueError: a field has another type; the message is its name in Firestore.
     """
     for spec in fields(read):
         kinds = _KINDS.get(str(spec.type))
@@ -363,9 +366,9 @@ def _make_sure(read: Any) -> None:
         raise ValueError("status or mode")
 
 
-def _usable(at: datetime) -> bool:
-    """Whether a time is aware, and far enough from the end of all time for what is added to it."""
-    return at.tzinfo is not None and at.year <= 9_000
+def _usable(time: datetime) -> bool:
+    """True if a time has a zone, and any setting can be added to it without an overflow."""
+    return time.tzinfo is not None and time.year <= 9_000
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -377,11 +380,11 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "datetime": (datetime,),
     "datetime | None": (datetime, type(None)),
 }
-"""Annotation -> what a value of the field may be."""
+"""Annotation -> types of the field's values."""
 
 
 _KEYS: dict[Any, tuple[tuple[str, str], ...]] = {
     kind: tuple((spec.name, camel(spec.name)) for spec in fields(kind))
     for kind in (Import, HistoryEntry, *_PARTS.values())
 }
-"""Class -> its fields, each with its name in Firestore."""
+"""Class -> its fields, each with its name in Firestore, e.g. `("exported_at", "exportedAt")`."""

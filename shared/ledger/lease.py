@@ -1,4 +1,4 @@
-"""A worker's hold on its import: taken, renewed while it works, lost when another takes it."""
+"""The lease of a worker on its import: renewed during the work, lost to another worker."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shared.ledger.imports import Import, Lease, Progress, RowCounts
 from shared.ledger.store import LedgerStore, LedgerTransaction
 
 BEAT_SECONDS = 2.0
-"""How often a working import tells the ledger how far it has come."""
+"""Seconds between two renewals, which also write the progress into the ledger."""
 
 
 def new_owner() -> str:
-    """Return a name that no other worker has."""
+    """Return a unique name for a worker: 32 hexadecimal digits."""
     return uuid.uuid4().hex
 
 
 class Hold:
-    """The lease of a worker that is at work.
+    """The lease of a worker during its work.
 
-    `check` is cheap and may be called from any thread; it renews the lease when that is due.
+    `check` is cheap, and may be called from any thread; it renews the lease when that is due.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Hold:
         held: Lease | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`held` is the worker's lease where that is not the import's own."""
+        """Take the import, and the worker's lease if it is not the import's (for a shard)."""
         held_now = held or import_.lease
         if held_now is None:
             raise ValueError("the import must have been begun")
@@ -51,17 +51,17 @@ class Hold:
         self._now = now
         self._lease = lease
         self._monotonic = monotonic
-        # Counted from when the ledger was asked, not from when its answer came.
+        # Counted from the request to the ledger, not from its answer.
         age = now() - (held_now.expires_at - lease)
         self._due = monotonic() + BEAT_SECONDS - max(0.0, age.total_seconds())
         self._lock = threading.Lock()
         self._lost: LeaseLost | None = None
 
     def check(self) -> None:
-        """Make sure that the import is still this worker's.
+        """Check that the import is still this worker's; renew the lease if that is due.
 
         Raises:
-            LeaseLost: it is not; nothing more may be written.
+            LeaseLost: another worker has the import; write nothing more.
             TryAgain: the lease could not be renewed, or another import of the type has begun.
         """
         if self._lost is not None:
@@ -72,34 +72,34 @@ class Hold:
             while self._monotonic() >= self._due:
                 asked = self._monotonic()
                 self._beat()
-                # An answer that took longer than the lease says nothing about now.
+                # After an answer that took longer than the lease, the lease may be lost again.
                 if self._monotonic() - asked < self._lease.total_seconds():
                     break
 
     def confirm(self) -> None:
-        """Make sure in the ledger that the import is still this worker's, and renew the lease.
+        """Check in the ledger that the import is still this worker's, and renew the lease.
 
         Raises:
-            LeaseLost: it is not; nothing more may be written.
+            LeaseLost: another worker has the import; write nothing more.
             TryAgain: the lease could not be renewed, or another import of the type has begun.
         """
         with self._lock:
             self._beat()
 
     def change(self, change: Callable[[LedgerTransaction, Import], Import]) -> Import:
-        """Change the import in a transaction that makes sure it is still this worker's.
+        """Change the import in a transaction, if it is still this worker's; return the result.
 
         Raises:
-            LeaseLost: it is not; nothing was changed.
+            LeaseLost: another worker has the import; nothing was changed.
             TryAgain: Firestore could not be reached.
         """
-        mine = self.import_
+        held = self.import_
 
         def owned(ledger: LedgerTransaction) -> Import | None:
-            current = ledger.import_(mine.connection, mine.import_id)
+            current = ledger.import_(held.connection, held.import_id)
             if (
                 current is None
-                or current.generation != mine.generation
+                or current.generation != held.generation
                 or current.lease is None
                 or current.lease.owner != self._owner
             ):
@@ -144,9 +144,9 @@ class Hold:
 
 
 def release_feed(ledger: LedgerTransaction, current: Import) -> Feed:
-    """Let the next import of the type begin; return the feed as it is then.
+    """Remove the import from its feed, so that the next import of the type can begin.
 
-    The caller ends the import's lease in the same transaction.
+    Return the changed feed. The caller ends the import's lease in the same transaction.
     """
     if current.type is None:
         raise ValueError("only export files are loaded")

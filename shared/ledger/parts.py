@@ -1,4 +1,8 @@
-"""An object of the pipeline's own in the bucket's folder `state/`: which one exactly it is."""
+"""References to objects in the bucket's folder `state/`, and the portions of keys they hold.
+
+Example: of a file in 4 shards, the second holds the portions 64 to 127: the keys whose hashes begin
+with the bits 01.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,57 @@ from dataclasses import dataclass
 from typing import Any
 
 PORTIONS = 256
-"""Equal portions of all keys, by the topmost bits of their hashes: the smallest cut there is."""
+"""Number of equal portions of all keys, by the topmost 8 bits of their hashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateObject:
-    """One object, about the keys of some portions."""
+    """An exact reference to one object, which holds the keys of consecutive portions."""
 
     object: str
-    """Its full name."""
+    """Full name, e.g. `state/au/customers/4f1c….index`."""
     generation: int
     size: int
     crc32c: str
-    """Checksum as Cloud Storage writes it."""
+    """Checksum as Cloud Storage writes it: base64 of 4 bytes."""
     first: int = 0
     last: int = PORTIONS - 1
-    """The first and the last of the portions that it is about."""
+    """First and last portion of the keys in the object."""
 
     def within(self, span: Span) -> bool:
-        """Whether it is about no keys but those of a span."""
+        """True if all portions of the object are in the span."""
         return span.first <= self.first and self.last <= span.last
 
     def overlaps(self, span: Span) -> bool:
-        """Whether it is about keys of a span."""
+        """True if any portion of the object is in the span."""
         return self.first <= span.last and span.first <= self.last
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> StateObject:
-        """Read it as the ledger keeps it."""
+        """Return the reference that the ledger has stored."""
         return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some portions in a row."""
+    """Consecutive portions, from `first` to `last` inclusive."""
 
     first: int
     last: int
 
     @property
     def low(self) -> int:
-        """The lowest 64 bits that a key of it may begin with."""
+        """Smallest first 64 bits of a key's hash in the span."""
         return self.first * (2**64 // PORTIONS)
 
     @property
     def end(self) -> int:
-        """The lowest 64 bits that a key behind it may begin with."""
+        """Smallest first 64 bits of a key's hash after the span; 2**64 after the last portion."""
         return (self.last + 1) * (2**64 // PORTIONS)
 
 
 def spans(shards: int) -> Iterator[Span]:
-    """Give the spans of so many shards, a power of two, in order."""
+    """Yield the span of each shard, in order; `shards` is a power of two, at most `PORTIONS`."""
     width = PORTIONS // shards
     for number in range(shards):
         yield Span(number * width, (number + 1) * width - 1)

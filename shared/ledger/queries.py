@@ -1,4 +1,4 @@
-"""Queries of the ledger: which imports, and their totals."""
+"""Queries of the ledger: a filter of imports, and their totals."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from shared.ledger.paths import import_path, imports_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Which:
-    """Which imports are asked for; what is left out does not matter."""
+    """A filter of imports; None and empty parts filter nothing."""
 
     connection: str | None = None
     type: str | None = None
     statuses: tuple[Status, ...] = ()
-    """They have one of these; of none of them: any."""
+    """Any of these statuses; empty: any status."""
     since: datetime | None = None
-    """Uploaded then or later."""
+    """Earliest upload, inclusive."""
     before: datetime | None = None
-    """Uploaded earlier than that."""
+    """Latest upload, exclusive."""
     after: tuple[datetime, str, str] | None = None
-    """Time of upload, connection and id of an import: those that come after it, newest first."""
+    """Upload time, connection and id of the last import of the page before, newest first."""
 
     def slice(self) -> Slice:
-        """Say it in the database's words."""
+        """Return the filter as a query of the database."""
         equals: dict[str, Any] = {}
         if self.type is not None:
             equals["type"] = self.type
@@ -51,7 +51,7 @@ class Which:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """How many files came, and how their rows fared."""
+    """Number of files, and of their rows by outcome."""
 
     files: int = 0
     loaded: int = 0

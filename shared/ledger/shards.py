@@ -1,4 +1,4 @@
-"""What is known of one shard of a file: a document below that of its import."""
+"""The record of one shard of a file: a document below that of its import."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ class Shard:
     connection: str
     import_id: str
     number: int
-    """Which one, counted from 0."""
+    """Number of the shard, counted from 0."""
     split: str
-    """Id of the splitting that it belongs to."""
+    """Id of the splitting."""
     rows_object: StateObject
-    """The object that its rows are in."""
+    """The object that holds the shard's rows."""
     status: ShardStatus = "scheduled"
     scheduled_for: datetime | None = None
     """Earliest start; None: the shard before it in its lane has not ended."""
     task_number: int = 1
-    """Which of its tasks will work on it."""
+    """Number of the task that will load the shard."""
     attempt: int = 0
-    """Workers that have begun it."""
+    """Attempts so far."""
     lease: Lease | None = None
     rows: RowCounts = field(default_factory=RowCounts)
-    """What the import's own count includes of its rows."""
+    """The shard's share in the import's count of rows."""
     checkpoint: StateObject | None = None
-    """The index as its last task has left it, where that has worked as long as it may."""
+    """The index that the last task left at its deadline; None: no task reached its deadline."""
     index: StateObject | None = None
-    """The index as it has left it, once it has ended."""
+    """The index of the shard's keys; None until the shard has ended."""
     result: StateObject | None = None
-    """The object that holds what came of it, once it has ended."""
+    """The object that holds the shard's result; None until the shard has ended."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expire_at: datetime | None = None
-    """When it may be deleted from the ledger; the field of the collection's TTL policy."""
+    """Earliest deletion from the ledger; the field of the collection's TTL policy."""
 
-    def planned(self, at: datetime) -> Shard:
-        """Return the shard with a new task as the one that will work on it."""
-        return replace(self, scheduled_for=at, task_number=self.task_number + 1)
+    def planned(self, time: datetime) -> Shard:
+        """Return the shard with a new task, which starts no earlier than `time`."""
+        return replace(self, scheduled_for=time, task_number=self.task_number + 1)
 
     def to_document(self) -> dict[str, Any]:
-        """Return the fields as Firestore keeps them."""
+        """Return the fields as stored in Firestore."""
         lease = self.lease
         return {
             "split": self.split,
@@ -74,7 +74,11 @@ class Shard:
     def from_document(
         cls, *, connection: str, import_id: str, number: int, data: Mapping[str, Any]
     ) -> Shard:
-        """Read the document of a shard."""
+        """Return the shard of a stored document.
+
+        Raises:
+            KeyError, TypeError: the document cannot be used.
+        """
         lease = data["lease"]
         checkpoint, index, result = (data[name] for name in ("checkpoint", "index", "result"))
         return cls(
@@ -99,7 +103,7 @@ class Shard:
 
 
 def recounted(import_: Import, shard: Shard, rows: RowCounts) -> tuple[Import, Shard]:
-    """Return both with `rows` as the shard's share in the import's count."""
+    """Return import and shard with `rows` as the shard's share in the import's count."""
     before, all_ = shard.rows, import_.rows
     counted = RowCounts(
         read=all_.read,

@@ -1,6 +1,7 @@
-"""What the ledger says of a file that is loaded in shards: how it was split, how far they are.
+"""The record of the splitting of a file into shards, in its import's document.
 
-A shard is all rows of a file whose keys' hashes begin alike. It is loaded by tasks of its own.
+A shard is the rows of a file whose keys' hashes begin with the same bits. Each shard is loaded by
+its own tasks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from shared.core import camel
 from shared.ledger.parts import PORTIONS, StateObject
 
 TOLD = timedelta(seconds=5)
-"""How often the shards, whichever of them, tell the import's own document how far they are."""
+"""Time between two updates of the import's progress by its shards."""
 HELD = timedelta(minutes=10)
-"""How long an import stays held on behalf of its shards: longer than a task is late, as a rule."""
+"""Length of the import's lease for its shards: longer than a task is usually late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,32 +25,40 @@ class Split:
     """One splitting of a file."""
 
     id: str
-    """Names it, and holds the import's lease on behalf of the shards."""
+    """Unique id, which is also the owner of the import's lease for the shards."""
     shards: int
-    """How many, a power of two."""
+    """Number of shards, a power of two."""
     at_once: int
-    """How many of them are loaded at a time."""
+    """Number of shards that are loaded at the same time."""
     ended: int = 0
+    """Number of shards that have ended."""
     read: int
     """Rows of the file."""
     rejected: int
-    """Those of them that were found wrong when it was split."""
+    """Rows that were rejected when the file was split."""
     base: str
-    """What the feed's `base` must be for the shards to go on."""
+    """The feed's `base` when the file was split; if it changes, the shards cannot continue."""
     verdict: StateObject
-    """The object that holds what was found when the file was split."""
+    """The object that holds the checks' result from when the file was split."""
 
     def lane(self, number: int) -> range:
-        """Return the shards that are loaded one after the other, from one of them on."""
+        """Return the shards that run one after the other, beginning with `number`.
+
+        Example: of 8 shards, 3 at once, the lane from 1 is 1, 4, 7.
+        """
         return range(number, self.shards, self.at_once)
 
     def to_document(self) -> dict[str, Any]:
-        """Return the fields as Firestore keeps them."""
+        """Return the fields as stored in Firestore."""
         return {key: getattr(self, name) for name, key in _KEYS} | {"verdict": asdict(self.verdict)}
 
     @classmethod
     def from_document(cls, data: Mapping[str, Any]) -> Split:
-        """Read the fields."""
+        """Return the splitting of stored fields.
+
+        Raises:
+            KeyError, TypeError: the fields cannot be used.
+        """
         values = {name: data[key] for name, key in _KEYS}
         return cls(**values | {"verdict": StateObject(**data["verdict"])})
 
@@ -58,7 +67,10 @@ _KEYS = tuple((spec.name, camel(spec.name)) for spec in fields(Split))
 
 
 def shards_of(size: int, *, shard_bytes: int) -> int:
-    """Return into how many shards a file of so many bytes is split; 1: it is not."""
+    """Return the number of shards for a file of `size` bytes; 1: the file is not split.
+
+    Example: 100 MiB with shards of 32 MiB give 4 shards.
+    """
     shards = 1
     while shards < PORTIONS and size > shards * shard_bytes:
         shards *= 2

@@ -1,4 +1,4 @@
-"""Where each part of the ledger is kept, and how it is read and changed."""
+"""The store of the ledger in Firestore: reads, queries and transactions."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class LedgerTransaction:
-    """The ledger as one transaction sees it; what is put is written when the transaction ends."""
+    """The ledger in one transaction: reads happen at once, writes at the end of the transaction."""
 
     reads: Reads
     writes: dict[str, Fields] = field(default_factory=dict)
 
     def import_(self, connection: str, import_id: str) -> Import | None:
-        """Read an import."""
+        """Return an import; None if there is none, or its document cannot be used."""
         data = self.reads.document(import_path(connection, import_id))
         return None if data is None else _import(connection, import_id, data)
 
     def imports_between(self, connection: str, first: str, last: str) -> list[Import]:
-        """Read the imports whose ids lie from `first` to `last`, both included, in that order.
+        """Return the imports with ids from `first` to `last` inclusive, sorted by id.
 
-        Misnamed files are left out: their ids are made of paths and may lie anywhere.
+        Misnamed files are left out: their ids are paths, which may sort anywhere.
         """
         found = self.reads.documents_between(imports_path(connection), first, last)
         imports = [_import(connection, id, data) for id, data in found.items()]
         return [one for one in imports if one is not None and one.exported_at is not None]
 
     def shard(self, connection: str, import_id: str, split: str, number: int) -> Shard | None:
-        """Read a shard."""
+        """Return a shard; None if there is none."""
         data = self.reads.document(shard_path(connection, import_id, split, number))
         return None if data is None else _shard(connection, import_id, number, data)
 
     def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
-        """Read all shards of a splitting, in order."""
+        """Return all shards of a splitting, sorted by number."""
         found = self.reads.documents_between(
             f"{import_path(connection, import_id)}/shards",
             _shard_id(split, 0),
@@ -62,16 +62,16 @@ class LedgerTransaction:
         ]
 
     def feed(self, connection: str, type: str) -> Feed:
-        """Read a feed; one that has never been written is empty."""
+        """Return a feed; a feed that was never written is empty."""
         data = self.reads.document(feed_path(connection, type))
         return Feed.from_document(connection=connection, type=type, data=data or {})
 
     def alert(self, id: str) -> Fields | None:
-        """Read an alert's document."""
+        """Return an alert's document; None if there is none."""
         return self.reads.document(f"alerts/{id}")
 
     def connection(self, connection: str) -> Fields | None:
-        """Read the settings document of a connection."""
+        """Return the settings document of a connection; None if there is none."""
         return self.reads.document(f"connections/{connection}")
 
     def put_connection(self, connection: str, document: Fields) -> None:
@@ -97,30 +97,30 @@ class LedgerTransaction:
         self.writes[f"alerts/{id}"] = document
 
     def archive(self, import_: Import) -> None:
-        """Keep the record of a superseded generation beside the one that took over."""
+        """Write the record of a superseded generation, below the import that replaces it."""
         path = import_path(import_.connection, import_.import_id)
         self.writes[f"{path}/generations/{import_.generation}"] = import_.to_document()
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerStore:
-    """The ledger in Firestore. Every method raises TryAgain when that is out of reach."""
+    """The ledger in Firestore. Every method raises TryAgain if Firestore cannot be reached."""
 
     database: Database
 
     def within(self, seconds: float) -> LedgerStore:
-        """Return the same for somebody who waits no longer than that for an answer to a read."""
+        """Return this ledger with `seconds` as the longest wait for a read."""
         return LedgerStore(self.database.within(seconds))
 
     def transact(self, change: Callable[[LedgerTransaction], _T]) -> _T:
-        """Run `change` in a transaction, again and again until nobody interferes.
+        """Run `change` in a transaction, and return its result.
 
-        `change` reads first, then puts, and may be called several times; it must check the status
-        and the generation it starts from, because an earlier try may have been committed although
-        its answer was lost.
+        A transaction that others interfered with is retried. So `change` may run several times. It
+        must read before it writes. It must also check the status and generation that it starts
+        from: an earlier attempt may have been committed, with its answer lost.
 
         Raises:
-            TryAgain: Firestore could not be reached or the contention did not end.
+            TryAgain: Firestore could not be reached, or others interfered with every attempt.
         """
 
         def attempt(reads: Reads) -> tuple[_T, Mapping[str, Fields]]:
@@ -130,34 +130,37 @@ class LedgerStore:
         return self.database.transact(attempt)
 
     def find(self, connection: str, **equals: Any) -> list[Import]:
-        """Return the imports of a connection whose fields have these values (names as stored)."""
+        """Return a connection's imports with these field values, e.g. `find("au", crc32c="…")`.
+
+        Names of fields are those in Firestore.
+        """
         found = self.database.find(imports_path(connection), equals)
         imports = [_import(connection, id, data) for id, data in found.items()]
         return [one for one in imports if one is not None]
 
     def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
-        """Return (connection, import id) -> import for those that exist."""
+        """Return (connection, import id) -> import for the imports that exist."""
         paths = {import_path(*id): id for id in ids}
         found = self.database.documents(paths)
         imports = {paths[path]: _import(*paths[path], data) for path, data in found.items()}
         return {id: one for id, one in imports.items() if one is not None}
 
     def with_status(self, statuses: Iterable[Status]) -> Iterator[Import]:
-        """Give the imports of all connections that have one of these statuses."""
+        """Yield the imports of all connections that have one of these statuses."""
         for path, data in self.database.find_in_group("imports", "status", statuses):
             _, connection, _, import_id = path.split("/")
             if (import_ := _import(connection, import_id, data)) is not None:
                 yield import_
 
     def unusable(self, statuses: Iterable[Status]) -> Iterator[tuple[str, str]]:
-        """Give connection and id of imports with these statuses that cannot be read."""
+        """Yield connection and id of imports with these statuses whose documents cannot be used."""
         for path, data in self.database.find_in_group("imports", "status", statuses):
             _, connection, _, import_id = path.split("/")
             if _import(connection, import_id, data, quietly=True) is None:
                 yield connection, import_id
 
     def newest(self, which: Which, *, limit: int) -> Iterator[Import]:
-        """Give the imports that were uploaded last, to be shown; see `Import.unusable`."""
+        """Yield at most `limit` imports to show, latest upload first; see `Import.unusable`."""
         for path, data in self.database.newest(which.slice(), limit=limit):
             _, owner, _, import_id = path.split("/")
             yield _import(owner, import_id, data) or Import.unusable(
@@ -165,13 +168,13 @@ class LedgerStore:
             )
 
     def feed(self, connection: str, type: str) -> Feed:
-        """Return a feed; one that has never been written is empty."""
+        """Return a feed; a feed that was never written is empty."""
         path = feed_path(connection, type)
         data = self.database.documents([path]).get(path)
         return Feed.from_document(connection=connection, type=type, data=data or {})
 
     def totals(self, which: Which) -> Totals:
-        """Count imports and their rows."""
+        """Return the number of imports, and of their rows by outcome."""
         found = self.database.totals(
             which.slice(), ("rows.loaded", "rows.rejected", "rows.unchanged")
         )
@@ -183,7 +186,7 @@ class LedgerStore:
         )
 
     def earlier_uploads(self, connection: str, import_id: str, *, limit: int) -> list[Import]:
-        """Return the superseded uploads of an import's name, the latest first."""
+        """Return at most `limit` superseded uploads of an import's name, the latest first."""
         generations = f"{import_path(connection, import_id)}/generations"
         which = Slice(group="generations", collection=generations, by="uploadedAt")
         found = self.database.newest(which, limit=limit)
@@ -191,7 +194,7 @@ class LedgerStore:
         return [one for one in imports if one is not None]
 
     def feeds(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Feed]:
-        """Return (connection, type) -> feed for those that exist."""
+        """Return (connection, type) -> feed for the feeds that exist and can be used."""
         paths = {feed_path(*id): id for id in ids}
         feeds = {}
         for path, data in self.database.documents(paths).items():
@@ -201,41 +204,47 @@ class LedgerStore:
         return feeds
 
     def shards(self, connection: str, import_id: str, split: str) -> list[Shard]:
-        """Return all shards of a splitting, in order."""
+        """Return all shards of a splitting, sorted by number."""
         return self.transact(lambda ledger: ledger.shards(connection, import_id, split))
 
     def delete_shard(self, shard: Shard) -> None:
-        """Delete a shard, if it is there."""
+        """Delete a shard, if it exists."""
         self.database.delete(
             shard_path(shard.connection, shard.import_id, shard.split, shard.number)
         )
 
     def connection_document(self, connection: str) -> Fields | None:
-        """Return the settings document of a connection, None where there is none."""
+        """Return the settings document of a connection; None if there is none."""
         path = f"connections/{connection}"
         return self.database.documents([path]).get(path)
 
     def connection_documents(self, connections: Iterable[str]) -> dict[str, Fields]:
-        """Return connection -> settings document for those that have one."""
+        """Return connection -> settings document for connections that have a document."""
         paths = {f"connections/{connection}": connection for connection in connections}
         return {paths[path]: data for path, data in self.database.documents(paths).items()}
 
     def connections(self) -> Iterator[tuple[str, Fields | None, datetime | None]]:
-        """Give every connection: its name, its settings document, and since when it has one."""
+        """Yield each connection: name, settings document, and the document's creation time.
+
+        A connection without a settings document has None for the document and the time.
+        """
         return self.database.list("connections")
 
     def untold_alerts(self) -> dict[str, Fields]:
-        """Return id -> fields of the open alerts that nobody has been told of."""
+        """Return id -> fields of the open alerts that have not been sent yet."""
         return self.database.find("alerts", {"open": True, "toldAt": None})
 
     def open_alerts(self, code: str) -> list[str]:
-        """Return the ids of the open alerts of a kind."""
+        """Return the ids of the open alerts with this code, e.g. `feed_stopped`."""
         return list(self.database.find("alerts", {"open": True, "code": code}))
 
     def alerts(
         self, *, connection: str | None = None, open: bool | None = None, limit: int
     ) -> dict[str, Fields]:
-        """Return id -> fields of the alerts that happened last."""
+        """Return id -> fields of at most `limit` alerts, the latest first.
+
+        None as `connection` or `open` means any.
+        """
         given = {"connection": connection, "open": open}
         equals = {name: value for name, value in given.items() if value is not None}
         which = Slice(group="alerts", collection="alerts", by="lastAt", equals=equals)
@@ -246,13 +255,16 @@ class LedgerStore:
 
 
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading a document raises that somebody has changed so that it cannot be used."""
+"""Errors from reading a document that somebody has changed by hand so that it cannot be used."""
 
 
 def _import(
     connection: str, import_id: str, data: Fields, *, quietly: bool = False
 ) -> Import | None:
-    """Read an import; None where its document cannot be used, which counts as none at all."""
+    """Return the import of a document; None if the document cannot be used.
+
+    Unless `quietly`, such a document is logged as an error.
+    """
     try:
         return Import.from_document(connection=connection, import_id=import_id, data=data)
     except UNUSABLE as error:

@@ -1,4 +1,4 @@
-"""How a task is named, what it carries, and how it gets into the Cloud Tasks queue."""
+"""Tasks for the load function: their ids, their bodies, and the port to the queue."""
 
 from __future__ import annotations
 
@@ -19,28 +19,33 @@ if TYPE_CHECKING:
 
 
 _IMPORT_ID = re.compile(r"(?!__)[A-Za-z0-9_]{1,64}")
-"""Wider than the ids of export files, and yet any text that fits it can be a document's id."""
+"""Pattern of import ids in tasks. It is wider than the ids of export files. Every text that matches
+is a valid document id."""
 
 _SPLIT_ID = re.compile(r"[A-Za-z0-9_]{1,64}-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTask:
-    """What a task asks of the load function."""
+    """One task: load an import, or one shard of an import."""
 
     connection: str
     import_id: str
     generation: int
     number: int
-    """Which of the import's tasks it is, or of the shard's, counted from 1."""
+    """Number of the task among those of the import, or of the shard, counted from 1."""
     split: str | None = None
-    """Id of the splitting that its shard belongs to; None where it is about the whole import."""
+    """Id of the shard's splitting; None if the task is for the whole import."""
     shard: int = 0
     """Number of the shard."""
 
     @property
     def task_id(self) -> str:
-        """Id of the task: unique for ever, and hashed because names that begin alike are slow."""
+        """Id of the task, 40 hexadecimal digits.
+
+        The id is never used again. It is a hash, because Cloud Tasks is slow with ids that begin
+        with the same letters.
+        """
         text = f"{self.connection}/{self.import_id}/{self.generation}/{self.number}"
         if self.split is not None:
             text += f"/{self.split}/{self.shard}"
@@ -48,7 +53,7 @@ class LoadTask:
 
     @classmethod
     def of(cls, import_: Import, *, number: int) -> LoadTask:
-        """Return the task with that number of an import."""
+        """Return the task of an import with this number."""
         return cls(
             connection=import_.connection,
             import_id=import_.import_id,
@@ -58,7 +63,7 @@ class LoadTask:
 
     @classmethod
     def of_shard(cls, import_: Import, shard: Shard) -> LoadTask:
-        """Return the task that will work on a shard of an import."""
+        """Return the next task of a shard."""
         return cls(
             connection=import_.connection,
             import_id=import_.import_id,
@@ -70,10 +75,10 @@ class LoadTask:
 
     @classmethod
     def parse(cls, body: bytes) -> LoadTask:
-        """Read the body of a task.
+        """Return the task of a request's body.
 
         Raises:
-            BadRequest: it is not one of ours.
+            BadRequest: the body is not the JSON of a task.
         """
         try:
             return cls.read(json.loads(body))
@@ -82,10 +87,10 @@ class LoadTask:
 
     @classmethod
     def read(cls, body: object) -> LoadTask:
-        """Read the decoded JSON body of a task.
+        """Return the task of a decoded JSON body, e.g. `{"connection": "au", "import": …}`.
 
         Raises:
-            BadRequest: it is not one of ours.
+            BadRequest: the body is not that of a task.
         """
         if not isinstance(body, Mapping):
             raise BadRequest("The body is not a JSON object.")
@@ -113,7 +118,7 @@ class LoadTask:
         )
 
     def body(self) -> bytes:
-        """Return the JSON that `read` reads."""
+        """Return the task as JSON, which `parse` reads."""
         body: dict[str, object] = {
             "connection": self.connection,
             "import": self.import_id,
@@ -126,10 +131,10 @@ class LoadTask:
 
 
 class Queue(Protocol):
-    """Where tasks go."""
+    """The port to the queue of tasks."""
 
     def create(self, task: LoadTask, *, at: datetime) -> None:
-        """Make sure the task exists, or has existed, and starts no earlier than `at`.
+        """Create the task, to start no earlier than `at`, unless it exists or has existed.
 
         Raises:
             TryAgain: the queue could not be reached.

@@ -1,4 +1,4 @@
-"""Where the bytes of an import are, and whether all of them have been read."""
+"""The uploaded object of an import: found, read with a check of every byte, and moved."""
 
 from __future__ import annotations
 
@@ -14,37 +14,41 @@ from shared.gcp.storage import Gone, ObjectReader, find_object, move_object
 from shared.ledger.imports import Import
 
 READ_BYTES = 4 * 1024 * 1024
-"""Bytes fetched from Cloud Storage at a time."""
+"""Bytes fetched from Cloud Storage per request."""
 
 ERASED = "crc32c-before-erasure"
-"""Metadata of an object from which a person was erased: the checksums that it had before."""
+"""Metadata key of an object from which a person was erased: its earlier checksums, separated by
+blanks."""
 
 
 class Source:
-    """The content of one import, which can be read several times and is the same each time."""
+    """The content of one import. It can be read several times, and is the same each time."""
 
     def __init__(self, bucket: storage.Bucket, import_: Import) -> None:
-        """Find the object, where it was uploaded or where an earlier run has moved it.
+        """Find the object where it was uploaded, or in `processed/`.
 
         Raises:
-            FileRejected: it is in neither place.
-            TryAgain: Cloud Storage could not be reached, or somebody is being erased from it.
+            FileRejected: the object is in neither place.
+            TryAgain: Cloud Storage could not be reached, or a person is being erased from the file.
         """
         self._bucket = bucket
         self._import = import_
         self._blob = self._find()
 
     def open(self) -> BinaryIO:
-        """Return a stream of the stored bytes, checked against the checksum at its end."""
+        """Return a stream of the stored bytes.
+
+        Reading to the end raises TryAgain if size or checksum are not those of the upload.
+        """
         raw = ObjectReader(self._blob, chunk=READ_BYTES)
         checked = _Checked(raw, self._import, find_again=self._find)
         return cast("BinaryIO", io.BufferedReader(checked, READ_BYTES))
 
     def move_to_processed(self, *, present: Callable[[], bool]) -> None:
-        """Move the object to `processed/`; does nothing if that has been done before.
+        """Move the object to `processed/`, unless that was done before.
 
-        A newer upload that has taken the name meanwhile stays where it is, and one that has been
-        moved already is not written over. `present` says whether the import is still the ledger's.
+        A newer upload under the same name is neither moved nor written over. `present` returns
+        True while the ledger still has this import.
 
         Raises:
             TryAgain: Cloud Storage or the ledger could not be reached.
@@ -52,14 +56,14 @@ class Source:
         named = read_name(self._import.object)
         if not isinstance(named, ExportFile) or self._blob.name != named.object:
             return
-        there = find_object(self._bucket, named.processed)
+        moved = find_object(self._bucket, named.processed)
         if present():
             move_object(
                 self._bucket,
                 named.object,
                 self._import.generation,
                 to=named.processed,
-                replacing=0 if there is None else int(there.generation),
+                replacing=0 if moved is None else int(moved.generation),
             )
 
     def _find(self) -> storage.Blob:
@@ -71,8 +75,8 @@ class Source:
         if isinstance(named, ExportFile):
             moved = find_object(self._bucket, named.processed)
             if moved is not None and import_.crc32c in _before_erasures(moved):
-                # The erasure tells the ledger of the new checksum a moment later.
-                raise TryAgain(f"Somebody is being erased from {moved.name}.")
+                # The erasure writes the new checksum into the ledger a moment later.
+                raise TryAgain(f"A person is being erased from {moved.name}.")
             if moved is not None and moved.crc32c == import_.crc32c and moved.size == import_.size:
                 return moved
         raise FileRejected(
@@ -89,7 +93,7 @@ def _before_erasures(blob: storage.Blob) -> list[str]:
 
 
 def put_aside(bucket: storage.Bucket, file: ExportFile, generation: int) -> None:
-    """Move an upload away that a newer one of another name has superseded.
+    """Move an upload aside that a newer upload of another name has superseded.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -98,7 +102,7 @@ def put_aside(bucket: storage.Bucket, file: ExportFile, generation: int) -> None
 
 
 class _Checked(io.RawIOBase):
-    """Passes a stream on, and fails at its end unless it was the content that was uploaded."""
+    """A stream that raises TryAgain at its end if the bytes are not those of the upload."""
 
     def __init__(
         self, raw: ObjectReader, import_: Import, *, find_again: Callable[[], object]
@@ -111,7 +115,7 @@ class _Checked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        whole = self._raw.size == self._import.size  # to ask for more would cost a request
+        whole = self._raw.size == self._import.size  # a further read would cost a request
         block = b"" if whole else self._read(len(buffer))
         if not block:
             if (self._raw.size, self._raw.crc32c) != (self._import.size, self._import.crc32c):
@@ -125,5 +129,5 @@ class _Checked(io.RawIOBase):
             return self._raw.read(size)
         except Gone:
             self._find_again()
-            # It was put away, or somebody was erased from it.
+            # The object was moved, or a person was erased from it.
             raise TryAgain(f"{self._import.object} was moved while it was being read.") from None

@@ -1,4 +1,4 @@
-"""What people are told: status sentences, reports for retailers, alerts."""
+"""Messages to people: status sentences, reports for retailers, alerts for operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operating team must be told of: alerts in Firestore, in the log, and to a webhook."""
+"""Alerts for the operating team: kept in Firestore, written to the log, posted to a webhook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.core import camel, log
 from shared.ledger import Import, LedgerTransaction
 from shared.services import Services
 
-FAILED_TODO = "Mend what the message names, then replay the import."
+FAILED_TODO = "Fix the error that the message names, then replay the import."
 OUTDATED_TODO = (
     "A clock or a file name is wrong: compare the time in the name with the clock. If an earlier "
     "file was named in the future, go back before it: python -m shared.ops undo {latest}."
@@ -22,34 +22,33 @@ OUTDATED_TODO = (
 REJECTED_TODO = "Send the retailer the report, and ask for a corrected file."
 
 FEED_STOPPED = "feed_stopped"
-"""The kind of alert that is about a feed; it is over when a file comes."""
+"""Code of alerts about a feed without files; resolved when a file arrives."""
 
 REJECTED = "rejected"
-"""The kind of alert that is about a feed whose file cannot be used, whichever file it is; it is
-over when one is loaded."""
+"""Code of alerts about a feed whose files are rejected; resolved when one is loaded."""
 
 OUTDATED = "outdated"
-"""The kind of alert that is about a feed whose newest upload is older than what is stored; it is
-over when a file of the feed is loaded that is not."""
+"""Code of alerts about a feed whose newest upload is older than the stored data; resolved when a
+file of the feed with newer data is loaded."""
 
 LATE = "late"
-"""The kind of alert that is about `load`: imports are due and no worker begins them; it is over
-when a worker has begun the import that it names."""
+"""Code of the alert about `load`: due imports have no worker. Resolved when a worker has begun the
+import that the alert names."""
 
 IMPORT_CODES = ("overdue", "failed")
-"""The kinds of alert that are about an import; they are over when it ends otherwise."""
+"""Codes of alerts about one import; resolved when the import ends with another status."""
 
 WEBHOOK_SECONDS = 5.0
-"""How long the receiver of the webhook may take; nothing waits for it longer."""
+"""Seconds that the receiver of the webhook may take."""
 
 CLAIM = timedelta(minutes=1)
-"""How long a process that tells an alert keeps others from it, should it never say how it went."""
+"""Time for which a process that sends an alert keeps other processes from sending it."""
 
 TOLD_AT_ONCE = 50
-"""Alerts that one sweep posts at most."""
+"""Largest number of alerts that one sweep posts."""
 
 WebhookAnswer = Literal["taken", "refused", "none"]
-"""What the receiver of the webhook says to an alert; `none` is no answer at all."""
+"""Answer of the webhook's receiver to an alert; `none`: there was no answer."""
 
 
 def overdue_todo(import_: Import) -> str:
@@ -62,40 +61,45 @@ def overdue_todo(import_: Import) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One thing that needs a person: the document `alerts/{id}`. It is kept when it is over."""
+    """One event that needs a person: the document `alerts/{id}`. It is kept after its end."""
 
     id: str
-    """The same for the same trouble of the same import or feed, so that it is told of once."""
+    """Id from connection, subject and code, e.g. `au~customers~feed_stopped`. A repeated event has
+    the same id, so that it is sent once."""
     code: str
-    """What kind of trouble, e.g. `overdue`, `failed`, `feed_stopped`."""
+    """Kind of event, e.g. `overdue`, `failed`, `feed_stopped`."""
     connection: str
     import_id: str | None
-    """The import it is about; None where it is about a feed."""
+    """The import; None if the alert is about a feed."""
     what: str
-    """One sentence: what has happened."""
+    """One sentence: the event."""
     todo: str
-    """One sentence: what to do about it."""
+    """One sentence: the fix."""
     first_at: datetime
     last_at: datetime
     count: int = 1
-    """Times it has happened, since it was last resolved."""
+    """Number of events since the alert was last resolved."""
     resolved_at: datetime | None = None
     logged_at: datetime | None = None
-    """When the log was told."""
+    """Time at which the alert was logged."""
     told_at: datetime | None = None
-    """When the webhook was told as well, if there is one; None while that is still to be done."""
+    """Time at which the alert was sent to the webhook too, if there is one; None: not yet."""
     telling_until: datetime | None = None
-    """Until then a process is at telling it; a time past says when it was last tried."""
+    """Until this time a process is sending the alert; a past time is that of the last attempt."""
 
     def to_document(self) -> dict[str, Any]:
-        """Return the fields as Firestore keeps them."""
+        """Return the fields as stored in Firestore."""
         return {
             camel(spec.name): getattr(self, spec.name) for spec in fields(self) if spec.name != "id"
         } | {"open": self.resolved_at is None}
 
     @classmethod
     def from_document(cls, id: str, data: Mapping[str, Any]) -> Alert:
-        """Read the document of an alert."""
+        """Return the alert of a stored document; its values are not checked.
+
+        Raises:
+            TypeError: a field is missing.
+        """
         known = {
             spec.name: data[camel(spec.name)] for spec in fields(cls) if camel(spec.name) in data
         }
@@ -103,7 +107,7 @@ class Alert:
 
     @classmethod
     def read(cls, id: str, data: Mapping[str, Any] | None) -> Alert | None:
-        """Read the document of an alert; None where there is none, or none that can be used."""
+        """Return the alert of a stored document; None if there is none, or it cannot be used."""
         try:
             alert = cls.from_document(id, data or {})
         except TypeError:
@@ -113,15 +117,15 @@ class Alert:
         later = (alert.resolved_at, alert.logged_at, alert.told_at, alert.telling_until)
         usable = (
             all(isinstance(text, str) for text in texts)
-            and all(isinstance(at, datetime) for at in times)
-            and all(at is None or isinstance(at, datetime) for at in later)
+            and all(isinstance(time, datetime) for time in times)
+            and all(time is None or isinstance(time, datetime) for time in later)
             and isinstance(alert.count, int)
         )
         return alert if usable else None
 
 
 def alert_id(code: str, *, connection: str, about: str) -> str:
-    """Return the id of the alert of one kind about one import or feed."""
+    """Return an alert's id, e.g. `au~customers~feed_stopped`; `about` is an import id or a type."""
     return f"{connection}~{about}~{code}"
 
 
@@ -134,10 +138,10 @@ def raise_alert(
     now: datetime,
     about: str | None = None,
 ) -> None:
-    """Open an alert about an import, in the transaction that brings the trouble on record.
+    """Open an alert about an import, in the transaction that records the event.
 
-    `about` names its feed where the trouble is the feed's, whichever of its imports shows it. An
-    import that has failed is no longer overdue.
+    `about` is the type if the alert is about the whole feed; None if it is about this import. A
+    `failed` alert resolves the import's `overdue` alert.
     """
     if code == "failed":
         resolve_alerts(
@@ -164,7 +168,7 @@ def raise_alert(
 
 
 def open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
-    """Open an alert, or count it once more if it is open."""
+    """Open an alert; if it is open already, add 1 to its count."""
     known = Alert.read(alert.id, ledger.alert(alert.id))
     if known is not None and known.resolved_at is None:
         alert = replace(
@@ -179,7 +183,7 @@ def open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
 
 
 def is_open(ledger: LedgerTransaction, id: str) -> bool:
-    """Whether an alert is there and not resolved."""
+    """True if the alert exists and is not resolved."""
     data = ledger.alert(id)
     return data is not None and data.get("resolvedAt") is None
 
@@ -187,7 +191,7 @@ def is_open(ledger: LedgerTransaction, id: str) -> bool:
 def resolve_alerts(
     ledger: LedgerTransaction, *codes: str, connection: str, about: str, now: datetime
 ) -> None:
-    """Close the alerts of these kinds about one import or feed, those that are open."""
+    """Resolve the open alerts with these codes about one import or feed."""
     for code in codes:
         id = alert_id(code, connection=connection, about=about)
         alert = Alert.read(id, ledger.alert(id))
@@ -196,23 +200,23 @@ def resolve_alerts(
 
 
 def resolve_import_alerts(ledger: LedgerTransaction, import_: Import, *, now: datetime) -> None:
-    """Close the alerts about an import: it has ended, or another upload has its place."""
+    """Resolve the alerts about an import that has ended, or that another upload replaces."""
     resolve_alerts(
         ledger, *IMPORT_CODES, connection=import_.connection, about=import_.import_id, now=now
     )
 
 
 def tell(services: Services) -> int:
-    """Tell the log and the webhook of every open alert they have not been told of.
+    """Log every new open alert, and post it to the webhook.
 
-    The log comes first: whatever the webhook does, everything is logged. The webhook gets Slack's
-    form, `{"text": …}`. An alert that it refuses keeps no other from being posted, and is posted
-    again by a later sweep, after those that were not tried or longer ago; once it gives no answer,
-    nothing more is posted, so that nobody waits for it longer than once. Of two processes that
-    tell at one time, each alert is told by one.
+    All alerts are logged before the first is posted. The webhook gets Slack's format,
+    `{"text": …}`. An alert that the webhook refuses does not stop the others. The next sweep posts
+    it again, after the alerts that were never tried, or tried longer ago. If the webhook does not
+    answer, this sweep posts nothing more. If two processes run at once, each alert is sent by one
+    of them.
 
     Returns:
-        How many were told.
+        The number of alerts that the webhook took.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -242,7 +246,7 @@ def tell(services: Services) -> int:
 
 
 def _log_one(id: str, services: Services) -> None:
-    """Write an alert to the log, unless another process has it."""
+    """Log an alert, unless another process is sending it."""
     alert = services.ledger.transact(partial(_claim, id=id, now=services.now()))
     if alert is None:
         return
@@ -259,7 +263,7 @@ def _log_one(id: str, services: Services) -> None:
 
 
 def _claim(ledger: LedgerTransaction, *, id: str, now: datetime) -> Alert | None:
-    """Take an alert to tell it, unless it is no longer to be told or another process has it."""
+    """Claim an alert for sending; None if it need not be sent, or another process has it."""
     alert = Alert.read(id, ledger.alert(id))
     if alert is None:
         return None
@@ -274,9 +278,9 @@ def _claim(ledger: LedgerTransaction, *, id: str, now: datetime) -> Alert | None
 def _settle(
     ledger: LedgerTransaction, *, alert: Alert, answer: WebhookAnswer | None, now: datetime
 ) -> None:
-    """Record whom an alert has been told to, unless it is about fresh trouble by now.
+    """Record that an alert was logged or posted, unless it was opened again in between.
 
-    `answer` is None where it was only logged.
+    `answer` is None if the alert was only logged.
     """
     current = Alert.read(alert.id, ledger.alert(alert.id))
     if (
@@ -295,36 +299,36 @@ def _settle(
 
 
 def _post(url: str, alert: Alert) -> WebhookAnswer:
-    """Post an alert, and say how it was answered; whatever the receiver does, this returns."""
+    """Post an alert to the webhook; return the answer within `WEBHOOK_SECONDS`."""
     if not url:
         return "taken"
     text = f"*{alert.connection}*: {alert.what}\n{alert.todo}"
     answer: queue.SimpleQueue[tuple[WebhookAnswer, str]] = queue.SimpleQueue()
-    # The timeout of a request begins anew with every byte, so the time is kept from outside.
+    # The timeout of a request starts again with every byte, so a thread limits the whole time.
     threading.Thread(target=_send, args=(url, {"text": text}, answer), daemon=True).start()
     try:
-        came, trouble = answer.get(timeout=WEBHOOK_SECONDS)
+        answered, trouble = answer.get(timeout=WEBHOOK_SECONDS)
     except queue.Empty:
-        came, trouble = "none", "no answer in time"
-    if came != "taken":
+        answered, trouble = "none", "no answer in time"
+    if answered != "taken":
         log("WARNING", f"The alert webhook did not take an alert: {trouble}.", alert=alert.id)
-    return came
+    return answered
 
 
 def _send(
     url: str, message: dict[str, str], answer: queue.SimpleQueue[tuple[WebhookAnswer, str]]
 ) -> None:
-    """Post once and put how it was answered, and what went wrong; the URL is a secret."""
-    import requests  # takes a while, and most events raise no alert
+    """Post once; put the answer and the trouble into `answer`. Never log the URL: it is secret."""
+    import requests  # a slow import, and most calls send no alert
 
     try:
         with requests.post(
             url,
             json=message,
             timeout=WEBHOOK_SECONDS,
-            # Followed, a POST becomes a GET of some page that answers 200.
+            # A redirect would turn the POST into a GET of a page that answers 200.
             allow_redirects=False,
-            # What it says besides its status is not asked for, and may have no end.
+            # The body of the answer is not needed, and may be endless.
             stream=True,
         ) as response:
             taken = response.status_code // 100 == 2

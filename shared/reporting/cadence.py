@@ -1,4 +1,4 @@
-"""Cadence of a feed: whether an expected file is overdue."""
+"""Cadence of a feed: the test for an expected file that is missing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from shared.ledger import Feed
 
 
 def slack(cadence: timedelta) -> timedelta:
-    """Return how much later than its cadence a file may come: a quarter, an hour at least."""
+    """Return the time by which a file may be late: a quarter of its cadence, at least an hour."""
     return max(timedelta(hours=1), cadence / 4)
 
 
 def stopped(
     feed: Feed, *, cadence: timedelta, expected_since: datetime | None, now: datetime
 ) -> bool:
-    """Whether a file of the feed is missing.
+    """True if a file of the feed is missing.
 
-    `expected_since` is when the connection was set up: until a first file has come, its absence
-    counts from there.
+    `expected_since` is the time at which the connection was set up. It counts as the last arrival
+    until the first file arrives.
+
+    Example: with a cadence of 1 day, a file is missing 30 hours after the last one.
     """
     last = feed.received_at or expected_since
     return last is not None and now > last + cadence + slack(cadence)

@@ -1,4 +1,4 @@
-"""How each connection stands: its settings, its zone, and when its feeds brought a file last."""
+"""State of each connection: its settings, its time zone, and the last file of each feed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from shared.services import Services
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A connection that the ledger knows."""
+    """A connection in the ledger."""
 
     name: str
     document: Mapping[str, Any] | None
-    """Its settings; None where it has files and no settings of its own."""
+    """The settings document; None if the connection has files but no settings."""
     since: datetime | None
-    """Since when it has settings."""
+    """Creation time of the settings document."""
 
 
 class Zones:
-    """The settings of connections, and the zone in which each reads its times."""
+    """The settings of connections, and their time zones."""
 
     def __init__(
         self, documents: Mapping[str, Mapping[str, Any] | None], services: Services
@@ -44,29 +44,29 @@ class Zones:
 
     @classmethod
     def of_connections(cls, connections: Iterable[Connection], services: Services) -> Self:
-        """Read the settings of these."""
+        """Return the settings of these connections; those with errors are in `wrong`."""
         return cls({each.name: each.document for each in connections}, services)
 
     def of(self, connection: str | None) -> tzinfo:
-        """Return a connection's zone; the deployment's where there is none, or a wrong one."""
+        """Return a connection's time zone; the deployment's if there is none, or it has errors."""
         settings = self.settings.get(connection or "")
         return settings.time_zone if settings else self._deployment.time_zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedState:
-    """How one type of file of a connection stands."""
+    """State of one feed of a connection."""
 
     connection: str
     type: str
     received_at: datetime | None
     cadence: timedelta | None
     missing: bool
-    """Whether a file should have come by now."""
+    """True if an expected file has not arrived."""
 
 
 def connections_of(services: Services) -> list[Connection]:
-    """Return all connections, by name.
+    """Return all connections, sorted by name.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -80,7 +80,7 @@ def connections_of(services: Services) -> list[Connection]:
 def feeds_of(
     connections: Sequence[Connection], zones: Zones, services: Services
 ) -> list[FeedState]:
-    """Return the feeds that have ever brought a file, or should.
+    """Return the feeds that have had a file or have a cadence.
 
     Raises:
         TryAgain: Firestore could not be reached.

@@ -1,4 +1,4 @@
-"""What a retailer gets back: the rows that were not loaded, and a verdict on the file."""
+"""Reports for the retailer: the rejected rows, and the verdict on the file."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class RejectedFile:
-    """Writes `….rejected.csv`: the bad rows as they were, each with line, column, code, reason and
-    the import id of its export.
+    """Writes `….rejected.csv`: the bad rows, each with line, column, code, reason and export.
 
-    The object appears when it is published, and only if a row was added; until then the rows are
-    in another one beside it. UTF-8 with a byte order mark, so that spreadsheets read it right; the
-    delimiter is that of the file itself. Cells that a spreadsheet would run are guarded
-    (`shared.files.spreadsheet`), and read back without the guard.
+    The object appears when it is published, and only if a row was added. Until then the rows are in
+    `….rejected.csv.part`. The file is UTF-8 with a byte order mark, so that spreadsheets read it
+    right. Its delimiter is that of the export file. Cells that a spreadsheet would run as a formula
+    are guarded (`shared.files.spreadsheet`); the guard is removed when the file is loaded.
+
+    Example of the added cells: `4;DOB;row.bad_date;"…";customers_20230424T201230Z`.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class RejectedFile:
         self._csv: Any = None
 
     def add(self, cells: Sequence[str], problems: Sequence[Problem], *, export: str) -> None:
-        """Write one row with what is wrong with it.
+        """Write one row with its problems and the import id of its export.
 
-        A row with too few cells is filled up with empty ones; the cells that are too many are
-        joined to the last one, so that the report's columns stand under their names.
+        Missing cells are added as empty ones. Surplus cells are joined to the last cell, so that
+        the report's columns are below their names.
         """
         if self._part is None:
             self._part = self._open()
@@ -72,7 +73,7 @@ class RejectedFile:
         return [*cells, *[""] * (width - len(cells))]
 
     def close(self) -> None:
-        """Finish the rows; nothing can be added any more.
+        """Finish the upload of the rows; no row can be added afterwards.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -83,12 +84,11 @@ class RejectedFile:
         self._generation = int(self._part.finish().generation)
 
     def publish(self) -> str | None:
-        """Put the finished rows where they belong and return that name; None where there are none.
-
-        A worker that closes its own rows, or deletes these, keeps this one from publishing them.
+        """Copy the finished rows to the report's name and return it; None if there are no rows.
 
         Raises:
-            TryAgain: Cloud Storage could not be reached, or another worker has interfered.
+            TryAgain: Cloud Storage could not be reached, or another worker has closed its rows or
+                deleted these.
         """
         if self._part is None:
             return None
@@ -97,7 +97,7 @@ class RejectedFile:
         return self.name
 
     def abandon(self) -> None:
-        """Leave nothing behind, as far as that can be had."""
+        """Delete the unpublished rows, if Cloud Storage can be reached."""
         if self._part is not None:
             self._part.abandon()
         with suppress(TryAgain):
@@ -126,8 +126,8 @@ class RejectedFile:
 
 
 def _said(problems: Sequence[Problem]) -> tuple[str, str, str, str]:
-    """Return what the first of REPORT_COLUMNS hold of a row."""
-    if len(problems) == 1:  # as nearly always
+    """Return the cells line, column, code and reason of a row."""
+    if len(problems) == 1:  # the usual case
         (problem,) = problems
         line = "" if problem.line is None else str(problem.line)
         return line, problem.column or "", problem.code, problem.message
@@ -148,14 +148,21 @@ def write_report(
     replacing: Mapping[str, int] | None = None,
     send_as: str | None = None,
 ) -> None:
-    """Write `….report.json`, the verdict on a file, where the import's `reports.report` says.
+    """Write `….report.json`, the verdict on a file, and `….summary.txt`, the same for people.
 
-    docs/report.schema.json describes it. `….summary.txt` beside it says the same in plain words,
-    for someone at an SFTP prompt. With `replacing`, what `reports_now` returned, both take the
-    places of those generations and of no others. `send_as` is a name for the corrected rows.
+    docs/report.schema.json describes the report. Its name is the import's `reports.report`.
+
+    Args:
+        bucket: the bucket.
+        import_: the import, which has ended.
+        problems: the problems to list.
+        counts: code -> number of problems; None: those in `problems`.
+        replacing: the generations to replace, as `reports_now` returned them; None: any.
+        send_as: a name for the file of corrected rows.
 
     Raises:
-        TryAgain: Cloud Storage could not be reached, or another report has come in between.
+        ValueError: the import has not ended, or has no name for the report.
+        TryAgain: Cloud Storage could not be reached, or another report was written in between.
     """
     name = import_.reports.report
     if name is None or import_.status not in ENDED:
@@ -208,25 +215,25 @@ def write_report(
 
 
 def a_line_each(problems: str) -> str:
-    """Return an array of problems, as JSON on one line, with a line for each.
+    """Return a JSON array of problems with one line per problem, from one on a single line.
 
-    That is easier to look through, and the quick encoder knows no indents.
+    One line per problem is easier to read, and the fast encoder cannot indent.
     """
     if problems == "[]":
         return problems
-    # No text can look like this: inside it a quote has a backslash before it, and behind the one
-    # at its end comes no letter.
+    # No text can contain this: a quote inside a text has a backslash before it, and no letter
+    # follows the quote at its end.
     lines = problems[1:-1].replace('}, {"code": ', '},\n    {"code": ')
     return f"[\n    {lines}\n  ]"
 
 
 def part_name(name: str) -> str:
-    """Return the name of the object that holds a rejected file until it is published."""
+    """Return the object name of a rejected file before it is published: `….rejected.csv.part`."""
     return f"{name}.part"
 
 
 def reports_now(bucket: storage.Bucket, name: str) -> dict[str, int]:
-    """Return name -> generation of the reports on a file; `name` is that of its report.
+    """Return name -> generation of all reports on a file; `name` is that of its `….report.json`.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -236,10 +243,10 @@ def reports_now(bucket: storage.Bucket, name: str) -> dict[str, int]:
 
 
 def delete_report(bucket: storage.Bucket, name: str, *, generation: int) -> None:
-    """Remove a report that an earlier upload of the same name may have left.
+    """Delete one generation of a report, if it exists; 0 means that there is none.
 
     Raises:
-        TryAgain: Cloud Storage could not be reached, or another report has come in between.
+        TryAgain: Cloud Storage could not be reached, or another report was written in between.
     """
     if generation == 0:
         return

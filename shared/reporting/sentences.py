@@ -1,4 +1,4 @@
-"""The sentences in which the ledger tells people what has become of a file."""
+"""Sentences for `statusText`: the state or outcome of an import, for people."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from shared.ledger import Import, RowCounts, Status
 
 
 def received() -> str:
-    """Sentence for a file that has come."""
+    """Sentence for a file that has arrived."""
     return "The file has arrived and is about to be scheduled."
 
 
 def empty_so_far(grace: timedelta) -> str:
     """Sentence for a file without content."""
-    return f"The file is empty so far; its content may still come within {length(grace)}."
+    return f"The file is empty so far; its content may still arrive within {length(grace)}."
 
 
 def waiting(import_: Import, window: timedelta) -> str:
@@ -28,21 +28,25 @@ def waiting(import_: Import, window: timedelta) -> str:
 
 def scheduled(import_: Import, now: datetime) -> str:
     """Sentence for a file whose task is in the queue."""
-    at = import_.scheduled_for
-    if at is None or at <= now:
+    start = import_.scheduled_for
+    if start is None or start <= now:
         return "In the queue, about to be worked on."
     if import_.paired_with:
         return (
-            f"Scheduled for {moment(at)}, after its {import_.waits_for} file {import_.paired_with}."
+            f"Scheduled for {moment(start)}, after its {import_.waits_for} file "
+            f"{import_.paired_with}."
         )
-    return f"Scheduled for {moment(at)}."
+    return f"Scheduled for {moment(start)}."
 
 
 def blocked(import_: Import, by: str, awaited: Status | None, window: timedelta) -> str:
-    """Sentence for a file that another one must come before.
+    """Sentence for a file that waits for the import `by`.
 
-    `awaited` is the status of that other one where it is the awaited file, and `window` how much
-    later a corrected one may be exported.
+    Args:
+        import_: the file's import.
+        by: the id of the import that must end first.
+        awaited: the status of `by`, if it is the file that the import's type waits for; else None.
+        window: the longest time by which a corrected awaited file may be exported later.
     """
     match awaited:
         case "rejected":
@@ -61,7 +65,7 @@ def blocked(import_: Import, by: str, awaited: Status | None, window: timedelta)
 
 
 def in_line() -> str:
-    """Sentence for a file that starts when those before it have ended."""
+    """Sentence for a file that starts when earlier files of its type have ended."""
     return "Waiting in line: files of one type are loaded one after the other."
 
 
@@ -84,12 +88,12 @@ def loading(attempt: int) -> str:
 
 
 def in_shards(ended: int, shards: int) -> str:
-    """Sentence for a file of which several parts are worked on."""
+    """Sentence for a file whose shards are being loaded."""
     return f"Being loaded in {shards} parts, {ended or 'none'} of them finished."
 
 
 def split_anew() -> str:
-    """Sentence for a file whose shards cannot go on."""
+    """Sentence for a file whose shards cannot continue."""
     return (
         "The data it depends on changed while it was loaded in parts. It will be loaded again "
         "automatically; nothing is lost."
@@ -102,7 +106,7 @@ def checking() -> str:
 
 
 def retrying(attempt: int, attempts: int) -> str:
-    """Sentence for a file whose worker met trouble outside the file."""
+    """Sentence for a file whose attempt failed because of an error outside the file."""
     return (
         f"Attempt {attempt} of {attempts} failed for a reason outside the file. It will be "
         "retried automatically; nothing is lost."
@@ -110,7 +114,7 @@ def retrying(attempt: int, attempts: int) -> str:
 
 
 def goes_on(rows: RowCounts) -> str:
-    """Sentence for a file that takes longer than one task may."""
+    """Sentence for a file that continues in another task, after one task's deadline."""
     done = rows.settled - rows.rejected
     return f"{count(done, 'row')} done so far. The next task continues from here."
 
@@ -124,12 +128,12 @@ def failed(attempts: int) -> str:
 
 
 def undoing() -> str:
-    """Sentence for an import that is being taken back."""
+    """Sentence for an import that is being undone."""
     return "Being undone: its documents get what the other exports say of them."
 
 
 def undone(restored: int, removed: int, left: int) -> str:
-    """Sentence for an import that was taken back."""
+    """Sentence for an import that was undone, with the numbers of its documents by outcome."""
     text = f"Undone: {count(restored, 'document')} restored, {removed:,} removed."
     if left:
         verb = "keeps its" if left == 1 else "keep their"
@@ -150,12 +154,12 @@ def restarted(import_: Import) -> str:
 
 
 def superseded() -> str:
-    """Sentence for a file in whose place a newer upload has come."""
+    """Sentence for a file that a newer upload has replaced."""
     return "A newer upload of the same name has replaced it."
 
 
 LEFT_OUT = "could not be read and"
-"""Words of every sentence that tells of values that were left out."""
+"""Words in every sentence about values that were left out."""
 
 
 def ended(
@@ -166,14 +170,16 @@ def ended(
     repeated: int = 0,
     type: str | None = None,
 ) -> str:
-    """Sentence for a file that has been dealt with.
+    """Sentences for an import that has ended well.
+
+    Example: `38 of 40 rows loaded. 2 rows have errors: see the rejected file.`
 
     Args:
-        rows: how its rows fared.
-        checked: whether nothing was to be loaded.
-        left_out: values of good rows that could not be read.
-        repeated: unchanged rows that do not count because another row of their key does.
-        type: the file's; it words what is said of orphans.
+        rows: the rows by outcome.
+        checked: True for a dry run.
+        left_out: number of unreadable values in good rows.
+        repeated: number of unchanged rows that repeat the key of another row.
+        type: the file's type, which gives the words about orphans.
     """
     good = rows.read - rows.rejected
     see = "" if checked else ": see the rejected file"

@@ -1,4 +1,4 @@
-"""How each status is shown to people: in words, with a sign, and as good or bad news."""
+"""Presentation of each status: its words, its sign and its tone."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from shared.ledger import PENDING, Status
 from shared.reporting.sentences import LEFT_OUT
 
 Tone = Literal["good", "warn", "bad", "busy", "calm"]
-"""`bad` needs a person, `warn` is worth a look, `busy` goes on by itself, `calm` is past."""
+"""`bad` needs a person, `warn` needs a look, `busy` continues automatically, `calm` is past."""
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """How one status is shown."""
+    """The presentation of one status."""
 
     words: str
     sign: str
-    """One character, so that nobody has to tell colours apart."""
+    """One character, for people who cannot tell the colours apart."""
     tone: Tone
 
 
@@ -37,11 +37,14 @@ FACES: Mapping[Status, Face] = {
     "failed": Face("failed", "✕", "bad"),
     "superseded": Face("superseded", "↷", "calm"),
 }
-"""Status -> how it is shown, in the order in which an import may pass through them."""
+"""Status -> its presentation, in the order in which an import may pass through them."""
 
 
 def face_of(status: Status, text: str) -> Face:
-    """Return how a status is shown over its sentence: with no tick where values were left out."""
+    """Return the presentation of a status with its status text.
+
+    If the text says that values were left out, a tick becomes a warning sign.
+    """
     face = FACES[status]
     if face.tone == "good" and LEFT_OUT in text:
         return replace(face, sign="△", tone="warn")
@@ -51,11 +54,11 @@ def face_of(status: Status, text: str) -> Face:
 UNDER_WAY: tuple[Status, ...] = tuple(
     status for status in FACES if status in PENDING or status == "loading"
 )
-"""Not ended: waiting for something, or being worked on."""
+"""Statuses of imports that have not ended."""
 
 GROUPS: Mapping[str, tuple[Status, ...]] = {
     "under_way": UNDER_WAY,
     "ended_well": ("loaded", "loaded_with_rejects", "checked"),
     "needs_a_look": ("overdue", "loaded_with_rejects", "rejected", "failed"),
 }
-"""Name -> statuses that people ask for together."""
+"""Name of a filter -> its statuses."""

@@ -1,6 +1,6 @@
-"""The verdict on a file in plain words, as `rejected/….summary.txt` holds it.
+"""The verdict on a file as text for people: `rejected/….summary.txt`.
 
-It never quotes a cell, so it may be read by whoever can read the folder, and forwarded.
+A summary never quotes a cell, so it can be forwarded.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from shared.files import EXPORT
 from shared.ledger import Import
 
 LISTED = 20
-"""Problems that a summary names; the report holds them all."""
+"""Largest number of problems in a summary; the report has all."""
 
 _WIDTH = 78
 
 
 def summary_name(report_json: str) -> str:
-    """Return the name of the summary that lies beside a report."""
+    """Return the name of the summary beside a `….report.json`."""
     return f"{report_json.removesuffix('.report.json')}.summary.txt"
 
 
 def report_names(import_: Import) -> dict[str, str]:
-    """Return the objects in which an import is reported: `rejected`, `summary` and `report`."""
+    """Return kind -> object name of an import's reports: `rejected`, `summary`, `report`."""
     reports = import_.reports
     names = {"rejected": reports.rejected}
     if reports.report:
@@ -40,9 +40,9 @@ def summary_text(
 
     Args:
         import_: the import.
-        problems: what is wrong with the file or its rows; the first `LISTED` are named.
-        total: how many problems there are, those included that are not in `problems`.
-        send_as: a name under which the corrected rows can be sent.
+        problems: problems of the file or its rows; the first `LISTED` are named.
+        total: the number of all problems, including those that are not in `problems`.
+        send_as: a name for the file of corrected rows.
     """
     rows = import_.rows
     parts = [
@@ -72,8 +72,8 @@ def summary_text(
         parts.append(
             "\n".join(
                 _wrapped(
-                    f"The rows that were not loaded are in {name} beside this file. Mend them "
-                    f"there, leave the column {EXPORT} as it is, and upload it as {under}."
+                    f"The rows that were not loaded are in {name} beside this file. Fix them "
+                    f"there, do not change the column {EXPORT}, and upload it as {under}."
                 )
             )
         )
@@ -86,7 +86,7 @@ def summary_text(
 
 
 def _after_a_check(import_: Import) -> str:
-    """Return what to do about the bad rows of a file in `test/`, of which nothing was loaded."""
+    """Return the advice about the bad rows of a file in `test/`, of which nothing was loaded."""
     text = "This was a check: nothing was loaded. Fix these rows in the file itself"
     if import_.reports.rejected:
         name = import_.reports.rejected.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""What the sweep looks for: imports that should be on their way and that nobody is attending to."""
+"""The sweep: runs all its parts, and gives new tasks to imports that no worker or task handles."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from shared.sweeping.stock import take_stock
 from shared.sweeping.unusable import watch_documents
 
 PATIENCE = timedelta(minutes=10)
-"""How long a task may be late, or a wake-up may take, before the sweep sends another one."""
+"""Time that a task, or a wake-up of a blocked import, may be late before the sweep sends another.
+"""
 
 REVIVED_AT_ONCE = 500
-"""Imports that one sweep gives a new task at most; the next goes on with the others."""
+"""Largest number of imports that one sweep revives; the next sweep continues."""
 
 UNATTENDED: tuple[Status, ...] = (*sorted(PENDING - {"overdue"}), "loading")
+"""Statuses of imports that may have lost their task or worker."""
 
 
 def sweep(services: Services) -> dict[str, object]:
-    """Look once for everything that has been forgotten, and see to it.
+    """Run every part of the sweep once.
 
-    The parts do not depend on each other: one that fails does not keep the others from being done.
-    Safe to run at any time, several times at once, and to break off.
+    The parts are independent: one that fails does not stop the others. A sweep may run at any time,
+    at the same time as other sweeps, and may be interrupted.
 
     Returns:
-        What was done: imports that are `late`, documents that are `unusable`, `revived` imports by
-        status, objects `found` and `settled`, feeds `stopped`, objects `deleted` and `orphans` of
-        lost indexes removed, alerts `told`.
+        Counts by part: `late` imports, `unusable` documents, `revived` imports by status, objects
+        `found`, `settled` and put `aside` (under `stock`), feeds `stopped`, objects `deleted`,
+        `orphans` removed from `state/`, alerts `told`.
 
     Raises:
-        TryAgain: a part could not be done; the next sweep makes up for it.
+        TryAgain: a part failed; the next sweep does it again.
     """
     parts: dict[str, Callable[[Services], object]] = {
         "late": _watch_load,  # before the late ones get new tasks, which change their times
@@ -61,7 +63,7 @@ def sweep(services: Services) -> dict[str, object]:
             failure = error
         except Exception as error:
             log_failure("The sweep could not do everything.", error, part=name)
-            failure = TryAgain(f"An error that nobody foresaw: {type(error).__name__}.")
+            failure = TryAgain(f"An unexpected error: {type(error).__name__}.")
     if failure is not None:
         raise failure
     return done
@@ -73,15 +75,15 @@ def _watch_load(services: Services) -> int:
 
 
 def _remove_orphans(services: Services) -> int:
-    from shared.sweeping.leftovers import remove_orphans  # with it comes numpy
+    from shared.sweeping.leftovers import remove_orphans  # imports numpy
 
     return remove_orphans(services)
 
 
 def revive(services: Services) -> dict[str, int]:
-    """Give every import that is not attended to a task of its own; return how many, by status.
+    """Give every neglected import a new task; return the number of imports by status.
 
-    A task more than needed does no harm: it finds the import at work, ended or not yet due.
+    A superfluous task does no harm: it finds the import loading, ended or not yet due.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -93,7 +95,7 @@ def revive(services: Services) -> dict[str, int]:
         if not neglected(import_, now=services.now(), deployment=services.deployment):
             continue
         if import_.status == "blocked" and pairing.in_line(import_):
-            # One of a line is enough: each wakes the next when it ends.
+            # One import per type is enough: each wakes the next when it ends.
             if (import_.connection, import_.type) in lines:
                 continue
             lines.add((import_.connection, import_.type))
@@ -107,7 +109,7 @@ def revive(services: Services) -> dict[str, int]:
 
 
 def _revive(import_: Import, services: Services) -> bool:
-    """Give an import a new task unless somebody attends to it by now; return whether it got one."""
+    """Give an import a new task, unless it is no longer neglected; return True if it got one."""
     planned = services.ledger.transact(partial(_plan, import_=import_, services=services))
     if planned is None:
         return False
@@ -123,7 +125,7 @@ def _revive(import_: Import, services: Services) -> bool:
 
 
 def neglected(import_: Import, *, now: datetime, deployment: Deployment) -> bool:
-    """Whether an import needs a task: its time is up, or whoever should attend to it is late."""
+    """True if an import needs a new task: its deadline, task or worker is overdue."""
     deadline = None
     if import_.waits_for is not None:
         deadline = import_.uploaded_at + deployment.orders_deadline

@@ -1,4 +1,4 @@
-"""Whether a feed has stopped: a file was to come by now, and none has."""
+"""Alerts about feeds that have stopped: an expected file has not arrived."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TODO = (
 
 
 def watch_feeds(services: Services) -> int:
-    """Raise an alert for every feed that has stopped; return how many have.
+    """Open an alert for every feed that has stopped; return the number of stopped feeds.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -40,7 +40,10 @@ def _watch(
     *,
     services: Services,
 ) -> int:
-    """Raise an alert for every feed of a connection that has stopped; return how many have."""
+    """Open an alert for every stopped feed of a connection; return the number of stopped feeds.
+
+    `since` is the creation time of the connection's settings.
+    """
     try:
         settings = ConnectionSettings.from_document(
             document, connection=connection, deployment=services.deployment
@@ -80,7 +83,7 @@ def _watch_feed(
             connection=connection,
             import_id=None,
             what=(
-                f"No {type} file has come for longer than its cadence of "
+                f"No {type} file has arrived for longer than its cadence of "
                 f"{phrases.length(cadence)}; the last one: {last}."
             ),
             todo=TODO,

@@ -1,4 +1,4 @@
-"""An alert while due imports are not begun: the sign that `load` cannot be reached."""
+"""The alert about due imports that no worker begins: a sign that `load` cannot be reached."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERYWHERE = "*"
 """The connection of an alert about all connections."""
 
 LOAD = "load"
-"""What the alert is about."""
+"""The subject of the alert, part of its id."""
 
 TODO = (
     "Read the log of load, and see whether the queue is paused and its tasks are refused; or give "
@@ -26,9 +26,9 @@ _DUE: tuple[Status, ...] = ("received", "scheduled", "loading")
 
 
 def due_since(import_: Import) -> datetime | None:
-    """Return when a worker should have taken the import; None if no worker has to.
+    """Return the time since which an import waits for a worker; None if it needs no worker.
 
-    An import that a worker has left is due since the end of that worker's lease.
+    An import whose worker has gone silent is due since the end of the worker's lease.
     """
     if import_.status == "loading":
         return import_.lease.expires_at if import_.lease else None
@@ -36,11 +36,11 @@ def due_since(import_: Import) -> datetime | None:
 
 
 def watch_load(services: Services, neglected: Callable[[Import], bool]) -> int:
-    """Open an alert about the oldest due import, or close it; return how many imports are late.
+    """Open an alert about the oldest late import, or close it; return the number of late imports.
 
-    `neglected` says which imports have waited too long. Whatever gives those a new task has to
-    come later, because a task moves the time that an import is scheduled for. So an open alert
-    stays open until a worker has begun the import that it names.
+    `neglected` returns True for imports that have waited too long. Call this function before they
+    get new tasks, because a new task changes the time for which an import is scheduled. An open
+    alert stays open until a worker has begun the import that it names.
 
     Raises:
         TryAgain: Firestore could not be reached.

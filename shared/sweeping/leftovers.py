@@ -1,4 +1,4 @@
-"""Removes what imports that never ended have left in the bucket's folder `state/`."""
+"""Removes objects in the bucket's folder `state/` that imports without an end have left."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.loading.shards.cleanup import forget_shards, is_verdict, verdicts_la
 from shared.services import Services
 
 ORPHANED = timedelta(days=1)
-"""How old an object must be that no feed points at before the sweep removes it: longer than any
-import may take from writing it to pointing at it."""
+"""Age at which an object that no feed names is removed. It is longer than any import takes from
+writing an object to naming it."""
 
 
 def remove_orphans(services: Services) -> int:
-    """Remove what imports that never ended have left in `state/`; return how many objects.
+    """Remove old objects in `state/` that no feed or running import uses; return their number.
 
     Raises:
         TryAgain: Cloud Storage or Firestore could not be reached.
@@ -31,7 +31,7 @@ def remove_orphans(services: Services) -> int:
                 continue
             connection, of_type = where
             if (connection, of_type) not in used:
-                # Looked at after the object was listed: an old one is not pointed at any more.
+                # Read after the listing: an old object that is unused now is never used again.
                 used[connection, of_type] = _used(services, connection, of_type)
             pointed_at, split = used[connection, of_type]
             if blob.name in pointed_at or (
@@ -43,12 +43,12 @@ def remove_orphans(services: Services) -> int:
             delete_object(services.bucket, blob.name, blob.generation)
             removed += 1
     except Gone:
-        return removed  # another sweep is at it
+        return removed  # another sweep is removing them at the same time
     return removed
 
 
 def _used(services: Services, connection: str, type: str) -> tuple[set[str], str | None]:
-    """Return the names of the objects of a feed's index, and the splitting that is being loaded."""
+    """Return the object names of a feed's index, and the id of the splitting being loaded."""
     feed = services.ledger.feed(connection, type)
     pointed_at = {part.object for part in feed.index.parts} if feed.index else set()
     holder = feed.index_held_by

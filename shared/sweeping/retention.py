@@ -1,4 +1,4 @@
-"""How long files and reports are kept, and what is deleted when their time is over."""
+"""Retention: deletes processed files and reports that are older than their settings allow."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from shared.reporting.reports import part_name
 from shared.services import Services
 
 BROKEN_OFF = timedelta(days=1)
-"""How old a rejected file must be that was never published before it is deleted: longer than any
-attempt takes."""
+"""Age at which an unpublished rejected file is deleted: longer than any attempt takes."""
 
 DELETED_AT_ONCE = 1_000
-"""Objects that one sweep deletes at most; the rest are left to the next."""
+"""Largest number of objects that one sweep deletes per folder; the next sweep continues."""
 
 
 def clean_up(services: Services) -> int:
-    """Delete processed files and reports that have been kept long enough; return how many.
+    """Delete processed files and reports after their retention; return the number of objects.
 
-    In the cloud the bucket's own lifecycle does the same; whoever comes first, wins. What attempts
-    that broke off have left of a rejected file is deleted in any case.
+    In the cloud the bucket's lifecycle does the same. Unpublished rejected files of interrupted
+    attempts are deleted even with `CLEANUP=off`.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.

@@ -1,4 +1,4 @@
-"""What lies in the bucket that the ledger does not know of, or believes to be put away."""
+"""Compares bucket and ledger: takes in objects without an event, moves files that ended well."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from shared.scheduling import arrival, is_newer, take_in
 from shared.services import Services
 
 GRACE = timedelta(minutes=10)
-"""How old an object must be before its event counts as lost; events may be late."""
+"""Age at which an object without an import counts as one whose event was lost."""
 
 LOOKED_AT = 50_000
-"""Objects that one sweep looks at most; those that ended well are moved away from here."""
+"""Largest number of objects that one sweep compares. Files of ended imports are moved away, so only
+rejected and waiting files add up."""
 
 _KEPT = ("processed/", "rejected/", f"{STATE}/")
 _BATCH = 200
 
 
 def take_stock(services: Services) -> dict[str, int]:
-    """Take in every object whose event never came, and put away what should be.
+    """Take in every object whose event was lost, and move files of ended imports away.
 
     Returns:
-        How many objects were `found` without an entry in the ledger, how many `settled`, and how
-        many put `aside` because a newer upload of another name had superseded them.
+        Numbers of objects: `found` without an import, `settled` after a good end, and put `aside`
+        because a newer upload of another name had superseded them.
 
     Raises:
         TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
     counts = {"found": 0, "settled": 0, "aside": 0}
-    apart = Apart("An object could not be seen to.")
+    apart = Apart("An object could not be compared with the ledger.")
     latest = services.now() - GRACE
     arrivals = _arrivals(services)
     objects = islice(arrivals, LOOKED_AT)
@@ -55,8 +56,8 @@ def take_stock(services: Services) -> dict[str, int]:
     if next(arrivals, None) is not None:
         log(
             "ERROR",
-            f"More than {LOOKED_AT:,} files lie in the upload folders, and only so many are looked "
-            "at for lost events: remove those that were rejected long ago.",
+            f"More than {LOOKED_AT:,} files are in the upload folders, and the sweep checks only "
+            "that many for lost events: remove files that were rejected long ago.",
         )
     apart.end()
     return counts
@@ -70,7 +71,10 @@ def _see_to(
     *,
     latest: datetime,
 ) -> str | None:
-    """See to one object, given what the ledger says of it; return what was done."""
+    """Compare one object with its import and act; return the key of `take_stock`'s counts.
+
+    Return None if nothing had to be done.
+    """
     if import_ is not None and import_.generation == arrived.generation:
         if import_.status in ENDED_WELL and _over(import_.finished_at, latest):
             settle(import_, services)
@@ -95,12 +99,12 @@ def _see_to(
     return "found"
 
 
-def _over(at: datetime | None, latest: datetime) -> bool:
-    return at is not None and at <= latest
+def _over(finished: datetime | None, latest: datetime) -> bool:
+    return finished is not None and finished <= latest
 
 
 def _arrivals(services: Services) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
-    """List the objects outside the folders that the pipeline itself keeps."""
+    """Yield the objects of export files outside the pipeline's own folders."""
     for blob in list_outside(services.bucket, _KEPT):
         named = read_name(blob.name, arrival(blob.time_created, services))
         if isinstance(named, ExportFile | Misnamed):

@@ -1,4 +1,4 @@
-"""Documents that somebody has changed so that they cannot be used: somebody must know of each."""
+"""Alerts about documents that somebody has changed by hand so that they cannot be used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.reporting import Alert, alert_id, is_open, open_alert, resolve_alert
 from shared.services import Services
 
 CODE = "unusable"
-"""The kind of alert that is about a document; it is over when the document can be used."""
+"""Code of alerts about a document; they are resolved when the document can be used."""
 
 _WATCHED: tuple[Status, ...] = (*sorted(PENDING), "loading")
 
@@ -24,15 +24,16 @@ class _Found:
 
     connection: str
     about: str
-    """Which of the connection's: the id of an import, or `settings`."""
+    """The id of an import, or `settings`."""
     what: str
     todo: str
 
 
 def watch_documents(services: Services) -> int:
-    """Open an alert about every document that cannot be used, once; return how many there are.
+    """Open an alert about every unusable document, and resolve those that can be used again.
 
-    Looked at are the settings of all connections, and imports that have not ended.
+    The settings of all connections are checked, and imports that have not ended. Return the number
+    of unusable documents.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -64,8 +65,8 @@ def _find(services: Services) -> Iterator[_Found]:
             yield _Found(
                 connection,
                 "settings",
-                f"Nothing of {connection} can be loaded. {error}.",
-                "Correct the setting; then replay what has failed.",
+                f"No file of {connection} can be loaded. {error}.",
+                "Correct the setting; then replay the failed imports.",
             )
 
 

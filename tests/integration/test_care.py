@@ -129,12 +129,12 @@ def test_many_objects(
     monkeypatch.setattr("shared.sweeping.stock.LOOKED_AT", 1)
     pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.sweep()
-    assert "lie in the upload folders" not in capsys.readouterr().out
+    assert "are in the upload folders" not in capsys.readouterr().out
 
     pipeline.put(f"pending/{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.sweep()
 
-    assert "More than 1 files lie in the upload folders" in capsys.readouterr().out
+    assert "More than 1 files are in the upload folders" in capsys.readouterr().out
 
 
 # -- feeds ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Many documents at a time: encoded as protobuf bytes, looked up and written in batches."""
+"""Batches of documents: encoded as protobuf bytes, looked up and written many at a time."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""How one batch of documents is settled, whatever goes wrong on the way.
+"""Settles one batch of documents: gives every document exactly one outcome, despite failures.
 
-A batch of documents is read, decided on, and written on condition that what was read is still
-what is stored. A document that changed in between is read and decided on again. A write of which
-nobody knows whether it happened is sent again under the same condition: had it happened, the
-condition fails, and deciding again finds the document as this import left it. So neither a lost
-answer nor a second worker can make an older row win or a row count twice.
+A batch is read, decided on and written. Each write has a precondition: the stored document is still
+the one that was read. A document that changed in between is read and decided on again.
+
+The answer to a write may be lost. Then the write is sent again with the same precondition. If the
+first write happened, the precondition fails, and the next decision finds this import's document. So
+no lost answer and no second worker can make an older row win, or count a row twice.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ _PUSHING_BACK = frozenset(code.value[0] for code in _PUSHES_BACK)
 _FORBIDDEN = frozenset((StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED))
 _CODES: dict[int, StatusCode] = {code.value[0]: code for code in StatusCode}
 
-_MENDS = {
+_FIXES = {
     StatusCode.PERMISSION_DENIED: "give the function's service account roles/datastore.user",
     StatusCode.UNAUTHENTICATED: "check the credentials the function runs with",
     StatusCode.NOT_FOUND: "create the Firestore database, or correct its name",
@@ -80,7 +81,7 @@ _MENDS = {
 
 
 class Calls(Protocol):
-    """What the writer needs of `shared.firestore.bulk.transport.Transport`."""
+    """The calls of `shared.firestore.bulk.transport.Transport` that the writer uses."""
 
     database: str
 
@@ -95,48 +96,50 @@ class Calls(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[T]):
-    """One document on its way."""
+    """One document of a batch that has no outcome yet."""
 
     name: str
+    """Full resource name, `projects/…/documents/connections/au/customers/65432`."""
     document: T
     read: bool
-    """Whether it must be read before the next decision."""
+    """True if the document must be read before the next decision."""
     expected: Expected | None = None
-    """What to write without reading; once that has failed, it is read and decided on."""
+    """The write to try without a read; if that fails, the document is read and decided on."""
     stored: Stored | None = None
     payload: bytes | None = None
-    """The encoded write, once decided."""
+    """The encoded write, after the decision."""
     conflicts: int = 0
+    """Times that the precondition of the write failed."""
 
 
 Some = tuple[Expectations[T], range]
-"""Some of the documents of which something is expected: those at these places."""
+"""Expectations, and the places in them of the documents that are meant."""
 
 
 @dataclass(slots=True)
 class Batch(Generic[T]):
-    """Documents that are settled together by one thread, and how far that has come."""
+    """Documents that one thread settles together, with the outcomes so far."""
 
     todo: deque[list[Entry[T]]]
-    """What is still to be done, in groups that fit together in one request."""
+    """Documents without an outcome, in groups of one request each."""
     expected: list[Some[T]] = field(default_factory=list)
-    """What has not been tried yet, all of it in one request."""
+    """Documents to write without a read, not tried yet; all go into one request."""
     outcomes: list[tuple[T, Outcome]] = field(default_factory=list)
     written: list[tuple[Expectations[T], slice | list[int], NDArray[np.int64]]] = field(
         default_factory=list
     )
-    """What was written as expected: its places, and update times as `Expectations` has them."""
+    """Documents that were written without a read: places, and update times in nanoseconds."""
     error: BaseException | None = None
 
 
 class Stopped(Exception):
-    """Another batch has failed, or the caller has: this one need not go on."""
+    """Another batch or the caller has failed, so this batch stops."""
 
 
 class Settler(Generic[T]):
-    """Settles batches of one collection, each call of `settle` on a thread of its own.
+    """Settles batches of one collection. Several threads may call `settle` at the same time.
 
-    The arguments are those of `Writer`, whose `gate` and `stopped` all threads share.
+    The arguments are those of `Writer`. All threads share `gate` and `stopped`.
     """
 
     def __init__(
@@ -178,7 +181,7 @@ class Settler(Generic[T]):
         self._rng = rng
 
     def batch(self, documents: Mapping[str, tuple[T, Expected | None]]) -> Batch[T]:
-        """Return a batch of these documents by key, none of it settled yet."""
+        """Return a batch of documents by key, none settled yet."""
         entries = [
             Entry(
                 self._root + key,
@@ -192,14 +195,18 @@ class Settler(Generic[T]):
         return Batch(deque((entries,)))
 
     def batch_of(self, expected: list[Some[T]]) -> Batch[T]:
-        """Return a batch of documents of which something is expected."""
+        """Return a batch of documents to write without a read."""
         return Batch(deque(), expected)
 
     def settle(self, batch: Batch[T]) -> None:
-        """Go on until every document of the batch has its outcome.
+        """Work until every document of the batch has its outcome.
 
-        Raises TryAgain when that cannot be had now, Stopped, and what `decide` and `guard` raise;
-        the batch then has the outcomes that there are.
+        After an error the batch has the outcomes so far.
+
+        Raises:
+            TryAgain: Firestore took no document for `patience` seconds, or the deadline passed.
+            Stopped: another batch has failed.
+            Exception: any error of `decide` or `guard`.
         """
         failures = 0
         moved_at = self._clock()
@@ -223,9 +230,9 @@ class Settler(Generic[T]):
             self._sleep(pause)
 
     def _as_expected(self, batch: Batch[T]) -> str | None:
-        """Write what is expected in one request; what does not come out so goes its own way.
+        """Write the expected documents in one request, without a read.
 
-        Returns as `_round`.
+        Documents whose precondition fails go back to `todo`. Returns as `_round`.
         """
         several, batch.expected = batch.expected, []
         requests = []
@@ -254,34 +261,34 @@ class Settler(Generic[T]):
         statuses, results = [], []
         done = 0
         for these, places in several:
-            here = range(done, done + len(places))
-            done = here.stop
+            answered = range(done, done + len(places))
+            done = answered.stop
             if good:
                 part = slice(places.start, places.stop)
-                batch.written.append((these, part, updates[here.start : here.stop]))
+                batch.written.append((these, part, updates[answered.start : answered.stop]))
                 continue
-            codes = [_code(status) for status in answer.status[here.start : here.stop]]
+            codes = [_code(status) for status in answer.status[answered.start : answered.stop]]
             taken = [code is StatusCode.OK for code in codes]
             which = [*compress(places, taken)]
-            batch.written.append((these, which, updates[here.start : here.stop][taken]))
-            for at, answered, ok in zip(places, here, taken, strict=True):
+            batch.written.append((these, which, updates[answered.start : answered.stop][taken]))
+            for place, number, ok in zip(places, answered, taken, strict=True):
                 if not ok:
-                    others.append(self._entry(these, at))
-                    statuses.append(answer.status[answered])
-                    results.append(answer.write_results[answered])
+                    others.append(self._entry(these, place))
+                    statuses.append(answer.status[number])
+                    results.append(answer.write_results[number])
         return self._take(batch, others, statuses, results)
 
     def _entries(self, several: Iterable[Some[T]]) -> list[Entry[T]]:
-        return [self._entry(these, at) for these, places in several for at in places]
+        return [self._entry(these, place) for these, places in several for place in places]
 
-    def _entry(self, these: Expectations[T], at: int) -> Entry[T]:
-        name = self._root + these.keys[at]
-        return Entry(name, these.document(at), read=False, expected=these.expected(at))
+    def _entry(self, these: Expectations[T], place: int) -> Entry[T]:
+        name = self._root + these.keys[place]
+        return Entry(name, these.document(place), read=False, expected=these.expected(place))
 
     def _round(self, batch: Batch[T]) -> str | None:
-        """Take one group as far as one read and one write bring it.
+        """Read, decide on and write one group, each step at most once.
 
-        Returns what went wrong if it is worth a pause before the next round, else None.
+        Returns the trouble, as text, if a pause is due before the next round; else None.
         """
         group = batch.todo.popleft()
         trouble: str | None = None
@@ -303,7 +310,7 @@ class Settler(Generic[T]):
         later: list[Entry[T]] = []
         size, full = 0, False
         for entry in group:
-            # Once the request is full nothing more is encoded: no more is held than is sent.
+            # A full request ends the encoding, so that memory is bounded by one request.
             if full or entry.read:
                 later.append(entry)
                 continue
@@ -329,7 +336,7 @@ class Settler(Generic[T]):
             return self._after_failure(batch, failed, ready, [])
 
     def _prepare(self, entry: Entry[T]) -> Outcome | None:
-        """Decide on a document; return its outcome, or None when it is now ready to be written."""
+        """Decide on a document; return its outcome, or None if it is ready to be written."""
         decision: Put | Leave | Remove
         if entry.expected is not None:
             decision, base = entry.expected.put, entry.expected.update_time
@@ -351,22 +358,25 @@ class Settler(Generic[T]):
         except ValueError as error:
             return refused(str(error))
         if len(entry.payload) > self._request_bytes:
-            # No document that large is within Firestore's 1 MiB, however it is counted.
+            # Such a document is far beyond Firestore's limit of 1 MiB.
             return refused(f"it has {len(entry.payload)} bytes, more than a request may have")
         if decision.only is None:
             entry.stored = None
         return None
 
     def _put(self, batch: Batch[T], ready: list[Entry[T]]) -> str | None:
-        """Send one request of writes and take each one's status for itself."""
+        """Send one request of writes, and record the status of each write. Returns as `_round`."""
         payloads = [entry.payload for entry in ready if entry.payload is not None]
         answer, _ = self._send(payloads, len(ready))
         return self._take(batch, ready, answer.status, answer.write_results)
 
     def _send(self, writes: Iterable[bytes], count: int) -> tuple[Any, NDArray[np.int64] | None]:
-        """Send writes when their turn has come.
+        """Send `count` writes after the pause that the ramp asks for.
 
-        Returns the answer, which has a status for each of them, and `times_of_all` of it.
+        Returns the answer, which has a status per write, and `times_of_all` of the answer.
+
+        Raises:
+            CallFailed: the call failed, or the answer does not have one status per write.
         """
         delay = self._gate.delay(count)
         if delay:
@@ -383,7 +393,7 @@ class Settler(Generic[T]):
                 status.code in _PUSHING_BACK for status in answer.status
             )
         if not len(answer.status) == len(answer.write_results) == count:
-            raise CallFailed("BatchWrite", StatusCode.UNKNOWN, "not one status a write")
+            raise CallFailed("BatchWrite", StatusCode.UNKNOWN, "not one status per write")
         return answer, times
 
     def _take(
@@ -393,7 +403,7 @@ class Settler(Generic[T]):
         statuses: Sequence[Any],
         results: Sequence[Any],
     ) -> str | None:
-        """Take what the answer says of each document. Returns as `_round`."""
+        """Record the outcome of each document, or put the document back. Returns as `_round`."""
         again: list[Entry[T]] = []
         trouble: str | None = None
         forbidden: StatusCode | None = None
@@ -405,13 +415,13 @@ class Settler(Generic[T]):
                 entry.payload, entry.expected, entry.read = None, None, True
                 entry.conflicts += 1
                 again.append(entry)
-                if entry.conflicts > 1:  # the first time, reading again is all it takes
+                if entry.conflicts > 1:  # the first conflict needs a read, but no pause
                     trouble = f"BatchWrite: {code.name} for single documents"
             elif code in _PASSING:
                 again.append(entry)
                 trouble = f"BatchWrite: {code.name} for single documents"
             elif code in _FORBIDDEN:
-                forbidden = code  # the others of the request may have been written all the same
+                forbidden = code  # other documents of the request may have been written
             else:
                 refusal = refused(_without_values(f"{code.name}, {status.message}", [entry]))
                 batch.outcomes.append((entry.document, refusal))
@@ -441,7 +451,17 @@ class Settler(Generic[T]):
         guilty: list[Entry[T]],
         rest: list[Entry[T]],
     ) -> str | None:
-        """Put back what a call could not do; `rest` was not part of it. Returns as `_round`."""
+        """Put documents back after a failed call. Returns as `_round`.
+
+        Args:
+            batch: the batch.
+            failed: the failure.
+            guilty: the documents of the call.
+            rest: other documents of the group, which the call did not include.
+
+        Raises:
+            TryAgain: the failure does not pass, e.g. PERMISSION_DENIED.
+        """
         if failed.code is StatusCode.INVALID_ARGUMENT or failed.too_large:
             if rest:
                 batch.todo.append(rest)
@@ -449,7 +469,7 @@ class Settler(Generic[T]):
                 words = f"{failed.code.name}, {failed.details}"
                 refusal = refused(_without_values(words, guilty))
                 batch.outcomes.append((guilty[0].document, refusal))
-            else:  # one document can have the whole request refused: halve it until it is alone
+            else:  # one document can make the server refuse the request: halve to find it
                 middle = len(guilty) // 2
                 batch.todo.extendleft((guilty[middle:], guilty[:middle]))
             return None
@@ -462,7 +482,12 @@ class Settler(Generic[T]):
         raise _give_up(failed.method, failed.code, _without_values(failed.details, guilty))
 
     def _timeout(self) -> float:
-        """Return the seconds that a call may take now, if there is to be one at all."""
+        """Return the seconds that the next call may take.
+
+        Raises:
+            Stopped: another batch has failed.
+            TryAgain: the deadline has passed.
+        """
         if self._stopped():
             raise Stopped
         if self._deadline is None:
@@ -474,7 +499,7 @@ class Settler(Generic[T]):
 
 
 def _nanoseconds(results: Iterable[Any]) -> NDArray[np.int64]:
-    """Return the update times of results, in nanoseconds since 1970."""
+    """Return the update time of each write result, in nanoseconds since 1970."""
     return np.array([nanoseconds(result.update_time) for result in results], np.int64)
 
 
@@ -483,18 +508,19 @@ def _code(status: Any) -> StatusCode:
 
 
 def _give_up(method: str, code: StatusCode, details: str = "") -> TryAgain:
-    mend = f"; {_MENDS[code]}" if code in _MENDS else ""
+    fix = f"; {_FIXES[code]}" if code in _FIXES else ""
     said = f" ({details[:300]})" if details else ""
-    return TryAgain(f"Firestore answered {code.name} to {method}{mend}{said}.")
+    return TryAgain(f"Firestore answered {code.name} to {method}{fix}{said}.")
 
 
 _WORD = re.compile(r"\w{3,}")
 
 
 def _without_values(words: str, entries: Sequence[Entry[Any]]) -> str:
-    """Return the server's words about documents with every word of the documents' values gone.
+    """Return the server's message, with `…` for each word that is in the documents' values.
 
-    The words say which field is to blame and why, but may quote what is in it.
+    The message names the field and the reason, but may quote the field's value. At most 300
+    characters are returned.
     """
     values = []
     for entry in entries:
@@ -502,8 +528,8 @@ def _without_values(words: str, entries: Sequence[Entry[Any]]) -> str:
         if entry.payload is not None:
             write = _BatchWriteRequest.FromString(entry.payload).writes[0]
             values.extend(_texts(decode_fields(write.update.fields)))
-    own = {word for value in values for word in _WORD.findall(value.lower())}
-    return _WORD.sub(lambda match: "…" if match[0].lower() in own else match[0], words)[:300]
+    secret = {word for value in values for word in _WORD.findall(value.lower())}
+    return _WORD.sub(lambda match: "…" if match[0].lower() in secret else match[0], words)[:300]
 
 
 def _texts(value: Any) -> Iterator[str]:

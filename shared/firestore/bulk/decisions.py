@@ -1,4 +1,4 @@
-"""What is to be done about documents, and what came of it: of one, or of many column by column."""
+"""Decisions about documents, and outcomes: of one document, or of many column by column."""
 
 from __future__ import annotations
 
@@ -18,57 +18,63 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Replace the whole document with `data`, in the types that `encoding` knows."""
+    """The decision to replace the whole document with `data` and `wire`, or only some fields."""
 
     data: Mapping[str, Any]
+    """Fields, in the types that `encoding` lists."""
     wire: bytes = field(default=b"", repr=False)
-    """Further fields, as `encode_content` made them."""
+    """Further fields, encoded by `encode_content`."""
     only: tuple[str, ...] | None = None
-    """Field paths to replace instead of the whole document; one that `data` lacks is removed."""
+    """Field paths to replace instead of the whole document; a path that `data` lacks is removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Delete the document, which is there."""
+    """The decision to delete a document that exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Write nothing: what is stored is as new, or newer."""
+    """The decision to write nothing, because the stored document is as new or newer."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a document is taken to be without reading it, and what is then to be written."""
+    """A write without a read first: its precondition is the expected update time."""
 
     put: Put
     update_time: Any
-    """The raw Timestamp that the document has; None where there is no document."""
+    """Raw Timestamp that the stored document must have; None: there must be no document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The document was written; `update_time` is the raw Timestamp the server gave it."""
+    """The outcome of a written document."""
 
     update_time: Any
+    """Raw Timestamp that the server gave the document."""
     stored: Stored | None = field(default=None, compare=False, repr=False)
-    """Where only some fields were written: the document as it was before."""
+    """The document before the write, if only some fields were written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Nothing was written, for the reason that the decision gave (`exists` when only creating)."""
+    """The outcome of a document that was not written, with the decision's reason."""
 
     reason: str
+    """The decision's reason; `exists` if the writer only creates."""
     stored: Stored | None = field(default=None, compare=False, repr=False)
-    """What the decision was made on."""
+    """The document that the decision was based on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server will never take this document. The problem has no line: the caller knows it."""
+    """The outcome of a document that the server will never accept.
+
+    The problem has no line: the caller adds the line.
+    """
 
     problem: Problem
 
@@ -76,41 +82,42 @@ class Refused:
 Outcome = Written | Left | Refused
 
 Decide = Callable[[T, Stored | None], Put | Leave | Remove]
-"""What to do about a document, given what is stored under its key (None: nothing).
+"""Decides on a document, given the document stored under its key (None: there is none).
 
-Pure: it is called on several threads, and again whenever what is stored has changed. It must answer
-Leave to a document that the same import wrote, or a lost answer would have it written twice.
+A pure function: it runs on several threads, and again whenever the stored document has changed. It
+must return Leave for a document that the same import wrote. Otherwise a lost answer would count the
+document twice.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations(Generic[T]):
-    """What documents are taken to be without reading them, and what is then to be written.
+    """Writes of many documents without a read first, column by column; see `Expected`.
 
-    Lists of one length; what is said of one document is what `Expected` says.
+    All lists have the same length: one item per document.
     """
 
     keys: Sequence[str]
-    """Each once."""
+    """Document ids, each once."""
     wires: Sequence[bytes]
-    """Fields of each document, as `encode_content` made them."""
+    """The fields of each document except `source`, encoded by `encode_content`."""
     sources: Sequence[bytes]
-    """The other fields of each."""
+    """The encoded field `source` of each document."""
     updates: Sequence[int]
-    """The update time that each has, in nanoseconds since 1970; 0 where there is no document."""
+    """Expected update time of each document in nanoseconds since 1970; 0: there is no document."""
     document: Callable[[int], T]
-    """Gives the document at a place in the lists, for one that has to be read and decided on."""
+    """Returns the document at a place in the lists, if it has to be read and decided on."""
     written: Callable[[slice | list[int], NDArray[np.int64]], None]
-    """Called with the places of documents that were written, and with their new update times."""
+    """Called with the places of written documents, and their new update times in nanoseconds."""
 
-    def expected(self, at: int) -> Expected:
-        """Return what is expected of one of them."""
-        update = self.updates[at]
-        put = Put({}, self.wires[at] + self.sources[at])
+    def expected(self, place: int) -> Expected:
+        """Return the expected write of the document at a place in the lists."""
+        update = self.updates[place]
+        put = Put({}, self.wires[place] + self.sources[place])
         return Expected(put, timestamp(update) if update else None)
 
 
 def refused(why: str) -> Refused:
-    """Return the outcome of a document that cannot be stored; `why` holds none of its values."""
+    """Return the outcome of a document that cannot be stored; `why` must quote no value."""
     message = f"Firestore does not take the document: {why}"
     return Refused(Problem(code="write.refused", message=message.rstrip(".") + "."))

@@ -1,7 +1,7 @@
-"""How Python values look as raw Firestore protobuf, and back.
+"""Converts Python values to raw Firestore protobuf messages, and back.
 
-Raw means the message classes underneath `google.cloud.firestore_v1.types`: proto-plus, which the
-client library puts around them, costs several times more than everything else about a write.
+Raw means the message classes underneath `google.cloud.firestore_v1.types`. The client library wraps
+these classes in proto-plus, which costs several times more than the rest of a write.
 
 | Python | Firestore |
 |---|---|
@@ -11,8 +11,8 @@ client library puts around them, costs several times more than everything else a
 | dict with str keys | map |
 | list, not directly inside a list | array |
 
-A value of any other kind that is met in a stored document (bytes, a reference, a geographical
-point) is handed over as its raw `Value`, which can be written back as it is.
+A stored value of any other type (bytes, a reference, a geographical point) is returned as its raw
+`Value`, which can be written again unchanged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 ENCODING = 2
-"""Version of what `encode_content` makes of a document; a change of its bytes needs a new one."""
+"""Version of the bytes of `encode_content`; a change of the bytes needs a new version."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RAW_VALUE: Any = types.Value.pb()
@@ -48,12 +48,13 @@ on_wire.encodes(_RAW_VALUE, lambda value: value.SerializeToString(deterministic=
 def encode_fields(data: Mapping[str, Any], into: Any) -> None:
     """Add the fields of `data` to `into`, the `fields` of a raw Document or MapValue.
 
-    Types count exactly: a numpy number or a pandas Timestamp is refused although it inherits from
-    float or datetime, because what it would come out as is not what the table above says.
+    Subclasses are refused: a numpy number or a pandas Timestamp would not be stored as the table
+    above says. After an error `into` is partly filled.
 
-    Raises TypeError for a value that no document of ours can hold and ValueError for one that
-    Firestore cannot (an integer beyond 64 bits, text that is not valid Unicode). Both name the
-    field path and never the value; `into` is then partly filled.
+    Raises:
+        TypeError: a value has a type that is not in the table.
+        ValueError: Firestore cannot hold a value: an integer beyond 64 bits, invalid Unicode.
+            Both errors name the field path, and never the value.
     """
     try:
         _fill(data, into)
@@ -64,12 +65,13 @@ def encode_fields(data: Mapping[str, Any], into: Any) -> None:
 
 
 def encode_content(data: Mapping[str, Any]) -> bytes:
-    """Return the wire bytes of the fields of a document, the same for the same data each time.
+    """Return the encoded fields of a document; equal data always gives equal bytes.
 
-    They are the map entries `fields` of a Firestore `Document`, sorted by name at every depth, and
-    nothing else: joined to a document's name, or to further entries, they are a document.
+    The bytes are the map entries `fields` of a Firestore `Document`, sorted by name at every
+    level. Bytes of a document's name, or of further entries, can be appended.
 
-    Raises what `encode_fields` raises.
+    Raises:
+        TypeError, ValueError: as `encode_fields`.
     """
     try:
         return on_wire.fields(data)
@@ -80,9 +82,9 @@ def encode_content(data: Mapping[str, Any]) -> bytes:
 
 
 def decode_content(wire: bytes, only: Collection[str] | None = None) -> dict[str, Any]:
-    """Return the data that `encode_content` made bytes of.
+    """Return the data of bytes that `encode_content` made.
 
-    With `only`, all fields but these are left as raw values, which can be written back.
+    With `only`, all other fields stay raw values, which can be written again.
     """
     fields = _RAW_DOCUMENT.FromString(wire).fields
     if only is None:
@@ -91,17 +93,17 @@ def decode_content(wire: bytes, only: Collection[str] | None = None) -> dict[str
 
 
 def timestamp(nanos: int) -> Any:
-    """Return a moment, in nanoseconds since 1970, as a raw Timestamp."""
+    """Return the raw Timestamp of a time in nanoseconds since 1970."""
     return Timestamp(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
 
 
 def nanoseconds(stamp: Any) -> int:
-    """Return a raw Timestamp in nanoseconds since 1970: all of it, where a datetime would not."""
+    """Return a raw Timestamp in nanoseconds since 1970; a datetime would lose the last digits."""
     return int(stamp.seconds) * 1_000_000_000 + int(stamp.nanos)
 
 
 def decode_fields(fields: Any) -> dict[str, Any]:
-    """Return the `fields` of a raw Document or MapValue as a dict; timestamps are aware, in UTC."""
+    """Return the `fields` of a raw Document or MapValue as a dict; timestamps are in UTC."""
     return {name: _decode(value) for name, value in fields.items()}
 
 
@@ -169,7 +171,10 @@ _SETTERS: dict[type, Callable[[Any, Any], None]] = {
 
 
 def _faults(value: Any, path: str) -> Iterator[Exception]:
-    """Find what could not be encoded. Paths are only worked out here, off the fast path."""
+    """Yield an error for each value that cannot be encoded, with its path.
+
+    Paths are computed here only, off the fast path.
+    """
     kind = type(value)
     if isinstance(value, Mapping) and (kind is dict or not path):
         for name, inner in value.items():

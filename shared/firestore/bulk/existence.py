@@ -1,4 +1,7 @@
-"""Looks up which of the documents that others refer to are in Firestore."""
+"""Looks up whether documents that other documents refer to are in Firestore.
+
+Example: the customers that the rows of an orders file name.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from shared.firestore.bulk.pacing import backoff
 from shared.firestore.bulk.transport import COUNTED, CallFailed, Stored
 
 LOOKED_UP = 20 * COUNTED
-"""Documents looked up together: so many calls are under way at once."""
+"""Documents looked up together, in 20 calls at the same time."""
 
 _REMEMBERED = 50_000
-"""Documents remembered at most, to keep memory flat."""
+"""Largest number of documents remembered, so that memory is bounded."""
 T = TypeVar("T")
 
 _TRIES = 6
@@ -38,14 +41,14 @@ _PASSING = frozenset(
 
 
 class Lookups(Calls, Protocol):
-    """What looking documents up needs of `shared.firestore.bulk.transport.Transport`."""
+    """The calls of `shared.firestore.bulk.transport.Transport` that look documents up."""
 
     def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
         """Count documents; see Transport."""
 
 
 class KnownDocuments:
-    """Looks documents of a collection up, each once as long as it is remembered."""
+    """Looks up documents of a collection, and remembers the answers."""
 
     def __init__(
         self,
@@ -61,13 +64,13 @@ class KnownDocuments:
         self._random = random.Random()
 
     def remembered(self, ids: Iterable[str]) -> list[bool | None]:
-        """Return of each id whether it is a document's; None where that must be looked up."""
+        """Return per id True or False if the answer is remembered; None if it is not."""
         return [*map(self._known.get, ids)]
 
     def look_up(self, ids: Iterable[str]) -> dict[str, bool]:
-        """Return of each id whether a document has it, and remember that.
+        """Return id -> True if the document exists, and remember the answers.
 
-        Ids must be possible document ids.
+        The ids must be valid document ids.
 
         Raises:
             TryAgain: Firestore could not be reached.
@@ -75,18 +78,18 @@ class KnownDocuments:
         names = [self._root + id for id in sorted(ids)]
         found: dict[str, bool] = {}
         for first in range(0, len(names), LOOKED_UP):
-            for name, there in self._look_up(names[first : first + LOOKED_UP]):
-                found[name.removeprefix(self._root)] = there
+            for name, exists in self._look_up(names[first : first + LOOKED_UP]):
+                found[name.removeprefix(self._root)] = exists
         if len(self._known) + len(found) > _REMEMBERED:
             self._known.clear()
         self._known |= found
         return found
 
     def _look_up(self, names: list[str]) -> Iterator[tuple[str, bool]]:
-        """Give each name and whether it is there.
+        """Yield each name, and True if its document exists.
 
-        Of most groups all are, or none: to count them is then enough, and costs a fraction of
-        what it costs to read them.
+        The documents are counted in groups. In most groups all exist, or none: then the count is
+        the answer, at a fraction of the price of reads. The other groups are read.
         """
         groups = [names[first : first + COUNTED] for first in range(0, len(names), COUNTED)]
         unclear: list[str] = []
@@ -102,7 +105,7 @@ class KnownDocuments:
     def _counts(self, groups: list[list[str]]) -> Iterable[int | None]:
         try:
             return self._patiently(lambda: self._calls.count(groups, timeout=_TIMEOUT))
-        except CallFailed:  # a database that does not count them may still have them read
+        except CallFailed:  # a database without aggregation queries can still be read
             return repeat(None, len(groups))
 
     def _stored(self, names: list[str]) -> dict[str, Stored | None]:
@@ -116,11 +119,11 @@ class KnownDocuments:
             raise TryAgain(f"Firestore answered {failed.code.name} to a read.") from failed
 
     def _patiently(self, ask: Callable[[], T | None]) -> T:
-        """Return the answer; ask again where there is none, or only some of it.
+        """Return the answer of `ask`; retry with backoff if the call fails or returns None.
 
         Raises:
-            CallFailed: the call was refused, in a way that does not pass.
-            TryAgain: it was not answered, however often.
+            CallFailed: the call was refused with a code that does not pass.
+            TryAgain: `_TRIES` calls had no answer.
         """
         for number in range(1, _TRIES + 1):
             try:

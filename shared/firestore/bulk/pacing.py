@@ -1,9 +1,11 @@
-"""How hard Firestore is pushed: how many calls at once, how many writes a second, how long a pause.
+"""Limits of the load on Firestore: concurrent calls, writes per second, and backoff.
 
-A collection that is new or has been idle takes 500 writes a second and half as many again every
-five minutes. That much is sent and no more; within it the pace follows what the server says: it
-is halved when the server pushes back, shrinks while answers take long, and grows by one call a
-round of good answers (additive increase, multiplicative decrease).
+Ramp: a new or idle collection takes 500 writes per second, and 50 % more every five minutes. More
+is never sent.
+
+Pace: the number of concurrent calls follows the server's answers (additive increase, multiplicative
+decrease). It is halved when the server pushes back, shrinks while answers are late, and grows by
+one call per round of good answers.
 """
 
 from __future__ import annotations
@@ -21,69 +23,69 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 20.0
-"""Bounds of the wait after a failure, in seconds: the first is doubled up to the longest."""
+"""Bounds of the wait after a failure, in seconds. The first is doubled up to the longest."""
 
 STEP = 300.0
-"""Seconds after which a collection takes more writes."""
+"""Seconds of one step of the ramp."""
 GROWTH = 1.5
-"""How many times more it takes then, if it was written to meanwhile."""
+"""Factor of the allowed writes from one step to the next, if the step was used."""
 USED = 0.5
-"""Share of the writes allowed that must have been sent in a step for more to be allowed."""
+"""Share of a step's allowed writes that must be sent, so that the step counts as used."""
 RECOVERY = 60.0
-"""Seconds until as much is sent again as before the server pushed back, at most."""
+"""Longest time in seconds from a pushback to the full rate."""
 SLOWEST = 50.0
-"""Writes a second that are sent however often the server pushes back."""
+"""Writes per second below which no pushback lowers the rate."""
 BURST = 1.0
-"""Seconds' worth of writes that may be sent at once after a pause."""
+"""Longest pause, in seconds, whose unused writes may be sent at once."""
 IDLE = 600.0
-"""Seconds without writes after which a collection is idle again."""
+"""Seconds without writes after which a collection counts as idle."""
 
 LATE = 4.0
 LATE_SECONDS = 1.0
-"""An answer is late that takes so many times as long as quick ones do, and longer than this."""
+"""An answer is late if it takes `LATE` times as long as quick ones, and over `LATE_SECONDS`."""
 
 
 def backoff(failures: int, *, rng: random.Random) -> float:
-    """Return the seconds to wait after the `failures`-th failure in a row (1 is the first).
+    """Return the seconds to wait after a number of consecutive failures (1 or more).
 
-    Full jitter: anything from nothing to the bound, so that batches that failed together do not
-    come back together.
+    Full jitter: the wait is random from 0 to the bound, so that batches that failed together do
+    not retry together. Example: after 3 failures, 0 to 1 second.
     """
-    # 2**16 is far past the longest wait; unbounded doubling would overflow a float in the end.
+    # 2**16 is far past the longest wait; unbounded doubling would overflow a float.
     return rng.uniform(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 16)))
 
 
 class Pace:
-    """How many calls may be under way at once: between 1 and `most`, starting at `most`."""
+    """The number of calls allowed at the same time: from 1 to `most`, first `most`."""
 
     def __init__(self, most: int) -> None:
         self._most = float(most)
         self._allowed = float(most)
         self._quick = math.inf
         self.cuts = 0
-        """How often the pace was cut. A call remembers it from when it set out."""
+        """Number of cuts so far. Each call remembers the number at its start."""
 
     @property
     def allowed(self) -> int:
-        """Calls allowed at once, now."""
+        """Calls allowed at the same time, now."""
         return int(self._allowed)
 
     def answered(self, seconds: float = 0.0) -> None:
-        """One call was answered well, after so many seconds.
+        """Record one good answer and the seconds it took.
 
-        A whole round of them makes room for one call more; a round of late ones for one less.
+        A round of good answers allows one call more; a round of late answers one call less.
         """
-        self._quick = min(self._quick * 1.02, seconds)  # what was quick once is forgotten slowly
+        self._quick = min(self._quick * 1.02, seconds)  # an old quick time is forgotten slowly
         if seconds > LATE_SECONDS and seconds > LATE * self._quick:
             self._allowed = max(1.0, self._allowed - 1.0 / self._allowed)
         else:
             self._allowed = min(self._most, self._allowed + 1.0 / self._allowed)
 
     def pushed_back(self, cuts: int) -> bool:
-        """The server pushed back on a call that set out after `cuts` cuts; say whether this cuts.
+        """Halve the pace after a pushback; return True if it was halved.
 
-        Calls that were under way together are pushed back together: the first one halves the pace,
-        the others tell nothing new.
+        `cuts` is the number of cuts at the call's start. Calls that run together are pushed back
+        together: only the first of them halves the pace.
         """
         if cuts != self.cuts:
             return False
@@ -93,28 +95,28 @@ class Pace:
 
 
 class Ramp:
-    """How many writes a second a collection is sent. `now` is in seconds, of any one clock.
+    """The writes per second allowed for a collection. `now` is in seconds, of one clock.
 
-    It begins with `rate`. Whenever it has been made use of for a `STEP`, it allows `GROWTH` times
-    as many; a server that pushes back halves it, and it comes back within `RECOVERY`.
+    The ramp begins with `rate`. After each `STEP` that was used, the rate grows by `GROWTH`. A
+    pushback halves the rate, which recovers within `RECOVERY`.
     """
 
     def __init__(self, rate: float, *, now: float) -> None:
         self.ceiling = rate
-        """Writes a second that the collection has been led up to."""
+        """Writes per second that the ramp has reached, without pushbacks."""
         self._rate = rate
-        self._at = now
+        self._updated = now
         self._step_began = now
         self._sent = 0
         self._next = now - BURST
 
     def rate(self, now: float) -> float:
-        """Return the writes a second that are allowed now."""
+        """Return the writes per second allowed now."""
         self._move_on(now)
         return self._rate
 
     def reserve(self, writes: int, now: float) -> float:
-        """Make room for so many writes; return the seconds to wait before they are sent."""
+        """Reserve a number of writes; return the seconds to wait before they are sent."""
         self._move_on(now)
         self._sent += writes
         begin = max(self._next, now - BURST)
@@ -122,7 +124,7 @@ class Ramp:
         return max(0.0, begin - now)
 
     def pushed_back(self, now: float) -> None:
-        """The server has pushed back: send half as much, and no more than before for a step."""
+        """Halve the rate after a pushback, and begin a new step."""
         self._move_on(now)
         self._rate = max(min(SLOWEST, self.ceiling), self._rate / 2.0)
         self._step_began, self._sent = now, 0
@@ -133,29 +135,32 @@ class Ramp:
                 self.ceiling *= GROWTH
             self._step_began += STEP
             self._sent = 0
-        regained = self.ceiling * (now - self._at) / RECOVERY
+        regained = self.ceiling * (now - self._updated) / RECOVERY
         self._rate = min(self.ceiling, self._rate + regained)
-        self._at = now
+        self._updated = now
 
 
 def first_rate(least: float, *, before: float, idle: float) -> float:
-    """Return the writes a second that a load begins with, at least so many.
+    """Return the writes per second at the start of a load, at least `least`.
 
-    `before` is what the one before it had come to, `idle` the seconds since then.
+    Args:
+        least: the configured rate, `WRITES_PER_SECOND`.
+        before: the rate that the load before had reached.
+        idle: seconds since that load.
     """
     return max(least, before) if idle < IDLE else least
 
 
 @dataclass(slots=True)
 class Turn:
-    """One call's turn at the gate; the caller sets `pushed_back` when the server did so."""
+    """One call's turn at the gate; the caller sets `pushed_back` if the server pushed back."""
 
     cuts: int
     pushed_back: bool = False
 
 
 class Gate:
-    """Lets as many threads through at once as the pace allows, and as often as the ramp does.
+    """Limits the calls of all threads: their number by the pace, their writes by the ramp.
 
     Without a ramp, writes are sent as fast as they are answered.
     """
@@ -174,7 +179,7 @@ class Gate:
         self._moved = threading.Condition()
 
     def delay(self, writes: int) -> float:
-        """Make room for so many writes; return the seconds to wait before asking for a turn."""
+        """Reserve a number of writes; return the seconds to wait before taking a turn."""
         if self._ramp is None:
             return 0.0
         with self._moved:
@@ -182,7 +187,7 @@ class Gate:
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Wait for a turn and hold it. A body that raises counts as no answer at all."""
+        """Wait for a turn and hold it. A body that raises is not counted as an answer."""
         with self._moved:
             self._moved.wait_for(lambda: self._inside < self._pace.allowed)
             self._inside += 1

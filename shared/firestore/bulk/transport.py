@@ -1,8 +1,7 @@
-"""What the calls that load documents look like on Firestore's wire, and how they can fail.
+"""Calls to Firestore that read, count and write documents, as gRPC messages.
 
-They go through the client's own channel, so that address, credentials and emulator are the
-client's, but not through its wrappers: those cost more than the rest of a load together and retry
-by rules of their own.
+The calls use the client's channel, so that address, credentials and emulator are the client's. They
+do not use the client's methods, which cost more than the rest of a load and retry by other rules.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _IN = types.StructuredQuery.FieldFilter.Operator.IN
 
 
 def _tag(message: Any, field: str) -> int:
-    """Return what stands before a field that has a length: its number, and that it has one."""
+    """Return the tag of a field with a length: its number, and wire type 2."""
     number: int = message.DESCRIPTOR.fields_by_name[field].number
     return number << 3 | 2
 
@@ -64,26 +63,26 @@ _SECONDS, _NANOS = (
 _GOOD = bytes((_tag(_BatchWriteResponse, "status"), 0))
 
 COUNTED = 30
-"""Documents that may be counted together: the alternatives that a query can have."""
+"""Documents counted per query: Firestore's limit of alternatives in an `in` filter."""
 
 _SERVICE = "/google.firestore.v1.Firestore/"
-# What gRPC servers say (C core, Go; Java) of a message that is too long for them.
+# Error texts of gRPC servers (C core, Go; Java) about a message that is too long.
 _TOO_LARGE = re.compile(r"(larger than max|exceeds maximum size)")
 
 
 class CallFailed(Exception):
-    """A call was not answered, or refused as a whole."""
+    """A call that had no answer, or was refused as a whole."""
 
     def __init__(self, method: str, code: grpc.StatusCode, details: str) -> None:
         super().__init__(f"{method}: {code.name}")
         self.method = method
         self.code = code
         self.details = details
-        """The server's own words. They may quote a document: not for logs without a look."""
+        """The server's message. It may quote a document: never log it unchanged."""
 
     @property
     def too_large(self) -> bool:
-        """Whether the message was too long for the server, which sending it again cannot mend."""
+        """True if the message was too long for the server; a retry cannot help."""
         return self.code is grpc.StatusCode.RESOURCE_EXHAUSTED and bool(
             _TOO_LARGE.search(self.details)
         )
@@ -91,23 +90,23 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as it was read."""
+    """A document that was read."""
 
     data: dict[str, Any]
-    """The fields that were asked for, as far as the document has them."""
+    """The requested fields that the document has."""
     update_time: Any
-    """When it was last changed: the raw Timestamp, whose nanoseconds a condition needs exactly."""
+    """Raw Timestamp of the last change; a precondition needs its exact nanoseconds."""
 
 
 class Transport:
-    """The calls, blocking, once each: whoever calls decides what to do about a failure."""
+    """Calls that block and are never retried: the caller handles failures."""
 
     def __init__(self, client: firestore.Client) -> None:
-        # The client has no public way to its channel, its metadata or the name of its database.
+        # The client has no public access to its channel, metadata and database name.
         inside: Any = client
         self.database: str = inside._database_string
         channel: grpc.Channel = inside._firestore_api.transport.grpc_channel
-        # None passes on the bytes as they are.
+        # With None, the bytes are sent unchanged.
         self._batch_write = channel.unary_unary(
             f"{_SERVICE}BatchWrite",
             request_serializer=None,
@@ -123,7 +122,7 @@ class Transport:
             request_serializer=_CountRequest.SerializeToString,
             response_deserializer=_CountResponse.FromString,
         )
-        # BatchWrite takes no other routing to a named database: it refuses `database=…`.
+        # BatchWrite accepts only this routing to a named database: it refuses `database=…`.
         routing = (("project_id", client.project), ("database_id", inside._database))
         self._metadata = (
             *inside._rpc_metadata,  # the database; for an emulator also "Bearer owner"
@@ -135,11 +134,17 @@ class Transport:
     def get(
         self, names: Sequence[str], mask: Sequence[str] | None, *, timeout: float
     ) -> dict[str, Stored | None]:
-        """Read documents by full resource name; None for one that does not exist.
+        """Return full resource name -> document; None for one that does not exist.
 
-        `mask` holds the field paths wanted; None means all fields, an empty one none but the
-        update time. A name that the server left out of its answer is not in the result. Raises
-        CallFailed, also when the answer breaks off in the middle.
+        A name that is missing in the server's answer is missing in the result, too.
+
+        Args:
+            names: full resource names, `projects/…/documents/connections/au/orders/D1`.
+            mask: field paths to read; None: all fields; empty: no field, only the update time.
+            timeout: seconds.
+
+        Raises:
+            CallFailed: the call failed, perhaps in the middle of the answer.
         """
         request = _BatchGetRequest(database=self.database, documents=names)
         if mask is not None:
@@ -160,10 +165,17 @@ class Transport:
         return found
 
     def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
-        """Return of each group of documents how many exist; all groups are asked for at once.
+        """Return per group the number of documents that exist. All groups are counted at once.
 
-        A group has full resource names, each once, of at most COUNTED documents of one collection.
-        One that is counted costs as much as one document that is read. Raises CallFailed.
+        A group costs as much as one read.
+
+        Args:
+            groups: groups of full resource names, each name once. A group has at most COUNTED
+                documents of one collection.
+            timeout: seconds.
+
+        Raises:
+            CallFailed: a call failed, or had no count.
         """
         calls: list[Any] = []
         for names in groups:
@@ -183,10 +195,12 @@ class Transport:
         return counts
 
     def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
-        """Send what `encode_write` made, and return the raw BatchWriteResponse.
+        """Send writes that `encode_write` made, and return the raw BatchWriteResponse.
 
-        The writes are independent of each other: each has a status of its own in the answer.
-        Raises CallFailed, after which any of them may or may not have been carried out.
+        The writes are independent: the answer has one status per write.
+
+        Raises:
+            CallFailed: the call failed. Any of the writes may or may not have happened.
         """
         request = b"".join((self._head, *writes))
         try:
@@ -220,18 +234,21 @@ def encode_write(
     base: Any | None,
     only: Sequence[str] | None = None,
 ) -> bytes:
-    """Return the wire bytes of one write: the document `name` becomes exactly `wire` and `data`.
+    """Return the bytes of one write: the document `name` becomes exactly `wire` and `data`.
 
-    `wire` is what `encode_content` made of some of the fields, `data` are the others. With `only`,
-    just these field paths become so, and the rest of the document stays. `base` is the update
-    time that the stored document must still have; None means that there must be none.
+    The bytes are a BatchWriteRequest with this one write. Joining the bytes of protobuf messages
+    merges the messages. So a request is the join of its head and its writes, and a document the
+    join of its fields. Each write has a known size, and a retry does not encode it again.
 
-    The bytes are those of a BatchWriteRequest with this one write: protobuf messages are merged by
-    joining their bytes, so a document is the join of its fields, and a request that of its writes
-    and of what it has besides them. That keeps every write's size known, lets it be sent again
-    without encoding it again, and takes fields as they are that have been encoded before.
+    Args:
+        name: full resource name.
+        data: fields that are not encoded yet.
+        wire: fields that `encode_content` has encoded.
+        base: raw Timestamp that the stored document must have; None: there must be no document.
+        only: field paths to replace; the rest of the stored document stays. None: all.
 
-    Raises what `encode_fields` raises.
+    Raises:
+        TypeError, ValueError: as `encode_fields`.
     """
     before = _condition(base)
     if only is not None:
@@ -243,7 +260,7 @@ def encode_write(
 
 
 def encode_delete(name: str, *, base: Any) -> bytes:
-    """Return the wire bytes of one write that deletes a document; else like `encode_write`."""
+    """Return the bytes of one write that deletes a document; otherwise like `encode_write`."""
     return _field(_REQUEST_WRITES, _condition(base) + _field(_WRITE_DELETE, name.encode()))
 
 
@@ -254,11 +271,17 @@ def encode_writes(
     sources: Sequence[bytes],
     updates: Sequence[int],
 ) -> tuple[Iterable[bytes], int]:
-    """Return pieces that make up what `encode_write` makes of many documents, and their size.
+    """Return many writes as pieces of bytes, and their total size in bytes.
 
-    The document `root` + key becomes exactly its `wire` and `source`. `updates` are the update
-    times that the stored documents must still have, in nanoseconds since 1970; 0 means that there
-    must be none.
+    Joined, the pieces are what `encode_write` returns for each document, one after the other.
+
+    Args:
+        root: the collection, `projects/…/documents/connections/au/customers/`.
+        keys: document ids.
+        wires: encoded fields of each document.
+        sources: the encoded field `source` of each document.
+        updates: update times that the stored documents must have, in nanoseconds since 1970; 0:
+            there must be no document.
     """
     name_heads = _name_heads(root)
     names = [name_heads[len(key)] + key for key in map(str.encode, keys)]
@@ -275,8 +298,11 @@ def encode_writes(
 
 
 def times_of_all(answer: Any) -> NDArray[np.int64] | None:
-    """Return the update times, in nanoseconds since 1970, of a BatchWriteResponse to writes that
-    were all carried out; None where one was not, or where the times are not all equally long."""
+    """Return the update time of each write in nanoseconds since 1970, if all writes succeeded.
+
+    Return None if a write failed, or if the encoded times do not all have the same length. This is
+    the fast path: all times are read from the bytes of the BatchWriteResponse at once.
+    """
     octets = np.frombuffer(answer.SerializeToString(), np.uint8)
     count = len(answer.status)
     results, statuses = octets[: -2 * count], octets[-2 * count :]
@@ -297,7 +323,10 @@ def times_of_all(answer: Any) -> NDArray[np.int64] | None:
 
 
 def _numbers(octets: NDArray[np.uint8]) -> NDArray[np.int64] | None:
-    """Read a number a row, written in groups of seven bits; None where one ends elsewhere."""
+    """Return the varint of each row (7 bits per byte); None if one does not fill its row.
+
+    Example: the row `[0x96, 0x01]` is 150.
+    """
     more = octets >= 0x80
     if not octets.shape[1] or more[:, -1].any() or not more[:, :-1].all():
         return None
@@ -311,7 +340,10 @@ def _name_heads(root: str) -> Heads:
 
 
 def _head_of(size: int, update: int) -> bytes:
-    """Return what comes before a document of so many bytes, stored as of `update`, in a request."""
+    """Return the bytes before a document of `size` bytes in a request.
+
+    `update` is the precondition's update time in nanoseconds since 1970.
+    """
     before = _condition(timestamp(update)) + varint(_WRITE_UPDATE) + varint(size)
     return varint(_REQUEST_WRITES) + varint(len(before) + size) + before
 
@@ -329,10 +361,10 @@ def _field(tag: int, content: bytes) -> bytes:
 
 _IS_NEW = _field(_WRITE_CONDITION, _Precondition(exists=False).SerializeToString())
 _NEW_HEADS = Heads(((varint(_REQUEST_WRITES), _IS_NEW), (varint(_WRITE_UPDATE), b"")))
-"""What comes before a new document in a request, by the document's bytes."""
+"""Bytes before a new document in a request, by the document's size in bytes."""
 
 
 def _failed(method: str, error: grpc.RpcError) -> CallFailed:
-    # Every error that a call raises is a grpc.Call as well; the stubs do not know it.
+    # Every error that a call raises is also a grpc.Call; the type stubs do not say so.
     call: Any = error
     return CallFailed(method, call.code(), call.details() or "")

@@ -1,9 +1,11 @@
-"""How values look on Firestore's wire, byte by byte: what protobuf would make of them, but faster.
+"""Encodes values as Firestore's protobuf bytes, as the protobuf library does but faster.
 
-A document's content is written as the entries of a `Document`'s map `fields`, one behind the other
-and sorted by name at every level, so that the same content has the same bytes always and bytes
-can be put together column by column (`parts`). How values are written is described
-at https://protobuf.dev/programming-guides/encoding/.
+A document's content is the entries of a `Document`'s map `fields`, sorted by name at every level.
+So equal content has equal bytes, and bytes can be joined column by column (`parts`). The encoding
+is described at https://protobuf.dev/programming-guides/encoding/.
+
+Example: the field `city` = `Perth` is
+`12 10 | 0a 04 "city" | 12 08 | 8a 01 05 "Perth"`: entry, name, value, text.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ import numpy.typing as npt
 __all__ = ["FIELD", "MAP_FIELD", "Heads", "entry", "fields", "moments", "usual_moments", "value"]
 
 FIELD = b"\x12"
-"""Begins an entry of a Document's `fields`."""
+"""Tag of an entry of a Document's `fields`."""
 MAP_FIELD = b"\x0a"
-"""Begins an entry of a MapValue's `fields`."""
+"""Tag of an entry of a MapValue's `fields`."""
 
 _NAME = b"\x0a"
 _VALUE = b"\x12"
@@ -43,20 +45,20 @@ _TWO_TO_64 = 1 << 64
 
 
 def varint(number: int) -> bytes:
-    """Return a number of at most 64 bits, not negative, in groups of seven bits."""
+    """Return a number from 0 to 2**64 - 1 in groups of seven bits: 150 is `96 01`."""
     if number < _READY:
         return _VARINTS[number]
     return _LOW[number & _READY - 1] + varint(number >> 14)
 
 
 _READY = 1 << 14
-"""Below it numbers are ready: they are of one byte or two, as nearly all lengths are."""
+"""Numbers below this one are encoded in advance. They take one byte or two, as most lengths do."""
 _VARINTS = [
     bytes((number,) if number < 0x80 else (number & 0x7F | 0x80, number >> 7))
     for number in range(_READY)
 ]
 _LOW = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(_READY)]
-"""The two lowest groups of longer numbers."""
+"""The two lowest groups of longer numbers, by the number's lowest 14 bits."""
 
 
 def _sized(tag: bytes, content: bytes) -> bytes:
@@ -64,28 +66,28 @@ def _sized(tag: bytes, content: bytes) -> bytes:
 
 
 def entry(tag: bytes, name: bytes, value: bytes) -> bytes:
-    """Return one entry of a map of fields; `value` is what `value` returns."""
+    """Return one entry of a map of fields; `value` is the encoded value, see `value`."""
     return _sized(tag, _sized(_NAME, name) + _sized(_VALUE, value))
 
 
 def fields(data: Mapping[str, Any], tag: bytes = FIELD) -> bytes:
-    """Return the entries of a map, sorted by name.
+    """Return the encoded entries of a map, sorted by name.
 
-    Raises KeyError, TypeError or ValueError for what cannot be stored; `encoding` finds out
-    what it is.
+    Raises:
+        KeyError, TypeError, ValueError: a value cannot be stored; `encoding` finds out which.
     """
     return b"".join([_field(tag, name, data[name]) for name in sorted(data)])
 
 
-def _field(tag: bytes, name: str, of: Any) -> bytes:
-    kind = type(of)
+def _field(tag: bytes, name: str, item: Any) -> bytes:
+    kind = type(item)
     if kind is str:
-        content: bytes = of.encode()
+        content: bytes = item.encode()
         return _heads(Heads.text, tag, name)[len(content)] + content
     if kind is dict:
-        content = fields(of, MAP_FIELD)
+        content = fields(item, MAP_FIELD)
         return _heads(Heads.map, tag, name)[len(content)] + content
-    content = _ENCODERS[kind](of)
+    content = _ENCODERS[kind](item)
     return _heads(Heads.value, tag, name)[len(content)] + content
 
 
@@ -94,58 +96,66 @@ def _heads(make: Callable[[bytes, bytes], Heads], tag: bytes, name: str) -> Head
     return make(tag, name.encode())
 
 
-def value(of: Any) -> bytes:
-    """Return the `Value` of a Python value, in the types that `encoding` lists."""
-    return _ENCODERS[type(of)](of)
+def value(item: Any) -> bytes:
+    """Return the encoded `Value` of a Python value, in the types that `encoding` lists.
+
+    Raises:
+        KeyError, TypeError, ValueError: the value cannot be stored.
+    """
+    return _ENCODERS[type(item)](item)
 
 
-def _integer(of: int) -> bytes:
-    if not -(1 << 63) <= of < 1 << 63:
+def _integer(number: int) -> bytes:
+    if not -(1 << 63) <= number < 1 << 63:
         raise ValueError
-    return _INTEGER + varint(of if of >= 0 else of + _TWO_TO_64)
+    return _INTEGER + varint(number if number >= 0 else number + _TWO_TO_64)
 
 
 @lru_cache(1024)
-def _timestamp(of: datetime) -> bytes:
-    since = of - _EPOCH  # TypeError for a naive datetime
+def _timestamp(time: datetime) -> bytes:
+    since = time - _EPOCH  # TypeError for a naive datetime
     seconds = since.days * 86_400 + since.seconds
     nanos = since.microseconds * 1_000
     stamp = b"\x08" + varint(seconds % _TWO_TO_64) if seconds else b""
     return _sized(_TIMESTAMP, stamp + b"\x10" + varint(nanos) if nanos else stamp)
 
 
-def _array(of: Sequence[Any]) -> bytes:
-    if any(type(item) is list for item in of):
+def _array(items: Sequence[Any]) -> bytes:
+    if any(type(item) is list for item in items):
         raise TypeError
-    return _sized(_ARRAY, b"".join([_sized(_ITEM, value(item)) for item in of]))
+    return _sized(_ARRAY, b"".join([_sized(_ITEM, value(item)) for item in items]))
 
 
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {
-    str: lambda of: _sized(_TEXT, of.encode()),
-    bool: lambda of: _TRUE if of else _FALSE,
+    str: lambda text: _sized(_TEXT, text.encode()),
+    bool: lambda flag: _TRUE if flag else _FALSE,
     int: _integer,
-    float: lambda of: _DOUBLE.pack(_DOUBLE_TAG, of),
-    type(None): lambda of: _NULL,
+    float: lambda number: _DOUBLE.pack(_DOUBLE_TAG, number),
+    type(None): lambda _: _NULL,
     datetime: _timestamp,
-    dict: lambda of: _sized(_MAP, fields(of, MAP_FIELD)),
+    dict: lambda items: _sized(_MAP, fields(items, MAP_FIELD)),
     list: _array,
 }
 
 
 def encodes(type_: type, encoder: Callable[[Any], bytes]) -> None:
-    """Add a type that is stored as it is."""
+    """Add a Python type and the function that encodes its values."""
     _ENCODERS[type_] = encoder
 
 
 class Heads(dict[int, bytes]):
-    """What stands before the content of a field, by the length of the content in bytes.
+    """The bytes before the content of a field, by the content's length in bytes.
 
-    The content of a text is its UTF-8, that of a map its entries.
+    The content of a text is its UTF-8, that of a map its encoded entries.
+
+    Example: `Heads.text(FIELD, b"city")[5]` is `12 10 0a 04 "city" 12 08 8a 01 05`.
     """
 
     def __init__(self, levels: Iterable[tuple[bytes, bytes]], last: bytes = b"") -> None:
-        """Each level is a tag and what stands before the next one inside it, outermost first;
-        `last` stands right before the content."""
+        """Take the levels of nested messages, outermost first, and the bytes before the content.
+
+        A level is a tag, and the bytes before the next level inside the message.
+        """
         self._levels = tuple(levels)
         self._last = last
 
@@ -171,28 +181,27 @@ class Heads(dict[int, bytes]):
 
     @classmethod
     def text(cls, tag: bytes, name: bytes) -> Heads:
-        """Heads of a text in a field of this name."""
+        """Return the heads of a text in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TEXT, b"")))
 
     @classmethod
     def time(cls, tag: bytes, name: bytes) -> Heads:
-        """Heads of a time in whole seconds, by the length of their `varint`, in a field of this
-        name."""
+        """Return the heads of a time in whole seconds, by the length of the seconds' `varint`."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TIMESTAMP, b"")), b"\x08")
 
     @classmethod
     def map(cls, tag: bytes, name: bytes) -> Heads:
-        """Heads of a map in a field of this name."""
+        """Return the heads of a map in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_MAP, b"")))
 
     @classmethod
     def array(cls, tag: bytes, name: bytes) -> Heads:
-        """Heads of an array in a field of this name."""
+        """Return the heads of an array in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_ARRAY, b"")))
 
     @classmethod
     def item(cls) -> Heads:
-        """Heads of a map that is an item of an array."""
+        """Return the heads of a map that is an item of an array."""
         return cls(((_ITEM, b""), (_MAP, b"")))
 
 
@@ -200,11 +209,11 @@ _REMEMBERED = 4096
 
 
 Entries: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
-"""Entries as rows of an array, zeros behind their ends, and how long each is."""
+"""Encoded entries as rows of an array, padded with zeros, and the length of each in bytes."""
 
 
 def integers(tag: bytes, name: bytes, numbers: npt.NDArray[np.int64]) -> Entries:
-    """Return an entry for each of these integers."""
+    """Return the encoded entry of each integer."""
     rest = numbers.view(np.uint64)
     sizes = np.ones(len(numbers), np.int64)
     for group in range(1, 10):
@@ -225,20 +234,23 @@ def integers(tag: bytes, name: bytes, numbers: npt.NDArray[np.int64]) -> Entries
 
 
 def doubles(tag: bytes, name: bytes, numbers: npt.NDArray[np.float64]) -> Entries:
-    """Return an entry for each of these numbers."""
+    """Return the encoded entry of each number."""
     content = numbers.astype("<f8").view(np.uint8).reshape(len(numbers), 8)
     return _behind(Heads.value(tag, name)[9] + bytes((_DOUBLE_TAG,)), content)
 
 
 def usual_moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Whether times are those that `moments` takes: from July 1978 to the year 3058."""
+    """Return True for each time that `moments` can encode: from July 1978 to the year 3058.
+
+    The times are in seconds since 1970.
+    """
     return (seconds >= 1 << 28) & (seconds < 1 << 35)  # five groups of seven bits
 
 
 def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> Entries:
-    """Return an entry with a timestamp for each of these times, in whole seconds since 1970.
+    """Return the encoded entry of each timestamp, in whole seconds since 1970.
 
-    They are right for `usual_moments` only.
+    Every time must be one of `usual_moments`; the entries of other times are not valid.
     """
     groups = seconds_groups(seconds)
     return _behind(Heads.time(tag, name)[groups.shape[1]], groups)
@@ -251,7 +263,7 @@ def _behind(head: bytes, contents: npt.NDArray[np.uint8]) -> Entries:
 
 
 def seconds_groups(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Return the `varint` of each of these times, all of which are `usual_moments`."""
+    """Return the `varint` of each time (5 bytes); every time must be one of `usual_moments`."""
     made = np.empty((len(seconds), 5), np.uint8)
     for group in range(5):
         made[:, group] = seconds >> 7 * group & 0x7F | (0x80 if group < 4 else 0)

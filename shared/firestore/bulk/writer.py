@@ -1,8 +1,8 @@
-"""How many documents get into Firestore at once, and where the outcome of each one goes.
+"""Writes documents of one collection to Firestore in batches, several batches at a time.
 
-Documents are collected into batches, and threads settle several of these at once (see
-`batch`); the caller waits when too many are under way. Nothing is dropped quietly: every
-document added gets exactly one outcome, or `add` or `close` raises.
+Documents are collected into batches, and threads settle the batches (see `batch`). The caller waits
+while too many batches are under way. Every added document gets exactly one outcome, or `add` or
+`close` raises.
 """
 
 from __future__ import annotations
@@ -51,44 +51,46 @@ __all__ = [
 T = TypeVar("T")
 
 BATCH_SIZE = 250
-"""Documents a batch. The server takes 500, but answers large batches late or not at all."""
+"""Documents per batch. The server takes 500, but answers large batches late or not at all."""
 IN_FLIGHT = 12
-"""Batches under way at once."""
+"""Batches under way at the same time."""
 REQUEST_BYTES = 8 * 1024 * 1024
-"""Bytes a request; the server takes 10 MiB."""
+"""Bytes per request; the server takes 10 MiB."""
 RPC_TIMEOUT = 60.0
-"""Seconds one call may take."""
+"""Seconds that one call may take."""
 PATIENCE = 180.0
-"""Seconds a batch may go without any document of it getting done, before the writer gives up."""
+"""Seconds without an outcome for any document of a batch, after which the writer gives up."""
 
 
 class Writer(Generic[T]):
     """Writes documents of one collection, several batches at a time, in bounded memory.
 
-    calls, collection: where to, e.g. collection `connections/au/customers`.
-    decide: see `Decide`.
-    mask: the field paths that `decide` wants to see of a stored document, as Firestore writes them
-        (a name that is not a plain identifier in backticks). None: the whole document. Empty: only
-        whether there is one.
-    needs: gives further field paths that `decide` wants to see, by the document that is added.
-    on_result: called with every document added and its outcome, exactly once, in no set order, and
-        always on the thread that calls `add` and `close`: it needs no lock.
-    guard: called before every call that writes, on any of the writer's threads, several at a time;
-        what it raises (LeaseLost) stops everything and comes out of `add` or `close`.
-    create_only: write only documents that do not exist yet, without reading first. Of one that
-        turns out to exist, `source` is read, so that `decide` can tell a document of this import,
-        whose answer or whose earlier attempt got lost, from one that was there before. Whatever
-        it says, nothing is written over: a Put then comes out as Left("exists").
-    ramp: how many writes a second are sent, in seconds of `clock`; None: as many as are answered.
-    deadline: when writing must have ended, in seconds of `clock`; TryAgain is raised by then.
-    rpc_timeout, patience: see RPC_TIMEOUT and PATIENCE.
-    sleep, clock, rng: time and chance, for tests.
+    Args:
+        calls: the calls to Firestore.
+        collection: the path of the collection, e.g. `connections/au/customers`.
+        decide: see `Decide`.
+        mask: the field paths of a stored document that `decide` reads, as Firestore writes them (a
+            name that is not a plain identifier is in backticks). None: the whole document. Empty:
+            no field, only whether the document exists.
+        needs: returns further field paths that `decide` reads, for an added document.
+        on_result: called once for every added document, with its outcome, in any order. It runs on
+            the thread that calls `add` and `close`, so it needs no lock.
+        guard: called before every call that writes, on any of the writer's threads. An error that
+            it raises (LeaseLost) stops the writer, and `add` or `close` raises the error.
+        create_only: create documents without a read first, and never change one. If a document
+            exists, its `source` is read. So `decide` can tell a document of this import, whose
+            answer was lost, from an earlier document. A Put for an existing document gives
+            `Left("exists")`.
+        ramp: limit of the writes per second, on the same `clock`; None: no limit.
+        deadline: time of `clock`, in seconds, at which TryAgain is raised.
+        rpc_timeout, patience: see RPC_TIMEOUT and PATIENCE.
+        sleep, clock, rng: time and chance, for tests.
 
-    Keys are document ids. The caller adds each key once; should one come twice, both are settled
-    one after the other, in an order that `decide` must not depend on.
+    Keys are document ids. The caller adds each key once. Two documents with one key are settled one
+    after the other, in any order.
 
-    As a context manager it closes at the end of the block; when the block raises, what is under
-    way is waited for and the rest is not begun.
+    As a context manager the writer closes at the end of the block. If the block raises, batches
+    under way end, and no other batch begins.
     """
 
     def __init__(
@@ -146,21 +148,22 @@ class Writer(Generic[T]):
         self._closed = False
 
     def add(self, key: str, document: T, expected: Expected | None = None) -> None:
-        """Take a document; wait while `in_flight` batches are under way.
+        """Add a document; wait while `in_flight` batches are under way.
 
-        What is `expected` is written without reading first. Only where the stored document turns
-        out to be another is it read and decided on, as every document is of which nothing is known.
+        With `expected`, the document is written without a read first. If the stored document is
+        another one, it is read and decided on, like every document without `expected`.
 
-        Raises what a batch has failed with (TryAgain, LeaseLost, or an error of `decide`): the
-        writer is then closed, and what it had not settled by then has no outcome.
+        Raises:
+            TryAgain, LeaseLost, Exception: the error of a batch, or of `decide`. The writer is then
+                closed, and unsettled documents have no outcome.
         """
         if self._closed:
             raise self._failure or RuntimeError("The writer is closed.")
-        if not key or "/" in key:  # with slashes it could name a document somewhere else
+        if not key or "/" in key:  # a slash could name a document of another collection
             self._on_result(document, refused("its key is empty or has a slash in it"))
             return
         self._unsettled += 1
-        if key in self._open:  # the server takes only one write a document in a request
+        if key in self._open:  # the server takes only one write per document in a request
             self._begin()
         self._open[key] = (document, expected)
         if len(self._open) >= self._batch_size:
@@ -168,16 +171,16 @@ class Writer(Generic[T]):
         self._look()
 
     def add_all(self, these: Expectations[T]) -> None:
-        """Take documents of which something is expected, as `add` takes one with `expected`.
+        """Add many documents with expected writes, as `add` does with `expected`.
 
-        Those that come out as expected are told to `these.written` in place of `on_result`; all
-        others have an outcome like any document. Raises like `add`.
+        Documents that are written without a read go to `these.written` instead of `on_result`. All
+        others get an outcome like any document. Raises like `add`.
         """
         if self._closed:
             raise self._failure or RuntimeError("The writer is closed.")
         if not all(these.keys) or "/" in "".join(these.keys):
-            for at, key in enumerate(these.keys):
-                self.add(key, these.document(at), these.expected(at))
+            for place, key in enumerate(these.keys):
+                self.add(key, these.document(place), these.expected(place))
             return
         start, count = 0, len(these.keys)
         self._unsettled += count
@@ -191,7 +194,7 @@ class Writer(Generic[T]):
         self._look()
 
     def close(self) -> None:
-        """Write what is left and wait for all of it. Raises like `add`; twice does no harm."""
+        """Write all remaining documents and wait for them. Raises like `add`; may be repeated."""
         if not self._closed:
             if self._open:
                 self._begin()
@@ -232,7 +235,7 @@ class Writer(Generic[T]):
         self._hand_over(batch)
 
     def _hand_over(self, batch: Batch[T]) -> None:
-        """Hand a batch to a thread, as soon as fewer than `in_flight` are under way."""
+        """Give a batch to a thread, when fewer than `in_flight` are under way."""
         while self._running >= self._in_flight:
             self._collect()
         self._raise_failure()
@@ -240,13 +243,13 @@ class Writer(Generic[T]):
         self._pool.submit(self._work, batch)
 
     def _look(self) -> None:
-        """Pass on what has ended by now."""
+        """Pass on the outcomes of all batches that have ended."""
         while self._running and not self._finished.empty():
             self._collect()
         self._raise_failure()
 
     def _collect(self) -> None:
-        """Wait for one batch to end and pass on its outcomes."""
+        """Wait for one batch to end, and pass on its outcomes."""
         batch = self._finished.get()
         self._running -= 1
         if batch.error is not None and self._failure is None:
@@ -261,7 +264,7 @@ class Writer(Generic[T]):
     def _tell(self, hear: Callable[..., None], *what: object) -> None:
         try:
             hear(*what)
-        except BaseException as error:  # raised by the caller's hand, but only after the rest
+        except BaseException as error:  # raised later, after the other outcomes
             self._failure = self._failure or error
             self._stop.set()
 
@@ -274,7 +277,7 @@ class Writer(Generic[T]):
             raise self._failure
 
     def _shut(self) -> None:
-        """End all threads. What was settled until then still gets its outcome."""
+        """End all threads. Documents settled before still get their outcomes."""
         self._closed = True
         self._stop.set()
         while self._running:

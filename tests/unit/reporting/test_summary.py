@@ -50,8 +50,8 @@ Rows:      3 read, 2 loaded, 0 unchanged, 0 outdated, 1 rejected
 * line 4: PERIDX: The key is not a number. [row.bad_key]
 
 The rows that were not loaded are in customers_20230501T115500Z.rejected.csv
-beside this file. Mend them there, leave the column export as it is, and
-upload it as customers_20230501T115501Z.csv.
+beside this file. Fix them there, do not change the column export, and upload
+it as customers_20230501T115501Z.csv.
 """
     )
 
