@@ -136,6 +136,22 @@ class Stopped(Exception):
     """Another batch or the caller has failed, so this batch stops."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of a writer: sizes, and times to wait."""
+
+    batch_size: int = 250
+    """Documents per batch. The server takes 500, but answers large batches late or not at all."""
+    in_flight: int = 12
+    """Batches under way at the same time."""
+    request_bytes: int = 8 * 1024 * 1024
+    """Bytes per request; the server takes 10 MiB."""
+    rpc_timeout: float = 60.0
+    """Seconds that one call may take."""
+    patience: float = 180.0
+    """Seconds without an outcome for any document of a batch, after which the writer gives up."""
+
+
 class Settler(Generic[T]):
     """Settles batches of one collection. Several threads may call `settle` at the same time.
 
@@ -154,10 +170,7 @@ class Settler(Generic[T]):
         gate: Gate,
         stopped: Callable[[], bool],
         create_only: bool,
-        request_bytes: int,
-        deadline: float | None,
-        rpc_timeout: float,
-        patience: float,
+        limits: Limits,
         sleep: Callable[[float], object],
         clock: Callable[[], float],
         rng: random.Random,
@@ -172,10 +185,7 @@ class Settler(Generic[T]):
         self._gate = gate
         self._stopped = stopped
         self._create_only = create_only
-        self._request_bytes = request_bytes
-        self._deadline = deadline
-        self._rpc_timeout = rpc_timeout
-        self._patience = patience
+        self._limits = limits
         self._sleep = sleep
         self._clock = clock
         self._rng = rng
@@ -219,15 +229,12 @@ class Settler(Generic[T]):
             if trouble is None:
                 continue
             failures += 1
-            if self._clock() - moved_at >= self._patience:
+            if self._clock() - moved_at >= self._limits.patience:
                 raise TryAgain(
                     f"Firestore has taken no document of a batch of {self._collection} for "
-                    f"{self._patience:.0f} seconds; the last answer was {trouble}."
+                    f"{self._limits.patience:.0f} seconds; the last answer was {trouble}."
                 )
-            pause = backoff(failures, rng=self._rng)
-            if self._deadline is not None:
-                pause = min(pause, max(0.0, self._deadline - self._clock()))
-            self._sleep(pause)
+            self._sleep(backoff(failures, rng=self._rng))
 
     def _as_expected(self, batch: Batch[T]) -> str | None:
         """Write the expected documents in one request, without a read.
@@ -247,7 +254,7 @@ class Settler(Generic[T]):
                     these.updates[part],
                 )
             )
-        if sum(size for _, size in requests) > self._request_bytes:
+        if sum(size for _, size in requests) > self._limits.request_bytes:
             batch.todo.append(self._entries(several))
             return None
         pieces = chain.from_iterable(pieces for pieces, _ in requests)
@@ -320,7 +327,7 @@ class Settler(Generic[T]):
                     batch.outcomes.append((entry.document, outcome))
                     continue
             assert entry.payload is not None
-            full = size + len(entry.payload) > self._request_bytes
+            full = size + len(entry.payload) > self._limits.request_bytes
             if full:
                 later.append(entry)
             else:
@@ -357,7 +364,7 @@ class Settler(Generic[T]):
             )
         except ValueError as error:
             return refused(str(error))
-        if len(entry.payload) > self._request_bytes:
+        if len(entry.payload) > self._limits.request_bytes:
             # Such a document is far beyond Firestore's limit of 1 MiB.
             return refused(f"it has {len(entry.payload)} bytes, more than a request may have")
         if decision.only is None:
@@ -486,16 +493,10 @@ class Settler(Generic[T]):
 
         Raises:
             Stopped: another batch has failed.
-            TryAgain: the deadline has passed.
         """
         if self._stopped():
             raise Stopped
-        if self._deadline is None:
-            return self._rpc_timeout
-        left = self._deadline - self._clock()
-        if left <= 0:
-            raise TryAgain(f"The time for writing {self._collection} is used up.")
-        return min(self._rpc_timeout, left)
+        return self._limits.rpc_timeout
 
 
 def _nanoseconds(results: Iterable[Any]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from shared.firestore.bulk.batch import Batch, Calls, Settler, Some, Stopped
+from shared.firestore.bulk.batch import Batch, Calls, Limits, Settler, Some, Stopped
 from shared.firestore.bulk.decisions import (
     Decide,
     Expectations,
@@ -39,6 +39,7 @@ __all__ = [
     "Expected",
     "Leave",
     "Left",
+    "Limits",
     "Outcome",
     "Put",
     "Refused",
@@ -50,16 +51,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-BATCH_SIZE = 250
-"""Documents per batch. The server takes 500, but answers large batches late or not at all."""
-IN_FLIGHT = 12
-"""Batches under way at the same time."""
-REQUEST_BYTES = 8 * 1024 * 1024
-"""Bytes per request; the server takes 10 MiB."""
-RPC_TIMEOUT = 60.0
-"""Seconds that one call may take."""
-PATIENCE = 180.0
-"""Seconds without an outcome for any document of a batch, after which the writer gives up."""
+_USUAL = Limits()
 
 
 class Writer(Generic[T]):
@@ -82,8 +74,7 @@ class Writer(Generic[T]):
             answer was lost, from an earlier document. A Put for an existing document gives
             `Left("exists")`.
         ramp: limit of the writes per second, on the same `clock`; None: no limit.
-        deadline: time of `clock`, in seconds, at which TryAgain is raised.
-        rpc_timeout, patience: see RPC_TIMEOUT and PATIENCE.
+        limits: see `Limits`.
         sleep, clock, rng: time and chance, for tests.
 
     Keys are document ids. The caller adds each key once. Two documents with one key are settled one
@@ -103,22 +94,16 @@ class Writer(Generic[T]):
         needs: Callable[[T], Iterable[str]] | None = None,
         on_result: Callable[[T, Outcome], None],
         guard: Callable[[], None],
-        batch_size: int = BATCH_SIZE,
-        in_flight: int = IN_FLIGHT,
-        request_bytes: int = REQUEST_BYTES,
         create_only: bool = False,
         ramp: Ramp | None = None,
-        deadline: float | None = None,
-        rpc_timeout: float = RPC_TIMEOUT,
-        patience: float = PATIENCE,
+        limits: Limits = _USUAL,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         self._collection = collection
         self._on_result = on_result
-        self._batch_size = batch_size
-        self._in_flight = in_flight
+        self._limits = limits
         self._stop = threading.Event()
         self._settler = Settler(
             calls=calls,
@@ -127,18 +112,15 @@ class Writer(Generic[T]):
             mask=mask,
             needs=needs,
             guard=guard,
-            gate=Gate(Pace(in_flight), ramp, clock=clock),
+            gate=Gate(Pace(limits.in_flight), ramp, clock=clock),
             stopped=self._stop.is_set,
             create_only=create_only,
-            request_bytes=request_bytes,
-            deadline=deadline,
-            rpc_timeout=rpc_timeout,
-            patience=patience,
+            limits=limits,
             sleep=sleep or self._stop.wait,  # so that a failure elsewhere ends the wait
             clock=clock,
             rng=rng or random.Random(),
         )
-        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="writer")
+        self._pool = ThreadPoolExecutor(limits.in_flight, thread_name_prefix="writer")
         self._finished: queue.SimpleQueue[Batch[T]] = queue.SimpleQueue()
         self._open: dict[str, tuple[T, Expected | None]] = {}
         self._expected: list[Some[T]] = []
@@ -166,7 +148,7 @@ class Writer(Generic[T]):
         if key in self._open:  # the server takes only one write per document in a request
             self._begin()
         self._open[key] = (document, expected)
-        if len(self._open) >= self._batch_size:
+        if len(self._open) >= self._limits.batch_size:
             self._begin()
         self._look()
 
@@ -186,10 +168,10 @@ class Writer(Generic[T]):
         self._unsettled += count
         while start < count:
             waiting = sum(len(places) for _, places in self._expected)
-            stop = min(count, start + self._batch_size - waiting)
+            stop = min(count, start + self._limits.batch_size - waiting)
             self._expected.append((these, range(start, stop)))
             start = stop
-            if waiting + len(self._expected[-1][1]) == self._batch_size:
+            if waiting + len(self._expected[-1][1]) == self._limits.batch_size:
                 self._begin_expected()
         self._look()
 
@@ -236,7 +218,7 @@ class Writer(Generic[T]):
 
     def _hand_over(self, batch: Batch[T]) -> None:
         """Give a batch to a thread, when fewer than `in_flight` are under way."""
-        while self._running >= self._in_flight:
+        while self._running >= self._limits.in_flight:
             self._collect()
         self._raise_failure()
         self._running += 1

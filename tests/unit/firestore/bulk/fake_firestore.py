@@ -6,7 +6,7 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from google.cloud.firestore_v1 import types
@@ -15,7 +15,7 @@ from grpc import StatusCode
 from shared.firestore.bulk.decisions import Leave, Outcome, Put
 from shared.firestore.bulk.encoding import decode_fields
 from shared.firestore.bulk.transport import CallFailed, Stored
-from shared.firestore.bulk.writer import Writer
+from shared.firestore.bulk.writer import Limits, Writer
 
 RawRequest: Any = types.BatchWriteRequest.pb()
 RawResponse: Any = types.BatchWriteResponse.pb()
@@ -238,6 +238,8 @@ class Bench:
     guarded: int = 0
 
     def writer(self, **options: Any) -> Writer[Row]:
+        """Return a writer with these options, limits among them."""
+        limits = {spec.name for spec in fields(Limits)} & options.keys()
         return Writer(
             self.fake,
             "connections/au/customers",
@@ -246,7 +248,9 @@ class Bench:
                 "mask": ("source",),
                 "on_result": lambda row, outcome: self.results.append((row, outcome)),
                 "guard": self.guard,
-                "in_flight": 1,
+                "limits": Limits(
+                    **{"in_flight": 1, **{name: options.pop(name) for name in limits}}
+                ),
                 "sleep": self.clock.sleep,
                 "clock": self.clock,
                 "rng": random.Random(7),

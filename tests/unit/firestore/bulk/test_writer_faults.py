@@ -273,19 +273,8 @@ def test_patience_starts_afresh(bench: Bench) -> None:
     assert bench.clock.now >= 1_000.0 + 10 * 20.0
 
 
-def test_deadline(bench: Bench) -> None:
-    """Writing ends by the deadline: no call may last longer, and none is begun after it."""
-    bench.fake.write_script.extend([Fault(StatusCode.UNAVAILABLE)] * 10_000)
-
-    with pytest.raises(TryAgain, match="time for writing connections/au/customers is used up"):
-        bench.write(Row("1", age=5), deadline=bench.clock.now + 10.0)
-
-    assert bench.clock.now == pytest.approx(1_010.0)
-    assert all(0 < timeout <= 10.0 for timeout in bench.fake.timeouts)
-
-
 def test_time_a_call_may_take(bench: Bench) -> None:
-    """A call may take as long as said, however far off the deadline is."""
-    bench.write(Row("1", age=5), deadline=bench.clock.now + 1_000.0, rpc_timeout=30.0)
+    """A call may take as long as said."""
+    bench.write(Row("1", age=5), rpc_timeout=30.0)
 
     assert bench.fake.timeouts == [30.0, 30.0]
