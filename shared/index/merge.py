@@ -16,17 +16,13 @@ from shared.core import Version, get, put
 from shared.files import ExportFile
 from shared.firestore.bulk import Leave, Put, Stored
 from shared.firestore.bulk import wire as on_wire
-from shared.ledger import Import
+from shared.ledger import Age, Import
 from shared.parsing import INCOMPLETE, Incoming
 
 OWN = "written by this import before"
 NEWER = "a newer file has written this document"
 EXISTS = "the document exists, and a first load only creates"
 COMPLETE = "a complete document is stored, and a row of this one was rejected"
-
-Age = tuple[datetime, int]
-"""Export time and generation (the upload) of a file. Files are ordered by export time, then by
-generation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +40,7 @@ class Origin:
     @property
     def age(self) -> Age:
         """Age of the file's values."""
-        return self.exported_at, self.generation
+        return Age(self.exported_at, self.generation)
 
 
 def origin_of(import_: Import, named: ExportFile) -> Origin:
@@ -146,7 +142,7 @@ def source_age(stored: Stored) -> Age | None:
     exported_at, generation = source.get("exportedAt"), source.get("generation")
     if not isinstance(exported_at, datetime):
         return None
-    return exported_at, generation if isinstance(generation, int) else 0
+    return Age(exported_at, generation if isinstance(generation, int) else 0)
 
 
 def _take_over(
@@ -419,12 +415,12 @@ def _kept(source: Mapping[str, Any]) -> dict[str, Age]:
         return {}
     known = generations if isinstance(generations, Mapping) else {}
     return {
-        path: (exported_at, known[path] if isinstance(known.get(path), int) else 0)
+        path: Age(exported_at, known[path] if isinstance(known.get(path), int) else 0)
         for path, exported_at in kept.items()
         if isinstance(exported_at, datetime)
     }
 
 
 _OPEN_FIELDS = ("open", "kept", "keptGenerations")
-_LONG_AGO: Age = (datetime(1970, 1, 1, tzinfo=UTC), 0)
+_LONG_AGO = Age(datetime(1970, 1, 1, tzinfo=UTC), 0)
 """The age of a document that no import has written: older than any file."""

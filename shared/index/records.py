@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.firestore.bulk import ENCODING
-from shared.index.merge import Age
+from shared.ledger import Age
 from shared.parsing import Keys, halves, hash64
 
 RECORD = np.dtype(
@@ -261,13 +261,13 @@ def dropped(blocks: Iterable[IndexRecords], keys: Iterable[str]) -> Iterator[Ind
 
 def stamp_of(age: Age) -> Stamp:
     """Return an age in numbers: 1970-01-02 and generation 7 give `(86_400_000_000, 7)`."""
-    span = age[0] - _EPOCH
-    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds, age[1]
+    span = age.exported_at - _EPOCH
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds, age.generation
 
 
 def age_of(stamp: Stamp) -> Age:
     """Return the age of a stamp; the reverse of `stamp_of`."""
-    return _EPOCH + timedelta(microseconds=stamp[0]), stamp[1]
+    return Age(_EPOCH + timedelta(microseconds=stamp[0]), stamp[1])
 
 
 def _joined(

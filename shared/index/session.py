@@ -30,7 +30,7 @@ from shared.firestore.bulk import (
 )
 from shared.gcp.storage import Unusable
 from shared.index import objects
-from shared.index.merge import NEWER, OWN, Age, Origin, decide, fresh_sources, needs, source_age
+from shared.index.merge import NEWER, OWN, Origin, decide, fresh_sources, needs, source_age
 from shared.index.records import (
     UNKNOWN,
     IndexRecords,
@@ -44,13 +44,13 @@ from shared.index.records import (
     stamp_of,
 )
 from shared.ledger import (
+    Age,
     Feed,
     Hold,
     Holder,
     Import,
     Index,
     LedgerTransaction,
-    Newest,
     Paced,
     Span,
     StateObject,
@@ -415,10 +415,8 @@ class Indexing:
         before = self._index
         blocks = merged(self._blocks(before), self._table, trusted=self._clean)
         part = objects.write(self._services.bucket, self._folder, blocks, tick=self._hold.check)
-        exported_at, generation = self._origin.age
-        newest = Newest(exported_at=exported_at, generation=generation)
-        if before is not None and _age(before.newest) >= _age(newest):
-            newest = before.newest
+        own = self._origin.age
+        newest = own if before is None else max(before.newest, own)
         return Successor(before, self._holder, Index(parts=(part,), newest=newest), holder)
 
     def _make_sure(self) -> None:
@@ -508,8 +506,7 @@ def marked(
     continued = before is not None and before.continued
     same = before == replace(holder, continued=continued)
     held = replace(holder, clean=before is None or same, continued=same and continued)
-    newest = until and Newest(exported_at=until[0], generation=until[1])
-    return replace(feed, index=index, index_held_by=held, confirmed_until=newest), held
+    return replace(feed, index=index, index_held_by=held, confirmed_until=until), held
 
 
 def look_at(
@@ -528,7 +525,7 @@ def look_at(
         if not objects.usable(services.bucket, part):
             _say_lost(part.object)
             return None, _latest(feed.confirmed_until, index.newest if index else None)
-    return index, _latest(feed.confirmed_until)
+    return index, feed.confirmed_until
 
 
 def fingerprint(*parts: object) -> str:
@@ -597,13 +594,8 @@ def _make_sure_of_rest(feed: Feed, services: Services) -> None:
         raise TryAgain(f"{running} is being loaded.")
 
 
-def _latest(*ages: Newest | None) -> Age | None:
-    return max((_age(age) for age in ages if age is not None), default=None)
-
-
-def _age(newest: Newest) -> Age:
-    # The client's datetime class cannot be encoded in a document.
-    return age_of(stamp_of((newest.exported_at, newest.generation)))
+def _latest(*ages: Age | None) -> Age | None:
+    return max((age for age in ages if age is not None), default=None)
 
 
 @cache

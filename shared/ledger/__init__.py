@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.ledger.feeds import Feed, Holder, Index, Newest, Paced, Running, without
+from shared.ledger.feeds import Age, Feed, Holder, Index, Paced, Running, without
 from shared.ledger.imports import (
     ENDED,
     ENDED_WELL,
@@ -35,6 +35,7 @@ __all__ = [
     "PENDING",
     "TOLD",
     "WARNINGS_LIMIT",
+    "Age",
     "Feed",
     "HistoryEntry",
     "Hold",
@@ -45,7 +46,6 @@ __all__ = [
     "LedgerStore",
     "LedgerTransaction",
     "LoadTask",
-    "Newest",
     "Paced",
     "Progress",
     "Queue",

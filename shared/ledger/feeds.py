@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.ledger.parts import StateObject
 
@@ -26,12 +26,26 @@ class Running:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Newest:
-    """The age of a file: its export time, and its generation (the upload)."""
+class Age(NamedTuple):
+    """The age of a file. Files are ordered by export time, then by generation (the upload)."""
 
     exported_at: datetime
     generation: int
+    """0: of no upload."""
+
+    @classmethod
+    def of_document(cls, data: Mapping[str, Any]) -> Age:
+        """Read an age in the document of a feed."""
+        return cls.of(data["exportedAt"], data["generation"])
+
+    @classmethod
+    def of(cls, at: datetime, generation: int) -> Age:
+        """Return an age. The client's datetime class cannot be encoded in a document."""
+        return cls(datetime.combine(at.date(), at.time(), at.tzinfo), generation)
+
+    def to_document(self) -> Fields:
+        """Return the fields in the document of a feed."""
+        return {"exportedAt": self.exported_at, "generation": self.generation}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +54,7 @@ class Index:
 
     parts: tuple[StateObject, ...]
     """Objects of the index, sorted by the hashes of the keys that they hold."""
-    newest: Newest
+    newest: Age
     """Age of the latest file in the index."""
 
 
@@ -91,7 +105,7 @@ class Feed:
     """Index of the type's documents; None until a file has been loaded."""
     index_held_by: Holder | None = None
     """Mark of the import that has written since the index; None: the index is up to date."""
-    confirmed_until: Newest | None = None
+    confirmed_until: Age | None = None
     """Age of the latest file in an index that was lost; None: no index was lost."""
     pace: Paced | None = None
     """Rate of the last writes; None: not recorded."""
@@ -124,7 +138,7 @@ class Feed:
             "index": self.index
             and {
                 "parts": [asdict(part) for part in self.index.parts],
-                "newest": _newest_document(self.index.newest),
+                "newest": self.index.newest.to_document(),
             },
             "indexHeldBy": self.index_held_by
             and {
@@ -134,7 +148,7 @@ class Feed:
                 "clean": self.index_held_by.clean,
                 "continued": self.index_held_by.continued,
             },
-            "confirmedUntil": self.confirmed_until and _newest_document(self.confirmed_until),
+            "confirmedUntil": self.confirmed_until and self.confirmed_until.to_document(),
             "pace": self.pace
             and {"writesPerSecond": self.pace.writes_per_second, "at": self.pace.at},
         }
@@ -168,7 +182,7 @@ class Feed:
             index=index
             and Index(
                 parts=tuple(StateObject(**part) for part in index["parts"]),
-                newest=_newest(index["newest"]),
+                newest=Age.of_document(index["newest"]),
             ),
             index_held_by=holder
             and Holder(
@@ -178,17 +192,9 @@ class Feed:
                 clean=holder["clean"],
                 continued=bool(holder.get("continued")),
             ),
-            confirmed_until=confirmed_until and _newest(confirmed_until),
+            confirmed_until=confirmed_until and Age.of_document(confirmed_until),
             pace=pace and Paced(writes_per_second=pace["writesPerSecond"], at=pace["at"]),
         )
-
-
-def _newest(data: Mapping[str, Any]) -> Newest:
-    return Newest(exported_at=data["exportedAt"], generation=data["generation"])
-
-
-def _newest_document(newest: Newest) -> Fields:
-    return {"exportedAt": newest.exported_at, "generation": newest.generation}
 
 
 def without(feed: Feed, owner: str) -> Feed:

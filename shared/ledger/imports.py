@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from shared.core import Problem, camel
 from shared.files import Mode
 from shared.files.types import known_type, waiting_for
+from shared.ledger.feeds import Age
 from shared.ledger.split import Split
 
 Status = Literal[
@@ -205,6 +206,11 @@ class Import:
         """The types whose files may wait for it, e.g. `orders`; see `waits_for`."""
         waiting = waiting_for(self.type) if self.mode != "test" else ()
         return tuple(type_.name for type_ in waiting)
+
+    @property
+    def age(self) -> Age | None:
+        """The age of its file; None where the name has no time of export."""
+        return None if self.exported_at is None else Age.of(self.exported_at, self.generation)
 
     def to(self, status: Status, *, now: datetime, text: str, **changes: Any) -> Import:
         """Return the import with another status, and `text` as its status text and in its history.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.index import RECORD, UNKNOWN, IndexRecords, Stamp, Table, age_of, find
+from shared.ledger import Age
 from shared.parsing import Keys, hashes
 
 _ROWS = np.dtype(
@@ -134,7 +134,7 @@ class AffectedKeys:
         stamps = self.withdrawn.setdefault(path, np.zeros(len(self), np.int64))
         stamps[place] = max(stamps[place], micros)
 
-    def withdrawn_at(self, place: int) -> dict[str, tuple[datetime, int]]:
+    def withdrawn_at(self, place: int) -> dict[str, Age]:
         """Return the consent that imports which were undone earlier withdrew, with its age.
 
         The age names no upload (generation 0), so that the consent is no import's word.
@@ -142,7 +142,7 @@ class AffectedKeys:
         found = {path: int(stamps[place]) for path, stamps in self.withdrawn.items()}
         return {path: age_of((stamp, 0)) for path, stamp in found.items() if stamp}
 
-    def withdrawn_of(self, id: str) -> Mapping[str, tuple[datetime, int]]:
+    def withdrawn_of(self, id: str) -> Mapping[str, Age]:
         """Return the same for the document with that id."""
         if not self.withdrawn:
             return {}

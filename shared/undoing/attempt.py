@@ -19,7 +19,7 @@ from shared.core import ConnectionSettings, FileRejected, get
 from shared.files.types import FileType, file_type
 from shared.firestore.bulk import Outcome, Stored, Writer
 from shared.index import holds_word, source_age, stamp_of
-from shared.ledger import LOADED, Import, import_path
+from shared.ledger import LOADED, Age, Import, import_path
 from shared.loading import wake_dependants
 from shared.reporting import sentences
 from shared.services import Services
@@ -138,7 +138,7 @@ class Undoing:
                 continue  # its file is no longer there
             layers = export.layers() if export else ()
             for incoming, place, origin in chain.from_iterable(layers):
-                withdrawn_at = stamp_of((min(origin.exported_at, other.undone), 0))[0]
+                withdrawn_at = stamp_of(Age(min(origin.exported_at, other.undone), 0))[0]
                 for path in self.type.consent:
                     if get(incoming.content, path) is False:
                         self.affected.note_withdrawn(place, path, withdrawn_at)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from shared.index import age_of, holds_word, is_disowned, stamp_of
-from shared.ledger import Import
+from shared.index import holds_word, is_disowned
+from shared.ledger import Age, Import
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +15,13 @@ class Author:
     """The import that is taken back, as the source of documents and values."""
 
     import_id: str
-    exported_at: datetime
-    generation: int
+    age: Age
 
     @classmethod
     def of(cls, import_: Import) -> Author:
         """Return an import that has loaded something as an author."""
-        assert import_.exported_at is not None
-        # As a plain datetime: Firestore's own kind cannot be written again.
-        exported_at, generation = age_of(stamp_of((import_.exported_at, import_.generation)))
-        return cls(import_.import_id, exported_at, generation)
-
-    @property
-    def age(self) -> tuple[datetime, int]:
-        """The age of the import: when it was exported, and which upload it is."""
-        return self.exported_at, self.generation
+        assert import_.age is not None
+        return cls(import_.import_id, import_.age)
 
     def wrote(self, data: Mapping[str, Any]) -> bool:
         """Whether the content of a document comes from the import."""
@@ -39,14 +30,13 @@ class Author:
         return bool(
             source.get("import") == self.import_id
             and not is_disowned(data)
-            and (not isinstance(generation, int) or generation <= self.generation)
+            and (not isinstance(generation, int) or generation <= self.age.generation)
         )
 
-    def said(self, age: tuple[datetime, int]) -> bool:
+    def said(self, age: Age) -> bool:
         """Whether a value of that age comes from the import, or from an earlier upload of it."""
-        exported_at, generation = age
-        return generation == self.generation or (
-            exported_at == self.exported_at and 0 < generation < self.generation
+        return age.generation == self.age.generation or (
+            age.exported_at == self.age.exported_at and 0 < age.generation < self.age.generation
         )
 
     def wrote_part(self, data: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from shared.core import LeaseLost, TryAgain
 from shared.gcp.storage import Unusable
 from shared.index import IndexRecords, look_at, merged, objects, stamp_of
-from shared.ledger import Feed, Import, Index, LedgerTransaction, Newest
+from shared.ledger import Feed, Import, Index, LedgerTransaction
 from shared.reporting import OUTDATED, resolve_alerts
 from shared.services import Services
 from shared.undoing.affected import AffectedKeys
@@ -60,23 +60,20 @@ def close(
     feed = import_feed(import_, services)
     index, until = look_at(feed, services, tick=hold.check)
     others = imports_that_count(services.ledger, import_)
-    newest = max(
-        ((one.exported_at, one.generation) for one in others if one.exported_at), default=None
-    )
+    newest = max((one.age for one in others if one.age), default=None)
     after = None
     if index is not None and newest is not None:
         lost = [
-            stamp_of((one.exported_at, one.generation))
+            stamp_of(one.age)
             for one in gone
-            if one.exported_at is not None and one.exported_at < age[0]
+            if one.age is not None and one.age.exported_at < age.exported_at
         ]
         blocks = merged(
             index_records(import_, services, hold), affected.index_table(lost), trusted=mark.clean
         )
         folder = objects.folder(import_.connection, str(import_.type))
         part = objects.write(services.bucket, folder, blocks, tick=hold.check)
-        exported_at, generation = newest
-        after = Index(parts=(part,), newest=Newest(exported_at=exported_at, generation=generation))
+        after = Index(parts=(part,), newest=newest)
     if until is not None and until == age:
         until = newest
     loads = [one.import_id for one in others if one.mode == "load"]
@@ -100,7 +97,7 @@ def close(
                 index=after,
                 index_held_by=None,
                 running=None,
-                confirmed_until=until and Newest(exported_at=until[0], generation=until[1]),
+                confirmed_until=until,
             )
         )
         about = {"connection": import_.connection, "about": str(import_.type)}

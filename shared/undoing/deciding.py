@@ -10,7 +10,7 @@ from shared.core import get, put
 from shared.files import parse_import_id
 from shared.firestore.bulk import Leave, Put, Remove, Stored
 from shared.index import Origin, decide, disowned, source_age, without_word
-from shared.ledger import Import
+from shared.ledger import Age, Import
 from shared.parsing import Incoming
 from shared.undoing.author import Author
 
@@ -21,7 +21,7 @@ class Said:
 
     incoming: Incoming
     origin: Origin
-    withdrawn: Mapping[str, tuple[datetime, int]]
+    withdrawn: Mapping[str, Age]
     """The consent that imports which were undone earlier withdrew, and when."""
 
 
@@ -31,7 +31,7 @@ class Unsaid:
 
     removable: bool
     """Whether only the import can have created it."""
-    withdrawn: Mapping[str, tuple[datetime, int]]
+    withdrawn: Mapping[str, Age]
     """The consent that imports which were undone earlier withdrew, and when."""
 
 
@@ -83,7 +83,7 @@ class Decisions:
         if stored is None:
             return Leave("somebody has removed it")
         if self.author.wrote_part(stored.data):
-            nobody = Origin(import_id="", exported_at=self.author.exported_at, generation=0)
+            nobody = Origin(import_id="", exported_at=self.author.age.exported_at, generation=0)
             return self._without_word(None, stored, unsaid.withdrawn, nobody)
         if not self.author.wrote(stored.data):
             return Leave("it is no longer the import's")
@@ -95,17 +95,17 @@ class Decisions:
             put(patch, path, get(remains.data, path))
         return Put(data=patch, only=(*sorted(unsaid.withdrawn), "source"))
 
-    def withdrawn_at(self) -> tuple[datetime, int]:
+    def withdrawn_at(self) -> Age:
         """Return the age given to the consent that the import withdrew.
 
         It names no upload (generation 0), so that the consent is not the import's word any more.
         """
-        return min(self.author.exported_at, self.now()), 0
+        return Age(min(self.author.age.exported_at, self.now()), 0)
 
     def _disowned(
         self,
         stored: Stored,
-        withdrawn: Mapping[str, tuple[datetime, int]],
+        withdrawn: Mapping[str, Age],
         incoming: Incoming | None,
     ) -> Stored:
         return disowned(
@@ -121,7 +121,7 @@ class Decisions:
         self,
         incoming: Incoming | None,
         stored: Stored,
-        withdrawn: Mapping[str, tuple[datetime, int]],
+        withdrawn: Mapping[str, Age],
         origin: Origin,
     ) -> Put | Leave:
         return without_word(

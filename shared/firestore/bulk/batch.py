@@ -214,7 +214,7 @@ class Settler(Generic[T]):
         After an error the batch has the outcomes so far.
 
         Raises:
-            TryAgain: Firestore took no document for `patience` seconds, or the deadline passed.
+            TryAgain: Firestore took no document for `patience` seconds.
             Stopped: another batch has failed.
             Exception: any error of `decide` or `guard`.
         """

@@ -17,7 +17,6 @@ from shared.ledger import (
     Import,
     Index,
     LedgerTransaction,
-    Newest,
     Paced,
     RowCounts,
     Shard,
@@ -325,13 +324,7 @@ class ShardIndexing(Indexing):
             raise SplitLost("Another file was loaded in the meantime.")
         index = feed.index
         if self._checkpoint is not None:
-            newest = (
-                index.newest
-                if index
-                else Newest(
-                    exported_at=self._origin.exported_at, generation=self._origin.generation
-                )
-            )
+            newest = index.newest if index else self._origin.age
             index = Index(parts=(self._checkpoint,), newest=newest)
         elif index is not None:
             index = replace(

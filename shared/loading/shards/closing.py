@@ -11,7 +11,7 @@ from shared.core import Problem, SplitLost
 from shared.files import Header
 from shared.gcp.storage import Unusable
 from shared.index import Successor, fingerprint, objects
-from shared.ledger import Feed, Import, Index, LedgerTransaction, Newest, RowCounts, Shard, Split
+from shared.ledger import Age, Feed, Import, Index, LedgerTransaction, RowCounts, Shard, Split
 from shared.ledger.uploads import Source
 from shared.loading.attempt import Run
 from shared.loading.shards.hold import hold_on, next_of
@@ -172,10 +172,10 @@ class Closing(Run):
 
     def _joined(self, feed: Feed, shards: Sequence[Shard]) -> Successor:
         """Return the index that all shards together leave."""
-        newest = Newest(exported_at=self.named.exported_at, generation=self.import_.generation)
+        newest = Age(self.named.exported_at, self.import_.generation)
         before = feed.index
         if before is not None:
-            newest = max(before.newest, newest, key=lambda one: (one.exported_at, one.generation))
+            newest = max(before.newest, newest)
         parts = tuple(shard.index for shard in shards if shard.index is not None)
         after = Index(parts=parts, newest=newest)
         return Successor(before, feed.index_held_by, after, holder=None)

@@ -24,6 +24,7 @@ from shared.index.records import (
     merged,
     stamp_of,
 )
+from shared.ledger.feeds import Age
 from shared.parsing.hashing import halves, hash64, hashes
 from shared.parsing.plan import Keys
 from tests.support.imports import at
@@ -174,7 +175,7 @@ def test_what_a_first_load_creates_is_no_other_file_s() -> None:
 
 def test_ages_come_back() -> None:
     """An age is the same after it was recorded."""
-    age = (at("20230424T201230Z"), 1682367150123456)
+    age = Age(at("20230424T201230Z"), 1682367150123456)
 
     assert age == age_of(stamp_of(age))
 
