@@ -22,7 +22,7 @@ from shared.core.isolation import Apart
 from shared.core.logs import LogSeverity, follow, log, log_failure, take_over
 from shared.core.phrases import about, count, every, length, midnight, moment, percent, size
 from shared.core.printable import column_name, finalized, looks_like_data, printable, printable_json
-from shared.core.serialize import camel
+from shared.core.serialize import camel, from_fields, to_fields
 from shared.core.settings import (
     CONNECTION_FIELDS,
     CONNECTION_MAPS,
@@ -65,6 +65,7 @@ __all__ = [
     "fault_of",
     "finalized",
     "follow",
+    "from_fields",
     "get",
     "length",
     "log",
@@ -80,4 +81,5 @@ __all__ = [
     "read_orders_delay",
     "size",
     "take_over",
+    "to_fields",
 ]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shared.core import from_fields, to_fields
 from shared.ledger.parts import StateObject
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Running:
     """The import of a type that a worker is loading."""
 
-    import_id: str
+    import_id: str = field(metadata={"key": "import"})
     owner: str
     expires_at: datetime
 
@@ -34,7 +35,7 @@ class Age(NamedTuple):
     """0: of no upload."""
 
     @classmethod
-    def of_document(cls, data: Mapping[str, Any]) -> Age:
+    def from_document(cls, data: Mapping[str, Any]) -> Age:
         """Read an age in the document of a feed."""
         return cls.of(data["exportedAt"], data["generation"])
 
@@ -62,7 +63,7 @@ class Index:
 class Holder:
     """The mark of an import on the index: it has begun to write, and has not ended well yet."""
 
-    import_id: str
+    import_id: str = field(metadata={"key": "import"})
     generation: int
     under: str
     """Fingerprint of the code and settings; see `shared.index.session.fingerprint`."""
@@ -122,79 +123,16 @@ class Feed:
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as stored in Firestore."""
-        running = self.running
-        return {
-            "running": running
-            and {
-                "import": running.import_id,
-                "owner": running.owner,
-                "expiresAt": running.expires_at,
-            },
-            "received": self.received,
-            "receivedAt": self.received_at,
-            "uploaded": self.uploaded,
-            "latest": self.latest,
-            "header": list(self.header),
-            "index": self.index
-            and {
-                "parts": [asdict(part) for part in self.index.parts],
-                "newest": self.index.newest.to_document(),
-            },
-            "indexHeldBy": self.index_held_by
-            and {
-                "import": self.index_held_by.import_id,
-                "generation": self.index_held_by.generation,
-                "under": self.index_held_by.under,
-                "clean": self.index_held_by.clean,
-                "continued": self.index_held_by.continued,
-            },
-            "confirmedUntil": self.confirmed_until and self.confirmed_until.to_document(),
-            "pace": self.pace
-            and {"writesPerSecond": self.pace.writes_per_second, "at": self.pace.at},
-        }
+        return to_fields(self, without=("connection", "type"))
 
     @classmethod
     def from_document(cls, *, connection: str, type: str, data: Mapping[str, Any]) -> Feed:
         """Return the feed of a stored document.
 
         Raises:
-            KeyError, TypeError: the document cannot be used.
+            KeyError, TypeError, AttributeError: the document cannot be used.
         """
-        running = data.get("running")
-        index = data.get("index")
-        holder = data.get("indexHeldBy")
-        confirmed_until = data.get("confirmedUntil")
-        pace = data.get("pace")
-        return cls(
-            connection=connection,
-            type=type,
-            running=running
-            and Running(
-                import_id=running["import"],
-                owner=running["owner"],
-                expires_at=running["expiresAt"],
-            ),
-            received=data.get("received"),
-            received_at=data.get("receivedAt"),
-            uploaded=data.get("uploaded"),
-            latest=data.get("latest"),
-            header=tuple(data.get("header") or ()),
-            index=index
-            and Index(
-                parts=tuple(StateObject(**part) for part in index["parts"]),
-                newest=Age.of_document(index["newest"]),
-            ),
-            index_held_by=holder
-            and Holder(
-                import_id=holder["import"],
-                generation=holder["generation"],
-                under=holder["under"],
-                clean=holder["clean"],
-                continued=bool(holder.get("continued")),
-            ),
-            confirmed_until=confirmed_until and Age.of_document(confirmed_until),
-            pace=pace and Paced(writes_per_second=pace["writesPerSecond"], at=pace["at"]),
-        )
+        return from_fields(cls, data, connection=connection, type=type)
 
 
 def without(feed: Feed, owner: str) -> Feed:

@@ -6,9 +6,8 @@ with the bits 01.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 PORTIONS = 256
 """Number of equal portions of all keys, by the topmost 8 bits of their hashes."""
@@ -35,11 +34,6 @@ class StateObject:
     def overlaps(self, span: Span) -> bool:
         """True if any portion of the object is in the span."""
         return self.first <= span.last and span.first <= self.last
-
-    @classmethod
-    def read(cls, data: Mapping[str, Any]) -> StateObject:
-        """Return the reference that the ledger has stored."""
-        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)

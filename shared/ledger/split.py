@@ -7,11 +7,11 @@ its own tasks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.core import camel
+from shared.core import from_fields, to_fields
 from shared.ledger.parts import PORTIONS, StateObject
 
 TOLD = timedelta(seconds=5)
@@ -50,20 +50,16 @@ class Split:
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as stored in Firestore."""
-        return {key: getattr(self, name) for name, key in _KEYS} | {"verdict": asdict(self.verdict)}
+        return to_fields(self)
 
     @classmethod
     def from_document(cls, data: Mapping[str, Any]) -> Split:
         """Return the splitting of stored fields.
 
         Raises:
-            KeyError, TypeError: the fields cannot be used.
+            TypeError, AttributeError: the fields cannot be used.
         """
-        values = {name: data[key] for name, key in _KEYS}
-        return cls(**values | {"verdict": StateObject(**data["verdict"])})
-
-
-_KEYS = tuple((spec.name, camel(spec.name)) for spec in fields(Split))
+        return from_fields(cls, data)
 
 
 def shards_of(size: int, *, shard_bytes: int) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
-from shared.core import camel, log
+from shared.core import from_fields, log, to_fields
 from shared.ledger import Import, LedgerTransaction
 from shared.services import Services
 
@@ -89,9 +89,7 @@ class Alert:
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as stored in Firestore."""
-        return {
-            camel(spec.name): getattr(self, spec.name) for spec in fields(self) if spec.name != "id"
-        } | {"open": self.resolved_at is None}
+        return to_fields(self, without=("id",)) | {"open": self.resolved_at is None}
 
     @classmethod
     def from_document(cls, id: str, data: Mapping[str, Any]) -> Alert:
@@ -100,10 +98,7 @@ class Alert:
         Raises:
             TypeError: a field is missing.
         """
-        known = {
-            spec.name: data[camel(spec.name)] for spec in fields(cls) if camel(spec.name) in data
-        }
-        return cls(**{**known, "id": id})
+        return from_fields(cls, data, id=id)
 
     @classmethod
     def read(cls, id: str, data: Mapping[str, Any] | None) -> Alert | None:
