@@ -36,6 +36,17 @@ for document in documents.values():
 print(json.dumps([taken.type, results, documents]))
 """
 
+WAIT = (
+    LOAD[: LOAD.index("taken =")].replace("giftcards", "vouchers")
+    + """
+waiting = pipeline.upload("vouchers_20230501T115500Z.csv", open(sys.argv[2]).read())
+before = pipeline.import_(waiting.import_id)
+pipeline.upload(sys.argv[2], open(sys.argv[2]).read())
+after = pipeline.import_(waiting.import_id)
+print(json.dumps([before.status, before.status_text, after.status, after.paired_with]))
+"""
+)
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
@@ -79,6 +90,24 @@ def test_one_module(tree: Path, servers: Servers) -> None:
     (file,) = checked["files"]
     assert (file["type"], file["verdict"], file["documents"]) == ("giftcards", "good", 1)
     assert ["giftcards", ["loaded"], {"0010001": card}] == json.loads(answer.splitlines()[-1])
+
+
+def test_a_type_that_waits_for_another(tree: Path, servers: Servers) -> None:
+    """What files wait for is a word in the type's module: they are paired as orders are."""
+    module = (tree / "shared/files/types/giftcards.py").read_text()
+    for word, other in (("giftcards", "vouchers"), ("giftCards", "vouchers")):
+        module = module.replace(f'"{word}"', f'"{other}"')
+    module = module.replace('document="gift card",', 'document="voucher", waits_for="giftcards",')
+    (tree / "shared/files/types/vouchers.py").write_text(module)
+
+    answer = run(tree, "-c", WAIT, servers.storage, NAME, firestore=servers.firestore)
+
+    assert json.loads(answer.splitlines()[-1]) == [
+        "waiting",
+        "Waiting for its giftcards file (none from the previous 12 hours yet).",
+        "scheduled",
+        NAME.removesuffix(".csv"),
+    ]
 
 
 def test_the_page_shows_it() -> None:
