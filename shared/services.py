@@ -1,4 +1,4 @@
-"""Where the dependencies meet: clients, queue, settings and clock of a running function."""
+"""The dependencies of every handler: ledger, documents, bucket, queue, settings and clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from shared.core import Deployment
 
-# Google's libraries take far longer to import than all else that a function does with an event
-# that is none of its business: each is imported when its client is first used.
+# Google's libraries are slow to import. So each is imported when its client is first used, and an
+# event that a function ignores needs none of them.
 if TYPE_CHECKING:
     import google.cloud.storage as storage
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything the handlers need from outside."""
+    """The dependencies of a handler. Tests pass their own."""
 
     deployment: Deployment
     ledger: LedgerStore
     documents: Lookups
-    """The calls that read and write the retailers' documents."""
+    """Calls that read and write the retailers' documents."""
     bucket: storage.Bucket
-    """The bucket that the uploads land in."""
+    """Bucket of the uploads."""
     queue: Queue
     now: Callable[[], datetime]
     paced: bool = False
-    """Whether the database is Firestore itself, which has to be led up to many writes."""
+    """True if the database is Firestore itself, whose rate of writes must grow slowly."""

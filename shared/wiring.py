@@ -28,10 +28,10 @@ def utc_now() -> datetime:
 
 
 def connect(environment: Mapping[str, str]) -> Services:
-    """Make the clients that the environment asks for, each when it is first used.
+    """Return the services that the environment describes; each client is made on first use.
 
-    The Firestore and storage clients follow `FIRESTORE_EMULATOR_HOST` and `STORAGE_EMULATOR_HOST`
-    by themselves; the tasks client knows no such variable, so its channel is made here from
+    The Firestore and storage clients read `FIRESTORE_EMULATOR_HOST` and `STORAGE_EMULATOR_HOST`.
+    The tasks client has no such variable, so its channel is made here from
     `CLOUD_TASKS_EMULATOR_HOST`.
 
     Raises:
@@ -106,7 +106,7 @@ def _later(make: Callable[[], _T]) -> _T:
 
 
 class _Later:
-    """Stands for what `make` makes, once, when anything is first asked of it."""
+    """A proxy of the object that `make` returns; `make` is called at the first use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

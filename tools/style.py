@@ -19,22 +19,8 @@ CHECKED = ("README.md", "docs", "functions", "shared", "gateway", "local", "tool
 """Files and folders that the check reads. Changelog and tests are not read."""
 
 PENDING = (
-    "README.md",
-    "docs/alerts.md",
-    "docs/architecture.md",
-    "docs/check.md",
     "docs/data-model.md",
     "docs/formats.md",
-    "docs/gateway.md",
-    "docs/ledger.md",
-    "docs/local.md",
-    "docs/operations.md",
-    "docs/operator.md",
-    "docs/performance.md",
-    "docs/reliability.md",
-    "docs/reports.md",
-    "docs/security.md",
-    "docs/status.md",
     "gateway",
     "local",
     "shared/check",
@@ -43,13 +29,9 @@ PENDING = (
     "shared/loading",
     "shared/ops",
     "shared/parsing",
-    "shared/privacy",
     "shared/scheduling",
-    "shared/services.py",
-    "shared/status",
     "shared/undoing",
     "shared/web",
-    "shared/wiring.py",
 )
 """Files and folders that do not pass yet. Remove each once `python -m tools.style` passes for it;
 add none."""

@@ -95,9 +95,9 @@ class Feed:
     """Import id of the file that arrived last, of any mode. Every arrival changes this field, so
     that an orders file and a customers file that arrive at once cannot overlook each other."""
     received_at: datetime | None = None
-    """Arrival of the last file in `pending/`; files in `test/` and `bulk/` do not count."""
+    """Arrival of the last file to load; files in `test/` and `bulk/` do not count."""
     uploaded: str | None = None
-    """Import id of the last file in `pending/`."""
+    """Import id of that file."""
     latest: str | None = None
     """Import id of the latest-exported file that was loaded."""
     header: tuple[str, ...] = ()

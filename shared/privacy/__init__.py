@@ -1,4 +1,4 @@
-"""Erasing one person: every document, report and object that holds them."""
+"""Erasure of one person from every document, report and object."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every kind of document in Firestore: where it lies, who may read it, and whether it is personal.
+"""Kinds of documents in Firestore: path, readers, and if they hold personal data.
 
-`firestore.rules` says the same to Firestore, and docs/security.md to people; tests hold all three,
-and what the pipeline really writes, against this table.
+Tests compare this table with `firestore.rules`, docs/security.md and the documents that the
+pipeline writes.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ class DocumentKind:
     """One kind of document."""
 
     path: str
-    """Where it lies; `{…}` stands for one id."""
+    """Path with `{…}` for each id, e.g. `connections/{connection}/orders/{order}`."""
     read_by: Reader
-    """`connection`: the users of that connection, and staff. `staff`: staff alone.
+    """`connection`: the users of that connection, and staff. `staff`: only staff.
 
-    Clients write nothing: the functions, which do, do not come through the rules.
+    Clients never write. The functions write, and the rules do not apply to them.
     """
     personal: bool
-    """Whether it holds what is known of a person."""
+    """True if the documents hold personal data."""
 
     def matches(self, path: str) -> bool:
-        """Whether a document's path is of this kind."""
+        """True if a document's path is of this kind."""
         return bool(re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", self.path), path))
 
     def at(self, connection: str, id: str = "x1") -> str:
-        """Return the path of a document of this kind of a connection, every other id being `id`."""
+        """Return the path of a document of this kind, with `id` for every id but the connection."""
         return re.sub(r"\{\w+\}", id, self.path.replace("{connection}", connection))
 
 
 def _of_type(type_: FileType) -> DocumentKind:
-    """Return the kind of the documents that files of a type become."""
+    """Return the kind of the documents that a type's files are loaded into."""
     id = "person" if type_.key.person == "id" else type_.document.split()[-1]
     return DocumentKind(
         path=f"connections/{{connection}}/{type_.collection}/{{{id}}}",
@@ -89,5 +89,5 @@ KINDS: tuple[DocumentKind, ...] = (
 
 
 def kind_of(path: str) -> DocumentKind | None:
-    """Return the kind of the document at a path; None for one that this table does not know."""
+    """Return the kind of the document at a path; None if the table has none."""
     return next((kind for kind in KINDS if kind.matches(path)), None)

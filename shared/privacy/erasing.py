@@ -1,14 +1,13 @@
-"""Erases one person: looks everywhere, takes out, looks again, puts on record.
+"""Erases one person: searches everywhere, removes, searches again, and writes a record.
 
-Nothing is held up meanwhile. A file that is loaded while everything is looked through can write
-the person again behind the look. So a look counts only if no import has begun since its start.
-Example: the look has passed `customers/65432`. A replay of last night's file begins, writes that
-document, and ends. The ledger shows another `startedAt` than before, so the look does not count.
+Other imports continue meanwhile, and may write the person again behind the search. So a search
+counts only if no import has begun since its start. Example: the search has passed
+`customers/65432`. A replay of last night's file begins, writes that document, and ends. The import
+has a new `startedAt`, so the search does not count.
 
-The record says that it was done, when and by whom, and not of whom: it holds a salted hash of the
-id. While an erasure is under way it also holds what was found out about the person on the way (the
-addresses and order numbers to look for), so that one that broke off can be finished when the
-documents that said so are already gone.
+The record has the time and the operator, but not the person: only a salted hash of the id. Until
+the erasure is complete, the record also has the e-mail addresses and order numbers to search for.
+So an interrupted erasure can be finished, even if the documents with these values are gone.
 """
 
 from __future__ import annotations
@@ -34,38 +33,38 @@ from shared.privacy.traces import Person
 from shared.services import Services
 
 ROUNDS = 4
-"""Times that everything is looked through at most: a look can find an address to look for."""
+"""Largest number of searches; a search may find another e-mail address to search for."""
 
 _COST = (16_384, 8, 1)
 
 
 @dataclass(slots=True)
 class Findings:
-    """What one look at everything has found."""
+    """The result of one search of Firestore and the bucket."""
 
     person: Person
     documents: dict[str, str] = field(default_factory=dict)
-    """Path -> collection of the documents about the person."""
+    """Path -> collection of each document about the person."""
     texts: dict[str, int] = field(default_factory=dict)
-    """Path -> orders of theirs that it names, of documents of the ledger."""
+    """Path of a ledger document -> number of times that it names orders of the person."""
     looked_at: int = 0
-    """Documents of the ledger that were read; those about people are asked for by id."""
+    """Ledger documents that were read; documents about people are read by id."""
     begun: tuple[str, ...] = ()
-    """Ids of the imports that have begun during the look, or were being loaded at its end."""
+    """Ids of imports that began during the search, or were loading at its end."""
     objects: Objects = field(init=False)
 
     @property
     def settled(self) -> bool:
-        """Whether everything stood still while it was looked at."""
+        """True if nothing changed during the search: no import began, and no object moved."""
         return not self.begun and not self.objects.moved
 
     @property
     def nothing(self) -> bool:
-        """Whether the person is nowhere, as far as anything can be read."""
+        """True if the person was not found in anything that could be read."""
         return not (self.documents or self.texts or self.objects.traces)
 
     def counts(self) -> Counter[str]:
-        """Return what was found: documents by collection, and rows, places and objects."""
+        """Return numbers found: documents by collection, `rows`, `mentions` and `objects`."""
         objects = self.objects
         return Counter(
             {
@@ -80,31 +79,31 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """What came of it."""
+    """The result of an erasure, or of a dry run."""
 
     connection: str
     record: str | None
-    """Path of the record; None where nothing was done."""
+    """Path of the record; None for a dry run."""
     erased: Mapping[str, int]
-    """What was taken out; what would be, where nothing was done."""
+    """Numbers that were erased, see `Findings.counts`; in a dry run, that would be."""
     objects: tuple[str, ...]
-    """Names of the objects that the person stood in."""
+    """Names of the objects in which the person was found."""
     unreadable: tuple[tuple[str, str], ...]
-    """Name, and why: objects in which rows cannot be told, so that nothing is proved of them."""
+    """Name and reason for each object without readable rows. The person may be in it."""
     looked: Mapping[str, int]
-    """How much the last look has seen: `objects`, `rows` and `documents` of the ledger."""
+    """Numbers that the last search read: `objects`, `rows`, and `documents` of the ledger."""
     left: Mapping[str, int]
-    """What the last look has found nevertheless."""
+    """Numbers that the last search still found."""
     begun: tuple[str, ...]
-    """Ids of the imports that were loaded during the last look: nothing is proved by it."""
+    """Ids of imports that began during the last search; if any, the search proves nothing."""
     moved: int
-    """Objects that were moved or replaced during the last look: nothing is proved by it either."""
+    """Objects that moved during the last search; if any, the search proves nothing."""
     earlier: tuple[datetime, ...]
-    """When this person was erased before."""
+    """Times of earlier erasures of this person."""
 
     @property
     def proved(self) -> bool:
-        """Whether nothing is left that can be seen, everything can be, and nothing has moved."""
+        """True if the last search found nothing, could read everything, and nothing changed."""
         quiet = not self.begun and not self.moved
         return quiet and not any(self.left.values()) and not self.unreadable
 
@@ -119,18 +118,18 @@ def erase(
     delete_unreadable: bool = False,
     dry_run: bool = False,
 ) -> Erasure:
-    """Take every trace of a person out of Firestore and the bucket, and prove it.
+    """Remove every trace of a person from Firestore and the bucket, and prove it by a search.
 
-    Safe to repeat, and to call again after it broke off.
+    May be repeated, also after an interruption.
 
     Args:
-        connection: the connection whose customer it is; ids mean nothing across connections.
+        connection: the connection of the customer; an id belongs to one connection.
         person_id: id of the customer document.
-        services: everything outside.
-        by: who does it, for the record.
-        emails: more addresses of theirs than are on file.
-        delete_unreadable: delete objects in which rows cannot be told.
-        dry_run: only look.
+        services: ledger, bucket, queue and clock.
+        by: the operator, for the record.
+        emails: further e-mail addresses of the person, which no document has.
+        delete_unreadable: True deletes objects without readable rows.
+        dry_run: True searches and changes nothing.
 
     Raises:
         NotPossible: a file of the connection is being loaded.
@@ -207,15 +206,15 @@ def _types(connection: str, services: Services) -> list[tuple[FileType, Rules]]:
     return [(type_, rules) for type_ in all_types()]
 
 
-# -- looking ----------------------------------------------------------------------------------
+# -- search -----------------------------------------------------------------------------------
 
 
 def _look_until_settled(
     connection: str, person: Person, types: list[tuple[FileType, Rules]], services: Services
 ) -> Findings:
-    """Look at everything, and again while that finds out more about the person.
+    """Search until a search finds no further e-mail address or order; return the last findings.
 
-    An import that begins meanwhile makes the look worthless: see `Findings.settled`.
+    At most `ROUNDS` searches are made. The result may be worthless, see `Findings.settled`.
     """
     for _ in range(ROUNDS):
         found = _look(connection, person, types, services)
@@ -234,7 +233,7 @@ def _look(
     _look_at_all_documents(database, connection, found)
     found.objects = search(services.bucket, connection, found.person, types)
     found.person = found.objects.person
-    # Again, because an import may have written some during the long search.
+    # Read again, because an import may have written documents during the long search.
     _look_at_all_documents(database, connection, found)
     imports = database.find(imports_path(connection), {})
     found.begun = tuple(sorted(_begun_since(before, imports)))
@@ -243,7 +242,7 @@ def _look(
 
 
 def _begun_since(before: Mapping[str, Fields], imports: Mapping[str, Fields]) -> Iterator[str]:
-    """Give the imports that are being loaded, or that have begun since they were `before`."""
+    """Yield the ids of imports that are loading, or have begun since the state `before`."""
     for id, data in imports.items():
         was = before.get(id, {"generation": data["generation"], "startedAt": None})
         same = all(data[name] == was[name] for name in ("generation", "startedAt"))
@@ -268,17 +267,17 @@ def _look_at_documents(
     if type_.key is id_column:
         documents = database.documents([f"{collection}/{person.id}"])
     else:
-        theirs: dict[str, Fields] = {}
+        found_by_field: dict[str, Fields] = {}
         if id_column is not None:
-            theirs |= database.find(collection, {id_column.field: person.id})
+            found_by_field |= database.find(collection, {id_column.field: person.id})
         if email_column is not None:
             for email in sorted(person.emails | person.addresses):
-                theirs |= {
+                found_by_field |= {
                     id: data
                     for id, data in database.find(collection, {email_column.field: email}).items()
                     if not _text(data, id_column)
                 }
-        documents = {f"{collection}/{id}": data for id, data in theirs.items()}
+        documents = {f"{collection}/{id}": data for id, data in found_by_field.items()}
     for path, data in documents.items():
         found.documents[path] = type_.collection
         found.person = found.person.knowing(
@@ -298,7 +297,7 @@ def _text(data: Fields, column: Column | None) -> str:
 def _look_at_ledger(
     database: Database, connection: str, imports: Mapping[str, Fields], found: Findings
 ) -> None:
-    """Look for the person's orders in what the ledger says of the files."""
+    """Search the ledger's documents for numbers of the person's orders."""
     found.looked_at = len(imports)
     if not found.person.orders:
         return
@@ -316,7 +315,7 @@ def _look_at_ledger(
 
 
 def _unnamed(value: Any, person: Person) -> tuple[Any, int]:
-    """Return fields without the numbers of the person's orders, and how many they had."""
+    """Return a value without numbers of the person's orders, and how many were removed."""
     if isinstance(value, str):
         return unnamed(value, person)
     if isinstance(value, Mapping):
@@ -333,13 +332,13 @@ def _looked(found: Findings) -> dict[str, int]:
     return {"objects": objects.looked, "rows": objects.rows, "documents": found.looked_at}
 
 
-# -- taking out -------------------------------------------------------------------------------
+# -- removal ----------------------------------------------------------------------------------
 
 
 def _take_out(
     found: Findings, connection: str, services: Services, *, delete_unreadable: bool
 ) -> None:
-    """Files first, and documents last, so that nobody is loaded again from a file meanwhile."""
+    """Remove the person: first from files, last from documents, so that no file is loaded again."""
     database, person = services.ledger.database, found.person
     for trace in found.objects.traces:
         take_out(services.bucket, trace, person)
@@ -359,7 +358,7 @@ def _take_out(
 
 
 def _forget(connection: str, person: Person, services: Services) -> None:
-    """Take what is remembered of the person's documents out of the indexes."""
+    """Remove the records of the person's documents from the indexes of all types."""
     for type_ in all_types():
         keys = [person.id] if type_.key.person == "id" else sorted(person.orders)
         if type_.personal and keys:
@@ -367,7 +366,7 @@ def _forget(connection: str, person: Person, services: Services) -> None:
 
 
 def _amend_ledger(connection: str, services: Services) -> None:
-    """Let the ledger know rewritten files by their new checksum, so that they can be replayed."""
+    """Write the new checksums of rewritten files into the ledger, so that they can be replayed."""
     for import_id, blob in rewritten(services.bucket, connection):
         path = import_path(connection, import_id)
 
@@ -382,7 +381,7 @@ def _amend_ledger(connection: str, services: Services) -> None:
         services.ledger.database.transact(change)
 
 
-# -- the record -------------------------------------------------------------------------------
+# -- record -----------------------------------------------------------------------------------
 
 
 def _new_record(connection: str, person_id: str, by: str, services: Services) -> Fields:
@@ -410,7 +409,7 @@ def _put(database: Database, id: str, data: Fields) -> None:
 
 
 def _records_of(connection: str, person_id: str, database: Database) -> dict[str, Fields]:
-    """Return id -> record of the erasures of this person."""
+    """Return id -> record of each erasure of this person."""
     return {
         id: data
         for id, data in database.find("erasures", {"connection": connection}).items()
@@ -421,7 +420,10 @@ def _records_of(connection: str, person_id: str, database: Database) -> dict[str
 
 
 def _hash(person_id: str, salt: bytes) -> str:
-    """Hash slowly: there are so few ids that a quick hash could be tried out for all of them."""
+    """Return a salted scrypt hash of an id.
+
+    The hash is slow on purpose: with a fast hash all ids could be tried, because there are few.
+    """
     n, r, p = _COST
     digest = hashlib.scrypt(person_id.encode(), salt=salt, n=n, r=r, p=p, dklen=32)
     return f"scrypt${n}${r}${p}${salt.hex()}${digest.hex()}"

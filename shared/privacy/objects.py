@@ -1,7 +1,7 @@
-"""Where in the bucket a person stands, and how they are taken out of it.
+"""Search for a person in the objects of the bucket, and removal from them.
 
-Every object of the connection is looked into: uploads that wait or were refused, files that were
-loaded, reports, unfinished uploads, and older generations where the bucket keeps them.
+Every object of the connection is searched: uploads that wait or were refused, processed files,
+reports, unfinished uploads, and older generations if the bucket keeps them.
 """
 
 from __future__ import annotations
@@ -34,46 +34,49 @@ CHUNK_BYTES = 8 * 1024 * 1024
 _OWN = ("processed/", "rejected/")
 _ANY_FILE = f"{TYPES[0]}_20000101T000000Z.csv"
 _ORDERS_NAMED = re.compile(r"(?<=among them )[^\[\]\"]*")
-"""Where a report, or the ledger, names orders: those whose customer was not there."""
+"""The part of a text that names orders without a known customer: `… among them D1, D2`."""
 _ERASED = "(erased)"
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One generation of an object that the person stands in."""
+    """One generation of an object in which the person was found."""
 
     blob: storage.Blob
     rows: int
-    """Rows about the person; in a report, the places that name an order of theirs."""
+    """Number of rows about the person; in a report, of mentions of the person's orders."""
     look: Look | None
-    """None for a report in words."""
+    """The search of a file; None for a report."""
 
     @property
     def current(self) -> bool:
-        """Whether it is the object itself, not an older generation of it."""
+        """True if this is the current generation, False if it is an older one."""
         return self.blob.time_deleted is None
 
 
 @dataclass(slots=True)
 class Objects:
-    """What a look into all objects of a connection has found."""
+    """The result of a search of all objects of a connection."""
 
     person: Person
+    """The person, with e-mail addresses and orders found on the way."""
     looked: int = 0
     """Generations of objects that were read."""
     rows: int = 0
     """Rows that were read."""
     traces: list[Trace] = field(default_factory=list)
     unreadable: list[tuple[storage.Blob, str]] = field(default_factory=list)
-    """Objects in which no rows can be told, and why. The person may be in them."""
+    """Objects without readable rows, each with the reason. The person may be in them."""
     moved: int = 0
-    """Objects that were gone or put away during the search: they may not have been looked into."""
+    """Objects that were moved or deleted during the search, perhaps before they were read."""
 
 
 def search(
     bucket: storage.Bucket, connection: str, person: Person, types: Sequence[tuple[FileType, Rules]]
 ) -> Objects:
-    """Look into every object of a connection.
+    """Search every object of a connection; return the findings.
+
+    `types` are all types of files, each with the connection's rules.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -89,11 +92,10 @@ def search(
                 _look_into(bucket, blob, found, types)
             except Gone:
                 found.moved += 1
-    # A file is put away when its import has ended: perhaps from a folder that was not listed
-    # yet into this one, which was.
+    # At an import's end its file moves to `processed/`, perhaps from a folder not listed yet.
     for blob in list_objects(bucket, "processed/", versions=True):
-        ours = _connection_of(blob.name) == connection
-        found.moved += ours and (blob.name, blob.generation) not in seen
+        belongs = _connection_of(blob.name) == connection
+        found.moved += belongs and (blob.name, blob.generation) not in seen
     return found
 
 
@@ -124,8 +126,8 @@ def _look_into(
 def take_out(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
     """Rewrite an object without the person; an older generation is deleted.
 
-    It becomes a new object at once or not at all. One that was changed or removed meanwhile is
-    left alone: the next search tells.
+    The new object replaces the old one as a whole, or not at all. An object that was changed or
+    removed meanwhile is not touched: the next search finds it.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -134,12 +136,12 @@ def take_out(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
     with suppress(Gone, Changed):
         if trace.current:
             _rewrite(bucket, trace, person)
-        # Where older generations are kept, what was rewritten has just become one of them.
+        # If the bucket keeps older generations, the old content has just become one of them.
         delete(bucket, blob)
 
 
 def delete(bucket: storage.Bucket, blob: storage.Blob) -> None:
-    """Delete one generation of an object, which may be gone.
+    """Delete one generation of an object, if it exists.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -149,7 +151,7 @@ def delete(bucket: storage.Bucket, blob: storage.Blob) -> None:
 
 
 def rewritten(bucket: storage.Bucket, connection: str) -> Iterator[tuple[str, storage.Blob]]:
-    """Give the processed files that were rewritten: the id of their import, and the object.
+    """Yield the import id and object of each processed file that an erasure has rewritten.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -165,7 +167,7 @@ def rewritten(bucket: storage.Bucket, connection: str) -> Iterator[tuple[str, st
 
 
 def unnamed(text: str, person: Person) -> tuple[str, int]:
-    """Return a text of a report without the numbers of the person's orders, and how many it had."""
+    """Return a report's text with `(erased)` for each order of the person, and their number."""
     if not person.orders:
         return text, 0
     numbers = "|".join(re.escape(number) for number in sorted(person.orders, key=len, reverse=True))
@@ -209,7 +211,7 @@ def _rewrite(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
 
 
 def _connection_of(name: str) -> str:
-    """Return the connection that an object belongs to, by the folder it lies in."""
+    """Return the connection of an object, from its folder; "" if it has none."""
     upload = _upload_of(name)
     named = read_name(upload)
     if not isinstance(named, ExportFile | Misnamed):
@@ -218,9 +220,10 @@ def _connection_of(name: str) -> str:
 
 
 def _upload_of(name: str) -> str:
-    """Return what an object, or the file that a report is about, was called when it was uploaded.
+    """Return the upload's name of an object in `processed/` or `rejected/`; else the same name.
 
-    `processed/` and `rejected/` have the connection's folder before that of the mode.
+    These folders have the connection before the mode: `processed/au/bulk/x.csv` was uploaded as
+    `bulk/au/x.csv`.
     """
     for folder in _OWN:
         if name.startswith(folder):
@@ -234,7 +237,7 @@ def _is_in_words(name: str) -> bool:
 
 
 def _open(bucket: storage.Bucket, blob: storage.Blob) -> BinaryIO:
-    """Return a stream of one generation, as far as `traces` needs one: it reads and seeks."""
+    """Return a stream of one generation that can read and seek."""
     if blob.size <= CHUNK_BYTES:
         return io.BytesIO(read_object(bucket, blob.name, blob.generation))
     stored = bucket.blob(blob.name, generation=blob.generation)

@@ -1,9 +1,10 @@
-"""Which rows of a file are about one person, and what is left of the file without them.
+"""Search for a person's rows in a file, and removal of these rows.
 
-A row is about a person if it names their id, or no id at all and an e-mail address of theirs. Two
-people may share an address, so a row that names another id is the other's. Where the columns cannot
-be told, as in a row with too many cells or a file without a header, a row is about a person if any
-of its cells is their id or address.
+A row is about a person if it has the person's id, or no id and an e-mail address of the person. Two
+people may share an address, so a row with another id belongs to the other person.
+
+Without known columns, any cell counts: a row is about a person if any cell is the id or an address.
+That holds for rows with too many cells, and for files without a header.
 """
 
 from __future__ import annotations
@@ -36,33 +37,33 @@ from shared.parsing import (
 
 BLOCK_BYTES = 1024 * 1024
 LOOSE_BYTES = 64 * 1024 * 1024
-"""Bytes of the largest file without usable columns that is looked into."""
+"""Bytes of the largest file without known columns that is searched."""
 
 _SHIFTED = frozenset(
     {"row.bad_quotes", "row.cell_count", "row.cell_without_column", "row.nul", "row.undecodable"}
 )
-"""Codes of a report's rows whose cells need not stand under their names."""
+"""Codes of rejected rows whose cells may be in the wrong columns."""
 _ANY_DELIMITER = re.compile(rb"[%s\r\n]" % re.escape(DELIMITERS.encode()))
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Whom to look for, and what has been found out about them on the way."""
+    """The person to search for, with the values found on the way."""
 
     id: str
     emails: frozenset[str] = frozenset()
-    """E-mail addresses, as they are written somewhere; their case does not matter."""
+    """E-mail addresses as they are written; upper and lower case count as equal."""
     orders: frozenset[str] = frozenset()
-    """Numbers of their orders, which reports may name."""
+    """Numbers of the person's orders, which reports may name."""
 
     @cached_property
     def addresses(self) -> frozenset[str]:
-        """Their e-mail addresses in lower case."""
+        """E-mail addresses in lower case."""
         return frozenset(email.lower() for email in self.emails)
 
     def knowing(self, *, emails: Iterable[str] = (), orders: Iterable[str] = ()) -> Person:
-        """Return the person with more known of them; blanks are left out."""
+        """Return the person with further e-mail addresses and orders; blanks are left out."""
         return replace(
             self,
             emails=self.emails.union(email for email in emails if email),
@@ -70,57 +71,60 @@ class Person:
         )
 
     def named_by(self, cell: str) -> bool:
-        """Whether a cell, whatever it is for, is their id or their address."""
+        """True if a cell of any column is the person's id or e-mail address."""
         return cell == self.id or cell.lower() in self.addresses
 
     def mentioned(self, text: str) -> bool:
-        """Whether a text holds their id or their address as a word of its own."""
+        """True if a text has the person's id or e-mail address as a separate word."""
         words = "|".join(re.escape(word) for word in (self.id, *self.addresses))
         return bool(re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where in the rows of a file it says whom they are about."""
+    """Positions of the columns that name a person; None for a column that the file lacks."""
 
     delimiter: str
     width: int
-    """How many cells a row has."""
+    """Number of cells per row."""
     header_end: int
-    """Where the header ends, counted without byte order marks."""
+    """Offset in bytes of the header's end, without the byte order mark."""
     id: int | None
-    """None where files of the type name no ids."""
+    """None if files of the type have no ids of persons."""
     email: int | None
     order: int | None
     code: int | None
-    """In a report of refused rows, the cell with what is wrong with the row."""
+    """Position of the column `code` in a report of rejected rows."""
 
 
 @dataclass(slots=True)
 class Look:
-    """What a look into a file has found."""
+    """The result of a search of one file."""
 
     person: Person
-    """What is known of the person afterwards."""
+    """The person, with values found in the file."""
     columns: Columns | None
-    """None where any cell counts."""
+    """The columns; None if any cell counts."""
     seen: int = 0
-    """Rows looked at."""
+    """Number of rows searched."""
     about: int = 0
-    """Rows about the person."""
+    """Number of rows about the person."""
 
 
 class UnreadableFile(Exception):
-    """No rows can be told in the file, but it may hold the person; the text says what it is."""
+    """The file has no readable rows and may hold the person; the message says what the file is."""
 
 
 def look(stream: BinaryIO, person: Person, types: Sequence[tuple[FileType, Rules]]) -> Look:
-    """Read a file to its end and find the rows about a person.
+    """Read a file to its end, and find the rows about a person.
 
-    `stream` can be set back to its beginning. `types` are those that the file may be of.
+    Args:
+        stream: the file; it must be seekable.
+        person: the person.
+        types: the types of files that it may be, each with the connection's rules.
 
     Raises:
-        Unreadable: it is not CSV text, or too large a text without usable columns.
+        UnreadableFile: the file is not CSV text, or is large and has no known columns.
     """
     found = Look(person, _columns(_read(stream, HEADER_BYTES), types))
     if found.columns is not None:
@@ -130,7 +134,7 @@ def look(stream: BinaryIO, person: Person, types: Sequence[tuple[FileType, Rules
                 pass
             return found
         except FileRejected:
-            # It breaks off or a quote is missing, so that nobody knows where its rows begin.
+            # The file is cut off or lacks a quote, so that the starts of its rows are unknown.
             found = Look(person, None)
     stream.seek(0)
     head = _read(stream, HEADER_BYTES)
@@ -146,15 +150,12 @@ def look(stream: BinaryIO, person: Person, types: Sequence[tuple[FileType, Rules
 
 
 def without(stream: BinaryIO, found: Look) -> Iterator[bytes]:
-    """Give what is left of a file that was looked into, without the rows about the person.
-
-    Everything else stays byte for byte.
-    """
+    """Yield the bytes of a searched file, unchanged but without the rows about the person."""
     return _sift(stream, Look(found.person, found.columns))
 
 
 def _columns(head: bytes, types: Sequence[tuple[FileType, Rules]]) -> Columns | None:
-    """Find the columns by the type that knows the most of them; None where none knows an id."""
+    """Return the columns, by the type that knows most of them; None if no type finds the id."""
     best: Columns | None = None
     most = 0
     final = len(head) < HEADER_BYTES
@@ -190,24 +191,24 @@ def _columns(head: bytes, types: Sequence[tuple[FileType, Rules]]) -> Columns | 
 
 
 def _sift(stream: BinaryIO, found: Look) -> Iterator[bytes]:
-    """Give the bytes that are not about the person, and count what is."""
+    """Yield the bytes that are not about the person, and count the rows that are."""
     columns = found.columns
     parts = _records(stream, columns) if columns is not None else _loose_records(stream)
     for data, starts, ends in parts:
         found.seen += len(ends)
-        at = 0
+        kept = 0
         if _mentions(data, found.person):
             for start, end in zip(starts, ends, strict=True):
                 record = data[start:end]
                 if _mentions(record, found.person) and _judge(record, columns, found):
-                    yield data[at:start]
-                    at = end
+                    yield data[kept:start]
+                    kept = end
                     found.about += 1
-        yield data[at:]
+        yield data[kept:]
 
 
 def _judge(record: bytes, columns: Columns | None, found: Look) -> bool:
-    """Whether a record is about the person; learns from one that is."""
+    """Return True if a record is about the person; add its e-mail address and order to `found`."""
     person = found.person
     if columns is None:
         return any(person.named_by(cell.strip('" ')) for cell in _loose_cells(record))
@@ -235,10 +236,12 @@ def _judge(record: bytes, columns: Columns | None, found: Look) -> bool:
 def _records(
     stream: BinaryIO, columns: Columns
 ) -> Iterator[tuple[bytes, Iterable[int], Sequence[int]]]:
-    """Give the file in parts, each with where its records begin and end; the header has none.
+    """Yield the file in parts: bytes, and the offsets at which the part's records begin and end.
+
+    The first part is the header, without records.
 
     Raises:
-        FileRejected: it breaks off, or a record does not end.
+        FileRejected: the file is cut off, or a record does not end.
     """
     splitter = Splitter(columns.delimiter, width=columns.width)
     block = _read(stream, BLOCK_BYTES)
@@ -259,26 +262,30 @@ def _records(
 def _loose_records(
     stream: BinaryIO,
 ) -> Iterator[tuple[bytes, Iterable[int], Sequence[int]]]:
-    """Give a file of which nobody knows the columns, and where its records begin and end."""
+    """Yield a file without known columns as one part, like `_records`.
+
+    Raises:
+        UnreadableFile: the file is larger than `LOOSE_BYTES`.
+    """
     data = _read(stream, LOOSE_BYTES + 1)
     if len(data) > LOOSE_BYTES:
         raise UnreadableFile("The file is large, and its columns cannot be told.")
     dialect = Dialect(max(DELIMITERS, key=lambda one: data[:4096].count(one.encode())))
     ends: list[int] = []
-    at = 0
-    while at < len(data):
-        record = dialect.cut(data, at)
-        # A quote that is never closed: the rest is one record.
-        at = record.end if record is not None and record.end > at else len(data)
-        ends.append(at)
+    offset = 0
+    while offset < len(data):
+        record = dialect.cut(data, offset)
+        # After a quote that is never closed, the rest is one record.
+        offset = record.end if record is not None and record.end > offset else len(data)
+        ends.append(offset)
     yield data, [0, *ends][: len(ends)], ends
 
 
 def _search(data: bytes, found: Look, *, what: str) -> Look:
-    """Look for the person in a file that is not CSV, as far as it is text.
+    """Search a file that is not CSV; return `found` if the file is text without the person.
 
     Raises:
-        Unreadable: the person is in it, or it is no text.
+        UnreadableFile: the person is in the file, or the file is not text.
     """
     if data.startswith(_UTF_16):
         text = data.decode("utf-16", "replace")
@@ -292,9 +299,9 @@ def _search(data: bytes, found: Look, *, what: str) -> Look:
 
 
 def _mentions(data: bytes, person: Person) -> bool:
-    """Whether bytes may hold the person at all: quick, and never wrong when it says no."""
+    """True if bytes may hold the person: a fast test, whose False is always right."""
     words = (person.id, *person.addresses)
-    lower = data.lower().translate(None, _WIDE)  # an id may have unseen characters inside
+    lower = data.lower().translate(None, _WIDE)  # an id may have invisible characters inside
     return any(
         not word.isascii() or word.lower().replace('"', '""').encode() in lower for word in words
     )
@@ -314,7 +321,7 @@ def _text(cell: bytes) -> str:
 
 
 def _read(stream: BinaryIO, wanted: int) -> bytes:
-    """Read so many bytes; fewer only at the end."""
+    """Return `wanted` bytes; fewer only at the end of the stream."""
     parts: list[bytes] = []
     while wanted and (part := stream.read(wanted)):
         parts.append(part)

@@ -1,4 +1,4 @@
-"""The pages for people: how everything stands, and what has become of each file."""
+"""The pages for people: an overview of all feeds, and the outcome of each file."""
 
 from __future__ import annotations
 

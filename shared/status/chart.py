@@ -1,4 +1,7 @@
-"""How files and rows a day are drawn: heights of bars, from numbers alone."""
+"""Bar charts of files and rows per day: positions and sizes of the bars.
+
+Example: with a top of 200, a day of 100 loaded rows has a bar from y=50 to y=100 (the bottom).
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ from datetime import date
 from shared.ledger import Totals
 
 WIDTH = 100
-"""Units across; the drawing is stretched to the room there is."""
+"""Width in units; the page stretches the drawing to the space it has."""
 HEIGHT = 100
+"""Height in units; y=0 is the top."""
 _FILL = 0.68
-"""Part of a day's width that its bar takes."""
+"""Share of a day's width that its bar takes."""
 _LEAST = 1.5
-"""Height of a bar that stands for anything at all, so that one bad row among many is seen."""
+"""Smallest height of a piece that is not 0, so that one bad row among many is visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What came on one day."""
+    """Files and rows of one day."""
 
     day: date
     totals: Totals
@@ -31,7 +35,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class BarPiece:
-    """One piece of a bar: a rectangle."""
+    """One piece of a bar: a rectangle, from its left top corner."""
 
     kind: str
     """`loaded`, `unchanged`, `rejected` or `files`."""
@@ -43,7 +47,7 @@ class BarPiece:
 
 @dataclass(frozen=True, slots=True)
 class DayBar:
-    """The bar of one day."""
+    """The bar of one day, as pieces from the bottom up."""
 
     day: Day
     parts: tuple[BarPiece, ...]
@@ -51,15 +55,15 @@ class DayBar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars beside each other, the oldest day first."""
+    """Bars side by side, the oldest day first."""
 
     top: int
-    """What a bar as high as the drawing stands for."""
+    """Number that a bar of full height represents."""
     bars: tuple[DayBar, ...]
 
 
 def rows_chart(days: Sequence[Day]) -> Chart:
-    """Draw the rows of each day, stacked: loaded below, then unchanged, then rejected."""
+    """Return the chart of rows per day, stacked from the bottom: loaded, unchanged, rejected."""
     return _chart(
         days,
         [
@@ -74,7 +78,7 @@ def rows_chart(days: Sequence[Day]) -> Chart:
 
 
 def files_chart(days: Sequence[Day]) -> Chart:
-    """Draw the number of files of each day."""
+    """Return the chart of files per day."""
     return _chart(days, [(("files", day.totals.files),) for day in days])
 
 
@@ -86,7 +90,7 @@ def _chart(days: Sequence[Day], stacks: Sequence[Sequence[tuple[str, int]]]) -> 
         heights = [
             (kind, max(_LEAST, number / top * HEIGHT)) for kind, number in stack if number > 0
         ]
-        # What the least heights have added is taken from the tallest, so that nothing sticks out.
+        # Height that small pieces have gained is taken from the tallest, to keep the bar inside.
         over = sum(height for _, height in heights) - HEIGHT
         if over > 0:
             tallest = max(range(len(heights)), key=lambda each: heights[each][1])
@@ -105,7 +109,7 @@ def _chart(days: Sequence[Day], stacks: Sequence[Sequence[tuple[str, int]]]) -> 
 
 
 def round_up(number: int) -> int:
-    """Return the next of 1, 2, 5, 10, 20, 50, … that is not smaller."""
+    """Return the smallest of 1, 2, 5, 10, 20, 50, … that is at least `number`: 130 gives 200."""
     scale = 1
     while True:
         for step in (1, 2, 5):

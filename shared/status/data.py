@@ -1,8 +1,8 @@
-"""What the status page reads of the ledger: a few bounded queries, all at the same time.
+"""Reads of the ledger for the status page: a few bounded queries, all at the same time.
 
-Nothing here grows with the ledger. Lists have a limit and go on behind the last entry instead of
-counting off; the numbers of a day are added up by the database from an index, so that the ledger
-keeps no counters that several workers would have to write and that could be wrong.
+No query grows with the ledger. A list has a limit, and its next page begins after the last entry,
+without an offset. The database adds up the numbers of a day from an index. So the ledger needs no
+counters, which several workers would have to write and which could be wrong.
 """
 
 from __future__ import annotations
@@ -32,35 +32,36 @@ from shared.status.query import Asked
 _T = TypeVar("_T")
 
 PAGE_SIZE = 50
-"""Imports on one page."""
+"""Imports per page."""
 UNDER_WAY_SHOWN = 50
-"""Imports under way that the overview shows."""
+"""Largest number of imports under way in the overview."""
 ALERTS_SHOWN = 20
+"""Largest number of open alerts in the overview."""
 CONNECTIONS_SHOWN = 100
-"""Connections whose feeds the overview shows."""
+"""Largest number of connections whose feeds the overview has."""
 EARLIER_SHOWN = 10
-"""Earlier uploads of a name that its page lists."""
+"""Largest number of earlier uploads on an import's page."""
 DAYS = 14
-"""Days of the chart, today included."""
+"""Days of the chart, including today."""
 
 _AT_ONCE = 8
-"""Reads that are under way at the same time."""
+"""Largest number of reads at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The imports that were asked for."""
+    """One page of the imports that match the filter."""
 
     imports: Sequence[Import]
     older: tuple[datetime, str, str] | None
-    """Behind which import the next page begins; None at the end."""
+    """Upload time, connection and id of the last import here, if there is a next page."""
     zones: Zones
     connections: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """How everything stands."""
+    """The data of the overview page."""
 
     found: Found
     alerts: Sequence[Alert]
@@ -68,18 +69,19 @@ class Overview:
     more_under_way: bool
     feeds: Sequence[FeedState]
     days: Sequence[Day]
-    """Empty where the database could not add up."""
+    """Numbers per day; empty if the database could not add them up."""
     days_fault: str = ""
-    """Why it could not."""
+    """The reason, if `days` is empty."""
     zone: tzinfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """Everything that is known of one import."""
+    """The data of one import's page."""
 
     import_: Import
     earlier: Sequence[Import]
+    """Superseded uploads of the same name, the latest first."""
     dependants: Sequence[Import] = field(default=())
     """Imports that wait for this one, as orders do for customers."""
     zones: Zones
@@ -92,7 +94,7 @@ class Detail:
 
 
 def find(asked: Asked, services: Services) -> Found:
-    """Read one page of imports.
+    """Return one page of imports.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -103,7 +105,7 @@ def find(asked: Asked, services: Services) -> Found:
 
 
 def overview(asked: Asked, services: Services) -> Overview:
-    """Read how everything stands, of one connection or of all.
+    """Return the data of the overview, of one connection or of all.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -147,7 +149,7 @@ def overview(asked: Asked, services: Services) -> Overview:
 
 
 def detail(connection: str, import_id: str, services: Services) -> Detail | None:
-    """Read everything about one import; None where there is none.
+    """Return the data of one import's page; None if there is no such import.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -175,7 +177,7 @@ def detail(connection: str, import_id: str, services: Services) -> Detail | None
 
 
 class _Together:
-    """Runs reads beside each other; an answer is asked for where it is needed."""
+    """Runs reads at the same time; each call returns a future."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read")
@@ -222,7 +224,10 @@ def _totals(day: date, zone: tzinfo, connection: str | None, services: Services)
 
 
 def _days(counted: Sequence[tuple[date, Future[Totals]]]) -> tuple[list[Day], str]:
-    """Take the numbers of the days; without them the page still has everything else to say."""
+    """Return the numbers of the days, and "" or the reason why there are none.
+
+    The page is shown without the numbers if the database cannot add them up.
+    """
     try:
         return [Day(day, totals.result()) for day, totals in counted], ""
     except TryAgain as error:

@@ -1,4 +1,4 @@
-"""Masks the cells of an export file that may say who a person is."""
+"""Masks personal data in cells that the status page shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from shared.files.types import FileType
 
 
 def mask(text: str) -> str:
-    """Hide letters and digits and keep the rest, so that the shape of a value can be judged.
+    """Return a text with `•` for each letter and digit, so that only its shape is visible.
 
     `31/02/2023` becomes `••/••/••••`, `ana@example.com` becomes `•••@•••••••.•••`.
     """
@@ -14,10 +14,9 @@ def mask(text: str) -> str:
 
 
 def shown(type_: FileType | None, column: str, cell: str, *, reveal: bool) -> str:
-    """Return a cell of a file of a type as it may be shown.
+    """Return a cell unchanged if `reveal`, or if its column has no personal data; else masked.
 
-    A cell is masked unless its column says that it is not personal, so those of columns that
-    nobody knows are masked first of all.
+    Cells of unknown columns, and of files of unknown types, are masked.
     """
     plain = reveal or (type_ is not None and type_.shows(column))
     return cell if plain else mask(cell)

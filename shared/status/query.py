@@ -1,7 +1,9 @@
-"""What a reader of the status page asks for: the query of the address, read and written.
+"""The query part of the status page's address: read from a request, written into links.
 
-Everything is in the query and every link begins with `?`, so that the links hold wherever the
-function is mounted: `/`, `/status`, or behind a load balancer's own path.
+Example: `?connection=au&type=orders&status=failed&since=2023-05-01`.
+
+Every link begins with `?`. So links work wherever the function is mounted: at `/`, at `/status`, or
+at the path of a load balancer.
 """
 
 from __future__ import annotations
@@ -18,22 +20,22 @@ from shared.ledger import Status, Which
 from shared.reporting import FACES, GROUPS
 
 LONGEST_ID = 1_500
-"""Bytes in the longest id that Firestore takes."""
+"""Bytes of the longest id that Firestore accepts."""
 
 Download = Literal["rejected", "report", "summary"]
 
 
 class BadQuery(IngestError):
-    """The address asks for something that makes no sense; the message says what would."""
+    """A filter of the address has an invalid value; the message says which values are valid."""
 
 
 class NotFound(IngestError):
-    """There is nothing of that name."""
+    """The import or report does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is asked for; an empty text means that it does not matter."""
+    """The query of a request; an empty text filters nothing."""
 
     connection: str = ""
     type: str = ""
@@ -44,22 +46,22 @@ class Asked:
     until: date | None = None
     """Last day of upload."""
     after: tuple[datetime, str, str] | None = None
-    """The import behind which the page begins: time of upload, connection, id."""
+    """Upload time, connection and id of the import after which the page begins."""
     import_id: str = ""
-    """The import whose own page is asked for."""
+    """The import whose page is requested."""
     download: str = ""
-    """The report of it that is asked for."""
+    """The report of that import which is requested: `rejected`, `report` or `summary`."""
     reveal: bool = False
-    """Whether personal data is to be shown."""
+    """True: personal data is shown."""
     still: bool = False
-    """Whether the page is to stay as it is instead of being loaded again."""
+    """True: the page does not refresh."""
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Asked:
-        """Read the query of the address; what the page does not know is left alone.
+        """Return the query of an address; unknown parts are ignored.
 
         Raises:
-            BadQuery: a part of it makes no sense.
+            BadQuery: a part has an invalid value.
         """
         asked = cls(
             connection=_read(query, "connection", is_connection, _CONNECTION),
@@ -74,20 +76,20 @@ class Asked:
             still=_switch(query, "still"),
         )
         if asked.since and asked.until and asked.since > asked.until:
-            raise BadQuery("The first day, `since`, lies after the last one, `until`.")
+            raise BadQuery("The first day, `since`, is after the last day, `until`.")
         if asked.import_id and not asked.connection:
-            raise BadQuery("`import` needs `connection` beside it: ids are a connection's own.")
+            raise BadQuery("`import` needs `connection`, too: each connection has its own ids.")
         if asked.download and not asked.import_id:
-            raise BadQuery("`download` needs `import` beside it.")
+            raise BadQuery("`download` needs `import`, too.")
         return asked
 
     @property
     def narrowed(self) -> bool:
-        """Whether it is a search: more than everything of one connection, or of all."""
+        """True if there is a filter besides the connection, so that the page is a search."""
         return bool(self.type or self.status or self.since or self.until or self.after)
 
     def which(self, zone: tzinfo) -> Which:
-        """Say it in the ledger's words; days begin and end in `zone`."""
+        """Return the filter of the ledger; days begin and end in `zone`."""
         return Which(
             connection=self.connection or None,
             type=self.type or None,
@@ -98,11 +100,11 @@ class Asked:
         )
 
     def link(self, **changes: object) -> str:
-        """Return the address of the page with some of it changed."""
-        there = replace(self, **changes)  # type: ignore[arg-type]
+        """Return the link to a page with this query, except for `changes`."""
+        target = replace(self, **changes)  # type: ignore[arg-type]
         query = {}
-        for spec in fields(there):
-            value = getattr(there, spec.name)
+        for spec in fields(target):
+            value = getattr(target, spec.name)
             if value not in ("", None, False):
                 query[_NAMES.get(spec.name, spec.name)] = _text(value)
         return f"?{urlencode(query)}"
@@ -146,18 +148,16 @@ def _switch(query: Mapping[str, str], name: str) -> bool:
 def _after(text: str) -> tuple[datetime, str, str] | None:
     if not text:
         return None
-    at, _, rest = text.partition(" ")
+    time, _, rest = text.partition(" ")
     connection, _, import_id = rest.partition(" ")
     try:
-        moment = datetime.fromisoformat(at)
+        moment = datetime.fromisoformat(time)
         if moment.utcoffset() is None or not is_connection(connection) or not _is_id(import_id):
             raise ValueError
-        if not 1970 <= moment.year <= 2999:  # elsewhere a zone may lead out of the calendar
+        if not 1970 <= moment.year <= 2999:  # in other years a zone may overflow the calendar
             raise ValueError
     except ValueError:
-        raise BadQuery(
-            "`after` is not one of this page's own links. Begin at the newest imports."
-        ) from None
+        raise BadQuery("`after` is not a link of this page. Begin at the newest imports.") from None
     return moment, connection, import_id
 
 
@@ -181,7 +181,7 @@ def _text(value: object) -> str:
             return "1"
         case date():
             return value.isoformat()
-        case (datetime() as at, connection, import_id):
-            return f"{at.isoformat()} {connection} {import_id}"
+        case (datetime() as time, connection, import_id):
+            return f"{time.isoformat()} {connection} {import_id}"
         case _:
             return str(value)

@@ -1,4 +1,4 @@
-"""The first rows of a rejected file, read from its beginning and no further."""
+"""The first rows of a rejected file, for an import's page."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from shared.status.masking import shown
 
 ROWS_SHOWN = 10
 BYTES_READ = 256 * 1024
-"""How much of a rejected file is read to find the first rows."""
+"""Bytes of a rejected file that are read for its first rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
-    """One row that was not loaded."""
+    """One rejected row."""
 
     line: str
-    """Where it stands in the file that was uploaded."""
+    """Line of the row in the uploaded file."""
     codes: tuple[str, ...]
     reason: str
     fix: str
-    """What to do about it."""
+    """Fixes of all codes, as sentences."""
     cells: tuple[tuple[str, str, bool], ...]
-    """Column, value as it may be shown, and whether the column is one of those at fault."""
+    """Column, value (masked if needed), and True if the column has an error."""
 
 
 def first_rows(
     bucket: storage.Bucket, name: str, type_: FileType | None, *, reveal: bool
 ) -> list[RejectedRow] | None:
-    """Return the first rows of a rejected file; None where it is no longer kept.
+    """Return the first rows of a rejected file; None if the file was deleted.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
@@ -53,10 +53,10 @@ def first_rows(
 def read_rows(
     data: bytes, type_: FileType | None, *, whole: bool, reveal: bool
 ) -> list[RejectedRow]:
-    """Read the first rows from the beginning of a rejected file.
+    """Return the first rows of a rejected file, at most `ROWS_SHOWN`.
 
-    A row that the end of `data` has cut off is left out unless that is the end of the file. The
-    type says which cells may be shown.
+    `data` is the beginning of the file, or all of it (`whole`). A row that is cut off at the end of
+    `data` is left out. The type says which cells may be shown.
     """
     text = data.decode("utf-8-sig", "replace")
     first = text.partition("\n")[0].rstrip("\r")
@@ -79,7 +79,7 @@ def read_rows(
 
 
 def _delimiter(header: str) -> str:
-    """Find what stands between the report's own columns, which are the last ones."""
+    """Return the delimiter before the last column name of a header; a comma if there is none."""
     before = re.search(r'([,;\t|])"?[a-z]+"?\s*$', header)
     return before[1] if before else ","
 
@@ -88,8 +88,8 @@ def _row(
     header: Sequence[str], cells: Sequence[str], type_: FileType | None, *, reveal: bool
 ) -> RejectedRow:
     columns = report_columns(header)
-    own = len(header) - len(columns)
-    report = dict(zip(columns, cells[own:], strict=False))
+    width = len(header) - len(columns)
+    report = dict(zip(columns, cells[width:], strict=False))
     at_fault = set(_parts(report.get("column", "")))
     codes = tuple(dict.fromkeys(_parts(report.get("code", ""))))
     return RejectedRow(
@@ -99,7 +99,7 @@ def _row(
         fix=" ".join(CODES[code].fix for code in codes if code in CODES),
         cells=tuple(
             (column, shown(type_, column, unguard(cell), reveal=reveal), column in at_fault)
-            for column, cell in zip(map(unguard, header[:own]), cells[:own], strict=False)
+            for column, cell in zip(map(unguard, header[:width]), cells[:width], strict=False)
         ),
     )
 

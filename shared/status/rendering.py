@@ -1,4 +1,4 @@
-"""How the pages are made of templates, and what a browser may do with them."""
+"""Renders the pages from templates, and defines their content security policy."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The content security policy: nothing but this page's own style and script, by their hashes."""
+"""Content security policy: only this page's style and script are allowed, by their hashes."""
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page as HTML."""
+    """Return the HTML of a template, e.g. `overview.html`, with these values."""
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
-def _moment(at: datetime | None, zone: tzinfo) -> Markup:
-    """Write a time with its zone, and the same in UTC for the mouse and for programs."""
-    if at is None:
+def _moment(time: datetime | None, zone: tzinfo) -> Markup:
+    """Return a time in its zone as HTML, with the time in UTC as tooltip and for programs."""
+    if time is None:
         return Markup("–")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.isoformat(timespec="seconds"), phrases.moment(at), phrases.moment(at, zone)
+        time.isoformat(timespec="seconds"), phrases.moment(time), phrases.moment(time, zone)
     )
 
 
-def _ago(at: datetime, now: datetime) -> str:
-    """Say how far a time is from now."""
-    span = phrases.about(now - at)
-    return f"{span} ago" if at <= now else f"in {span}"
+def _ago(time: datetime, now: datetime) -> str:
+    """Return a time relative to now, e.g. `5 minutes ago`, `in 2 hours`."""
+    span = phrases.about(now - time)
+    return f"{span} ago" if time <= now else f"in {span}"
 
 
 _GROUP_WORDS: Mapping[str, str] = {
@@ -66,7 +66,7 @@ _GROUP_WORDS: Mapping[str, str] = {
 }
 
 _REPORT_WORDS: Mapping[str, tuple[str, str]] = {
-    "rejected": ("Rejected rows", "CSV: the rows to mend and send again"),
+    "rejected": ("Rejected rows", "CSV: the rows to fix and send again"),
     "report": ("Report", "JSON: the verdict on the file, for programs"),
     "summary": ("Summary", "text: the verdict on the file, for people"),
 }

@@ -1,4 +1,4 @@
-"""Which page answers a request, and the headers it is sent with."""
+"""Routes of the status page: answers each request with a page or a report, and its headers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from shared.status.rejected_rows import first_rows
 from shared.status.rendering import POLICY, render
 
 REFRESH_SECONDS = 10
-"""From one look to the next while something is under way."""
+"""Seconds between two refreshes while an import is under way."""
 REST_SECONDS = 60
-"""The same while nothing is."""
+"""Seconds between two refreshes while no import is under way."""
 
 PATIENCE_SECONDS = 15.0
-"""How long the ledger may take: well below what a function may, so that the page can say so."""
+"""Longest wait for the ledger: shorter than the function's timeout, so that a page can say so."""
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -41,18 +41,18 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the page needs to know of an HTTP request."""
+    """The parts of an HTTP request that the pages use."""
 
     method: str
     path: str
     query: Mapping[str, str]
     person: str = ""
-    """E-mail that whoever asks has proved; empty where nothing is asked for, on one machine."""
+    """Verified e-mail address of the caller; empty on one machine, where nobody signs in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageAnswer:
-    """What is sent back."""
+    """The answer to a request."""
 
     status: int
     body: str | Iterable[bytes]
@@ -60,10 +60,9 @@ class PageAnswer:
 
 
 def answer(request: Request, services: Callable[[], Services]) -> PageAnswer:
-    """Answer a request; whatever goes wrong is told on a page of its own.
+    """Return the answer to a request; every error gives a page with its message.
 
-    `services` makes the connections on first use, so that what is wrong with the settings can be
-    told as well.
+    `services` is called inside, so that errors in the settings give a page, too.
     """
     if request.method not in ("GET", "HEAD"):
         return _refused(405, "This page is only for reading.", Allow="GET, HEAD")
@@ -84,10 +83,10 @@ def answer(request: Request, services: Callable[[], Services]) -> PageAnswer:
         return _refused(503, message, **{"Retry-After": str(REFRESH_SECONDS)})
     except SettingsError as error:
         log("ERROR", f"The page cannot be shown: {error}")
-        return _refused(500, f"A setting of the deployment is wrong. {error}.")
+        return _refused(500, f"A setting of the deployment has an error. {error}.")
     except Exception as error:
         log_failure("The page failed.", error)
-        return _refused(500, "Something is wrong with this page itself; the log says what.")
+        return _refused(500, "An unexpected error of this page. Read the function's log.")
 
 
 def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
@@ -173,7 +172,12 @@ def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
 
 
 def _content(blob: storage.Blob) -> Iterator[bytes]:
-    """Give an object bit by bit; one that is replaced meanwhile ends the answer short."""
+    """Yield an object's bytes in chunks.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached, or the object was replaced meanwhile. The
+            answer then ends early, and the client sees that from the missing length.
+    """
     file = ObjectReader(blob, chunk=_CHUNK_BYTES)
     try:
         while data := file.read(_CHUNK_BYTES):
@@ -183,7 +187,7 @@ def _content(blob: storage.Blob) -> Iterator[bytes]:
         raise
 
 
-# -- how it is sent ---------------------------------------------------------------------------
+# -- answers ----------------------------------------------------------------------------------
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -214,7 +218,7 @@ def _page(template: str, **values: Any) -> PageAnswer:
 
 
 def _refused(status: int, message: str, **headers: str) -> PageAnswer:
-    """Say what is wrong; a page that may be right a moment later is loaded again by itself."""
+    """Return a page with an error message; a page with status 503 refreshes automatically."""
     refresh = REFRESH_SECONDS if status == 503 else None
     title = _TITLES[status]
     page = _page("refusal.html", asked=Asked(), title=title, message=message, refresh=refresh)
@@ -222,7 +226,7 @@ def _refused(status: int, message: str, **headers: str) -> PageAnswer:
 
 
 def _is_here(path: str) -> bool:
-    """Whether a path is the page's: the function's root, or its name where a path is kept."""
+    """True if a path is that of the pages: `/`, or one that ends in the function's name."""
     name = os.environ.get("K_SERVICE", "status")
     return path.rstrip("/").rpartition("/")[2] in ("", name)
 
