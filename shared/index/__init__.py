@@ -15,6 +15,7 @@ from shared.index.merge import (
     source_age,
     without_word,
 )
+from shared.index.part import IndexPart
 from shared.index.records import (
     RECORD,
     UNKNOWN,
@@ -42,6 +43,7 @@ __all__ = [
     "OWN",
     "RECORD",
     "UNKNOWN",
+    "IndexPart",
     "IndexRecords",
     "Indexing",
     "Origin",

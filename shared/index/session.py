@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.core import Problem, TryAgain, Undecidable, log
+from shared.core import Problem, SplitLost, TryAgain, Undecidable, log
 from shared.firestore.bulk import (
     Expectations,
     Leave,
@@ -31,6 +31,7 @@ from shared.firestore.bulk import (
 from shared.gcp.storage import Unusable
 from shared.index import objects
 from shared.index.merge import NEWER, OWN, Origin, decide, fresh_sources, needs, source_age
+from shared.index.part import IndexPart
 from shared.index.records import (
     UNKNOWN,
     IndexRecords,
@@ -45,6 +46,7 @@ from shared.index.records import (
 )
 from shared.ledger import (
     Age,
+    Claimed,
     Feed,
     Hold,
     Holder,
@@ -55,7 +57,7 @@ from shared.ledger import (
     Span,
     StateObject,
 )
-from shared.parsing import Block, Incoming, Keys
+from shared.parsing import Block, Incoming, Keys, Plan
 from shared.services import Services
 
 PROGRAM = ("core", "files", "firestore", "index", "loading", "parsing")
@@ -128,31 +130,29 @@ class Indexing:
         self,
         services: Services,
         hold: Hold,
+        plan: Plan,
         *,
-        keys: Keys,
         origin: Origin,
         consent: frozenset[str],
-        create_only: bool,
         skip: bool,
         under: str,
-        exported: Sequence[NDArray[np.int64]] = (),
+        part: IndexPart | None = None,
     ) -> None:
         """Read the index and mark the feed as being written to.
 
         Args:
             services: ledger, bucket and clock.
             hold: the hold on the import.
-            keys: the keys of the file's documents.
+            plan: the documents of the file.
             origin: the file.
             consent: paths of the fields that hold consent.
-            create_only: True if the file creates documents and never changes one (`bulk/`).
             skip: True if unchanged documents may be skipped.
             under: the `fingerprint` of the code and settings that read the rows.
-            exported: per layer, the export time of each document, see `shared.parsing.plan.Plan`;
-                empty if all documents are as old as the file.
+            part: the part of the index of a shard; None: all of it.
 
         Raises:
             Undecidable: the index is lost, and newer files may have confirmed rows of this file.
+            SplitLost: `part` has changed since the file was split.
             TryAgain: Cloud Storage or Firestore could not be reached.
             LeaseLost: the import is no longer this worker's.
         """
@@ -162,23 +162,29 @@ class Indexing:
         self._services = services
         self._hold = hold
         self._folder = objects.folder(import_.connection, import_.type)
+        self._span: Span | None = None
+        if part is not None:
+            self._folder, self._span = part.prefix, part.span
         self._origin = origin
-        self._layers = exported
-        self._exported = exported[0] if exported else None
+        self._layers = plan.exported
+        self._exported = plan.exported[0] if plan.exported else None
         self._consent = consent
-        self._create_only = create_only
-        feed = self._feed_before(import_.connection, import_.type)
+        self._create_only = create_only = import_.mode == "bulk"
+        feed = services.ledger.feed(import_.connection, import_.type)
         self.pace = feed.pace
         """Rate at which the type's documents were last written."""
-        index = feed.index
+        keys = plan.keys
+        index = feed.index if part is None else part.index(feed, own=origin.age)
         table = self._learn(keys, index)
+        if table is None and part is not None:
+            raise SplitLost("The index was lost in the meantime.")
         self._table = table or Table(keys)
         lost = index.newest if index is not None and table is None else None
         self._until = _latest(feed.confirmed_until, lost)
         if not create_only and not import_.force:
             self._make_sure()
         self._index = index if table is not None else None
-        self._holder = self._mark(import_, index, under)
+        self._holder = part.mark(feed, under) if part else self._mark(import_, index, under)
         self._clean = self._holder.clean
         if not self._clean:
             self._table.forget_contents()
@@ -388,12 +394,6 @@ class Indexing:
 
     # -- the present index --------------------------------------------------------------------
 
-    _span: Span | None = None
-    """The keys that this attempt handles; None: all."""
-
-    def _feed_before(self, connection: str, type: str) -> Feed:
-        return self._services.ledger.feed(connection, type)
-
     def _learn(self, keys: Keys, index: Index | None) -> Table | None:
         """Return the records of these keys; None if the index is lost."""
         table = Table(keys)
@@ -415,6 +415,8 @@ class Indexing:
         before = self._index
         blocks = merged(self._blocks(before), self._table, trusted=self._clean)
         part = objects.write(self._services.bucket, self._folder, blocks, tick=self._hold.check)
+        if self._span is not None:
+            part = replace(part, first=self._span.first, last=self._span.last)
         own = self._origin.age
         newest = own if before is None else max(before.newest, own)
         return Successor(before, self._holder, Index(parts=(part,), newest=newest), holder)
@@ -445,11 +447,11 @@ class Indexing:
         until = self._until
         held: Holder | None = None
 
-        def mark(ledger: LedgerTransaction, current: Import) -> Import:
+        def mark(ledger: LedgerTransaction, current: Claimed) -> Claimed:
             nonlocal held
             feed = ledger.feed(import_.connection, str(import_.type))
             feed, held = marked(
-                feed, current, read=read, index=self._index, until=until, under=under
+                feed, current.import_, read=read, index=self._index, until=until, under=under
             )
             ledger.put_feed(feed)
             return current

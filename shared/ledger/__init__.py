@@ -17,11 +17,21 @@ from shared.ledger.imports import (
     RowCounts,
     Status,
 )
-from shared.ledger.lease import BEAT_SECONDS, Hold, new_owner, release_feed
+from shared.ledger.lease import (
+    BEAT_SECONDS,
+    Claimed,
+    Hold,
+    lease_to,
+    lease_to_shards,
+    new_owner,
+    release_feed,
+    stay_leased,
+    taken,
+)
 from shared.ledger.parts import Span, StateObject, spans
 from shared.ledger.paths import import_path, imports_path
 from shared.ledger.queries import Totals, Which
-from shared.ledger.shards import Shard, recounted
+from shared.ledger.shards import Shard, next_of
 from shared.ledger.split import HELD, TOLD, Split, shards_of
 from shared.ledger.store import LedgerStore, LedgerTransaction
 from shared.ledger.tasks import LoadTask, Queue
@@ -36,6 +46,7 @@ __all__ = [
     "TOLD",
     "WARNINGS_LIMIT",
     "Age",
+    "Claimed",
     "Feed",
     "HistoryEntry",
     "Hold",
@@ -61,10 +72,14 @@ __all__ = [
     "Which",
     "import_path",
     "imports_path",
+    "lease_to",
+    "lease_to_shards",
     "new_owner",
-    "recounted",
+    "next_of",
     "release_feed",
     "shards_of",
     "spans",
+    "stay_leased",
+    "taken",
     "without",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from shared.ledger.imports import Import, Lease, RowCounts
 from shared.ledger.parts import StateObject
+from shared.ledger.split import Split
 
 ShardStatus = Literal["scheduled", "loading", "loaded"]
 
@@ -119,3 +120,14 @@ def recounted(import_: Import, shard: Shard, rows: RowCounts) -> tuple[Import, S
         percent=max(50, min(99, round(50 + 50 * counted.settled / max(1, counted.read)))),
     )
     return replace(import_, rows=counted, progress=progress), replace(shard, rows=rows)
+
+
+def next_of(split: Split, shards: Iterable[Shard]) -> Iterator[Shard]:
+    """Give the first shard of each lane that has not ended."""
+    by_number = {shard.number: shard for shard in shards}
+    for first in range(min(split.at_once, split.shards)):
+        for number in split.lane(first):
+            shard = by_number.get(number)
+            if shard is not None and shard.status != "loaded":
+                yield shard
+                break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from shared.loading.worker import settle, wake_dependants, work
+from shared.loading.settling import settle, wake_dependants
+from shared.loading.worker import work
 
 __all__ = ["settle", "wake_dependants", "work"]

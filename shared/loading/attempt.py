@@ -1,44 +1,86 @@
-"""One attempt at one import: the file is read and judged whole, then written and reported."""
+"""One attempt at an import, or at one shard of it: what the steps of all attempts share.
+
+A step is a function that is handed an attempt: `load` and, for large files, `split`, `load_shard`
+and `close` of `shared.loading.shards`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
+from typing import Literal
 
-from shared.core import ConnectionSettings, Problem
+from shared.core import ConnectionSettings, Problem, TryAgain
 from shared.files import ExportFile, Exports, Header
 from shared.files.types import file_type
-from shared.index import Indexing, Successor, fingerprint, origin_of
-from shared.ledger import LOADED, Hold, Import, LedgerTransaction, Progress, RowCounts, Status
+from shared.index import Indexing, IndexPart, Successor, fingerprint, origin_of
+from shared.ledger import (
+    LOADED,
+    Claimed,
+    Hold,
+    LedgerTransaction,
+    Progress,
+    RowCounts,
+    Shard,
+    Status,
+    lease_to,
+    shards_of,
+    taken,
+)
 from shared.ledger.uploads import Source
 from shared.loading.delivery import Account, Delivery
-from shared.loading.ending import end
+from shared.loading.ending import FileFindings, end
 from shared.loading.orphans import orphans_found
+from shared.loading.shards.spool import RejectedRows
 from shared.parsing import JUDGED, Block, Examination, Plan
 from shared.reporting import sentences
 from shared.reporting.reports import RejectedFile
 from shared.scheduling import plan_task
 from shared.services import Services
 
+Step = Literal["load", "split", "shard", "close"]
+"""What an attempt does: a file of one task, or the three steps of a large file."""
 
-class Run:
-    """One attempt at one import."""
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """The records as an attempt has left them."""
+
+    claimed: Claimed
+    next: Shard | None = None
+    """The shard whose task is due now."""
+
+
+class Attempt:
+    """One attempt at what a worker has claimed.
+
+    Attributes:
+        import_: the import as it was claimed.
+        found: the examination of its file.
+        account: what has become of the rows.
+        rejects: where rejected rows go; None where they go nowhere.
+    """
 
     def __init__(
         self,
-        import_: Import,
         named: ExportFile,
         hold: Hold,
         services: Services,
         settings: ConnectionSettings,
     ) -> None:
-        self.import_ = import_
+        """Prepare the attempt.
+
+        Raises:
+            SettingsError: the settings name columns that do not exist.
+        """
         self.named = named
         self.hold = hold
         self.services = services
         self.settings = settings
-        self.source: Source
+        self.claimed = hold.claimed
+        self.import_ = import_ = hold.import_
         self.found = Examination(
             file_type(named.type),
             settings,
@@ -49,94 +91,49 @@ class Run:
             exports=Exports(named.type, latest=named.exported_at, known=self._received),
         )
         self.account = Account()
-        self.rejected_file: RejectedFile | None = None
-        self.successor: Successor | None = None
-        self.checkpoint: Successor | None = None
+        self.rejects: RejectedFile | RejectedRows | None = None
 
-    # -- the course of an attempt -------------------------------------------------------------
+    @cached_property
+    def source(self) -> Source:
+        """The bytes of the file."""
+        return Source(self.services.bucket, self.import_)
 
-    def carry_out(self) -> Import:
-        """Load the file, or leave the rest of it to a later task; return the import as it is then.
-
-        Raises:
-            FileRejected, Undecidable: see `refuse` and `fail`.
-            TryAgain: a later attempt may succeed.
-            LeaseLost: the import is no longer this worker's.
-        """
-        self.source = Source(self.services.bucket, self.import_)
-        self.look_for_same_content()
-        plan = self.found.judge()
-        refused = self._write(plan)
-        if self.checkpoint is not None:
-            return self._go_on_later(self.checkpoint)
-        return self.end_well(refused)
-
-    def end_well(self, refused: Mapping[int, Problem]) -> Import:
-        """End the import of which everything that can be loaded is loaded.
-
-        `refused` is line -> problem of the rows that Firestore refused.
-        """
-        if refused:
-            for line, cells, export in self.found.rows_at(refused):
-                self.found.tally.add(refused[line])
-                self.reject(cells, (refused[line],), export)
-        status: Status = "loaded"
-        if self.import_.mode == "test":
-            status = "checked"
-        elif self.found.rejected or self.account.refused:
-            status = "loaded_with_rejects"
-        return self._end(status)
-
-    def refuse(self, problem: Problem) -> Import:
-        """End the import as one whose file cannot be used."""
-        self._disregard(rows=problem.code not in JUDGED)
-        return self._end("rejected", error=problem)
-
-    def fail(self, problem: Problem) -> Import:
-        """End the import as one that only a person can help."""
-        self._disregard(rows=True)
-        return self._end("failed", error=problem)
-
-    def abandon(self) -> None:
-        """Leave no half-written report behind."""
-        if self.rejected_file is not None:
-            self.rejected_file.abandon()
+    @cached_property
+    def step(self) -> Step:
+        """The step that is due."""
+        if self.claimed.shard is not None:
+            return "shard"
+        if self.import_.split is not None:
+            return "close"
+        return "split" if is_large(self.claimed, self.services) else "load"
 
     # -- what the examination tells -----------------------------------------------------------
 
     def begun(self, header: Header, delimiter: str) -> None:
-        """Make the rejected file ready, and hold the header against that of the file before."""
-        self.prepare_rejected_file(header, delimiter)
-        self._compare_header(header)
-
-    def prepare_rejected_file(self, header: Header, delimiter: str) -> None:
-        """Make the rejected file ready to take rows."""
-        self.rejected_file = RejectedFile(
-            self.services.bucket,
-            self.named.rejected_csv,
-            header=header.names,
-            delimiter=delimiter,
-        )
+        """Make the rejected file ready, and compare the header with that of the file before."""
+        if self.step in ("load", "close"):
+            self.rejects = RejectedFile(
+                self.services.bucket,
+                self.named.rejected_csv,
+                header=header.names,
+                delimiter=delimiter,
+            )
+        if self.step in ("load", "split"):
+            self._compare_header(header)
 
     def beat(self, bytes_read: int, percent: int) -> None:
-        """Note how far the reading has come, and make sure that the import is still ours."""
+        """Note how far the reading has come, and make sure that the lease is still ours."""
         self.hold.progress = Progress(bytes_read=bytes_read, percent=percent)
-        self._count_rows()
+        self.count()
         self.hold.check()
 
     def reject(
         self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
     ) -> None:
-        """Put a row into the rejected file."""
-        if self.rejected_file is not None:
+        """Keep a row for the rejected file."""
+        if self.rejects is not None:
             own = self.import_.import_id
-            self.rejected_file.add(cells, problems, export=own if export is None else export)
-
-    def note_orphans(self, sample: Iterable[tuple[int, str]]) -> None:
-        """Take note of documents whose other one is not in Firestore; see `orphans_found`."""
-        orphaned = self.account.orphaned
-        if orphaned:
-            self.found.tally.add(orphans_found(self.found.type, orphaned, sample), times=orphaned)
+            self.rejects.add(cells, problems, export=own if export is None else export)
 
     def _received(self, import_id: str) -> bool:
         """Whether the connection has received an export."""
@@ -162,7 +159,9 @@ class Run:
                 )
             )
 
-    def look_for_same_content(self) -> None:
+    # -- what steps do alike ------------------------------------------------------------------
+
+    def note_same_content(self) -> None:
         """Take note if the same bytes have been loaded before under another name."""
         import_ = self.import_
         for other in self.services.ledger.find(import_.connection, crc32c=import_.crc32c):
@@ -181,80 +180,107 @@ class Run:
                 )
                 return
 
-    # -- writing what counts ----------------------------------------------------
+    def note_orphans(self, sample: Iterable[tuple[int, str]]) -> None:
+        """Take note of documents whose other one is not in Firestore; see `orphans_found`."""
+        orphaned = self.account.orphaned
+        if orphaned:
+            self.found.tally.add(orphans_found(self.found.type, orphaned, sample), times=orphaned)
 
-    def _write(self, plan: Plan) -> dict[int, Problem]:
-        """Write every document. Returns line -> problem of the rows that Firestore refused."""
-        import_ = self.import_
-        if import_.mode == "test":
-            for block in chain.from_iterable(self.found.layers(plan)):
-                self.account.unchanged += sum(map(len, block.lines))
-            return {}
-        if not plan.documents:
-            return {}
+    def deliver(self, plan: Plan, *, part: IndexPart | None = None) -> tuple[Delivery, bool]:
+        """Write every document; return the delivery, and whether there was time for all of them.
+
+        Raises what `Indexing` and `Delivery.deliver` raise.
+        """
+        found = self.found
         index = Indexing(
             self.services,
             self.hold,
-            keys=plan.keys,
-            origin=origin_of(import_, self.named),
-            consent=self.found.type.consent,
-            create_only=import_.mode == "bulk",
+            plan,
+            origin=origin_of(self.import_, self.named),
+            consent=found.type.consent,
             skip=self.settings.skip_unchanged,
-            under=fingerprint(self.found.rules),
-            exported=plan.exported,
+            under=fingerprint(found.rules),
+            part=part,
         )
         delivery = Delivery(
             self.services,
-            import_,
+            self.claimed,
             index,
             account=self.account,
-            collection=self.found.type.collection,
+            collection=found.type.collection,
             guard=self.hold.check,
-            note=self.found.tally.add,
+            note=found.tally.add,
         )
-        in_time = delivery.deliver(map(self._counted, self.found.layers(plan)))
-        self.note_orphans(delivery.orphans)
-        if in_time:
-            self.successor = replace(index.successor(), pace=delivery.pace())
-        else:
-            self.checkpoint = replace(index.checkpoint(), pace=delivery.pace())
-        return delivery.refused
+        in_time = delivery.deliver(map(self._counted, found.layers(plan)))
+        self.count()
+        return delivery, in_time
 
     def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Pass documents on, and keep the counts of the ledger up to date meanwhile."""
         for block in blocks:
-            self._count_rows()
+            self.count()
             yield block
 
-    def _go_on_later(self, checkpoint: Successor) -> Import:
-        """Leave the rest to a new task, which counts as the same attempt if this one has written
-        anything: what is refused or left is gone through again, and that must come to an end.
+    def count(self) -> None:
+        """Hand the counts of the rows to the lease's next renewal."""
+        found, account = self.found, self.account
+        self.hold.rows = RowCounts(
+            read=found.read,
+            loaded=account.loaded,
+            unchanged=account.unchanged + found.outdone,
+            outdated=account.outdated,
+            rejected=found.rejected + account.refused,
+            orphaned=account.orphaned,
+        )
+
+    def attempts_after(self, attempt: int) -> int:
+        """Return the number of attempts once the rest is left to a new task.
+
+        That counts as the same attempt if this one has written anything: what is refused or left
+        is gone through again, and that must come to an end.
         """
-        self._count_rows()
-        self.abandon()
-        services, hold = self.services, self.hold
-        now = services.now()
+        return attempt - (1 if self.account.written else 0)
 
-        def change(ledger: LedgerTransaction, current: Import) -> Import:
-            feed = ledger.feed(current.connection, self.named.type)
-            # The feed stays this import's until its next task has begun.
-            ledger.put_feed(checkpoint.settle(feed))
-            planned = plan_task(current, at=now)
-            return planned.to(
-                "scheduled",
-                now=now,
-                text=sentences.goes_on(hold.rows),
-                lease=None,
-                attempt=current.attempt - (1 if self.account.written else 0),
-                rows=hold.rows,
-                progress=hold.progress,
-            )
+    # -- how the import ends ------------------------------------------------------------------
 
-        changed = hold.change(change)
-        checkpoint.clean_up(services)
-        return changed
+    def end_well(
+        self, refused: Mapping[int, Problem] | None = None, successor: Successor | None = None
+    ) -> AttemptResult:
+        """End the import of which everything that can be loaded is loaded.
 
-    # -- accounts -----------------------------------------------------------------------------
+        Args:
+            refused: line -> problem of the rows that Firestore refused.
+            successor: the index that the import leaves.
+        """
+        if refused:
+            for line, cells, export in self.found.rows_at(refused):
+                self.found.tally.add(refused[line])
+                self.reject(cells, (refused[line],), export)
+        status: Status = "loaded"
+        if self.import_.mode == "test":
+            status = "checked"
+        elif self.found.rejected or self.account.refused:
+            status = "loaded_with_rejects"
+        self.count()
+        rows = self.hold.rows
+        if rows.read != rows.settled:
+            raise RuntimeError(f"rows are unaccounted for: {rows}")
+        return self._end(status, successor=successor if status in LOADED else None)
+
+    def refuse(self, problem: Problem) -> AttemptResult:
+        """End the import as one whose file cannot be used."""
+        self._disregard(rows=problem.code not in JUDGED)
+        return self._end("rejected", error=problem)
+
+    def fail(self, problem: Problem) -> AttemptResult:
+        """End the import as one that only a person can help."""
+        self._disregard(rows=True)
+        return self._end("failed", error=problem)
+
+    def abandon(self) -> None:
+        """Leave no half-written rejected rows behind."""
+        if self.rejects is not None:
+            self.rejects.abandon()
 
     def _disregard(self, *, rows: bool) -> None:
         """Take it that nothing has been loaded, and with `rows` that none has been seen either.
@@ -267,35 +293,108 @@ class Run:
         if rows:
             self.found.read = self.found.rejected = 0
         self.abandon()
-        self.rejected_file = None
+        self.rejects = None
+        self.hold = hold_whole(self.hold, self.services)
+        self.count()
 
-    def _count_rows(self) -> None:
-        found, account = self.found, self.account
-        self.hold.rows = RowCounts(
-            read=found.read,
-            loaded=account.loaded,
-            unchanged=account.unchanged + found.outdone,
-            outdated=account.outdated,
-            rejected=found.rejected + account.refused,
-            orphaned=account.orphaned,
-        )
-
-    def _end(self, status: Status, *, error: Problem | None = None) -> Import:
-        self._count_rows()
-        if status not in ("rejected", "failed"):
-            rows = self.hold.rows
-            if rows.read != rows.settled:
-                raise RuntimeError(f"rows are unaccounted for: {rows}")
-        return end(
-            self.import_,
+    def _end(
+        self, status: Status, *, error: Problem | None = None, successor: Successor | None = None
+    ) -> AttemptResult:
+        found, rejects = self.found, self.rejects
+        ended = end(
             self.hold,
             self.services,
             status,
             named=self.named,
             error=error,
-            header=self.found.header.names if self.found.header else (),
-            tally=self.found.tally,
-            left_out=self.found.left_out,
-            rejected_file=self.rejected_file,
-            successor=self.successor if status in LOADED else None,
+            found=FileFindings(
+                header=found.header.names if found.header else (),
+                tally=found.tally,
+                left_out=found.left_out,
+                rejected_file=rejects if isinstance(rejects, RejectedFile) else None,
+                successor=successor,
+            ),
         )
+        return AttemptResult(Claimed(ended))
+
+
+def is_large(claimed: Claimed, services: Services) -> bool:
+    """Whether a file is loaded in shards: a check loads nothing."""
+    import_ = claimed.import_
+    shard_bytes = services.deployment.shard_bytes
+    return import_.mode != "test" and shards_of(import_.size, shard_bytes=shard_bytes) > 1
+
+
+def hold_whole(hold: Hold, services: Services) -> Hold:
+    """Return the hold on the whole import, for a worker that ends it because of its shard.
+
+    Raises:
+        TryAgain: another worker sees to all shards.
+        LeaseLost: the shard is no longer this worker's.
+    """
+    if hold.claimed.shard is None:
+        return hold
+    lease = services.deployment.lease
+
+    def take(ledger: LedgerTransaction, current: Claimed) -> Claimed:
+        now = services.now()
+        if current.shard is None or taken(current.import_, now=now):
+            raise TryAgain("Another worker sees to all shards.")
+        import_ = lease_to(ledger, current.import_, hold.owner, until=now + lease)
+        return Claimed(import_, replace(current.shard, lease=None))
+
+    import_ = hold.change(take).import_
+    return Hold(services.ledger, Claimed(import_), now=services.now, lease=lease)
+
+
+# -- the usual file -------------------------------------------------------------------------------
+
+
+def load(attempt: Attempt) -> AttemptResult:
+    """Load a file, or leave the rest of it to a later task.
+
+    Raises:
+        FileRejected, Undecidable: the import can only end.
+        TryAgain: a later attempt may succeed.
+        LeaseLost: the import is no longer this worker's.
+    """
+    attempt.note_same_content()
+    plan = attempt.found.judge()
+    if attempt.import_.mode == "test":
+        for block in chain.from_iterable(attempt.found.layers(plan)):
+            attempt.account.unchanged += sum(map(len, block.lines))
+        return attempt.end_well()
+    if not plan.documents:
+        return attempt.end_well()
+    delivery, in_time = attempt.deliver(plan)
+    attempt.note_orphans(delivery.orphans)
+    left = delivery.leave(ended=in_time)
+    if in_time:
+        return attempt.end_well(delivery.refused, left)
+    return _continue_later(attempt, left)
+
+
+def _continue_later(attempt: Attempt, checkpoint: Successor) -> AttemptResult:
+    """Leave the rest of a file to a new task."""
+    services, hold = attempt.services, attempt.hold
+    now = services.now()
+
+    def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
+        import_ = current.import_
+        # The feed stays this import's until its next task has begun.
+        ledger.put_feed(checkpoint.settle(ledger.feed(import_.connection, str(import_.type))))
+        return Claimed(
+            plan_task(import_, at=now).to(
+                "scheduled",
+                now=now,
+                text=sentences.goes_on(hold.rows),
+                lease=None,
+                attempt=attempt.attempts_after(import_.attempt),
+                rows=hold.rows,
+                progress=hold.progress,
+            )
+        )
+
+    changed = hold.change(change)
+    checkpoint.clean_up(services)
+    return AttemptResult(changed)

@@ -1,4 +1,4 @@
-"""How the documents of an import get into Firestore: what is written, what is left, by when."""
+"""Delivery of documents to Firestore: what is written, what is left, by when."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from shared.firestore.bulk import (
     Written,
     first_rate,
 )
-from shared.index import COMPLETE, NEWER, OWN, Indexing, SeenDocument
-from shared.ledger import Import, Paced
+from shared.index import COMPLETE, NEWER, OWN, Indexing, SeenDocument, Successor
+from shared.ledger import Claimed, Paced
 from shared.loading.orphans import Orphans, Referring
 from shared.parsing import Block
 from shared.services import Services
@@ -53,35 +53,38 @@ class Delivery:
     def __init__(
         self,
         services: Services,
-        import_: Import,
+        claimed: Claimed,
         index: Indexing,
         *,
         account: Account,
         collection: str,
         guard: Callable[[], None],
         note: Callable[[Problem], None],
-        share: int = 1,
     ) -> None:
         """Prepare.
 
         Args:
             services: everything outside.
-            import_: the import, as it has begun.
+            claimed: the import or the shard, as it has begun.
             index: what is known of the documents.
             account: where the rows are counted.
             collection: the name of the documents' collection.
-            guard: makes sure that the import is still this worker's.
+            guard: makes sure that the worker's lease is still its own.
             note: takes note of what is worth a warning.
-            share: how many workers write to the collection at once.
         """
+        import_ = claimed.import_
         self._services = services
-        self._import = import_
+        self._create_only = import_.mode == "bulk"
+        self._started_at = claimed.started_at
         self._index = index
         self._account = account
         self._collection = f"connections/{import_.connection}/{collection}"
         self._guard = guard
         self._note = note
-        self._share = share
+        self._share = 1
+        """Workers that write to the collection at once."""
+        if claimed.shard is not None:
+            self._share = min(claimed.split.shards, claimed.split.at_once)
         self._ramp = self._first_ramp(index.pace)
         self._orphans: Orphans | None = None
         refers_to = file_type(str(import_.type)).refers_to
@@ -115,7 +118,7 @@ class Delivery:
             needs=index.needs,
             on_result=self._settled,
             guard=self._guard,
-            create_only=self._import.mode == "bulk",
+            create_only=self._create_only,
             ramp=self._ramp,
         ) as writer:
             for lot in chain.from_iterable(block.lots(LOT) for block in blocks):
@@ -140,8 +143,17 @@ class Delivery:
         """Line and key of the first few documents whose other one is not in Firestore."""
         return self._orphans.sample if self._orphans is not None else []
 
-    def pace(self) -> Paced | None:
-        """Return how fast documents have been written; None where nobody had to know."""
+    def leave(self, *, ended: bool) -> Successor:
+        """Write the index as it is now: at the end of the import, or for its next task.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+            LeaseLost: the lease is no longer this worker's.
+        """
+        left = self._index.successor() if ended else self._index.checkpoint()
+        return replace(left, pace=self._pace())
+
+    def _pace(self) -> Paced | None:
         if self._ramp is None:
             return None
         ceiling = self._ramp.ceiling * self._share
@@ -191,7 +203,7 @@ class Delivery:
         """
         now = self._services.now()
         deadline = self._services.deployment.task_deadline
-        return max((self._import.started_at or now) + deadline, now + deadline / 5)
+        return max((self._started_at or now) + deadline, now + deadline / 5)
 
     def _first_ramp(self, before: Paced | None) -> Ramp | None:
         """Return how many writes a second are sent; None where as many may be as are answered."""

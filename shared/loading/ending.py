@@ -1,8 +1,8 @@
-"""How an import ends: its reports, the last entry of its ledger document, what that makes known."""
+"""The end of an import: its reports, the last entry of its ledger document, its alerts."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.core import Problem
@@ -11,6 +11,7 @@ from shared.index import Successor
 from shared.ledger import (
     LOADED,
     WARNINGS_LIMIT,
+    Claimed,
     Feed,
     Hold,
     Import,
@@ -45,19 +46,27 @@ NAMES_TRIED = 30
 """Names that are looked at for one under which corrected rows can be sent."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFindings:
+    """What an attempt knows of a file at its end."""
+
+    header: tuple[str, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    left_out: int = 0
+    """Values of good rows that could not be read."""
+    rejected_file: RejectedFile | None = None
+    successor: Successor | None = None
+    """The index that the import leaves."""
+
+
 def end(
-    import_: Import,
     hold: Hold,
     services: Services,
     status: Status,
     *,
     named: ExportFile,
+    found: FileFindings,
     error: Problem | None = None,
-    header: tuple[str, ...] = (),
-    tally: Tally | None = None,
-    left_out: int = 0,
-    rejected_file: RejectedFile | None = None,
-    successor: Successor | None = None,
 ) -> Import:
     """Write the reports, then the last entry of the ledger.
 
@@ -65,7 +74,7 @@ def end(
     worker's: one that was taken for dead and comes back can put none over newer ones.
     """
     bucket = services.bucket
-    tally = tally or Tally()
+    tally, rejected_file = found.tally, found.rejected_file
     now = services.now()
     if error is not None:
         tally.add(error)
@@ -84,12 +93,12 @@ def end(
         else sentences.ended(
             hold.rows,
             checked=status == "checked",
-            left_out=left_out,
+            left_out=found.left_out,
             repeated=tally.counts["row.duplicate_key"],
-            type=import_.type,
+            type=hold.import_.type,
         )
     )
-    warnings = (*import_.warnings, *tally.summary())
+    warnings = (*hold.import_.warnings, *tally.summary())
 
     def finished(current: Import) -> Import:
         return current.end(
@@ -108,29 +117,29 @@ def end(
             force=False,
         )
 
-    def change(ledger: LedgerTransaction, current: Import) -> Import:
-        ended = finished(current)
-        feed = release_feed(ledger, current)
+    def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
+        ended = finished(current.import_)
+        feed = release_feed(ledger, ended)
         _alert(ledger, ended, feed, services, repeated=tally.counts["row.duplicate_key"], now=now)
-        if successor is not None:
-            feed = successor.settle(feed)
+        if found.successor is not None:
+            feed = found.successor.settle(feed)
             ledger.put_feed(feed)
-        if status in LOADED and (feed.latest is None or current.import_id >= feed.latest):
-            ledger.put_feed(replace(feed, latest=current.import_id, header=header))
-        return ended
+        if status in LOADED and (feed.latest is None or ended.import_id >= feed.latest):
+            ledger.put_feed(replace(feed, latest=ended.import_id, header=found.header))
+        return Claimed(ended)
 
     write_report(
         bucket,
         finished(hold.import_),
-        send_as=_send_as(import_, named, services, now=now) if rejected else None,
+        send_as=_send_as(hold.import_, named, services, now=now) if rejected else None,
         problems=tally.kept,
         counts=tally.counts,
         replacing=before,
     )
     changed = hold.change(change)
-    if successor is not None:
-        successor.clean_up(services)
-    return changed
+    if found.successor is not None:
+        found.successor.clean_up(services)
+    return changed.import_
 
 
 def _send_as(

@@ -1,25 +1,26 @@
-"""When an import may start: arrivals, pairing, beginning, replays."""
+"""When an import may start: arrivals, pairing, claims, replays."""
 
 from __future__ import annotations
 
-from shared.scheduling.beginning import EARLY, Begun, Rests, begin, begin_within
+from shared.scheduling.claims import NotNow, claim, give_up, split_again
 from shared.scheduling.intake import arrival, is_newer, lying_there, take_in, take_in_event
-from shared.scheduling.planning import enqueue, plan_task
+from shared.scheduling.planning import enqueue, enqueue_shard, enqueue_shards, plan_task
 from shared.scheduling.replay import release, replay
 
 __all__ = [
-    "EARLY",
-    "Begun",
-    "Rests",
+    "NotNow",
     "arrival",
-    "begin",
-    "begin_within",
+    "claim",
     "enqueue",
+    "enqueue_shard",
+    "enqueue_shards",
+    "give_up",
     "is_newer",
     "lying_there",
     "plan_task",
     "release",
     "replay",
+    "split_again",
     "take_in",
     "take_in_event",
 ]

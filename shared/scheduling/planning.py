@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.ledger import ENDED, Import, LedgerTransaction, LoadTask
+from shared.ledger import ENDED, Import, LedgerTransaction, LoadTask, Shard, next_of
 from shared.reporting import sentences
 from shared.scheduling import pairing
 from shared.services import Services
@@ -53,6 +53,30 @@ def enqueue(import_: Import, services: Services) -> Import:
             if one is import_:
                 import_ = marked
     return import_
+
+
+def enqueue_shard(import_: Import, shard: Shard, services: Services) -> None:
+    """Create the task that the ledger has decided upon for a shard.
+
+    Raises:
+        TryAgain: the queue could not be reached.
+    """
+    services.queue.create(
+        LoadTask.of_shard(import_, shard), at=shard.scheduled_for or services.now()
+    )
+
+
+def enqueue_shards(import_: Import, services: Services) -> None:
+    """Create the tasks that the ledger has decided upon for the shards that are next.
+
+    Raises:
+        TryAgain: Firestore or the queue could not be reached.
+    """
+    if import_.split is None:
+        return
+    shards = services.ledger.shards(import_.connection, import_.import_id, import_.split.id)
+    for shard in next_of(import_.split, shards):
+        enqueue_shard(import_, shard, services)
 
 
 def mark_scheduled(import_: Import, services: Services) -> Import:

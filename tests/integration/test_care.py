@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.core.errors import NotPossible
-from shared.loading.worker import settle
-from shared.scheduling.beginning import Begun, begin
+from shared.ledger.lease import Claimed
+from shared.loading.settling import settle
+from shared.scheduling.claims import claim
 from shared.scheduling.replay import release, replay
 from tests.integration.conftest import Make
 from tests.support.alerts import alerts, overdue_orders
@@ -425,8 +426,8 @@ def test_a_worker_that_never_came_back(pipeline: Pipeline) -> None:
     """An import whose worker has died and that no other takes up is late as well."""
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     (task,) = pipeline.queue.due(pipeline.clock())
-    begun = begin(task, pipeline.services)
-    assert isinstance(begun, Begun)
+    begun = claim(task, pipeline.services)
+    assert isinstance(begun, Claimed)
     pipeline.clock.advance("12:10")
     assert pipeline.sweep()["late"] == 0
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import TryAgain
+from shared.ledger.lease import Claimed
 from shared.ledger.tasks import LoadTask
-from shared.loading.worker import _work
-from shared.scheduling.beginning import Begun, begin
+from shared.loading.worker import make_attempt
+from shared.scheduling.claims import claim
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 FILES = 20
@@ -25,13 +26,13 @@ def rewards_csv() -> str:
     return "PERIDX,REWARD_ACCOUNT_ID,TIER_NAME\r\n1,7,Gold\r\n"
 
 
-def hold_first(pipeline: Pipeline, first: str, *others: str) -> tuple[Begun, dict[str, LoadTask]]:
+def hold_first(pipeline: Pipeline, first: str, *others: str) -> tuple[Claimed, dict[str, LoadTask]]:
     """Upload files, begin the first one and let the others find it at work; returns their tasks."""
     for name in (first, *others):
         pipeline.upload(f"{name}.csv", customers_csv({"PERIDX": name[-7:]}))
     tasks = {task.import_id: task for task in pipeline.queue.due(pipeline.clock())}
-    begun = begin(tasks[first], pipeline.services)
-    assert isinstance(begun, Begun)
+    begun = claim(tasks[first], pipeline.services)
+    assert isinstance(begun, Claimed)
     for name in others:
         pipeline.work(tasks[name])
     return begun, tasks
@@ -42,10 +43,10 @@ def run_while_busy(pipeline: Pipeline) -> list[str]:
     returns the imports in the order in which they ended."""
     ended: list[str] = []
     while due := pipeline.queue.due(pipeline.clock()):
-        begun = [(task, begin(task, pipeline.services)) for task in due]
+        begun = [(task, claim(task, pipeline.services)) for task in due]
         for task, one in begun:
-            if isinstance(one, Begun):
-                assert _work(one.import_, pipeline.services) == "loaded"
+            if isinstance(one, Claimed):
+                assert make_attempt(one, pipeline.services) == "loaded"
                 ended.append(task.import_id)
             elif one.import_ is not None and one.why != "blocked":
                 pipeline.work(task)
@@ -69,7 +70,7 @@ def test_sentence(pipeline: Pipeline) -> None:
     """A file in line says so, and not that it waits for a file that has ended long ago."""
     first, second, third = names("customers")[:3]
     begun, _ = hold_first(pipeline, first, second, third)
-    _work(begun.import_, pipeline.services)
+    make_attempt(begun, pipeline.services)
 
     waiting = pipeline.import_(third)
     assert (waiting.status, waiting.blocked_by) == ("blocked", first)
@@ -115,7 +116,7 @@ def test_woken_again(pipeline: Pipeline) -> None:
     begun, tasks = hold_first(pipeline, first, second, third)
     pipeline.queue.broken = True
     with pytest.raises(TryAgain):
-        _work(begun.import_, pipeline.services)
+        make_attempt(begun, pipeline.services)
     pipeline.queue.broken = False
     pipeline.work(tasks[first])
 
@@ -127,8 +128,8 @@ def test_a_line_that_nobody_wakes(pipeline: Pipeline) -> None:
     for number, name in enumerate(names("customers")):
         pipeline.upload(f"{name}.csv", customers_csv({"PERIDX": str(number)}))
     first, *others = pipeline.queue.due(pipeline.clock())
-    begun = begin(first, pipeline.services)
-    assert isinstance(begun, Begun)
+    begun = claim(first, pipeline.services)
+    assert isinstance(begun, Claimed)
     for task in others:
         pipeline.work(task)
     pipeline.clock.advance(timedelta(hours=1))  # the worker has died

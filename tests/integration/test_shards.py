@@ -18,7 +18,6 @@ from shared.firestore.bulk.transport import CallFailed
 from shared.ledger.imports import Import
 from shared.ledger.tasks import LoadTask
 from shared.loading.delivery import Delivery
-from shared.loading.shards.closing import Closing
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.integration.test_unchanged import NAME, cities, count, feed, people
@@ -380,7 +379,7 @@ def test_a_closing_that_dies(make: Make, monkeypatch: pytest.MonkeyPatch) -> Non
         raise Dies
 
     with monkeypatch.context() as patch:
-        patch.setattr(Closing, "carry_out", dies)
+        patch.setattr("shared.loading.shards.closing.close", dies)
         with pytest.raises(Dies):
             pipeline.run_due()
     pipeline.clock.advance(timedelta(minutes=25))

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from grpc import StatusCode
 
+from shared.core.errors import LeaseLost
 from shared.core.folding import Version
 from shared.files.exported import Exports, micros
 from shared.files.names import Arrival
@@ -23,15 +24,14 @@ from shared.index.session import Indexing
 from shared.ledger import uploads
 from shared.ledger.feeds import Feed
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
-from shared.ledger.lease import Hold
+from shared.ledger.lease import Claimed, ClaimedChange, Hold
 from shared.loading.shards.cleanup import remove_rows
-from shared.loading.shards.hold import ShardChange, ShardHold
 from shared.parsing import repeats
 from shared.parsing.checker import Row
 from shared.parsing.repeats import Repeats, RowOfKey
 from shared.privacy import erasing
-from shared.scheduling import beginning, intake, pairing
-from shared.scheduling.beginning import begin_within
+from shared.scheduling import claims, intake, pairing
+from shared.scheduling.claims import claim_within
 from shared.scheduling.intake import is_newer, take_in
 from shared.sweeping import caretaker, lateness, stock
 from shared.undoing import deciding
@@ -154,36 +154,44 @@ def _begin_any_generation(ledger: Any, task: Any, *rest: Any) -> Any:
     current = ledger.import_(task.connection, task.import_id)
     if current is not None:
         task = replace(task, generation=current.generation)
-    return begin_within(ledger, task, *rest)
+    return claim_within(ledger, task, *rest)
 
 
-def _change_whoever_it_is(self: Hold, change: Callable[[Any, Any], Any]) -> Any:
-    def any_(ledger: Any) -> Any:
+_change = Hold.change
+
+
+def _change_whoever_it_is(self: Hold, change: ClaimedChange, **rest: Any) -> Claimed:
+    if self.claimed.shard is not None:
+        return _change(self, change, **rest)
+
+    def any_(ledger: Any) -> Claimed:
         current = ledger.import_(self.import_.connection, self.import_.import_id)
-        changed = change(ledger, current)
-        ledger.put(changed)
+        changed = change(ledger, Claimed(current))
+        ledger.put(changed.import_)
         return changed
 
     return self._ledger.transact(any_)
 
 
-def _change_whoever_has_the_shard(self: ShardHold, change: ShardChange, **_: Any) -> Any:
-    mine = self.shard
+def _change_whoever_has_the_shard(self: Hold, change: ClaimedChange, **rest: Any) -> Claimed:
+    mine = self.claimed.shard
+    if mine is None:
+        return _change(self, change, **rest)
 
-    def any_(ledger: Any) -> Any:
+    def any_(ledger: Any) -> Claimed | None:
         current = ledger.import_(mine.connection, mine.import_id)
         shard = ledger.shard(mine.connection, mine.import_id, mine.split, mine.number)
         if current is None or current.split is None or shard is None:
             return None
-        changed, shard = change(ledger, current, shard)
-        ledger.put(changed)
-        ledger.put_shard(shard)
-        return changed, shard
+        changed = change(ledger, Claimed(current, shard))
+        ledger.put(changed.import_)
+        ledger.put_shard(changed.shard)
+        return changed
 
-    found = self._ledger.transact(any_)
-    if found is None:
-        raise self._lose()
-    return found
+    changed = self._ledger.transact(any_)
+    if changed is None:
+        raise LeaseLost("The shard is gone.")
+    return changed
 
 
 _mark = Indexing._mark
@@ -221,12 +229,12 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "lease of a shard": Guard(
         "only the worker that holds a shard changes it, and while its import is being loaded",
-        _replaced(ShardHold, ShardHold.change_shard, _change_whoever_has_the_shard),
+        _replaced(Hold, Hold.change, _change_whoever_has_the_shard),
         "mixed",
     ),
     "generation of a task": Guard(
         "a task of an earlier upload does not begin the present one",
-        _replaced(beginning, begin_within, _begin_any_generation),
+        _replaced(claims, claim_within, _begin_any_generation),
         "emptied and filled again",
     ),
     "generation of an event": Guard(
@@ -273,7 +281,7 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "status of an import": Guard(
         "what has ended is not begun again",
-        _replaced(beginning, ENDED, frozenset()),
+        _replaced(claims, ENDED, frozenset()),
         "mixed",
     ),
     "exported at": Guard(

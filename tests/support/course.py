@@ -20,7 +20,6 @@ from google.cloud import firestore
 
 from shared.core.errors import SettingsError, TryAgain
 from shared.ledger.imports import Import
-from shared.loading.attempt import Run
 from shared.loading.worker import work
 from shared.scheduling.intake import lying_there, take_in
 from shared.scheduling.replay import release, replay
@@ -132,10 +131,10 @@ def happen(course: Course, database: firestore.Client, monkeypatch: pytest.Monke
     course.load()
     with monkeypatch.context() as broken:
 
-        def fail(self: Run) -> None:
+        def fail(*_: object) -> None:
             raise KeyError(SECRET_OF_A_ROW)
 
-        broken.setattr(Run, "carry_out", fail)
+        broken.setattr("shared.loading.attempt.load", fail)
         course.arrives("customers_20230501T121000Z.csv", customers_csv({"PERIDX": "6"}))
         for task in pipeline.queue.due(clock()):
             with pytest.raises(TryAgain):

@@ -6,16 +6,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.ledger.imports import Lease
+from shared.ledger.lease import Claimed
 from shared.ledger.store import LedgerTransaction
 from shared.ledger.tasks import LoadTask
-from shared.scheduling.beginning import Begun, begin
+from shared.scheduling.claims import claim
 from tests.support.pipeline import Pipeline
 
 
 def seize(pipeline: Pipeline, task: LoadTask, *, until: datetime, attempt: int = 1) -> None:
     """Let a worker begin a task and fall silent."""
-    begun = begin(task, pipeline.services)
-    assert isinstance(begun, Begun)
+    begun = claim(task, pipeline.services)
+    assert isinstance(begun, Claimed)
 
     def change(ledger: LedgerTransaction) -> None:
         current = ledger.import_(task.connection, task.import_id)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shared.ledger.imports import Progress, RowCounts
-from shared.ledger.lease import BEAT_SECONDS, Hold
-from shared.scheduling.beginning import Begun, begin
+from shared.ledger.lease import BEAT_SECONDS, Claimed, Hold
+from shared.scheduling.claims import claim
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -90,12 +90,12 @@ def _today(pipeline: Pipeline) -> None:
 def _load_partly(pipeline: Pipeline) -> None:
     """Let a worker begin, tell of its progress once, and be at work still."""
     (task,) = pipeline.queue.due(pipeline.clock())
-    begun = begin(task, pipeline.services)
-    assert isinstance(begun, Begun)
+    begun = claim(task, pipeline.services)
+    assert isinstance(begun, Claimed)
     seconds = [0.0]
     hold = Hold(
         pipeline.services.ledger,
-        begun.import_,
+        begun,
         now=pipeline.clock,
         lease=timedelta(minutes=5),
         monotonic=lambda: seconds[0],

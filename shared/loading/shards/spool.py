@@ -1,7 +1,7 @@
-"""How what the rows of a file come to is spread over shards by their keys, and read back.
+"""The rows of a large file, spread over shards by their keys, and read back.
 
-The rows of a shard are in one object, in the order of the file; what is to be known of the rows
-that were found wrong is in another, the verdict.
+The rows of a shard are in one object, in the order of the file. The rejected rows of the file, and
+what else was found, are in another one, the verdict. A shard leaves an object of the same kind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.core import Problem
 from shared.core.arrays import Numbers
 from shared.gcp.storage import Unusable
 from shared.ledger import Span, StateObject, spans
-from shared.loading.shards.objects import LEAST_UPLOAD_BYTES, Writing, boxes
+from shared.loading.shards.objects import LEAST_UPLOAD_BYTES, READ_BYTES, Writing, boxes
 from shared.parsing import PlainProblem, hashes, plain_problem
 
 BUFFER_BYTES = 16 * 1024 * 1024
@@ -28,8 +28,8 @@ BOX_BYTES = 1024 * 1024
 UPLOAD_BYTES = 8 * 1024 * 1024
 """Bytes that wait to be sent, of all shards together, as far as that is in our hands."""
 
-_REJECTS = 1_000
-"""Rejected rows in a box."""
+REJECTS = 1_000
+"""Rejected rows of a file in a box."""
 _ROW_BYTES = 24
 """What a row takes besides its contents."""
 
@@ -56,6 +56,60 @@ class _Pending:
     size: int = 0
 
 
+class RejectedRows:
+    """Rejected rows that are being written into an object; what else was found comes last.
+
+    `read_findings` reads the object.
+    """
+
+    def __init__(self, bucket: storage.Bucket, name: str, *, in_box: int) -> None:
+        """`in_box` rows are kept in memory."""
+        self._object = Writing(bucket, name)
+        self._in_box = in_box
+        self._rows: list[RejectedCells] = []
+
+    def add(self, cells: Sequence[str], problems: Sequence[Problem], *, export: str | None) -> None:
+        """Take a row.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+        """
+        self._rows.append((list(cells), [*map(plain_problem, problems)], export))
+        if len(self._rows) >= self._in_box:
+            self._flush()
+
+    def close(self, findings: dict[str, Any], span: Span) -> StateObject:
+        """Finish the object with what else was found, as plain data, and return it.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached.
+        """
+        self._flush()
+        self._object.add(findings)
+        return self._object.close(span)
+
+    def abandon(self) -> None:
+        """Leave no half-written object behind."""
+        self._object.abandon()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._object.add(self._rows)
+            self._rows.clear()
+
+
+def read_findings(
+    bucket: storage.Bucket,
+    part: StateObject,
+    *,
+    tick: Callable[[], None],
+    read_bytes: int = READ_BYTES,
+) -> Iterator[list[RejectedCells] | dict[str, Any]]:
+    """Give what `RejectedRows` has written: lists of rows, then the findings; see `boxes`."""
+    for box in boxes(bucket, part, tick=tick, read_bytes=read_bytes):
+        yield box()
+
+
 class Spread:
     """Spreads rows over the objects of shards. Its memory does not grow with the file."""
 
@@ -67,8 +121,8 @@ class Spread:
         upload = UPLOAD_BYTES // shards // LEAST_UPLOAD_BYTES * LEAST_UPLOAD_BYTES
         upload = max(LEAST_UPLOAD_BYTES, upload)
         self._pending = [_Pending() for _ in self._spans]
-        self._rejects: list[RejectedCells] = []
-        self._verdict = Writing(bucket, f"{prefix}.verdict")
+        self.verdict = RejectedRows(bucket, f"{prefix}.verdict", in_box=REJECTS)
+        """Takes the rejected rows of the file."""
         self._objects = [
             Writing(bucket, f"{prefix}-{number:03}.rows", upload_bytes=upload)
             for number in range(shards)
@@ -110,18 +164,8 @@ class Spread:
             if pending.size >= self._box_bytes:
                 self._flush(pending, object)
 
-    def reject(self, cells: Sequence[str], problems: Sequence[Problem], export: str | None) -> None:
-        """Take a row that was found wrong.
-
-        Raises:
-            TryAgain: Cloud Storage could not be reached.
-        """
-        self._rejects.append((list(cells), [*map(plain_problem, problems)], export))
-        if len(self._rejects) >= _REJECTS:
-            self._flush_rejects()
-
     def close(
-        self, *, broken: Iterable[str], too_large: Iterable[str], findings: Any
+        self, *, broken: Iterable[str], too_large: Iterable[str], findings: dict[str, Any]
     ) -> tuple[StateObject, list[StateObject]]:
         """Finish; return the verdict's object and the shards', in order.
 
@@ -142,14 +186,13 @@ class Spread:
                 self._flush(pending, object)
             object.add(tuple([key for key, of in keys if of == number] for keys in lists))
             done.append(object.close(span))
-        if self._rejects:
-            self._flush_rejects()
-        self._verdict.add(findings)
-        return self._verdict.close(Span(self._spans[0].first, self._spans[-1].last)), done
+        every = Span(self._spans[0].first, self._spans[-1].last)
+        return self.verdict.close(findings, every), done
 
     def abandon(self) -> None:
         """Leave no half-written objects behind."""
-        for object in (self._verdict, *self._objects):
+        self.verdict.abandon()
+        for object in self._objects:
             object.abandon()
 
     def _shard_of(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -165,10 +208,6 @@ class Spread:
         for column in columns:
             column.clear()
         pending.size = 0
-
-    def _flush_rejects(self) -> None:
-        self._verdict.add(self._rejects)
-        self._rejects.clear()
 
 
 class SpreadRows:

@@ -11,7 +11,7 @@ import pytest
 
 from shared.core.errors import LeaseLost
 from shared.ledger.imports import Lease
-from shared.ledger.lease import BEAT_SECONDS, Hold
+from shared.ledger.lease import BEAT_SECONDS, Claimed, Hold
 from shared.ledger.paths import import_path
 from shared.ledger.store import LedgerStore
 from tests.simulation.firestore import SimulatedDatabase, Store
@@ -60,7 +60,9 @@ def hold(ledger: Ledger) -> Hold:
     """Return the hold of the worker that has begun the import."""
     database: Any = ledger
     world = ledger.world
-    return Hold(LedgerStore(database), MINE, now=world.now, lease=LEASE, monotonic=world.monotonic)
+    return Hold(
+        LedgerStore(database), Claimed(MINE), now=world.now, lease=LEASE, monotonic=world.monotonic
+    )
 
 
 def test_the_ledger_is_asked_now_and_then(ledger: Ledger) -> None:

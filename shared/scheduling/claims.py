@@ -1,0 +1,291 @@
+"""Claims: whether a task may begin its import, or its shard, now, and what happens if not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.core import Problem
+from shared.ledger import (
+    ENDED,
+    Claimed,
+    Feed,
+    Import,
+    Lease,
+    LedgerTransaction,
+    LoadTask,
+    Progress,
+    RowCounts,
+    Shard,
+    Status,
+    lease_to,
+    lease_to_shards,
+    new_owner,
+    release_feed,
+)
+from shared.reporting import FAILED_TODO, overdue_todo, raise_alert, sentences
+from shared.scheduling import pairing
+from shared.scheduling.planning import awaited_file, plan_task, rules
+from shared.services import Services
+
+EARLY = timedelta(seconds=2)
+"""How far a task may run ahead of the ledger's clock and still count as due."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """The answer that there is nothing to load now; the records name the tasks that must exist."""
+
+    why: str
+    """In a few words."""
+    import_: Import | None = None
+    shard: Shard | None = None
+
+
+def claim(task: LoadTask, services: Services) -> Claimed | NotNow:
+    """Claim the import, or the shard, that a task is about, if its time has come.
+
+    The task of a shard claims the whole import where all shards have ended, to close it.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    owner = new_owner()
+    return services.ledger.transact(lambda ledger: claim_within(ledger, task, services, owner))
+
+
+def claim_within(
+    ledger: LedgerTransaction, task: LoadTask, services: Services, owner: str
+) -> Claimed | NotNow:
+    """Claim in the name of `owner` within a transaction; see `claim`."""
+    current = ledger.import_(task.connection, task.import_id)
+    if current is None:
+        return NotNow("unknown import")
+    if current.generation != task.generation:
+        return NotNow("superseded")
+    if current.status in ENDED:
+        return NotNow("ended", current)
+    if task.split is None:
+        return _claim_import(ledger, current, services, owner)
+    if current.split is None or current.split.id != task.split:
+        return NotNow("split anew")
+    if current.split.ended == current.split.shards:
+        return _claim_import(ledger, current, services, owner)
+    shard = ledger.shard(task.connection, task.import_id, task.split, task.shard)
+    if shard is None or current.status != "loading" or current.lease is None:
+        return NotNow("not loading", current)
+    return _claim_shard(ledger, Claimed(current, shard), services, owner)
+
+
+# -- the import as a whole ------------------------------------------------------------------------
+
+
+def _claim_import(
+    ledger: LedgerTransaction, current: Import, services: Services, owner: str
+) -> Claimed | NotNow:
+    now = services.now()
+    if current.status == "loading" and current.lease is not None and current.lease.live(now):
+        return _look_again(ledger, current, current.lease)
+    if current.scheduled_for is not None and current.scheduled_for > now + EARLY:
+        return NotNow("not due", current)
+    if current.type is None or current.exported_at is None:
+        return NotNow("not an export file")
+    before, timing = current, rules(services)
+    awaited = None
+    if current.waits_for is not None:
+        # Every arrival of that type writes this: one that the look below misses begins it again.
+        ledger.feed(current.connection, current.waits_for)
+        awaited = awaited_file(ledger, current, timing)
+        current = replace(current, paired_with=awaited.import_id if awaited else None)
+    feed = ledger.feed(current.connection, str(current.type))
+    ahead = None
+    if current.goes_after is not None:
+        ahead = ledger.feed(current.connection, current.goes_after).live(now)
+    verdict = pairing.judge(
+        current,
+        now=now,
+        rules=timing,
+        awaited=awaited,
+        running=feed.live(now),
+        ahead=ahead,
+    )
+    if isinstance(verdict, pairing.Ready):
+        return _begin(ledger, current, feed, services, owner, alone=verdict.alone)
+    if feed.running is not None and feed.running.import_id == current.import_id:
+        # Its worker died or left the rest to this task, and what it depends on has changed since.
+        ledger.put_feed(replace(feed, running=None))
+    current = replace(current, split=None)
+    if current.status == "loading":
+        text = sentences.retrying(current.attempt, services.deployment.max_attempts)
+        current = current.to("scheduled", now=now, text=text, lease=None)
+    moved = _put_off(current, verdict, awaited, timing, now=now)
+    if moved.status == "overdue" and before.status != "overdue":
+        raise_alert(ledger, "overdue", moved, todo=overdue_todo(moved), now=now)
+    same = ("status", "status_text", "task")
+    if all(getattr(moved, name) == getattr(before, name) for name in same):
+        return NotNow(before.status, before)
+    ledger.put(moved)
+    return NotNow(moved.status, moved)
+
+
+def _begin(
+    ledger: LedgerTransaction,
+    current: Import,
+    feed: Feed,
+    services: Services,
+    owner: str,
+    *,
+    alone: bool,
+) -> Claimed | NotNow:
+    """Begin an import that may start now; `alone` says: without the file that it waits for."""
+    now, deployment = services.now(), services.deployment
+    if current.attempt >= deployment.max_attempts:
+        problem = Problem(code="system.worker_lost", message=sentences.failed(current.attempt))
+        if current.status != "loading":
+            current = current.to("loading", now=now, text=problem.message)
+        return NotNow("out of attempts", give_up(ledger, current, problem, services))
+    attempt = current.attempt + 1
+    until, idle = now + deployment.lease, replace(feed, running=None)
+    begun = lease_to(ledger, current, owner, until=until, feed=idle).to(
+        "loading",
+        now=now,
+        text=sentences.checking() if current.mode == "test" else sentences.loading(attempt),
+        attempt=attempt,
+        blocked_by=None,
+        started_at=now,
+        finished_at=None,
+        expire_at=None,
+        seconds=None,
+        error=None,
+        rows=RowCounts(),
+        progress=Progress(),
+        warnings=(_alone(current),) if alone else (),
+    )
+    ledger.put(begun)
+    return Claimed(begun)
+
+
+def _put_off(
+    current: Import,
+    verdict: pairing.StartDecision,
+    awaited: Import | None,
+    timing: pairing.Timing,
+    *,
+    now: datetime,
+) -> Import:
+    """Return the import as it waits for what keeps it from starting now."""
+    match verdict:
+        case pairing.NotBefore(at):
+            moved = plan_task(current, at=at)
+            return moved.to("scheduled", now=now, text=sentences.scheduled(moved, now))
+        case pairing.Waits():
+            text = sentences.waiting(current, timing.window)
+            return current.to("waiting", now=now, text=text, task=None, scheduled_for=None)
+        case pairing.BlockedBy(import_id):
+            moved = replace(current, blocked_by=import_id)
+            text = sentences.in_line()
+            if not pairing.in_line(moved):
+                status = _status_of(awaited, import_id)
+                text = sentences.blocked(current, import_id, status, timing.window)
+            return moved.to("blocked", now=now, text=text, task=None)
+        case _:
+            status = _status_of(awaited, current.paired_with)
+            text = sentences.overdue(current, timing.deadline, awaited=status, window=timing.window)
+            return current.to("overdue", now=now, text=text, task=None)
+
+
+def _status_of(awaited: Import | None, import_id: str | None) -> Status | None:
+    return awaited.status if awaited and awaited.import_id == import_id else None
+
+
+def _look_again(ledger: LedgerTransaction, current: Import, lease: Lease) -> NotNow:
+    """See to it that somebody looks after the import once its present worker's lease is over.
+
+    The task that came too early is answered as done: were it refused instead, it could run out
+    of attempts while a slow worker is still at it.
+    """
+    if current.scheduled_for is None or current.scheduled_for < lease.expires_at:
+        current = plan_task(current, at=lease.expires_at)
+        ledger.put(current)
+    return NotNow("at work", current)
+
+
+def _alone(import_: Import) -> dict[str, object]:
+    problem = Problem(
+        code="order.without_customers_file",
+        message=f"Loaded although the matching {import_.waits_for} file has not been loaded.",
+    )
+    return {"code": problem.code, "message": problem.message, "hint": problem.hint, "count": 1}
+
+
+# -- one shard ------------------------------------------------------------------------------------
+
+
+def _claim_shard(
+    ledger: LedgerTransaction, mine: Claimed, services: Services, owner: str
+) -> Claimed | NotNow:
+    now, deployment = services.now(), services.deployment
+    import_, shard = mine.import_, mine.shard
+    assert import_.lease is not None
+    assert shard is not None
+    if shard.status == "loaded":
+        return NotNow("ended", import_, shard)
+    if shard.lease is not None and shard.lease.live(now):
+        # As in `_look_again`, a task that came too early is answered as done.
+        if shard.scheduled_for is None or shard.scheduled_for < shard.lease.expires_at:
+            shard = shard.planned(shard.lease.expires_at)
+            ledger.put_shard(shard)
+        return NotNow("at work", import_, shard)
+    if shard.scheduled_for is None or shard.scheduled_for > now + EARLY:
+        return NotNow("not due", import_, shard)
+    if not import_.lease.live(now):
+        # No worker has renewed the lease for long: the import itself has to be claimed again.
+        planned = plan_task(import_, at=now)
+        ledger.put(planned)
+        return NotNow("not held", planned)
+    if not mine.shared:
+        return NotNow("another worker sees to all shards")
+    feed = ledger.feed(import_.connection, str(import_.type))
+    if feed.base() != mine.split.base:
+        return NotNow("split anew", split_again(ledger, import_, now=now))
+    if shard.attempt >= deployment.max_attempts:
+        problem = Problem(code="system.worker_lost", message=sentences.failed(shard.attempt))
+        return NotNow("out of attempts", give_up(ledger, import_, problem, services))
+    begun = replace(
+        shard,
+        status="loading",
+        attempt=shard.attempt + 1,
+        lease=Lease(owner=owner, expires_at=now + deployment.lease),
+        started_at=now,
+    )
+    mine = Claimed(lease_to_shards(ledger, import_, feed, now=now), begun).recounted(RowCounts())
+    assert mine.shard is not None
+    ledger.put(mine.import_)
+    ledger.put_shard(mine.shard)
+    return mine
+
+
+# -- claims that end or begin again ---------------------------------------------------------------
+
+
+def give_up(
+    ledger: LedgerTransaction, import_: Import, problem: Problem, services: Services
+) -> Import:
+    """End an import as failed, with an alert, within a transaction."""
+    now = services.now()
+    release_feed(ledger, import_)
+    keep = services.deployment.ledger_retention
+    failed = import_.end("failed", now=now, text=problem.message, keep=keep, error=problem)
+    ledger.put(failed)
+    raise_alert(ledger, "failed", failed, todo=FAILED_TODO, now=now)
+    return failed
+
+
+def split_again(ledger: LedgerTransaction, import_: Import, *, now: datetime) -> Import:
+    """Send an import back whose shards cannot continue, within a transaction."""
+    release_feed(ledger, import_)
+    sent_back = plan_task(import_, at=now).to(
+        "scheduled", now=now, text=sentences.split_anew(), lease=None, split=None
+    )
+    ledger.put(sent_back)
+    return sent_back
