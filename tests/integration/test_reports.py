@@ -66,7 +66,7 @@ def test_rows_of_a_worker_that_comes_back_to_none(pipeline: Pipeline) -> None:
 
 def test_a_line_for_each_problem(pipeline: Pipeline) -> None:
     """Each problem has a line of its own in the report; a file without problems has none."""
-    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\n1\n2,\n3,\n")
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX,EMAIL,PRIVACY\n1,,No\n2\n3\n4,\n")
     pipeline.upload("customers_20230501T125500Z.csv", "PERIDX,EMAIL,PRIVACY\n1,,No\n")
     pipeline.run_due()
 

@@ -16,6 +16,7 @@ from grpc import StatusCode
 
 from local import google_emulator
 from local.emulators.firestore import serve
+from shared.firestore.bulk.batch import Limits
 from shared.firestore.bulk.decisions import Leave, Left, Outcome, Put, Refused, Written
 from shared.firestore.bulk.transport import Stored, Transport, encode_write
 from shared.firestore.bulk.writer import Writer
@@ -122,14 +123,15 @@ class Import:
         return Leave("own" if age == self.age else "newer")
 
     @contextmanager
-    def writer(self, client: Any, **options: Any) -> Iterator[Writer[str]]:
+    def writer(
+        self, client: Any, *, batch_size: int = 50, rpc_timeout: float = 60.0, **options: Any
+    ) -> Iterator[Writer[str]]:
         settings: dict[str, Any] = {
+            "limits": Limits(batch_size=batch_size, in_flight=6, rpc_timeout=rpc_timeout),
             "decide": self.decide,
             "mask": ("source.age",),
             "on_result": lambda key, outcome: self.results.append((key, outcome)),
             "guard": lambda: None,
-            "batch_size": 50,
-            "in_flight": 6,
             # Pauses are for servers that need one.
             "sleep": lambda seconds: time.sleep(min(seconds, 0.002)),
             **options,
