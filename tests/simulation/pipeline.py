@@ -25,6 +25,7 @@ import shared.privacy.erasing
 import shared.undoing.attempt
 from shared.core.errors import LeaseLost, NotPossible, TryAgain
 from shared.core.settings import Deployment
+from shared.firestore.bulk.batch import Limits
 from shared.firestore.bulk.existence import KnownDocuments
 from shared.firestore.bulk.writer import Writer
 from shared.gcp.events import StorageObject
@@ -318,8 +319,9 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
     for class_ in (Writer, Hold, KnownDocuments):
         function: Any = class_.__init__
         before = function.__kwdefaults__
+        assert class_ is not Writer or "limits" in before, "batches would not be small"
         defaults.append((function, before))
-        wanted = clocks | {"batch_size": batch_size}
+        wanted = clocks | {"limits": Limits(batch_size=batch_size)}
         function.__kwdefaults__ = before | {k: v for k, v in wanted.items() if k in before}
     try:
         yield
