@@ -191,7 +191,9 @@ def _put_off(
         case _:
             status = _status_of(awaited, current.paired_with)
             text = sentences.overdue(current, timing.deadline, awaited=status, window=timing.window)
-            return current.to("overdue", now=now, text=text, task=None)
+            # It is not in line any more, or the end of its awaited file would not wake it.
+            by = None if pairing.in_line(current) else current.blocked_by
+            return current.to("overdue", now=now, text=text, task=None, blocked_by=by)
 
 
 def _status_of(awaited: Import | None, import_id: str | None) -> Status | None:
