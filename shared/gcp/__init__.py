@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.gcp.events import StorageObject, read_event
+from shared.gcp.events import UPLOADED, StorageObject, read_event
 from shared.gcp.queue import CloudQueue
 
-__all__ = ["CloudQueue", "StorageObject", "read_event"]
+__all__ = ["UPLOADED", "CloudQueue", "StorageObject", "read_event"]

@@ -19,6 +19,9 @@ FINALIZED = "google.cloud.storage.object.v1.finalized"
 NAME_BYTES = 1_024
 """Bytes of UTF-8 in the longest name of an object."""
 
+UPLOADED = "uploaded-at"
+"""Metadata key of an object that the pipeline has rewritten: when its bytes were first uploaded."""
+
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _CRC32C = re.compile(r"[A-Za-z0-9+/]{6}==")
 
@@ -38,18 +41,20 @@ class StorageObject:
     crc32c: str
     """Checksum of the bytes, base64 as Cloud Storage writes it."""
     uploaded_at: datetime
-    """When this generation came into being, UTC."""
+    """When the bytes were uploaded, UTC. A generation that the pipeline has written in place of an
+    upload, to erase a person from it, has the time of that upload."""
 
     @classmethod
     def of_blob(cls, blob: storage.Blob, *, bucket: str) -> StorageObject:
         """Describe an object as the bucket lists it."""
+        before = (blob.metadata or {}).get(UPLOADED)
         return cls(
             bucket=bucket,
             name=blob.name,
             generation=int(blob.generation),
             size=int(blob.size or 0),
             crc32c=blob.crc32c or "",
-            uploaded_at=blob.time_created,
+            uploaded_at=datetime.fromisoformat(before) if before else blob.time_created,
         )
 
 

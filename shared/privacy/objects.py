@@ -17,6 +17,7 @@ import google.cloud.storage as storage
 
 from shared.files import STATE, TYPES, ExportFile, Misnamed, read_name
 from shared.files.types import FileType, Rules
+from shared.gcp import UPLOADED
 from shared.gcp.storage import (
     Changed,
     Gone,
@@ -198,7 +199,7 @@ def _rewrite(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
         blob.name,
         chunk=CHUNK_BYTES,
         content_type=blob.content_type,
-        metadata={**metadata, ERASED: before},
+        metadata={UPLOADED: blob.time_created.isoformat(), **metadata, ERASED: before},
         replacing=blob.generation,
     )
     try:

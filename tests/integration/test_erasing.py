@@ -19,6 +19,7 @@ from shared.privacy import objects as object_traces
 from shared.privacy.erasing import Erasure, erase
 from shared.privacy.objects import take_out
 from shared.privacy.traces import without
+from shared.scheduling.intake import lying_there
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Servers
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -382,6 +383,21 @@ def test_a_waiting_upload(few: Pipeline) -> None:
     assert "D9" in few.read(name)
     blob = few.services.bucket.get_blob(name)
     assert blob.generation > waiting.generation
+
+
+def test_a_waiting_upload_is_as_old_as_before(few: Pipeline) -> None:
+    """An upload without the person counts from its own time: deadlines and refusals stay."""
+    name = "pending/au/orders_20230601T115500Z.csv"
+    few.upload(name, orders_csv({"PERIDX": PERSON, "ORDER_NUMBER": "D-ANA-2"}))
+    uploaded_at = few.services.bucket.get_blob(name).time_created
+
+    run(few)
+    run(few)
+
+    rewritten = lying_there(name, few.services)
+    assert rewritten is not None
+    assert rewritten.uploaded_at == uploaded_at
+    assert few.services.bucket.get_blob(name).time_created > uploaded_at
 
 
 def test_unreadable(few: Pipeline) -> None:
