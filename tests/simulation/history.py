@@ -144,7 +144,7 @@ class History:
             Failure: something is not as it must be.
         """
         last: dict[str, Uploaded] = {}
-        for one in self.uploaded:
+        for one in sorted(self.uploaded, key=lambda one: (one.uploaded_at, one.generation)):
             last[one.import_id] = one
         imports = self.imports()
         if sorted(imports) != sorted(last):
@@ -162,12 +162,14 @@ class History:
         self._judge_rest(imports)
 
     def _rewritten(self, made: Object, person: str) -> None:
-        """Note that a person is erased from a file that lies where it was uploaded."""
+        """Note that a person is erased from a file that lies where it was uploaded.
+
+        The file counts as old as before.
+        """
         before = [one for one in self.uploaded if one.object == made.name]
         one = replace(
             before[-1],
             generation=made.generation,
-            uploaded_at=made.time_created,
             said=without(before[-1].said, person),
         )
         self.unerased[made.generation] = [before[-1].said]
