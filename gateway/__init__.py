@@ -1,1 +1,1 @@
-"""The SFTP front door: what an ERP uploads becomes a whole object in the bucket, or nothing."""
+"""SFTP gateway: an upload of an ERP becomes a complete object in the bucket, or nothing."""

@@ -1,4 +1,4 @@
-"""`python -m gateway`: run the SFTP gateway, or make what goes into its users file."""
+"""Runs the SFTP gateway, checks it, or edits its users file: `python -m gateway`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from gateway.users import (
 from shared.core import Deployment, SettingsError, log
 
 _OWN_DESCRIPTORS = 150
-"""Descriptors that the gateway needs for itself: connections to the bucket, the log, the users."""
+"""File descriptors that the gateway itself needs: bucket connections, the log, the users."""
 _SUBCOMMANDS = ("hash-password", "add-user", "remove-user", "check")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; returns the exit code."""
+    """Run the command line; return the exit code."""
     if arguments and arguments[0] in _SUBCOMMANDS:
         options = _tools_parser().parse_args(arguments)
         match options.command:
@@ -181,7 +181,7 @@ def _tools_parser() -> argparse.ArgumentParser:
 
 
 async def _serve(options: argparse.Namespace) -> int:
-    # asyncssh tells of every refused algorithm and broken connection; what matters is logged here.
+    # asyncssh logs every refused algorithm and broken connection. The gateway logs what matters.
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
     given: list[float] = []
@@ -260,9 +260,9 @@ async def _serve(options: argparse.Namespace) -> int:
 
 
 def _handles(capacity: Capacity) -> int:
-    """Return how many files can be open at once beside all connections.
+    """Return the number of files that can be open at once in addition to all connections.
 
-    A process may use up to a soft limit of descriptors, which it may raise to the hard one.
+    The process raises its soft limit of descriptors as far as needed, up to the hard limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = capacity.connections + capacity.strangers + _OWN_DESCRIPTORS + Limits().handles_in_all
@@ -284,7 +284,10 @@ def _host_key(place: str) -> asyncssh.SSHKey:
 
 
 async def _bucket_exists(bucket: CloudBucket, stop: asyncio.Event) -> bool:
-    """Whether it does, or may: a bucket that gives no answer is told to the clients later on."""
+    """Return False only if the bucket does not exist.
+
+    A bucket that gives no answer counts as existing; clients are told later.
+    """
     check = asyncio.ensure_future(asyncio.to_thread(bucket.check))
     told = asyncio.create_task(stop.wait())
     await asyncio.wait({check, told}, timeout=10.0, return_when=asyncio.FIRST_COMPLETED)
@@ -373,7 +376,7 @@ def _ask_password() -> str:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    # Threads that still wait for a bucket that is away hold nothing that is worth waiting for.
+    # Threads that still wait for an unreachable bucket hold nothing worth waiting for.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,7 +1,8 @@
-"""Connections that have not logged in yet: how many may wait, and which one makes room.
+"""Limits connections that have not logged in, and chooses the one to end when there are too many.
 
-Anybody may connect to an SFTP server, so places for strangers are what an attacker can use up.
-They are counted per network, and a newcomer never has to wait for a silent stranger to leave.
+Anybody may connect to an SFTP server, so an attacker can use up the places for strangers
+(connections without a login). Strangers are counted per network. A newcomer takes the place of a
+silent stranger instead of waiting for it to leave.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ class Stranger(Protocol):
 
     @property
     def network(self) -> str:
-        """The `network` of its address."""
+        """Client address, counted by network."""
 
     @property
     def silent(self) -> bool:
-        """Whether its client has not even sent its first line."""
+        """True until the client has sent its first line."""
 
 
 S = TypeVar("S", bound=Stranger)
 
 
 def network(address: str) -> str:
-    """Return what an address is counted by: itself, or for IPv6 its /64, which one customer has.
+    """Return the network by which an address is counted: for IPv6 the /64, which one customer has.
 
-    `2001:db8::1` → `2001:db8::/64`, `::ffff:203.0.113.5` → `203.0.113.5`, `203.0.113.5` as it is.
+    `2001:db8::1` → `2001:db8::/64`, `::ffff:203.0.113.5` → `203.0.113.5`. IPv4 is unchanged.
     """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
@@ -43,7 +44,7 @@ def network(address: str) -> str:
 
 
 class Strangers(Generic[S]):
-    """The connections that have not logged in, oldest first."""
+    """Connections that have not logged in, oldest first."""
 
     def __init__(self, *, limit: int, limit_per_network: int) -> None:
         self._limit = limit
@@ -55,10 +56,10 @@ class Strangers(Generic[S]):
         return len(self._all)
 
     def add(self, newcomer: S) -> S | None:
-        """Count a newcomer; returns the stranger that has to leave for it, if one has.
+        """Add a newcomer; return the stranger that must be ended in exchange, if any.
 
-        That is one of the newcomer's own network if the network has too many, else one of the
-        network that has most: the oldest that is silent, or else the oldest.
+        The stranger is from the newcomer's network if that one has too many, else from the network
+        with the most. The oldest silent stranger is chosen, or else the oldest.
         """
         self._all[newcomer] = None
         self._by_network[newcomer.network] += 1
@@ -74,7 +75,7 @@ class Strangers(Generic[S]):
         return leaves
 
     def remove(self, one: S) -> bool:
-        """Forget a connection; returns whether it was still a stranger."""
+        """Remove a connection; return True if it was still a stranger."""
         if one not in self._all:
             return False
         del self._all[one]

@@ -1,4 +1,4 @@
-"""Penalties for addresses: waits for wrong passwords, no entry for those that never log in."""
+"""Slows down and blocks addresses after wrong passwords and connections without a login."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import TypeVar
 _WINDOW = 600.0
 """Seconds after which a failure is forgotten."""
 _FREE = 3
-"""Failures of one user from one address that cost nothing: people mistype."""
+"""Failures of one user from one address that cause no wait, because people mistype."""
 _LONGEST_WAIT = 30.0
 _MOST_PER_ADDRESS = 100
-"""Failures after which an address is turned away. A client that has an old password and tries
-every few seconds stays below it, so that it does not shut the others of its office out."""
+"""Failures after which an address is turned away. A client that retries an old password every few
+seconds stays below it, so it does not lock out the rest of its office."""
 _MOST_WITHOUT_LOGIN = 200
 """Connections that ended without a login, after which an address is turned away. A monitor that
-looks every five seconds whether the port answers stays below it."""
+checks the port every five seconds stays below it."""
 _MOST_REMEMBERED = 20_000
 
 
 class Brake:
-    """The failures of the last ten minutes, by address and by address and user.
+    """Failures of the last ten minutes, per address, and per address and user.
 
-    An address is counted by its network (`gateway.admission.network`). Times are seconds of any
-    one monotonic clock.
+    Addresses are counted by network (`gateway.admission.network`). Times are seconds of one
+    monotonic clock.
     """
 
     def __init__(self) -> None:
         self._failures: OrderedDict[tuple[str, str | None], deque[float]] = OrderedDict()
         self._left: OrderedDict[str, deque[float]] = OrderedDict()
-        """When connections of an address ended without a login, since its last login."""
+        """Times when connections of an address ended without a login, since its last login."""
 
     def wait(self, address: str, user: str, now: float) -> float:
-        """Seconds before the next password of this user from this address is looked at."""
+        """Return the seconds to wait before this user's next password from here is checked."""
         failures = self._count((address, user), now)
         return 0.0 if failures < _FREE else min(2.0 ** (failures - _FREE), _LONGEST_WAIT)
 
     def closed(self, address: str, now: float) -> bool:
-        """Whether connections from this address are turned away."""
+        """Return True if connections from this address are turned away."""
         return (
             self._count((address, None), now) >= _MOST_PER_ADDRESS
             or len(_recent(self._left, address, now)) >= _MOST_WITHOUT_LOGIN
@@ -49,12 +49,12 @@ class Brake:
         _note(self._left, address, now, most=_MOST_WITHOUT_LOGIN)
 
     def failed(self, address: str, user: str, now: float) -> None:
-        """Count a failure."""
+        """Count a wrong password."""
         for key in ((address, user), (address, None)):
             _note(self._failures, key, now, most=_MOST_PER_ADDRESS)
 
     def succeeded(self, address: str, user: str) -> None:
-        """Forget this user's own failures from this address, and that others left without one."""
+        """Forget this user's failures, and all connections without a login, from this address."""
         self._failures.pop((address, user), None)
         self._left.pop(address, None)
 

@@ -1,6 +1,6 @@
-"""How objects get into the bucket and out of it, and what the bucket's errors mean for a user.
+"""Reads and writes objects in the bucket, and translates its errors into messages for users.
 
-Everything here blocks; the gateway calls it from worker threads.
+All functions block. The gateway calls them from worker threads.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from requests.adapters import HTTPAdapter
 
 
 class BucketError(Exception):
-    """The bucket refused something; the text is fit for the user's eyes."""
+    """A request that the bucket refused. The message can be shown to the user."""
 
 
 class Missing(BucketError):
-    """There is no such object."""
+    """An object or bucket that does not exist."""
 
 
 class Changed(BucketError):
-    """The object is not, or no longer, the one that was meant."""
+    """An object that is not, or no longer, in the expected version."""
 
 
 class Unreachable(BucketError):
-    """The bucket gave no answer, or none that counts, for as long as the gateway is patient."""
+    """A bucket that gives no usable answer."""
 
 
 class SessionLost(BucketError):
-    """The bucket has forgotten an upload under way; it has to be sent again from its first byte."""
+    """An upload session that the bucket has lost. The file must be sent again from the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An object as it was when it was asked for."""
+    """An object at the time of the request."""
 
     name: str
     size: int
@@ -59,45 +59,42 @@ class Page:
 
     entries: tuple[Entry, ...]
     folders: tuple[str, ...]
-    """Full prefixes, each with its slash."""
+    """Full prefixes with a trailing slash, such as `pending/au/`."""
 
 
 class Sending(Protocol):
-    """An object on its way into the bucket; nobody sees anything of it before `finish`."""
+    """An object that is being uploaded. It is invisible until `finish`."""
 
     def send(self, data: bytes) -> None:
-        """Hand over the next bytes, a multiple of 256 KiB. Raises BucketError."""
+        """Send the next bytes, a multiple of 256 KiB. Raises BucketError."""
 
     def finish(self, data: bytes) -> Entry:
-        """Hand over the last bytes, perhaps none: the object comes into being."""
+        """Send the last bytes, possibly none, and create the object."""
 
     def cancel(self) -> None:
-        """Leave nothing behind. Also ends, from another thread, the patience of a call under way.
-
-        Never raises.
-        """
+        """Discard the upload. A call under way in another thread stops retrying. Never raises."""
 
 
 class Bucket(Protocol):
-    """What the gateway needs of a bucket."""
+    """Operations that the gateway needs from a bucket."""
 
     def find(self, name: str) -> Entry | None:
-        """Look an object up; None if there is none."""
+        """Look up an object; None if there is none."""
 
     def pages(self, prefix: str) -> Iterator[Page]:
-        """List what is directly below a prefix ("" or ending in a slash)."""
+        """List the objects and folders directly below a prefix ("" or ending in a slash)."""
 
     def any_below(self, prefix: str) -> bool:
-        """Whether any object's name begins with a prefix."""
+        """Return True if any object's name begins with a prefix."""
 
     def read(self, name: str, generation: int, start: int, end: int) -> bytes:
         """Return the bytes of one generation from `start` up to, not including, `end`."""
 
     def begin(self, name: str, *, generation: int | None) -> Sending:
-        """Begin an object. `generation`, if given, is the one it must replace; 0 means none."""
+        """Begin an upload. It must replace `generation`: 0 for no object, None for any or none."""
 
     def copy(self, source: Entry, name: str, *, generation: int | None) -> Entry:
-        """Copy an object within the bucket, at once as seen by others."""
+        """Copy an object within the bucket. Others see the whole copy or none of it."""
 
     def delete(self, name: str, generation: int) -> None:
         """Delete one generation of an object. Raises Missing and Changed."""
@@ -110,7 +107,7 @@ class CloudBucket:
     """A bucket of Cloud Storage, or of a server that speaks its JSON API."""
 
     def __init__(self, client: storage.Client, name: str, *, patience: float = 60.0) -> None:
-        """`patience`: seconds for which an operation is tried again before it is given up."""
+        """`patience`: seconds for which an operation is retried before it fails."""
         self._client: Any = client
         self._bucket: Any = client.bucket(name)
         self._patience = patience
@@ -121,7 +118,7 @@ class CloudBucket:
             self._client._http.mount(scheme, HTTPAdapter(pool_maxsize=64))
 
     def check(self) -> None:
-        """Ask for anything at all. Raises Missing where the bucket does not exist."""
+        """Check that the bucket can be read. Raises Missing if it does not exist."""
         with _told():
             list(self._client.list_blobs(self._bucket, max_results=1, **self._patient))
 
@@ -205,8 +202,8 @@ class CloudBucket:
 class _Resumable:
     """One resumable upload session.
 
-    The client library's own writer is not used: when it is dropped it finishes what it has, so
-    that a lost upload would become an object, and its `terminate` does not reach the session.
+    The client library's own writer is not used, for two reasons. A dropped writer finishes the
+    upload, so a lost file would become an object. And its `terminate` does not end the session.
     """
 
     def __init__(
@@ -253,7 +250,7 @@ class _Resumable:
         return base64.b64encode(self._sum.digest()).decode()
 
     def _put(self, data: bytes, *, last: bool) -> dict[str, Any] | None:
-        """Send bytes that begin at `self._sent`; the object's resource if that finished it.
+        """Send bytes that begin at `self._sent`; return the object's resource once it is complete.
 
         After any failure the bucket is asked how much has arrived before more is sent:
         https://cloud.google.com/storage/docs/performing-resumable-uploads#status-check
@@ -274,7 +271,10 @@ class _Resumable:
             doubtful = False
 
     def _exchange(self, data: bytes, end: int, last: bool, *, ask: bool) -> dict[str, Any] | None:
-        """Send once, or only ask; None, with `self._sent` brought up to date, for more to come."""
+        """Send one request, or only ask for the progress (`ask`).
+
+        Return the resource of a finished object. Otherwise update `self._sent` and return None.
+        """
         if ask:
             data, headers = b"", {"Content-Range": "bytes */*"}
         else:
@@ -318,7 +318,7 @@ def _range(start: int, end: int, *, last: bool) -> str:
 
 
 def _arrived(header: str | None) -> int:
-    """Bytes that a 308 answer acknowledges: `bytes=0-262143`, or no header for none."""
+    """Return the bytes that a 308 answer acknowledges: `bytes=0-262143` → 262144, none → 0."""
     return int(header.rpartition("-")[2]) + 1 if header else 0
 
 
@@ -333,7 +333,7 @@ def _entry(blob: Any) -> Entry:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Translate what the client library raises."""
+    """Translate exceptions of the client library."""
     try:
         yield
     except exceptions.NotFound as error:

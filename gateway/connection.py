@@ -1,4 +1,4 @@
-"""Serves one SSH connection: who gets in, how many, how long."""
+"""Serves one SSH connection: its login, its sessions and its end."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _MOST_PASSWORDS = 5
 _MOST_SESSIONS = 10
 """Sessions in one connection; OpenSSH's own limit."""
 _FIRST_LINE_SECONDS = 10
-"""Seconds that a client has for its first line, which every one sends at once."""
+"""Seconds that a client has to send its first line. Real clients send it at once."""
 
 
 class SharedState:
-    """Everything that the connections of the gateway share."""
+    """State that all connections of the gateway share."""
 
     def __init__(
         self, *, users: Users, bucket: Bucket, capacity: Capacity, brake: Brake | None = None
@@ -57,36 +57,36 @@ class SharedState:
         self._repeats = Repeats()
 
     def tell(self, severity: LogSeverity, message: str, *, event: str, **fields: Any) -> None:
-        """Log what strangers can cause as often as they like: a few lines per minute."""
+        """Log an event that strangers can cause, a limited number of times per minute."""
         left_out = self._repeats.count(event, time.monotonic())
         if left_out is not None:
             log(severity, message, event=event, left_out=left_out, **fields)
 
 
 class Door(asyncssh.SSHServer):
-    """One connection, from its first byte to its last."""
+    """A connection, from its first byte to its last."""
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
         self._address = ""
         self.network = ""
-        """What the address is counted by, see `gateway.admission.network`."""
+        """Client address, counted by network; see `gateway.admission.network`."""
         self._conn: asyncssh.SSHServerConnection | None = None
         self._first_line: asyncio.TimerHandle | None = None
         self._user = ""
         self._method = ""
         self._view: View | None = None
         self.account: User | None = None
-        """Who has logged in, as known then."""
+        """User as found at the login; None before it."""
         self._stranger = False
-        """Whether the connection was let in as far as to log in."""
+        """True once the connection has been admitted to log in."""
         self._member = False
         self._turned_away = False
         self._wrong = 0
         self._asked = time.monotonic()
         self._asking = 0
         self.writable = asyncio.Event()
-        """Whether the client takes what it is sent; set, too, when it is gone."""
+        """Set while the client accepts data, and once the client has gone."""
         self.writable.set()
         self.sessions: set[asyncio.Task[None]] = set()
         self.files: set[Files] = set()
@@ -96,7 +96,7 @@ class Door(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Count the connection, or turn it away."""
         self._conn = conn
-        # asyncssh does nothing with these two calls of the transport.
+        # asyncssh ignores these two calls of the transport.
         conn.pause_writing = self.writable.clear  # type: ignore[method-assign]
         conn.resume_writing = self.writable.set  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
@@ -117,7 +117,7 @@ class Door(asyncssh.SSHServer):
                 leaves._turn_away("too many connections that have not logged in")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection; its sessions end by themselves."""
+        """Forget the connection. Its sessions end automatically."""
         state = self._state
         self.writable.set()
         if self._first_line:
@@ -131,7 +131,7 @@ class Door(asyncssh.SSHServer):
 
     @property
     def silent(self) -> bool:
-        """Whether the client has not sent its first line."""
+        """True until the client has sent its first line."""
         return not (self._conn and self._conn.get_extra_info("client_version"))
 
     def _expect_first_line(self) -> None:
@@ -140,22 +140,22 @@ class Door(asyncssh.SSHServer):
 
     @property
     def idle_seconds(self) -> float:
-        """How long ago the last request was answered; 0 while one is being answered."""
+        """Seconds since the last answer, or since the start; 0 during a request."""
         return 0.0 if self._asking else time.monotonic() - self._asked
 
     @property
     def busy(self) -> bool:
-        """Whether an upload is under way."""
+        """True while an upload is under way."""
         return any(files.uploading for files in self.files)
 
     @property
     def most_handles(self) -> int:
-        """How many files a session may have open."""
+        """Files that a session may have open."""
         return self._state.capacity.session.handles
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
-        """Stand for the time in which a request is answered."""
+        """Count a request as being answered, so that the connection is not idle."""
         self._asking += 1
         try:
             yield
@@ -164,12 +164,12 @@ class Door(asyncssh.SSHServer):
             self._asked = time.monotonic()
 
     def end(self, reason: str) -> None:
-        """End the connection, telling the client why."""
+        """End the connection and tell the client the reason."""
         if self._conn:
             self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     def _refuse(self, reason: str) -> None:
-        """End a connection that has logged in and finds no place."""
+        """End a connection that has logged in, because no place is free for it."""
         self._state.tell(
             "WARNING", "A connection was turned away.", event="turned_away",
             address=self._address, user=self._user, reason=reason,
@@ -193,20 +193,20 @@ class Door(asyncssh.SSHServer):
     # -- logging in ------------------------------------------------------------------------------
 
     def begin_auth(self, username: str) -> bool:
-        """Ask everybody for a proof, known or not."""
+        """Require a password or key from every user name, known or not."""
         self._user = username
         return True
 
     def password_auth_supported(self) -> bool:
-        """Offer passwords."""
+        """Offer login by password."""
         return True
 
     def public_key_auth_supported(self) -> bool:
-        """Offer keys."""
+        """Offer login by key."""
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        """Check a password; after a few wrong ones each takes longer than the last."""
+        """Check a password. After a few wrong ones, the wait before each check grows."""
         state = self._state
         await asyncio.sleep(state.brake.wait(self.network, username, time.monotonic()))
         workers = state.workers
@@ -233,7 +233,7 @@ class Door(asyncssh.SSHServer):
         return False
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Check a key. A wrong one is no failure: clients offer all that they have."""
+        """Check a key. A wrong key is not counted: clients offer every key they have."""
         user = await self._state.workers.disk(self._state.users.find, username)
         if user is None or key.public_data not in user.keys:
             return False
@@ -248,7 +248,7 @@ class Door(asyncssh.SSHServer):
         self.account = user
 
     def auth_completed(self) -> None:
-        """Give a place to who has come in, if there is one."""
+        """Admit a connection that has logged in, or end it if no place is free."""
         assert self._conn
         state = self._state
         if not state.strangers.remove(self):
@@ -273,7 +273,7 @@ class Door(asyncssh.SSHServer):
     # -- sessions --------------------------------------------------------------------------------
 
     def session_requested(self) -> SSHServerStreamSession[bytes] | bool:
-        """Open a session in the connection."""
+        """Open a session in the connection, or return False if none may be opened."""
         state, view = self._state, self._view
         if (
             view is None
@@ -299,7 +299,7 @@ class Door(asyncssh.SSHServer):
         return Session(self, files)
 
     async def serve(self, handler: SFTPServerHandler, files: Files) -> None:
-        """Answer a session's requests until it ends, however it does."""
+        """Answer a session's requests until the session ends, then abandon its open files."""
         task = asyncio.current_task()
         assert task
         self.sessions.add(task)

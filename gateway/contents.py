@@ -16,7 +16,7 @@ from gateway.paths import Place, View
 from gateway.workers import Workers
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""The time that folders are said to be from; the bucket knows none."""
+"""Time reported for folders; the bucket stores none."""
 _REMEMBERED = 64
 _REMEMBERED_SECONDS = 60.0
 
@@ -31,13 +31,13 @@ class Contents:
         self._uploaded: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
 
     async def find(self, place: Place) -> Entry | None:
-        """Look a file up; None if there is none, or something that is not a file."""
+        """Look up a file; None if there is none or the path is not a file."""
         if place.object is None or self._view.always_there(place):
             return None
         return await self._workers.bucket(self._bucket.find, place.object)
 
     async def existing(self, place: Place) -> Entry:
-        """Look a file up that has to be there.
+        """Look up a file that has to exist.
 
         Raises:
             SFTPNoSuchFile: there is nothing.
@@ -50,7 +50,7 @@ class Contents:
         raise asyncssh.SFTPNoSuchFile("There is no such file.")
 
     async def is_folder(self, place: Place) -> bool:
-        """Whether something is a folder."""
+        """Return True if the path is a folder."""
         if self._view.always_there(place):
             return True
         below = self._view.below(place)
@@ -97,10 +97,10 @@ class Contents:
         return folder_attrs(writable=self._view.why_not_remove(place) is None)
 
     def remember(self, entry: Entry) -> None:
-        """Remember what was just uploaded.
+        """Remember an upload for a short time.
 
-        Many clients look after every upload whether it has arrived, and fail the upload if not;
-        the pipeline may by then have loaded the file and put it in processed/.
+        Many clients check after every upload that the file exists, and fail the upload if it does
+        not. By then, the pipeline may have loaded the file and moved it to processed/.
         """
         self._uploaded[entry.name] = (entry, time.monotonic())
         self._uploaded.move_to_end(entry.name)

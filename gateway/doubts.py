@@ -1,4 +1,4 @@
-"""Doubts uploads that their clients have closed: they may have been interrupted."""
+"""Detects uploads that a client has closed although they may have been interrupted."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _DOUBTFUL = (
     "Nothing of it was kept. Upload it again; the same file is taken the second time."
 )
 _MOST_DOUBTED = 1_000
-"""Uploads remembered that may have been interrupted."""
+"""Possibly interrupted uploads that are remembered."""
 
 
 class Doubts:
-    """The uploads of all sessions that may have been interrupted, by the name of the object."""
+    """Possibly interrupted uploads of all sessions, by object name."""
 
     def __init__(self) -> None:
         self._doubted: OrderedDict[str, bytes] = OrderedDict()
 
     async def about(self, upload: Upload, place: Place, *, stops_quietly: bool) -> str | None:
-        """Return why an upload that its client has closed may not be whole; None where it is.
+        """Return why a closed upload may be incomplete; None if there is no doubt.
 
-        `stops_quietly`: the client closes a file as if it were whole when it is interrupted.
+        `stops_quietly`: an interrupted client closes a file as if it were complete.
         """
         if _is_temporary(place) or not upload.full_blocks_only:
             return None
@@ -40,7 +40,7 @@ class Doubts:
         return None
 
     async def _confirmed(self, upload: Upload) -> bool:
-        """Whether the same content was sent under this name before, and was doubted then."""
+        """Return True if the last doubted upload of this name had the same content."""
         digest = await upload.digest()
         if self._doubted.pop(upload.name, None) == digest:
             return True
@@ -51,5 +51,5 @@ class Doubts:
 
 
 def _is_temporary(place: Place) -> bool:
-    """Whether a rename is still to follow. Clients leave it out after an interruption."""
+    """Return True for a temporary name. Clients rename it, but not after an interruption."""
     return isinstance(read_name(place.object or ""), Ignored)

@@ -1,4 +1,4 @@
-"""One file on its way from the bucket to a client that reads it in small pieces."""
+"""Reads a file from the bucket for a client that asks for small pieces."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gateway.workers import Workers
 BLOCK = 256 * 1024
 """Bytes fetched at a time."""
 _KEPT_BLOCKS = 3
-"""Blocks kept per session: clients ask for many pieces at once, not always in order."""
+"""Blocks kept per session. Clients ask for many pieces at once, not always in order."""
 
 Blocks = OrderedDict[tuple[str, int, int], bytes]
 """The blocks that a session has just read, by object, generation and number."""
 
 
 class Download:
-    """An open handle for reading: always the generation it was opened with, however long."""
+    """An open handle for reading. It always reads the generation that was opened."""
 
     def __init__(self, *, entry: Entry, bucket: Bucket, workers: Workers, blocks: Blocks) -> None:
-        """`blocks` is shared by all handles of a session, so that many need no more memory."""
+        """`blocks` is shared by all handles of a session, which bounds their memory."""
         self.entry = entry
         self._bucket = bucket
         self._workers = workers

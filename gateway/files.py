@@ -1,7 +1,7 @@
-"""What an SFTP session can do with the bucket, and what each refusal tells its user.
+"""Serves the SFTP operations of one session on the bucket, and explains each refusal to the user.
 
-OpenSSH's `sftp` prints "Permission denied" or "Failure" and keeps the server's own words to itself,
-so every refusal is also written to the session's standard error, which it does show.
+OpenSSH's `sftp` prints only "Permission denied" or "Failure", not the server's message. So refusals
+are also written to the session's standard error, which `sftp` shows.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from shared.core import LogSeverity, log, log_failure, printable
 _MOST_COMPLAINTS = 100
 """Refusals that are also written to standard error; some clients never read it."""
 _BLOCKS = 1 << 38
-"""Free blocks of 4 KiB that `df` is told of: a bucket has no end, but clients do sums with it."""
+"""Free blocks of 4 KiB that `df` reports. A bucket has no size limit, but clients need a number."""
 _MOST_READ = 255 * 1024
-"""Bytes of one answer to a read, as OpenSSH's server gives; a client asks again for the rest."""
+"""Bytes of one answer to a read, as in OpenSSH's server. A client asks again for the rest."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ T = TypeVar("T")
 def _explained(
     method: Callable[Concatenate[Files, P], Awaitable[T]],
 ) -> Callable[Concatenate[Files, P], Awaitable[T]]:
-    """Turn what went wrong into an answer that says so, on every way that reaches the user."""
+    """Turn every exception of a method into an SFTP error that explains it to the user."""
 
     @functools.wraps(method)
     async def explained(self: Files, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -57,7 +57,7 @@ def _explained(
             self._log("ERROR", "bucket", f"The bucket failed: {error}")
             raise self._complaint(asyncssh.SFTPFailure, str(error)) from error
         except asyncssh.SFTPError as error:
-            if error.code != asyncssh.FX_NO_SUCH_FILE:  # clients look for many files in vain
+            if error.code != asyncssh.FX_NO_SUCH_FILE:  # clients often look for missing files
                 error.reason = printable(str(error.reason), keep="\n")
                 self._complain(error.reason)
             raise
@@ -71,7 +71,7 @@ def _explained(
 
 
 class Files(asyncssh.SFTPServer):
-    """The files of one session. asyncssh asks for one thing at a time."""
+    """Open files and operations of one session. asyncssh calls one method at a time."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Files(asyncssh.SFTPServer):
         limits: Limits,
         traffic: Traffic,
     ) -> None:
-        """`stops_quietly`: the client closes a file as if it were whole when it is interrupted."""
+        """`stops_quietly`: an interrupted client closes a file as if it were complete."""
         super().__init__(chan)
         self._user = user
         self._stops_quietly = stops_quietly
@@ -102,18 +102,18 @@ class Files(asyncssh.SFTPServer):
         self._blocks: Blocks = OrderedDict()
         self._complaints = 0
         self.closing = False
-        """Whether the client itself has asked for the handle to be closed."""
+        """True while a handle is being closed at the client's request."""
 
     @property
     def uploading(self) -> bool:
-        """Whether a file is open for writing."""
+        """True while a file is open for writing."""
         return any(isinstance(handle, Upload) for handle in self._open)
 
     # -- files -----------------------------------------------------------------------------------
 
     @_explained
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> object:
-        """Open a file for reading, or for writing where its name is as agreed."""
+        """Open a file for reading, or for writing if its name is allowed."""
         place = self._view.place(path)
         self._traffic.check_handles(self._user, len(self._open), self._limits)
         if not pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
@@ -131,7 +131,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def close(self, file_obj: object) -> None:
-        """Close a file. Only where the client asked for it does an upload become an object."""
+        """Close a file. An upload becomes an object only if the client asked to close it."""
         if file_obj not in self._open:
             return
         place, began = self._open.pop(file_obj)
@@ -173,7 +173,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def fsync(self, file_obj: object) -> None:
-        """Succeed: what makes a file safe is its closing."""
+        """Do nothing: a file is safe once it is closed."""
 
     @_explained
     async def remove(self, path: bytes) -> None:
@@ -191,7 +191,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
-        """Rename a file, replacing the one that may have the name."""
+        """Rename a file and replace any file that has the new name."""
         await self._rename(oldpath, newpath, replace=True)
 
     # -- folders ---------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
-        """Make a connection's folder; what is there already is made successfully."""
+        """Make a connection's folder. An existing folder counts as made."""
         place = self._view.place(path)
         if await self._contents.is_folder(place):
             return
@@ -231,7 +231,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def rmdir(self, path: bytes) -> None:
-        """Remove a folder that was made and holds nothing."""
+        """Remove an empty folder that was made with `mkdir`."""
         place = self._view.place(path)
         below = self._view.below(place)
         if self._view.always_there(place):
@@ -249,17 +249,17 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def stat(self, path: bytes) -> SFTPAttrs:
-        """Tell size and time of a file, or that something is a folder."""
+        """Return the attributes of a file or folder."""
         return await self._contents.attrs(self._view.place(path))
 
     @_explained
     async def lstat(self, path: bytes) -> SFTPAttrs:
-        """Tell the same as `stat`: there are no links."""
+        """Return the same as `stat`: there are no links."""
         return await self._contents.attrs(self._view.place(path))
 
     @_explained
     async def fstat(self, file_obj: object) -> SFTPAttrs:
-        """Tell the size of an open file."""
+        """Return the attributes of an open file."""
         if isinstance(file_obj, Upload):
             return file_attrs(size=file_obj.size, at=datetime.now(UTC), writable=True)
         assert isinstance(file_obj, Download)
@@ -268,7 +268,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
-        """Accept modes, owners and times without keeping them, because clients insist."""
+        """Accept and ignore modes, owners and times, because clients set them. Refuse a size."""
         known = await self._contents.attrs(self._view.place(path))
         if attrs.size is not None and attrs.size != known.size:
             raise Refused("A file cannot be cut or stretched in place; upload it again.")
@@ -280,7 +280,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
-        """Accept the same for an open file, and a size where it is being written."""
+        """Accept the same for an open file, and a new size for a file being written."""
         if attrs.size is None:
             return
         if not isinstance(file_obj, Upload):
@@ -289,12 +289,12 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def realpath(self, path: bytes) -> bytes:
-        """Resolve a path; whether there is anything makes no difference."""
+        """Resolve a path, which need not exist."""
         return self._view.place(path).shown.encode()
 
     @_explained
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:
-        """Tell `df` that there is room."""
+        """Report free space to `df`."""
         return SFTPVFSAttrs(
             bsize=4096,
             frsize=4096,
@@ -311,7 +311,7 @@ class Files(asyncssh.SFTPServer):
 
     @_explained
     async def fstatvfs(self, file_obj: object) -> SFTPVFSAttrs:
-        """Tell the same for an open file."""
+        """Report the same for an open file."""
         return await self.statvfs(b"/")
 
     @_explained
@@ -338,15 +338,15 @@ class Files(asyncssh.SFTPServer):
         return "sftp"
 
     def exit(self) -> None:
-        """End the session as a program that has done well: scp looks at its exit status."""
+        """End the session with exit status 0, which scp checks."""
         if not self.channel.is_closing():
             self.channel.exit(0)
 
     async def abandon(self) -> None:
-        """End every handle that is still open; no upload becomes an object any more."""
+        """Close every handle that is still open, and discard its upload."""
         self.closing = False
         for handle in list(self._open):
-            with contextlib.suppress(asyncssh.SFTPError):  # logged, and there is nobody to tell
+            with contextlib.suppress(asyncssh.SFTPError):  # logged; no client is left to tell
                 await self.close(handle)
 
     # -- reading and writing ---------------------------------------------------------------------
@@ -373,7 +373,7 @@ class Files(asyncssh.SFTPServer):
         elif not pflags & asyncssh.FXF_TRUNC:
             if entry is None and not pflags & asyncssh.FXF_CREAT:
                 raise asyncssh.SFTPNoSuchFile("There is no such file.")
-            # What is added to one version of a file must not end up on another.
+            # Data meant for one version of a file must not be added to another.
             generation = entry.generation if entry else None
         assert place.object is not None
         upload = Upload(
@@ -445,7 +445,7 @@ class Files(asyncssh.SFTPServer):
             if not replace and await self._contents.find(target):
                 raise asyncssh.SFTPFileAlreadyExists(f"{target.shown} exists.") from None
             raise
-        # From here on the new name has the whole file: that the old one may stay is no failure.
+        # The new name now has the whole file, so a source that cannot be deleted is no failure.
         self._contents.remember(new)
         try:
             await self._workers.bucket(self._bucket.delete, entry.name, entry.generation)
@@ -490,5 +490,5 @@ class Files(asyncssh.SFTPServer):
 
 
 def _showable(name: str) -> bool:
-    """Whether an object's name can be one part of a path."""
+    """Return True if an object's name can be one part of a path."""
     return name not in ("", ".", "..") and "/" not in name and name.isprintable()

@@ -11,7 +11,7 @@ from shared.core import log
 
 
 def read_host_key(data: bytes, *, where: object) -> asyncssh.SSHKey:
-    """Read the server's key. Raises ValueError, saying where it was, for what is no such key."""
+    """Read the server's private key. Raises ValueError, with `where`, if it cannot be used."""
     try:
         return asyncssh.import_private_key(data)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
@@ -19,9 +19,9 @@ def read_host_key(data: bytes, *, where: object) -> asyncssh.SSHKey:
 
 
 def load_host_key(path: Path) -> asyncssh.SSHKey:
-    """Read the server's key; at the very first start it is made.
+    """Read the server's private key from a file, or make it at the first start.
 
-    Raises OSError, and ValueError for a file that is no private key without a passphrase.
+    Raises OSError. Raises ValueError if the file is not a private key without a passphrase.
     """
     if not path.exists():
         key = asyncssh.generate_private_key("ssh-ed25519", comment="gateway")

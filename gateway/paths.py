@@ -1,8 +1,8 @@
-"""Which object of the bucket a user's path stands for, and what may be done with it.
+"""Maps a user's paths to objects of the bucket, and says what each path allows.
 
-A user of all connections sees the bucket as it is. A user of one connection sees the same five
-folders with that connection's files alone: `pending/x.csv` is the object `pending/au/x.csv`, and
-no path leads anywhere else, because objects are only ever addressed below the connection's own
+A user of all connections sees the whole bucket. A user of one connection sees the same folders with
+only that connection's files. For a user of `au`, `pending/x.csv` is the object `pending/au/x.csv`.
+No path leads to another connection, because every object name is built below the connection's own
 prefixes.
 """
 
@@ -28,18 +28,18 @@ from shared.files import (
 
 _KEPT_FOLDERS = ("processed", "rejected")
 _LONGEST_OBJECT = 1_024
-"""Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
+"""Bytes of UTF-8 in the longest object name that Cloud Storage accepts."""
 _SAMPLE = f"{TYPES[0]}_20000101T000000Z.csv"
-"""A right base name, with which a folder can be judged by itself."""
+"""A valid base name, used to check a folder without its file."""
 
 
 class BadPath(Exception):
-    """A path that no object can have; the text says why and is fit for the user's eyes."""
+    """A path that no object can have. The message says why and can be shown to the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a path leads."""
+    """Target of a path."""
 
     parts: tuple[str, ...]
     """The user's path, resolved: no empty part, no `.`, no `..`; () is the root."""
@@ -67,14 +67,14 @@ class View:
     """The bucket as one user sees it."""
 
     connection: str | None
-    """The only connection the user has to do with; None for a user of all of them."""
+    """The user's only connection; None for a user of all connections."""
     known: frozenset[str] = frozenset()
     """Connections whose folders a user of all connections can always enter."""
 
     def place(self, path: bytes) -> Place:
         """Resolve a path as the client sent it; relative paths begin at the root.
 
-        Raises BadPath for what is no text or holds control characters.
+        Raises BadPath if the path is not UTF-8 or has control characters.
         """
         try:
             text = path.decode("utf-8")
@@ -91,7 +91,7 @@ class View:
         return Place(parts=tuple(parts), object=self._object(parts))
 
     def below(self, place: Place) -> str | None:
-        """Return how the names of all objects in a directory begin; None where none can be."""
+        """Return the prefix of all object names in a folder; None if it can have no objects."""
         if not place.parts:
             return "" if self.connection is None else None
         if place.object is None or (self.connection and place.folder not in FOLDERS):
@@ -109,7 +109,7 @@ class View:
         return object_name
 
     def always_there(self, place: Place) -> bool:
-        """Whether this is a directory that exists even when nothing is in it."""
+        """Return True for a folder that exists even when it is empty."""
         match place.parts:
             case ():
                 return True
@@ -121,13 +121,13 @@ class View:
                 return False
 
     def always_in(self, place: Place) -> tuple[str, ...]:
-        """Return the names that are always listed in a directory."""
+        """Return the names that are always listed in a folder."""
         return FOLDERS if not place.parts else ()
 
-    # -- what is refused: one text for the user, or None where all is well ---------------------
+    # -- refusals: one text for the user, or None if it is allowed ---------------------
 
     def why_not_upload(self, place: Place, arrival: Arrival | None = None) -> str | None:
-        """Say why no file may be written at this place, which would arrive then."""
+        """Return why no file may be uploaded here as of `arrival`; None if one may."""
         if "\\" in place.shown:
             return f"The path holds a backslash. Folders are separated by /, as in test/{_SAMPLE}."
         if place.folder in _KEPT_FOLDERS or _is_state(place):
@@ -143,14 +143,14 @@ class View:
                 return None
             case Misnamed() as misnamed:
                 return self._misnamed(misnamed)
-            case Ignored():  # a temporary name: right wherever the final name would be
+            case Ignored():  # a temporary name: allowed wherever the final name is
                 match read_name(f"{place.object.rpartition('/')[0]}/{_SAMPLE}".lstrip("/")):
                     case Misnamed() as misnamed:
                         return f"{misnamed.problem.message} {misnamed.problem.hint}".strip()
                 return None
 
     def why_not_remove(self, place: Place) -> str | None:
-        """Say why a file may not be removed or renamed away from this place."""
+        """Return why a file may not be removed or renamed away from here; None if it may."""
         if place.folder == "processed":
             return (
                 "processed/ is the record of what has been loaded; its files go by themselves "
@@ -161,7 +161,7 @@ class View:
         return None
 
     def why_not_make(self, place: Place) -> str | None:
-        """Say why no directory may be made at this place."""
+        """Return why no folder may be made here; None if one may."""
         if self.connection:
             return (
                 "This account has the folders it needs: "
@@ -188,7 +188,7 @@ class View:
         folder, *rest = parts
         if folder in FOLDERS:
             return "/".join((folder, self.connection, *rest))
-        # What is put at the root is pending; it is found again under both names.
+        # A file at the root is pending. It has both paths.
         return None if rest else f"pending/{self.connection}/{folder}"
 
     def _why_no_file_here(self, place: Place) -> str:
@@ -211,7 +211,7 @@ class View:
 
 
 def _is_state(place: Place) -> bool:
-    """Whether the place is in the folder that only users of all connections can see."""
+    """Return True if the place is in the folder that only users of all connections see."""
     return place.object is not None and f"{place.object}/".startswith(f"{STATE}/")
 
 

@@ -1,7 +1,7 @@
-"""What is kept in Secret Manager: the users and the host key, read as the gateway's own account.
+"""Reads secrets from Secret Manager with the gateway's own account: the users and the host key.
 
-A secret is named as Google names it, `projects/PROJECT/secrets/NAME`, with `secret:` in front where
-a file could be meant as well. Its latest version counts.
+A secret has Google's name, `projects/PROJECT/secrets/NAME`. The prefix `secret:` marks it where a
+file could be meant too. The latest version counts.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ PREFIX = "secret:"
 GOOGLE = "https://secretmanager.googleapis.com"
 
 FRESH_SECONDS = 30.0
-"""How long a version is taken to be the latest before Secret Manager is asked again."""
+"""Seconds for which a version counts as the latest before Secret Manager is asked again."""
 
 _TIMEOUT = 5.0
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class SecretError(OSError):
-    """The secret cannot be had; the text says why."""
+    """A secret that cannot be read. The message says why."""
 
 
 class Secret:
-    """A secret, whose latest version is asked for now and then."""
+    """A secret, read in its latest version."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Secret:
         host: str = GOOGLE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` may have `secret:` in front. Without a session, it is the account's own.
+        """`name` may begin with `secret:`. Without a session, the machine's account is used.
 
         Raises:
             GoogleAuthError: the machine has no account.
@@ -67,7 +67,7 @@ class Secret:
         """Return the latest version.
 
         Raises:
-            SecretError: it cannot be had.
+            SecretError: it cannot be read.
         """
         with self._lock:
             self._ask()
@@ -76,13 +76,14 @@ class Secret:
     # -- as a source of users ----------------------------------------------------------------
 
     def stamp(self) -> object:
-        """Return the name of the latest version; that of before while it cannot be had."""
+        """Return the latest version's name, or the last known one if Secret Manager fails."""
         with self._lock:
             if self._now() >= self._asked + FRESH_SECONDS:
                 try:
                     self._ask()
                 except SecretError:
-                    # What was read before goes on to count, and is not asked for at every login.
+                    # The last version read still counts. Secret Manager is not asked again at every
+                    # login.
                     self._asked = self._now()
             return self._version
 

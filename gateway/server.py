@@ -21,19 +21,19 @@ from gateway.session import WINDOW
 from gateway.users import Users
 from shared.core import log, log_failure
 
-# What OpenSSH has offered since 2016 and clients in use understand: no SHA-1, no CBC, no group of
-# under 4096 bits, no curve of NIST's for the exchange of keys.
+# Each list has algorithms that OpenSSH has offered since 2016. There is no SHA-1, no CBC, no group
+# below 4096 bits, and no NIST curve for the key exchange.
 _KEX = (
     "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,"
     "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512"
 )
 _OLD_KEX = "diffie-hellman-group-exchange-sha256"
-"""For clients that know neither Curve25519 nor group 16; offered only where it is asked for."""
+"""Key exchange for clients without Curve25519 and group 16; offered only with `old_clients`."""
 _CIPHERS = (
     "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
     "aes256-ctr,aes192-ctr,aes128-ctr"
 )
-# The last two are for libssh2 before 1.11, the one in many a curl and PHP, which knows no others.
+# The last two are for libssh2 before 1.11, common in curl and PHP, which knows no others.
 _MACS = (
     "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com,"
     "hmac-sha2-256,hmac-sha2-512"
@@ -44,14 +44,14 @@ _SIGNATURES = (
 )
 _VERSION = "Apparel21Gateway"
 _LONGEST_PACKET = 64 * 1024
-"""Bytes; the usual 32 KiB cuts off the end of a client's 32 KiB write, and a client that waits for
-each answer then also waits 40 ms for the network to send that end."""
+"""Bytes of the longest packet. The usual 32 KiB splits a client's 32 KiB write in two. A client
+that waits for each answer would then wait 40 ms more for the second packet."""
 _LOGIN_SECONDS = 120
-"""Seconds that somebody has to log in; passwords of many at once are checked one by one."""
+"""Seconds allowed for a login. Passwords from one network are checked one by one."""
 _RETRY_SECONDS = 1.0
-"""Seconds for which no connection is accepted when the system has run out of something."""
+"""Seconds before a connection is accepted again after the system ran out of resources."""
 _ALIVE_SECONDS = 30
-"""Seconds of silence after which a client is asked whether it is still there; four times."""
+"""Seconds of silence after which a client is asked for a sign of life, up to four times."""
 _GRACE_SECONDS = 1.0
 """Seconds that a client has, when the gateway ends, to rename what it has just uploaded."""
 
@@ -75,7 +75,7 @@ class Gateway:
         host_keys: list[asyncssh.SSHKey],
         old_clients: bool = False,
     ) -> int:
-        """Begin to accept connections; returns the port. Raises OSError if it is taken.
+        """Begin to accept connections; return the port. Raises OSError if it is taken.
 
         `old_clients` also offers the key exchange of clients that know no newer one.
         """
@@ -117,7 +117,7 @@ class Gateway:
     async def _accept(
         self, listener: socket.socket, options: asyncssh.SSHServerConnectionOptions
     ) -> None:
-        """Accept connections; wait a little where the system has no descriptor left for one."""
+        """Accept connections; pause when the system has no file descriptor left."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -143,11 +143,11 @@ class Gateway:
             log_failure("A connection failed.", error, event="failure")
 
     def hurry(self, seconds: float) -> None:
-        """Give uploads under way so long at most to end, once the gateway ends."""
+        """Limit the time that uploads have to finish once the gateway is ending."""
         self._ends_at = min(self._ends_at, time.monotonic() + seconds)
 
     async def drain(self, seconds: float) -> None:
-        """End: take nothing new, let the uploads under way come to their end for so long."""
+        """End the gateway: accept nothing new, and wait up to `seconds` for uploads under way."""
         state = self.state
         self.hurry(seconds)
         log("NOTICE", "The gateway ends.", event="draining", uploads=len(state.traffic.uploads))
@@ -169,7 +169,7 @@ class Gateway:
         state.workers.close()
 
     async def _watch(self) -> None:
-        """End connections that nothing comes from any more, and those of users taken out."""
+        """End connections that are idle for too long, and those of removed or changed users."""
         state = self.state
         while True:
             await asyncio.sleep(min(state.capacity.idle_seconds / 4, 15.0))

@@ -19,9 +19,9 @@ from gateway.files import Files
 _MOST_FOLDERS = 64
 """Folders being listed at once in a session."""
 _LONGEST_REQUEST = 256 * 1024
-"""Bytes of one SFTP request; OpenSSH's own limit."""
+"""Bytes of the longest SFTP request, as in OpenSSH."""
 _LONGEST_DATA = 255 * 1024
-"""Bytes that a client is told to read or write at once; what OpenSSH's server says."""
+"""Bytes that a client is told to read or write per request, as in OpenSSH's server."""
 WINDOW = _LONGEST_REQUEST + 64 * 1024
 """Bytes that a session may send before its earlier requests have been carried out. With
 `Capacity.sessions`, this bounds the memory of the gateway."""
@@ -37,11 +37,11 @@ class Connection(Protocol):
     """The connection that a session belongs to."""
 
     writable: asyncio.Event
-    """Whether the client takes what it is sent; also set when the client is gone."""
+    """Set while the client accepts data, and once the client has gone."""
 
     @property
     def most_handles(self) -> int:
-        """How many files a session may have open."""
+        """Files that a session may have open."""
 
     def asking(self) -> AbstractContextManager[None]:
         """Return a context that lasts while a request is answered."""
@@ -51,7 +51,7 @@ class Connection(Protocol):
 
 
 class Session(SSHServerStreamSession[bytes]):
-    """A session that speaks SFTP, and to everything else says that it does not."""
+    """A session that serves SFTP and refuses everything else."""
 
     def __init__(
         self, connection: Connection, files: Callable[[asyncssh.SSHServerChannel[bytes]], Files]
@@ -61,18 +61,20 @@ class Session(SSHServerStreamSession[bytes]):
         self._files = files
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._taken = 0
-        """Bytes of requests carried out for which no new window has been granted."""
+        """Bytes read for which no new window has been granted yet."""
 
     def connection_made(self, chan: SSHChannel[bytes]) -> None:
         assert isinstance(chan, asyncssh.SSHServerChannel)
         self._channel = chan
-        # asyncssh grants new window for each piece that it hands on, whether or not anything was
-        # done with those before. With a window of 0 it grants none, and `taken` does.
+        # asyncssh grants new window for each piece that it delivers, even if earlier pieces were
+        # not processed. With a window of 0 it grants none; `taken` grants it instead.
         chan._init_recv_window = 0
         super().connection_made(chan)
 
     def taken(self, size: int) -> None:
-        """Let the client send as many bytes more as requests carried out have taken."""
+        """Grant the client new window for `size` bytes that were read. Small grants are sent
+        together.
+        """
         self._taken += size
         if self._channel and self._taken >= WINDOW // 16:
             self._channel.send_packet(MSG_CHANNEL_WINDOW_ADJUST, UInt32(self._taken))
@@ -111,11 +113,11 @@ class Session(SSHServerStreamSession[bytes]):
 
 
 class RequestHandler(SFTPServerHandler):
-    """asyncssh's reader of SFTP requests, with what it lacks.
+    """asyncssh's reader of SFTP requests, with two additions.
 
-    It knows whether it is the client that closes a file; left to itself it closes the files of a
-    lost connection just like any others. And it carries out one request at a time, when its client
-    has taken the answers to the earlier ones.
+    It tells a file closed by the client from a file closed because the connection was lost.
+    asyncssh alone closes both in the same way. It also takes a request only once the client has
+    accepted the answers to the earlier ones.
     """
 
     def __init__(
@@ -153,8 +155,8 @@ class RequestHandler(SFTPServerHandler):
                 self._files.closing = False
 
     async def _process_write(self, packet: SSHPacket) -> int:
-        # As OpenSSH does, and unlike asyncssh, whatever follows the data is ignored: rclone (seen
-        # with 1.60) sends its whole buffer even where it has filled only part of it.
+        # Bytes after the data are ignored, as in OpenSSH and unlike asyncssh: rclone (seen with
+        # 1.60) sends its whole buffer even if only part of it is filled.
         handle, offset, data = packet.get_string(), packet.get_uint64(), packet.get_string()
         upload = self._file_handles.get(handle)
         if upload is None:

@@ -1,7 +1,7 @@
-"""The bytes of one upload under way: what has arrived, and what is still missing.
+"""Stores the bytes of one upload on disk, and knows which of them are still missing.
 
-Clients send many writes at once and not always in order, and some come back to change what they
-have written; the disk takes it all, whatever the size of the file.
+Clients send many writes at once, not always in order. Some overwrite earlier bytes. The disk holds
+files of any size.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import threading
 from pathlib import Path
 
 _MOST_PIECES = 4_096
-"""Separate pieces of a file that may have arrived; honest clients leave a handful."""
+"""Separate pieces of a file that may have arrived. Normal clients have only a few."""
 
 
 class TooScattered(Exception):
-    """The writes of a client leave more gaps than any honest transfer does."""
+    """Writes that leave more gaps than any normal transfer."""
 
 
 class Spool:
-    """A nameless temporary file; it is gone when it is closed, or when the process dies.
+    """A temporary file without a name. It disappears when it is closed or the process ends.
 
     Methods block on the disk and may be called from several threads.
     """
@@ -29,22 +29,22 @@ class Spool:
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close()
         self._lock = threading.Lock()
         self._pieces: list[tuple[int, int]] = []
-        """What has arrived, as (start, end), in order, apart from each other."""
+        """Ranges that have arrived, as (start, end), in order and separate."""
         self._size = 0
 
     @property
     def size(self) -> int:
-        """Bytes of the file, counting what has not arrived yet before its last byte."""
+        """Bytes of the file, including gaps before its last byte."""
         return self._size
 
     @property
     def prefix(self) -> int:
-        """Bytes that have arrived without a gap, from the first on."""
+        """Bytes from the start that have arrived without a gap."""
         return self._pieces[0][1] if self._pieces and self._pieces[0][0] == 0 else 0
 
     @property
     def gap(self) -> tuple[int, int] | None:
-        """The first stretch, as (start, end), that has not arrived; None when all is there."""
+        """First missing range, as (start, end); None when the file is complete."""
         start = self.prefix
         if start == self._size:
             return None
@@ -52,7 +52,7 @@ class Spool:
         return start, (later[0] if later else self._size)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Take bytes at an offset. Raises OSError (disk full) and TooScattered."""
+        """Write bytes at an offset. Raises OSError (disk full) and TooScattered."""
         if not data:
             return
         with self._lock:
@@ -68,14 +68,14 @@ class Spool:
             return self._file.read(max(0, min(size, self._size - offset)))
 
     def truncate(self, size: int) -> None:
-        """Cut the file, or announce a greater size: what is added counts as not arrived."""
+        """Shorten the file, or announce a larger size whose new bytes count as missing."""
         with self._lock:
             self._file.truncate(size)
             self._pieces = [(start, min(end, size)) for start, end in self._pieces if start < size]
             self._size = size
 
     def close(self) -> None:
-        """Give the disk its space back. Can be called twice."""
+        """Release the disk space. Can be called twice."""
         self._file.close()
 
     def _add(self, start: int, end: int) -> None:

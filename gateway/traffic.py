@@ -1,4 +1,4 @@
-"""Counts the files that all sessions have open, and knows whether the gateway ends."""
+"""Open files and uploads of all sessions, and the flag that the gateway is ending."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gateway.upload import Refused, Upload
 
 
 class Traffic:
-    """What all sessions of the gateway share."""
+    """State that all sessions of the gateway share."""
 
     def __init__(self) -> None:
         self.draining = False
-        """Whether no more uploads are begun."""
+        """True once no new uploads are accepted, because the gateway is ending."""
         self.uploads: set[Upload] = set()
-        """The uploads under way, so that the gateway can end without cutting them."""
+        """Uploads under way. Their number is logged when the gateway ends."""
         self.handles: Counter[str] = Counter()
-        """Files open, by user."""
+        """Number of open files, by user."""
         self.doubts = Doubts()
 
     def check_handles(self, user: str, in_session: int, limits: Limits) -> None:
-        """Refuse one more open file where a session, a user or the gateway has too many.
+        """Refuse another open file if the session, the user or the gateway is at its limit.
 
         Raises:
             Refused: the session or the user has to close a file first.

@@ -1,8 +1,8 @@
-"""One file on its way from a client's writes to an object in the bucket.
+"""Turns a client's writes into an object in the bucket.
 
-What arrives is spooled to disk and, as far as it has arrived without a gap, sent on in chunks
-while the client is still writing, so that closing a large file takes no longer than closing a
-small one. The object comes into being in `commit` and nowhere else.
+Arriving bytes are spooled to disk. Bytes without a gap before them are sent to the bucket in chunks
+while the client is still writing. So closing a large file takes no longer than closing a small one.
+Only `commit` creates the object.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CHUNK = 512 * 1024
 _BACKLOG = 32 * CHUNK
 """Bytes by which a client may be ahead of the bucket before its writes have to wait."""
 _OPENSSH_BLOCKS = (32 * 1024, 255 * 1024)
-"""Bytes of OpenSSH's writes: its default, and the most that a server may announce to it."""
+"""Bytes of OpenSSH's writes: its default, and the largest that a server may announce to it."""
 _SMALLEST_BLOCK = 16 * 1024
-"""Bytes of the smallest block that an option of its `sftp` is likely to ask for."""
+"""Bytes of the smallest block that an option of OpenSSH's `sftp` is likely to request."""
 
 
 class Refused(Exception):
-    """What the client asked for cannot be done; the text is fit for the user's eyes."""
+    """A request that cannot be carried out. The message can be shown to the user."""
 
 
 class Upload:
@@ -46,7 +46,7 @@ class Upload:
         generation: int | None,
         spool_directory: Path | None = None,
     ) -> None:
-        """`generation`: the one the object must replace (0: none at all); None: any or none."""
+        """`generation`: the one to replace; 0 if no object may exist; None for any or none."""
         self.name = name
         self._bucket = bucket
         self._workers = workers
@@ -55,22 +55,23 @@ class Upload:
         self._spool = Spool(spool_directory)
         self._sending: Sending | None = None
         self._handed = 0
-        """Bytes from the first on that the bucket has, or that are being handed to it."""
+        """Bytes from the start that the bucket has, or that are being sent to it."""
         self._rewritten = False
-        """Whether some of those were changed afterwards: then all has to be sent again."""
+        """True if all bytes must be sent again, because sent ones changed or the session was lost.
+        """
         self._pump: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._over = False
         self._block: int | None = None
-        """The size of every write so far; 0 once they differ."""
+        """Size of every write so far; 0 once the sizes differ, None before the first write."""
         self._several = False
-        """Whether there was more than one write."""
+        """True after more than one write."""
         self.untouched = False
-        """Whether this is an existing object that nothing has been written to."""
+        """True while the upload is an existing object without any new write."""
 
     @property
     def size(self) -> int:
-        """Bytes of the file as it now is."""
+        """Bytes of the file so far."""
         return self._spool.size
 
     async def load(self, entry: Entry) -> None:
@@ -86,11 +87,11 @@ class Upload:
         self.untouched = True
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Return what was written."""
+        """Return bytes that were written."""
         return await self._workers.disk(self._spool.read, offset, size)
 
     async def write(self, offset: int, data: bytes) -> None:
-        """Take bytes. Raises Refused and BucketError, also for what befell earlier ones."""
+        """Write bytes. Raises Refused and BucketError, also for failures of earlier writes."""
         self._raise_failure()
         self._check_size(offset + len(data))
         self.untouched = False
@@ -107,7 +108,7 @@ class Upload:
             self._pump_on()
 
     async def truncate(self, size: int) -> None:
-        """Cut the file or announce its size; what is announced has still to be written."""
+        """Shorten the file, or announce a larger size whose bytes must still be written."""
         self._raise_failure()
         self._check_size(size)
         if size == self._spool.size:
@@ -119,21 +120,21 @@ class Upload:
 
     @property
     def full_blocks_only(self) -> bool:
-        """Whether the file may end as OpenSSH's `sftp` leaves it after Ctrl-C.
+        """True if the file may end where OpenSSH's `sftp` stopped after Ctrl-C.
 
-        It stops reading, and then closes the remote file as if that had been all of it. So the
-        last block is as full as all the others; of whole files one in 32,768 looks like that.
+        After Ctrl-C, `sftp` stops reading and closes the remote file as if it were complete. So the
+        last block is as full as all the others. Only one complete file in 32,768 looks like that.
         """
         block = self._block or 0
         usual = block >= _SMALLEST_BLOCK and not block % 1024
         return usual if self._several else block in _OPENSSH_BLOCKS
 
     async def ends_a_line(self) -> bool:
-        """Whether the last byte so far is a line end."""
+        """Return True if the last byte so far is a line break."""
         return await self.read(self.size - 1, 1) == b"\n"
 
     async def digest(self) -> bytes:
-        """Return the SHA-256 of what has been written."""
+        """Return the SHA-256 of the bytes written so far."""
 
         def reckon() -> bytes:
             sha = hashlib.sha256()
@@ -144,7 +145,9 @@ class Upload:
         return await self._workers.disk(reckon)
 
     async def commit(self) -> Entry:
-        """Make it an object, whole. Raises Refused and BucketError; then nothing is left."""
+        """Create the complete object. Raises Refused and BucketError, and then leaves nothing
+        behind.
+        """
         try:
             if self._pump:
                 await asyncio.wait((self._pump,))
@@ -159,7 +162,7 @@ class Upload:
             await self.abort()
 
     async def abort(self) -> None:
-        """Leave nothing behind. Can be called twice, and does no harm after `commit`."""
+        """Discard the upload. Can be called twice, and has no effect after `commit`."""
         self._over = True
         await self._cancel_sending()
         if self._pump:
@@ -171,7 +174,7 @@ class Upload:
 
     @property
     def _ahead(self) -> int:
-        """Bytes that could be handed over and have not been."""
+        """Bytes that could be sent to the bucket and have not been."""
         return 0 if self._rewritten else self._spool.prefix - self._handed
 
     def _pump_on(self) -> None:
@@ -179,7 +182,7 @@ class Upload:
             self._pump = asyncio.create_task(self._send_chunks())
 
     async def _send_chunks(self) -> None:
-        """Send whole chunks for as long as there are any; a failure waits for the next call."""
+        """Send whole chunks while there are any. The next call reports a failure."""
         try:
             while self._ahead >= CHUNK and not self._over:
                 await self._send_chunk()
@@ -193,9 +196,9 @@ class Upload:
         sending = await self._begun()
 
         def send() -> bool:
-            # Read only now that a thread is free: many waiting uploads hold no chunk each.
+            # Read only once a thread is free, so that waiting uploads hold no chunk in memory.
             data = self._spool.read(start, CHUNK)
-            if len(data) < CHUNK:  # the client has just cut the file back
+            if len(data) < CHUNK:  # the client has just shortened the file
                 return False
             sending.send(data)
             return True
@@ -241,7 +244,7 @@ class Upload:
 
     @contextlib.contextmanager
     def _taking(self) -> Iterator[None]:
-        """Tell the client, now and at every later call, what the disk did not take."""
+        """Report a failure of the disk to the client, now and at every later call."""
         try:
             yield
         except TooScattered:

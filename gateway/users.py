@@ -1,4 +1,4 @@
-"""Who may log in, to which connection, and by what proof.
+"""Users who may log in, with their connections, passwords and keys.
 
 The users are one JSON text, in a file or a secret:
 
@@ -31,34 +31,34 @@ from gateway.paths import View
 from shared.files import is_connection
 
 ALL = "*"
-"""What stands for all connections in the users file."""
+"""Value that means all connections in the users file."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _FIELDS = {"name", "connection", "password_hash", "keys"}
 # 16 MiB and about a quarter of a second; one of the equal choices of the OWASP cheat sheet.
 _COST = (16_384, 8, 5)
 _LONGEST_PASSWORD = 1_024
-"""Characters; a longer one would only be a way to keep the gateway busy."""
+"""Characters of the longest password. A longer one could only serve to overload the gateway."""
 
 
 class UsersError(Exception):
-    """The users file cannot be used; the text names the user and the field."""
+    """A users file that cannot be used. The message names the user and the field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Somebody who may log in."""
+    """A user who may log in."""
 
     name: str
     connection: str | None
-    """The only connection this user has to do with; None for all."""
+    """The user's only connection; None for all connections."""
     password_hash: str | None = None
     keys: frozenset[bytes] = frozenset()
     """Public keys in the SSH wire format."""
 
 
 def hash_password(password: str, *, cost: tuple[int, int, int] = _COST) -> str:
-    """Return what the users file keeps of a password: `scrypt$n$r$p$salt$hash`.
+    """Return the hash of a password for the users file: `scrypt$n$r$p$salt$hash`.
 
     `cost` is scrypt's n, r and p. Raises ValueError for a password that nobody could log in with.
     """
@@ -75,11 +75,11 @@ def hash_password(password: str, *, cost: tuple[int, int, int] = _COST) -> str:
 
 
 _NOBODY = "scrypt${}${}${}${}${}".format(*_COST, "A" * 22 + "==", "A" * 43 + "=")
-"""What the passwords of users who do not exist are checked against, for the time it takes."""
+"""Hash that is checked for unknown users, so that their logins take just as long."""
 
 
 def verify_password(user: User | None, password: str) -> bool:
-    """Check a password; an unknown user, or one without a password, takes just as long."""
+    """Check a password. Unknown users and users without a password take just as long."""
     kept = user.password_hash if user else None
     cost, salt, digest = _parse_hash(kept or _NOBODY)
     given = _scrypt(password[:_LONGEST_PASSWORD], salt, cost)
@@ -108,13 +108,13 @@ def parse_users(text: str) -> dict[str, User]:
 
 
 class Source(Protocol):
-    """Where the users are kept. Both methods may block."""
+    """Store of the users. Both methods may block."""
 
     def stamp(self) -> object:
-        """Return something that is another thing whenever the users may have changed."""
+        """Return a value that changes whenever the users may have changed."""
 
     def read(self) -> str:
-        """Return the text as `parse_users` takes it. Raises UsersError."""
+        """Return the text for `parse_users`. Raises UsersError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class UsersFile:
     path: Path
 
     def stamp(self) -> object:
-        """Return when the file was last changed, and which file it is."""
+        """Return the file's time of change, size and inode; None if it cannot be found."""
         try:
             stat = os.stat(self.path)
         except OSError:
@@ -146,14 +146,14 @@ class Users:
     """The users, read again whenever they change, so that no restart is needed."""
 
     def __init__(self, source: Source, *, warn: Callable[[str], None]) -> None:
-        """Raises UsersError. `warn` hears of a later version that cannot be used."""
+        """Raises UsersError. `warn` is called when a later version cannot be used."""
         self._source = source
         self._warn = warn
         self._stamp = source.stamp()
         self._users = self._load()
 
     def find(self, name: str) -> User | None:
-        """Look a user up, as they are now. Blocks."""
+        """Look up a user in the latest usable version. Blocks."""
         return self._now().get(name)
 
     def view(self, user: User) -> View:
@@ -171,7 +171,7 @@ class Users:
             try:
                 self._users = self._load()
             except UsersError as error:
-                # Nobody is locked out, and nobody let in, by a slip of the pen.
+                # A mistake in the file neither locks anybody out nor lets anybody in.
                 self._warn(f"{error}. The users are those of before.")
         return self._users
 
@@ -185,10 +185,9 @@ class Users:
 def add_user(
     path: Path, *, name: str, connection: str, password: str | None, keys: Iterable[str]
 ) -> None:
-    """Write one more user into a users file, which is made if there is none.
+    """Add a user to a users file, which is made if there is none.
 
-    Raises UsersError, and leaves the file as it was, for a user who is there already or who
-    could not be read back.
+    Raises UsersError, and leaves the file unchanged, if the user exists or is not valid.
     """
     row: dict[str, Any] = {"name": name, "connection": connection}
     if password is not None:
@@ -202,9 +201,9 @@ def add_user(
 
 
 def remove_user(path: Path, *, name: str) -> None:
-    """Take a user out of a users file.
+    """Remove a user from a users file.
 
-    Raises UsersError, and leaves the file as it was, if there is no such user.
+    Raises UsersError, and leaves the file unchanged, if there is no such user.
     """
 
     def without(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -228,7 +227,8 @@ def _rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str,
         raise UsersError(f"{path}: it is not JSON: {error}") from None
     except UsersError as error:
         raise UsersError(f"{path}: {error}") from None
-    # Readers see the old file or the new one, and nobody else on the machine sees either.
+    # Readers see the whole old file or the whole new one. Nobody else on the machine can read
+    # either.
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The threads in which everything that blocks is done, so that the event loop never waits."""
+"""Runs all blocking work in threads, so that the event loop never waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Turns:
-    """Lets one at a time of each kind in, so that the many of one kind delay no other kind."""
+    """Lets in one caller per kind at a time, so that many of one kind do not delay the others."""
 
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
@@ -23,7 +23,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self, kind: str) -> AsyncIterator[None]:
-        """Stand for one's turn; waits until it has come."""
+        """Wait for a turn of this kind, and hold it for the context."""
         lock = self._locks.setdefault(kind, asyncio.Lock())
         self._waiting[kind] += 1
         try:
@@ -36,7 +36,7 @@ class Turns:
 
 
 class Workers:
-    """Disk, bucket and passwords have threads of their own: one that hangs holds up no other."""
+    """Separate threads for disk, bucket and passwords. A slow one does not delay the others."""
 
     def __init__(self) -> None:
         self._disk = ThreadPoolExecutor(4, thread_name_prefix="disk")
@@ -44,19 +44,19 @@ class Workers:
         self._hash = ThreadPoolExecutor(2, thread_name_prefix="hash")
 
     async def disk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do something with the disk."""
+        """Run a call that uses the disk."""
         return await _run(self._disk, partial(call, *args, **kwargs))
 
     async def bucket(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do something with the bucket."""
+        """Run a call that uses the bucket."""
         return await _run(self._bucket, partial(call, *args, **kwargs))
 
     async def hash(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Check a password: slow and large on purpose, so few at a time."""
+        """Run a password check. It is slow and needs much memory, so few run at once."""
         return await _run(self._hash, partial(call, *args, **kwargs))
 
     def close(self) -> None:
-        """Take no more work; what is under way is not waited for."""
+        """Accept no more work, without waiting for calls under way."""
         for pool in (self._disk, self._bucket, self._hash):
             pool.shutdown(wait=False, cancel_futures=True)
 
