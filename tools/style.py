@@ -26,13 +26,13 @@ PENDING = (
     "local",
     "shared/check",
     "shared/files",
-    "shared/gcp",
-    "shared/loading",
+    "shared/loading/worker.py",
     "shared/ops",
     "shared/parsing",
-    "shared/scheduling",
+    "shared/scheduling/claims.py",
+    "shared/scheduling/replay.py",
     "shared/undoing",
-    "shared/web",
+    "shared/web/answers.py",
 )
 """Files and folders that do not pass yet. Remove each once `python -m tools.style` passes for it;
 add none."""

@@ -1,4 +1,4 @@
-"""What a storage event says: which object, which generation of it, how large, and since when."""
+"""Storage events: the object, its generation, its size and its time of upload."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import google.cloud.storage as storage
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
-"""The type of the events that are read."""
+"""Type of the events that are read."""
 
 NAME_BYTES = 1_024
 """Bytes of UTF-8 in the longest name of an object."""
 
 UPLOADED = "uploaded-at"
-"""Metadata key of an object that the pipeline has rewritten: when its bytes were first uploaded."""
+"""Metadata key of an object that the pipeline has rewritten: time of the first upload."""
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _CRC32C = re.compile(r"[A-Za-z0-9+/]{6}==")
@@ -33,16 +33,19 @@ class StorageObject:
     bucket: str
     """Name of the bucket."""
     name: str
-    """Full name of the object in it."""
+    """Full name of the object in the bucket."""
     generation: int
-    """Cloud Storage's number of this content; a later upload has a greater one."""
+    """Cloud Storage's number of this content. A later upload has a greater number."""
     size: int
     """Bytes as stored."""
     crc32c: str
     """Checksum of the bytes, base64 as Cloud Storage writes it."""
     uploaded_at: datetime
-    """When the bytes were uploaded, UTC. A generation that the pipeline has written in place of an
-    upload, to erase a person from it, has the time of that upload."""
+    """Time when the bytes were uploaded, UTC.
+
+    The pipeline rewrites an upload to erase a person from it. The rewritten generation keeps the
+    time of that upload.
+    """
 
     @classmethod
     def of_blob(cls, blob: storage.Blob, *, bucket: str) -> StorageObject:
@@ -61,11 +64,11 @@ class StorageObject:
 def read_event(data: object, *, type: str = FINALIZED) -> StorageObject:
     """Read the data of a `google.cloud.storage.object.v1.finalized` event.
 
-    What it takes can be an object in Cloud Storage and a record in the ledger; of anything else no
-    repetition of the event would make one.
+    Data that is accepted can be an object in Cloud Storage and a record in the ledger. Other data
+    would be refused again, however often the event is repeated.
 
     Raises:
-        BadRequest: it does not describe a finalized object.
+        BadRequest: the data does not describe a finalized object.
     """
     if type != FINALIZED:
         raise BadRequest(f"The event is not of the type {FINALIZED}.")

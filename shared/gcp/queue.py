@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 DISPATCH_DEADLINE_SECONDS = 1_800
-"""How long Cloud Tasks waits for the worker's answer: the longest it allows."""
+"""Seconds that Cloud Tasks waits for the worker's answer: the longest time it allows."""
 
 
 class Task(Protocol):
@@ -37,7 +37,7 @@ class CloudQueue:
     url: str
     """URL of the load function; also the audience of the tasks' tokens."""
     service_account: str
-    """E-mail of the service account that the tasks' tokens speak for."""
+    """E-mail of the service account that the tasks' tokens name."""
 
     def create(self, task: Task, *, at: datetime) -> None:
         """Make sure the task exists, or has existed, and starts no earlier than `at`."""

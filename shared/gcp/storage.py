@@ -1,4 +1,4 @@
-"""Port to Cloud Storage: the calls that are made, with one translation of their faults."""
+"""Port to Cloud Storage: the calls that are made, with one translation of their errors."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ FAULTS = (
     DataCorruption,
     InvalidResponse,
 )
-"""Everything that the client raises when a call fails."""
+"""All errors that the client raises when a call fails."""
 
 
 class Gone(TryAgain):
-    """The object, or that generation of it, is not there."""
+    """The object, or the generation that was asked for, does not exist."""
 
 
 class Changed(TryAgain):
-    """Another generation of the object is there than the expected one."""
+    """The object has another generation than the expected one."""
 
 
 class Unusable(Exception):
@@ -39,10 +39,10 @@ class Unusable(Exception):
 
 @contextmanager
 def reach(what: str) -> Iterator[None]:
-    """Translate the faults of the calls inside; `what` they do, e.g. `read state/x.index`.
+    """Translate the errors of the calls inside. `what` names the calls, e.g. `read state/x.index`.
 
     Raises:
-        Gone: the object is not there.
+        Gone: the object does not exist.
         Changed: a precondition about its generation failed.
         TryAgain: Cloud Storage could not be reached.
     """
@@ -62,13 +62,14 @@ def reach(what: str) -> Iterator[None]:
 def list_objects(
     bucket: storage.Bucket, prefix: str = "", *, versions: bool = False
 ) -> Iterator[storage.Blob]:
-    """Give the objects whose names begin with `prefix`, with older generations or without."""
+    """Yield the objects whose names begin with `prefix`; with `versions`, also older
+    generations."""
     with reach(f"list {prefix or 'the bucket'}"):
         yield from bucket.list_blobs(prefix=prefix, versions=versions)
 
 
 def list_outside(bucket: storage.Bucket, folders: Container[str]) -> Iterator[storage.Blob]:
-    """Give the objects that are in none of these folders."""
+    """Yield the objects that are in none of these folders."""
     with reach("list the bucket"):
         top = bucket.list_blobs(delimiter="/")
         yield from top
@@ -80,7 +81,8 @@ def list_outside(bucket: storage.Bucket, folders: Container[str]) -> Iterator[st
 def find_object(
     bucket: storage.Bucket, name: str, generation: int | None = None
 ) -> storage.Blob | None:
-    """Return an object as it is, or that generation of it; None where it is not there."""
+    """Return the current object, or the given generation of the object; None if it does not
+    exist."""
     with reach(f"look for {name}"):
         return bucket.get_blob(name, generation=generation)
 
@@ -91,7 +93,7 @@ def find_exact(
     """Return a generation of an object that was written with that size and checksum.
 
     Raises:
-        Unusable: it is gone, or not what was written.
+        Unusable: the generation is gone, or is not what was written.
     """
     found = find_object(bucket, name, generation)
     if found is None or (found.size, found.crc32c) != (size, crc32c):
@@ -115,26 +117,27 @@ def read_object(
 
 
 class ObjectReader:
-    """A stream of the stored bytes of an object, which counts and sums up what it has given."""
+    """A stream of the stored bytes of an object. It keeps the size and checksum of what was
+    read."""
 
     def __init__(self, blob: storage.Blob, *, chunk: int) -> None:
-        """`chunk` bytes are fetched at a time, of the generation that `blob` names."""
+        """Open the generation that `blob` names; `chunk` bytes are fetched at a time."""
         self._name = blob.name
         self._stream: Any = blob.open("rb", chunk_size=chunk, raw_download=True)
         self._crc = self.size = 0
 
     @property
     def crc32c(self) -> str:
-        """Checksum of what has been given, as Cloud Storage writes it."""
+        """Checksum of the bytes read so far, as Cloud Storage writes it."""
         return encoded(self._crc)
 
     def seek(self, start: int) -> None:
-        """Continue from there."""
+        """Continue at the byte `start`."""
         with reach(f"read {self._name}"):
             self._stream.seek(start)
 
     def read(self, count: int = -1) -> bytes:
-        """Return so many bytes, fewer only at the end of the object."""
+        """Return `count` bytes; fewer only at the end of the object."""
         with reach(f"read {self._name}"):
             data: bytes = self._stream.read(count)
         self.size += len(data)
@@ -143,7 +146,7 @@ class ObjectReader:
 
 
 class ObjectWriter:
-    """An object on its way into the bucket, where it appears when it is closed."""
+    """An upload of an object, which appears in the bucket when the writer is closed."""
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class ObjectWriter:
         metadata: Mapping[str, str] | None = None,
         replacing: int | None = None,
     ) -> None:
-        """`chunk` bytes are sent at a time; `replacing` is the generation that it may replace."""
+        """Send `chunk` bytes at a time; `replacing` is the generation that may be replaced."""
         self._blob = bucket.blob(name)
         if metadata is not None:
             self._blob.metadata = metadata
@@ -165,19 +168,23 @@ class ObjectWriter:
         self._crc = self._size = 0
 
     def write(self, data: bytes) -> None:
-        """Write these bytes, too."""
+        """Write these bytes after those before."""
         self._size += len(data)
         self._crc = google_crc32c.extend(self._crc, data)
         with reach(f"write {self._blob.name}"):
             self._stream.write(data)
 
     def close(self) -> None:
-        """Let the object appear."""
+        """Finish the upload, so that the object appears."""
         with reach(f"write {self._blob.name}"):
             self._stream.close()
 
     def finish(self) -> storage.Blob:
-        """Let the object appear, and return it once it is known to hold what was written."""
+        """Finish the upload and return the object, once its size and checksum are confirmed.
+
+        Raises:
+            TryAgain: Cloud Storage could not be reached, or does not hold what was written.
+        """
         self.close()
         with reach(f"look for {self._blob.name}"):
             self._blob.reload()
@@ -186,7 +193,7 @@ class ObjectWriter:
         return self._blob
 
     def abandon(self) -> None:
-        """Leave nothing behind, if it has not been closed."""
+        """Cancel the upload if it has not been closed, so that nothing is left."""
         if not self._stream.closed:
             with suppress(*FAULTS):
                 self._stream.terminate()
@@ -200,7 +207,8 @@ def write_object(
     content_type: str,
     replacing: int | None = None,
 ) -> None:
-    """Write an object at once; `replacing` is the generation that it may replace, 0 for none."""
+    """Write an object in one call; `replacing` is the generation that may be replaced, 0 for
+    none."""
     with reach(f"write {name}"):
         bucket.blob(name).upload_from_string(
             data, content_type=content_type, checksum="crc32c", if_generation_match=replacing
@@ -210,7 +218,7 @@ def write_object(
 def copy_object(
     bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None = None
 ) -> None:
-    """Copy one generation of an object; `replacing` is the generation that it may replace."""
+    """Copy one generation of an object; `replacing` is the generation that may be replaced."""
     with reach(f"copy {name} to {to}"):
         bucket.copy_blob(
             bucket.blob(name, generation=generation),
@@ -225,20 +233,21 @@ def copy_object(
 def move_object(
     bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None
 ) -> None:
-    """Move one generation of an object; does nothing where that is not, or no longer, possible."""
+    """Move one generation of an object; do nothing if the generation is gone or `replacing` is
+    old."""
     with suppress(Gone, Changed):
         copy_object(bucket, name, generation, to=to, replacing=replacing)
         delete_object(bucket, name, generation)
 
 
 def delete_object(bucket: storage.Bucket, name: str, generation: int) -> None:
-    """Delete one generation of an object for good, whether it is the current one or not."""
+    """Delete one generation of an object permanently, whether it is current or not."""
     with reach(f"delete {name}"):
         bucket.blob(name, generation=generation).delete()
 
 
 def delete_current(bucket: storage.Bucket, name: str, generation: int) -> None:
-    """Delete an object as long as this is its current generation."""
+    """Delete an object if this is its current generation."""
     with reach(f"delete {name}"):
         bucket.blob(name).delete(if_generation_match=generation)
 

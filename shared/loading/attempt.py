@@ -1,7 +1,7 @@
-"""One attempt at an import, or at one shard of it: what the steps of all attempts share.
+"""One attempt at an import, or at one shard: the parts that the steps of all attempts share.
 
-A step is a function that is handed an attempt: `load` and, for large files, `split`, `load_shard`
-and `close` of `shared.loading.shards`.
+A step is a function that takes an attempt. The steps are `load` and, for large files, `split`,
+`load_shard` and `close` of `shared.loading.shards`.
 """
 
 from __future__ import annotations
@@ -41,26 +41,23 @@ from shared.scheduling import plan_task
 from shared.services import Services
 
 Step = Literal["load", "split", "shard", "close"]
-"""What an attempt does: a file of one task, or the three steps of a large file."""
+"""Step that an attempt takes: the single step of a usual file, or one of three of a large file."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """The records as an attempt has left them."""
+    """Records as an attempt has left them."""
 
     claimed: Claimed
     next: Shard | None = None
-    """The shard whose task is due now."""
+    """Shard whose task is due now."""
 
 
 class Attempt:
-    """One attempt at what a worker has claimed.
+    """One attempt at the import, or shard, that a worker has claimed.
 
-    Attributes:
-        import_: the import as it was claimed.
-        found: the examination of its file.
-        account: what has become of the rows.
-        rejects: where rejected rows go; None where they go nowhere.
+    Attributes: import_: the import as it was claimed. found: the examination of its file. account:
+    the counts of rows by result. rejects: the place for rejected rows; None if they are not kept.
     """
 
     def __init__(
@@ -95,12 +92,12 @@ class Attempt:
 
     @cached_property
     def source(self) -> Source:
-        """The bytes of the file."""
+        """Bytes of the file."""
         return Source(self.services.bucket, self.import_)
 
     @cached_property
     def step(self) -> Step:
-        """The step that is due."""
+        """Step that is due."""
         if self.claimed.shard is not None:
             return "shard"
         if self.import_.split is not None:
@@ -110,7 +107,7 @@ class Attempt:
     # -- what the examination tells -----------------------------------------------------------
 
     def begun(self, header: Header, delimiter: str) -> None:
-        """Make the rejected file ready, and compare the header with that of the file before."""
+        """Prepare the rejected file, and compare the header with that of the file before."""
         if self.step in ("load", "close"):
             self.rejects = RejectedFile(
                 self.services.bucket,
@@ -122,7 +119,8 @@ class Attempt:
             self._compare_header(header)
 
     def beat(self, bytes_read: int, percent: int) -> None:
-        """Note how far the reading has come, and make sure that the lease is still ours."""
+        """Record how far the file has been read, and check that the lease is still this
+        worker's."""
         self.hold.progress = Progress(bytes_read=bytes_read, percent=percent)
         self.count()
         self.hold.check()
@@ -136,7 +134,7 @@ class Attempt:
             self.rejects.add(cells, problems, export=own if export is None else export)
 
     def _received(self, import_id: str) -> bool:
-        """Whether the connection has received an export."""
+        """Return True if the connection has received an export."""
         where = self.import_.connection, import_id
         return where in self.services.ledger.get_many([where])
 
@@ -162,7 +160,7 @@ class Attempt:
     # -- what steps do alike ------------------------------------------------------------------
 
     def note_same_content(self) -> None:
-        """Take note if the same bytes have been loaded before under another name."""
+        """Add a warning if the same bytes have been loaded before under another name."""
         import_ = self.import_
         for other in self.services.ledger.find(import_.connection, crc32c=import_.crc32c):
             if (
@@ -181,13 +179,13 @@ class Attempt:
                 return
 
     def note_orphans(self, sample: Iterable[tuple[int, str]]) -> None:
-        """Take note of documents whose other one is not in Firestore; see `orphans_found`."""
+        """Add a warning for documents that refer to a missing one; see `orphans_found`."""
         orphaned = self.account.orphaned
         if orphaned:
             self.found.tally.add(orphans_found(self.found.type, orphaned, sample), times=orphaned)
 
     def deliver(self, plan: Plan, *, part: IndexPart | None = None) -> tuple[Delivery, bool]:
-        """Write every document; return the delivery, and whether there was time for all of them.
+        """Write the documents. Return the delivery, and True if there was time for all of them.
 
         Raises what `Indexing` and `Delivery.deliver` raise.
         """
@@ -222,7 +220,7 @@ class Attempt:
             yield block
 
     def count(self) -> None:
-        """Hand the counts of the rows to the lease's next renewal."""
+        """Pass the counts of the rows to the next renewal of the lease."""
         found, account = self.found, self.account
         self.hold.rows = RowCounts(
             read=found.read,
@@ -236,8 +234,8 @@ class Attempt:
     def attempts_after(self, attempt: int) -> int:
         """Return the number of attempts once the rest is left to a new task.
 
-        That counts as the same attempt if this one has written anything: what is refused or left
-        is gone through again, and that must come to an end.
+        The next task counts as the same attempt if this one has written anything. Otherwise it
+        counts as a new attempt: rows that were refused or left are tried again, and that must end.
         """
         return attempt - (1 if self.account.written else 0)
 
@@ -246,7 +244,7 @@ class Attempt:
     def end_well(
         self, refused: Mapping[int, Problem] | None = None, successor: Successor | None = None
     ) -> AttemptResult:
-        """End the import of which everything that can be loaded is loaded.
+        """End an import of which every row that can be loaded is loaded.
 
         Args:
             refused: line -> problem of the rows that Firestore refused.
@@ -268,25 +266,26 @@ class Attempt:
         return self._end(status, successor=successor if status in LOADED else None)
 
     def refuse(self, problem: Problem) -> AttemptResult:
-        """End the import as one whose file cannot be used."""
+        """End the import as rejected: its file cannot be used."""
         self._disregard(rows=problem.code not in JUDGED)
         return self._end("rejected", error=problem)
 
     def fail(self, problem: Problem) -> AttemptResult:
-        """End the import as one that only a person can help."""
+        """End the import as failed: a person has to act."""
         self._disregard(rows=True)
         return self._end("failed", error=problem)
 
     def abandon(self) -> None:
-        """Leave no half-written rejected rows behind."""
+        """Remove half-written rejected rows."""
         if self.rejects is not None:
             self.rejects.abandon()
 
     def _disregard(self, *, rows: bool) -> None:
-        """Take it that nothing has been loaded, and with `rows` that none has been seen either.
+        """Set the counts to no row loaded and, with `rows`, to no row read.
 
-        What has been seen up to a fault says nothing about the file. There is no rejected file:
-        whoever corrected its rows and sent them would leave all other rows of the file out.
+        If an error stops the reading, the counts until then say nothing about the file. There is no
+        rejected file either: to correct and send its rows would leave out all other rows of the
+        file.
         """
         self.account = Account()
         self.found.outdone = 0
@@ -319,17 +318,17 @@ class Attempt:
 
 
 def is_large(claimed: Claimed, services: Services) -> bool:
-    """Whether a file is loaded in shards: a check loads nothing."""
+    """Return True if a file is loaded in shards. A dry run is not: it loads nothing."""
     import_ = claimed.import_
     shard_bytes = services.deployment.shard_bytes
     return import_.mode != "test" and shards_of(import_.size, shard_bytes=shard_bytes) > 1
 
 
 def hold_whole(hold: Hold, services: Services) -> Hold:
-    """Return the hold on the whole import, for a worker that ends it because of its shard.
+    """Return the hold on the whole import, for a worker that ends the import because of its shard.
 
     Raises:
-        TryAgain: another worker sees to all shards.
+        TryAgain: another worker has taken over all shards.
         LeaseLost: the shard is no longer this worker's.
     """
     if hold.claimed.shard is None:
@@ -351,7 +350,7 @@ def hold_whole(hold: Hold, services: Services) -> Hold:
 
 
 def load(attempt: Attempt) -> AttemptResult:
-    """Load a file, or leave the rest of it to a later task.
+    """Load a file, or leave the rest of the file to a later task.
 
     Raises:
         FileRejected, Undecidable: the import can only end.
@@ -381,7 +380,7 @@ def _continue_later(attempt: Attempt, checkpoint: Successor) -> AttemptResult:
 
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
         import_ = current.import_
-        # The feed stays this import's until its next task has begun.
+        # The feed is this import's until its next task has begun.
         ledger.put_feed(checkpoint.settle(ledger.feed(import_.connection, str(import_.type))))
         return Claimed(
             plan_task(import_, at=now).to(

@@ -1,4 +1,4 @@
-"""Delivery of documents to Firestore: what is written, what is left, by when."""
+"""Delivery of documents to Firestore: writes them in lots, until the task's time is over."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from shared.parsing import Block
 from shared.services import Services
 
 LOT = 1_000
-"""Documents that are decided on together; before each lot it is seen whether there is time."""
+"""Documents that are decided on together. Before each lot, the remaining time is checked."""
 
 
 @dataclass(slots=True)
 class Account:
-    """What has become of the rows that count, in rows; `written` is in documents."""
+    """Counts of the rows that count, by result; `written` and `orphaned` count documents."""
 
     loaded: int = 0
     unchanged: int = 0
     outdated: int = 0
     refused: int = 0
     orphaned: int = 0
-    """Documents whose other one, such as an order's customer, is not in Firestore."""
+    """Documents that refer to one that is not in Firestore, such as an order without its
+    customer."""
     written: int = 0
 
 
 class Delivery:
-    """Takes documents to Firestore, once, as far as the time of a task goes.
+    """Writes documents to Firestore, once, until the task's time is over.
 
-    Attributes:
-        refused: line -> problem of the rows that Firestore has refused.
+    Attributes: refused: line -> problem of the rows that Firestore has refused.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class Delivery:
         guard: Callable[[], None],
         note: Callable[[Problem], None],
     ) -> None:
-        """Prepare.
+        """Prepare the delivery.
 
         Args:
             services: everything outside.
             claimed: the import or the shard, as it has begun.
-            index: what is known of the documents.
-            account: where the rows are counted.
+            index: the stored facts about the documents.
+            account: the counts of rows, which are updated.
             collection: the name of the documents' collection.
-            guard: makes sure that the worker's lease is still its own.
-            note: takes note of what is worth a warning.
+            guard: makes sure that the lease is still this worker's.
+            note: adds a warning.
         """
         import_ = claimed.import_
         self._services = services
@@ -95,8 +95,7 @@ class Delivery:
         self.refused: dict[int, Problem] = {}
 
     def deliver(self, layers: Iterable[Iterator[Block]]) -> bool:
-        """Deliver documents, layer by layer; return whether all of them could be, or time ran out
-        before.
+        """Deliver documents, layer by layer. Return False if the time was over before the last.
 
         Raises what `Writer` raises.
         """
@@ -140,7 +139,7 @@ class Delivery:
 
     @property
     def orphans(self) -> list[tuple[int, str]]:
-        """Line and key of the first few documents whose other one is not in Firestore."""
+        """Line and key of the first few documents that refer to one that is not in Firestore."""
         return self._orphans.sample if self._orphans is not None else []
 
     def leave(self, *, ended: bool) -> Successor:
@@ -165,7 +164,8 @@ class Delivery:
 
     def _orphaned(self, orphans: Sequence[Referring]) -> None:
         self._account.orphaned += len(orphans)
-        # Written and counted again by every file that holds them, until the other ones are there.
+        # Every file that holds them writes and counts them again, until the documents they refer to
+        # exist.
         self._index.doubt([one.place for one in orphans])
 
     def _settled(self, seen: SeenDocument, outcome: Outcome) -> None:
@@ -198,15 +198,17 @@ class Delivery:
                     self.refused[line] = replace(problem, line=line)
 
     def _stop_at(self) -> datetime:
-        """Return when this task has worked long enough; some writing is done by each in any case,
-        so that a file whose reading takes nearly all the time is loaded in the end.
+        """Return the time at which this task stops.
+
+        Each task has time for some writing. So a file that takes nearly all the time to read is
+        still loaded in the end.
         """
         now = self._services.now()
         deadline = self._services.deployment.task_deadline
         return max((self._started_at or now) + deadline, now + deadline / 5)
 
     def _first_ramp(self, before: Paced | None) -> Ramp | None:
-        """Return how many writes a second are sent; None where as many may be as are answered."""
+        """Return the first limit of writes per second; None for no limit of our own."""
         if not self._services.paced:
             return None
         rate: float = self._services.deployment.writes_per_second

@@ -43,12 +43,12 @@ from shared.reporting.reports import (
 from shared.services import Services
 
 NAMES_TRIED = 30
-"""Names that are looked at for one under which corrected rows can be sent."""
+"""Names that are tried to find a free one for the corrected rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFindings:
-    """What an attempt knows of a file at its end."""
+    """Findings of an attempt about a file, at its end."""
 
     header: tuple[str, ...] = ()
     tally: Tally = field(default_factory=Tally)
@@ -56,7 +56,7 @@ class FileFindings:
     """Values of good rows that could not be read."""
     rejected_file: RejectedFile | None = None
     successor: Successor | None = None
-    """The index that the import leaves."""
+    """Index that the import leaves."""
 
 
 def end(
@@ -70,8 +70,8 @@ def end(
 ) -> Import:
     """Write the reports, then the last entry of the ledger.
 
-    The reports take the place of those that were there while the import was known to be this
-    worker's: one that was taken for dead and comes back can put none over newer ones.
+    The reports replace only those that existed while the import was known to be this worker's. A
+    worker that was taken for dead and continues cannot replace newer reports.
     """
     bucket = services.bucket
     tally, rejected_file = found.tally, found.rejected_file
@@ -145,9 +145,10 @@ def end(
 def _send_as(
     import_: Import, named: ExportFile, services: Services, *, now: datetime
 ) -> str | None:
-    """Return a name under which the corrected rows can be sent; None where there is none yet.
+    """Return a name under which the corrected rows can be sent; None if no name is free yet.
 
-    It is as little later than the file itself as may be: no other file has it, and it is past.
+    The name is as little later than the file's as possible. No other file has it, and its time is
+    in the past.
     """
     seconds = range(1, NAMES_TRIED + 1)
     times = [named.exported_at + timedelta(seconds=number) for number in seconds]
@@ -172,7 +173,7 @@ def _alert(
     repeated: int,
     now: datetime,
 ) -> None:
-    """Open the alert that the end of an import calls for, and close those that are over.
+    """Open the alert that the end of an import calls for, and close those that no longer apply.
 
     `repeated` rows of the file are unchanged only because another row of their key counts.
     """

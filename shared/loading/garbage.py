@@ -1,4 +1,4 @@
-"""How often Python looks for garbage in cycles: seldom while rows pass that make none."""
+"""Python's garbage collection: less often while rows pass, which make no cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 
 YOUNG = 50_000
-"""Objects made, beyond those let go, until the next look; Python's own default is 700."""
+"""Objects created, less those freed, until the next collection. Python's own default is 700."""
 
 _lock = threading.Lock()
 _inside = 0
@@ -17,10 +17,10 @@ _inside = 0
 
 @contextmanager
 def seldom_collected() -> Iterator[None]:
-    """Let Python look for garbage more seldom inside, and never through what was there before.
+    """Collect garbage less often inside, and never in the objects that existed before.
 
-    The rows of a file are held in lists by the ten thousand: every look goes through them, and
-    through everything that was imported, to find nothing. Several threads may be inside.
+    The rows of a file are held in lists of ten thousand. Every collection would go through these
+    and through all imported modules, and find nothing. Several threads may be inside.
     """
     global _inside
     _leave_the_imported_alone()

@@ -1,6 +1,6 @@
-"""Finds documents that are loaded while the one that they refer to is not in Firestore.
+"""Detection of documents that are loaded while the one that they refer to is not in Firestore.
 
-A type says what its documents refer to (`FileType.refers_to`). Example: an order of a customer who
+A type names what its documents refer to (`FileType.refers_to`). Example: an order of a customer who
 is in no customers file yet is loaded, and counted as orphaned.
 """
 
@@ -18,14 +18,14 @@ SAMPLES = 10
 """Orphaned documents that the ledger names."""
 
 WAITING = 2_000
-"""Documents that wait at most, to keep memory flat, where many refer to one."""
+"""Documents that wait at most when many refer to one. The limit keeps memory flat."""
 
 
 class Referring(NamedTuple):
     """A document that refers to another one, and may turn out to be an orphan."""
 
     place: int
-    """Among the keys of the file."""
+    """Place among the keys of the file."""
     line: int
     key: str
 
@@ -33,20 +33,19 @@ class Referring(NamedTuple):
 class Orphans:
     """Finds orphans among the documents that an import loads.
 
-    A document waits until enough unknown ones have come together for a call.
+    A document waits until there are enough unknown documents for one call.
 
-    Attributes:
-        sample: line and key of the first few found.
+    Attributes: sample: line and key of the first few found.
     """
 
     def __init__(
         self, others: KnownDocuments, found: Callable[[Sequence[Referring]], None]
     ) -> None:
-        """Begin; `found` is told of each orphan once."""
+        """Begin; `found` is called with each orphan once."""
         self._others = others
         self._found = found
         self._waiting: dict[str, list[Referring]] = {}
-        """By the id of the other document."""
+        """Waiting documents by the id of the document that they refer to."""
         self._waits = 0
         self.sample: list[tuple[int, str]] = []
 
@@ -74,7 +73,7 @@ class Orphans:
             self.settle()
 
     def settle(self) -> None:
-        """Look up the other documents of all that wait.
+        """Look up the documents that all waiting ones refer to.
 
         Raises:
             TryAgain: Firestore could not be reached.
@@ -90,9 +89,9 @@ class Orphans:
 
 
 def orphans_found(type_: FileType, orphaned: int, sample: Iterable[tuple[int, str]]) -> Problem:
-    """Return the warning about so many documents whose other one is not in Firestore.
+    """Return the warning that `orphaned` documents refer to documents that are not in Firestore.
 
-    `sample` is line and key of some; the first few are named.
+    `sample` is line and key of some of them; the first few are named.
     """
     one, other = type_.orphan
     named = [key for _, key in sorted(sample)[:SAMPLES]]

@@ -1,4 +1,4 @@
-"""The consequences of an import's end: its file is put away, imports that waited for it start."""
+"""Consequences of an import's end: its file is moved away, imports that waited for it start."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shared.scheduling import enqueue, lying_there, pairing, plan_task, take_in
 from shared.services import Services
 
 PLACE_KEPT = timedelta(minutes=5)
-"""How long the next in line may take to start before others may start instead."""
+"""Time that the next in line has to start, before others may start instead."""
 
 
 def settle(import_: Import, services: Services) -> None:
-    """See to what follows the end of an import: its file is put away, its dependants go on.
+    """Carry out what follows the end of an import: move its file away, start its dependants.
 
     Raises:
-        TryAgain: something of it could not be done; all of it may be done again.
+        TryAgain: a part could not be done. All parts may be done again.
     """
     if import_.status in ENDED_WELL:
         try:
@@ -48,7 +48,7 @@ def settle(import_: Import, services: Services) -> None:
 
 
 def _take_in_another(import_: Import, services: Services) -> None:
-    """Take in the upload that lies where the import's is gone; its event may never be heeded."""
+    """Take in the upload that replaced the import's file; its event may never arrive."""
     arrived = lying_there(import_.object, services)
     if arrived is not None and arrived.generation != import_.generation:
         take_in(arrived, services)
@@ -61,13 +61,13 @@ def _present(import_: Import, services: Services) -> bool:
 
 
 def wake_dependants(import_: Import, services: Services) -> None:
-    """Give a task to each import that may start now because this one has ended.
+    """Create a task for each import that may start now because this one has ended.
 
-    These are the files that wait for this one, as orders do for customers, and of the files that
-    wait in line behind each other the next one alone: it wakes its successor when it ends.
+    These are the files that wait for this one, as orders do for customers. Of the files in line,
+    only the next is started; the end of that file starts its own successor.
 
-    Those whose awaited file will not be loaded as it is find that out at once, too; and so do
-    those whose awaited file was rejected and that this one may stand in for.
+    Files whose awaited file will not be loaded get a task at once, too, and find that out. So do
+    files whose awaited file was rejected, if this one may replace it.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -105,12 +105,12 @@ def _between(connection: str, first: str, last: str, ledger: LedgerTransaction) 
 
 
 def _next_in_line(import_: Import, services: Services) -> list[Import]:
-    """Return the imports whose turn it is after this one: at most one of each type that waits."""
+    """Return the imports whose turn it is after this one: at most one per type that waits."""
     if import_.type is None or import_.mode == "test":
         return []
     ledger, found = services.ledger, list[Import]()
     for type_ in pairing.lines(import_.type):
-        # What an earlier call has woken, perhaps without having created its task.
+        # Imports that an earlier call has woken, perhaps without creating the task.
         woken = ledger.find(
             import_.connection, blockedBy=import_.import_id, status="scheduled", type=type_
         )
@@ -140,9 +140,9 @@ def _wake(
 
 
 def _call(ledger: LedgerTransaction, *, one: Import, by: str, services: Services) -> Import:
-    """Wake the next in line and keep its place: no newcomer starts before its task has come.
+    """Wake the next in line and keep its place: no other import starts before its task has run.
 
-    Where another one has started already, that one wakes its successor in its turn.
+    If another import has started already, that one wakes its successor at its own end.
     """
     now = services.now()
     feed = ledger.feed(one.connection, one.type or "")

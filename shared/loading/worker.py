@@ -1,4 +1,4 @@
-"""The work on one task: its import, or its shard, is claimed, attempted, and ended or put back."""
+"""Work on one task: claims its import or shard, attempts it, and ends it or puts it back."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
 
 
 def work(task: LoadTask, services: Services) -> str:
-    """Carry a task out, and return in a few words what came of it.
+    """Carry out a task, and return the result in a few words.
 
-    Whatever it returns for, the import is in good order and the task is done with. Safe to call
-    at any time, any number of times, by several workers at once.
+    After a return, the ledger is complete and the task is done. Safe to call at any time, any
+    number of times, by several workers at once.
 
     Raises:
-        TryAgain: a later attempt may succeed; the task must come back.
+        TryAgain: a later attempt may succeed; the task must be repeated.
     """
     found = claim(task, services)
     return rest(found, services) if isinstance(found, NotNow) else make_attempt(found, services)
 
 
 def rest(found: NotNow, services: Services) -> str:
-    """Make sure of the tasks that are to come, where there is nothing to load now.
+    """Make sure that the planned tasks exist, when there is nothing to load now.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -108,7 +108,7 @@ def make_attempt(claimed: Claimed, services: Services) -> str:
 
 
 def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
-    """See to what follows an attempt that has not failed."""
+    """Carry out what follows an attempt that has not failed."""
     import_, shard = left.claimed.import_, left.claimed.shard
     if import_.status in ENDED:
         rows = import_.to_document()["rows"]
@@ -130,7 +130,7 @@ def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
 
 
 def _split_again(hold: Hold, services: Services, lost: SplitLost) -> str:
-    """Send an import back whose shards cannot continue."""
+    """Schedule an import again whose shards cannot continue."""
     from shared.loading.shards.cleanup import remove_split
 
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
@@ -148,7 +148,7 @@ def _split_again(hold: Hold, services: Services, lost: SplitLost) -> str:
 
 
 def _put_back(hold: Hold, services: Services, error: Exception) -> str:
-    """Record that an attempt has failed: the task comes back, or the import is given up."""
+    """Record that an attempt has failed: the task is repeated, or the import ends as failed."""
     attempts = services.deployment.max_attempts
     now = services.now()
 
@@ -178,7 +178,7 @@ def _put_back(hold: Hold, services: Services, error: Exception) -> str:
 
 
 def _waiting(ledger: LedgerTransaction, back: Claimed, services: Services) -> Import:
-    """Return the import as it waits for the next attempt at it, or at its shard."""
+    """Return the import as it waits for the next attempt, at the import or at its shard."""
     now, import_ = services.now(), back.import_
     if back.shard is None:
         release_feed(ledger, import_)
@@ -192,7 +192,8 @@ def _waiting(ledger: LedgerTransaction, back: Claimed, services: Services) -> Im
 
 
 def _carry_out(hold: Hold, services: Services) -> AttemptResult:
-    # pandas and pydantic come with it: the sweep, and a task that has to wait, do without.
+    # Imported here: pandas and pydantic come with these modules. The sweep, and a task that has to
+    # wait, do not need them.
     from shared.loading.attempt import Attempt, AttemptResult, hold_whole, load
     from shared.loading.ending import FileFindings, end
     from shared.loading.garbage import seldom_collected

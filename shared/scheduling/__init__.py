@@ -1,4 +1,4 @@
-"""When an import may start: arrivals, pairing, claims, replays."""
+"""Start of an import: arrivals, pairing, claims, replays."""
 
 from __future__ import annotations
 

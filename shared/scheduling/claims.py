@@ -1,4 +1,5 @@
-"""Claims: whether a task may begin its import, or its shard, now, and what happens if not."""
+"""Claims: decide if a task may begin its import, or its shard, now, and record what happens if
+not."""
 
 from __future__ import annotations
 
@@ -29,23 +30,23 @@ from shared.scheduling.planning import awaited_file, plan_task, rules
 from shared.services import Services
 
 EARLY = timedelta(seconds=2)
-"""How far a task may run ahead of the ledger's clock and still count as due."""
+"""Time by which a task may be early, by the ledger's clock, and still count as due."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotNow:
-    """The answer that there is nothing to load now; the records name the tasks that must exist."""
+    """Answer that there is nothing to load now. The records name the tasks that must exist."""
 
     why: str
-    """In a few words."""
+    """Reason in a few words."""
     import_: Import | None = None
     shard: Shard | None = None
 
 
 def claim(task: LoadTask, services: Services) -> Claimed | NotNow:
-    """Claim the import, or the shard, that a task is about, if its time has come.
+    """Claim the import, or the shard, of a task, if it may start now.
 
-    The task of a shard claims the whole import where all shards have ended, to close it.
+    When all shards have ended, the task of a shard claims the whole import, to close it.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -93,7 +94,8 @@ def _claim_import(
     before, timing = current, rules(services)
     awaited = None
     if current.waits_for is not None:
-        # Every arrival of that type writes this: one that the look below misses begins it again.
+        # Every arrival of that type writes this document. If one arrives after the search below,
+        # Firestore retries this transaction.
         ledger.feed(current.connection, current.waits_for)
         awaited = awaited_file(ledger, current, timing)
         current = replace(current, paired_with=awaited.import_id if awaited else None)
@@ -112,7 +114,8 @@ def _claim_import(
     if isinstance(verdict, pairing.Ready):
         return _begin(ledger, current, feed, services, owner, alone=verdict.alone)
     if feed.running is not None and feed.running.import_id == current.import_id:
-        # Its worker died or left the rest to this task, and what it depends on has changed since.
+        # The worker died, or left the rest to this task. Since then, a file it depends on has
+        # changed.
         ledger.put_feed(replace(feed, running=None))
     current = replace(current, split=None)
     if current.status == "loading":
@@ -137,7 +140,8 @@ def _begin(
     *,
     alone: bool,
 ) -> Claimed | NotNow:
-    """Begin an import that may start now; `alone` says: without the file that it waits for."""
+    """Begin an import that may start now. `alone` is True to load it without the file it waits
+    for."""
     now, deployment = services.now(), services.deployment
     if current.attempt >= deployment.max_attempts:
         problem = Problem(code="system.worker_lost", message=sentences.failed(current.attempt))
@@ -173,7 +177,8 @@ def _put_off(
     *,
     now: datetime,
 ) -> Import:
-    """Return the import as it waits for what keeps it from starting now."""
+    """Return the import as waiting, blocked, overdue or scheduled: the reason it cannot start
+    now."""
     match verdict:
         case pairing.NotBefore(at):
             moved = plan_task(current, at=at)
@@ -191,7 +196,8 @@ def _put_off(
         case _:
             status = _status_of(awaited, current.paired_with)
             text = sentences.overdue(current, timing.deadline, awaited=status, window=timing.window)
-            # It is not in line any more, or the end of its awaited file would not wake it.
+            # It is no longer in line. With a blocker in line, the end of its awaited file would not
+            # wake it.
             by = None if pairing.in_line(current) else current.blocked_by
             return current.to("overdue", now=now, text=text, task=None, blocked_by=by)
 
@@ -201,10 +207,10 @@ def _status_of(awaited: Import | None, import_id: str | None) -> Status | None:
 
 
 def _look_again(ledger: LedgerTransaction, current: Import, lease: Lease) -> NotNow:
-    """See to it that somebody looks after the import once its present worker's lease is over.
+    """Plan a task for the end of the present worker's lease, if none is planned until then.
 
-    The task that came too early is answered as done: were it refused instead, it could run out
-    of attempts while a slow worker is still at it.
+    The task that came too early is answered as done. If it were refused, it could run out of
+    attempts while a slow worker still works.
     """
     if current.scheduled_for is None or current.scheduled_for < lease.expires_at:
         current = plan_task(current, at=lease.expires_at)
@@ -241,7 +247,7 @@ def _claim_shard(
     if shard.scheduled_for is None or shard.scheduled_for > now + EARLY:
         return NotNow("not due", import_, shard)
     if not import_.lease.live(now):
-        # No worker has renewed the lease for long: the import itself has to be claimed again.
+        # The lease was not renewed in time, so the import itself has to be claimed again.
         planned = plan_task(import_, at=now)
         ledger.put(planned)
         return NotNow("not held", planned)
@@ -284,7 +290,7 @@ def give_up(
 
 
 def split_again(ledger: LedgerTransaction, import_: Import, *, now: datetime) -> Import:
-    """Send an import back whose shards cannot continue, within a transaction."""
+    """Schedule an import again whose shards cannot continue, within a transaction."""
     release_feed(ledger, import_)
     sent_back = plan_task(import_, at=now).to(
         "scheduled", now=now, text=sentences.split_anew(), lease=None, split=None

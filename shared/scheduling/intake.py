@@ -1,4 +1,4 @@
-"""What happens when an object appears in the bucket: it is recorded, paired and enqueued."""
+"""Intake of an object that appears in the bucket: it is recorded, paired and enqueued."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shared.services import Services
 
 
 def take_in_event(told: StorageObject, services: Services) -> Import | None:
-    """Take in what lies in the bucket under the name that an event tells.
+    """Take in the object that is in the bucket under the name in an event.
 
-    An event is believed for nothing but the name: one that is stale, or forged, must neither hide
-    the upload that is there nor make one up.
+    Only the name in the event is used. An old or forged event must not hide the upload that is in
+    the bucket, and must not invent one.
 
     Returns:
-        As `take_in`; None also where nothing lies under the name any more.
+        As `take_in`; None also if no object has the name any more.
 
     Raises:
-        BadRequest: the object lies in another bucket.
+        BadRequest: the object is in another bucket.
         TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
     _refuse_other_buckets(told, services)
@@ -40,12 +40,12 @@ def take_in_event(told: StorageObject, services: Services) -> Import | None:
 
 
 def lying_there(name: str, services: Services) -> StorageObject | None:
-    """Return the generation of an object that lies in the bucket; None if there is none.
+    """Return the current generation of an object in the bucket; None if there is none.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    # Only here: an event that is none of the pipeline's business needs no client.
+    # Imported here: an event for an object that is ignored needs no client.
     from shared.gcp.storage import find_object
 
     blob = find_object(services.bucket, name)
@@ -58,16 +58,16 @@ def _refuse_other_buckets(arrived: StorageObject, services: Services) -> None:
 
 
 def take_in(arrived: StorageObject, services: Services) -> Import | None:
-    """Record an object that has appeared and see to it that it will be worked on.
+    """Record an object that has appeared, and enqueue its import.
 
-    Safe to call any number of times for one object: the second call finishes what the first has
-    left undone, or does nothing.
+    Safe to call any number of times for one object. A second call finishes what the first did not,
+    or does nothing.
 
     Returns:
-        The import as it stands now; None for an object that is none of the pipeline's business.
+        The present import; None for an object that the pipeline ignores.
 
     Raises:
-        BadRequest: the object lies in another bucket.
+        BadRequest: the object is in another bucket.
         TryAgain: Firestore or the queue could not be reached.
     """
     _refuse_other_buckets(arrived, services)
@@ -91,7 +91,7 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
 
 
 def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ignored | Misnamed:
-    """Say what an uploaded object is.
+    """Return the export file that an uploaded object's name describes, or why there is none.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -99,7 +99,7 @@ def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ign
     named = read_name(arrived.name, arrival(arrived.uploaded_at, services))
     if isinstance(named, Ignored | ExportFile):
         return named
-    # The zone of the connection is asked for only where a right name has to be guessed.
+    # The connection's time zone is read only here: it is needed to suggest a right name.
     try:
         zone = ConnectionSettings.from_document(
             services.ledger.connection_document(named.connection),
@@ -112,7 +112,7 @@ def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ign
 
 
 def arrival(at: datetime, services: Services, *, zone: tzinfo | None = None) -> Arrival:
-    """Return what the name of a file is held against that was uploaded then."""
+    """Return the limits for the name of a file that was uploaded at `at`."""
     deployment = services.deployment
     return Arrival(at, deployment.future_tolerance, zone or deployment.time_zone)
 
@@ -127,8 +127,8 @@ def _receive(
     current = ledger.import_(file.connection, file.import_id)
     if current is not None and not is_newer(arrived, current, now):
         return current
-    # Of a file that waits and the awaited one, each reads what the other writes, before it looks
-    # for the other's imports, so that they cannot overlook each other.
+    # A waiting file and its awaited file each read the feed that the other writes, before the
+    # search for the other's imports. So neither can miss the other.
     awaited = file_type(file.type).waits_for
     for other in (*([awaited] if awaited else []), *(one.name for one in waiting_for(file.type))):
         ledger.feed(file.connection, other)
@@ -179,8 +179,8 @@ def _receive(
 def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
     """Return True if this upload takes over from the one in the ledger; events come in any order.
 
-    A later upload does. So does any upload if the recorded one is made up: it is not in the bucket
-    and its time is in the future.
+    A later upload takes over. If the recorded upload does not exist, every other upload takes over:
+    it is not in the bucket and its time is in the future.
     """
     gone = current.error is not None and current.error.code == "file.gone"
     if gone and current.uploaded_at > now:
@@ -191,7 +191,7 @@ def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
 def _pair(
     ledger: LedgerTransaction, fresh: Import, services: Services, now: datetime
 ) -> tuple[Import, list[Import]]:
-    """Decide when the import starts, and which waiting imports start because it has arrived."""
+    """Plan when the import starts. Return the import, and the waiting imports that it starts."""
     timing = rules(services)
     dependants = [
         one for type in fresh.awaited_by for one in _pair_waiting(ledger, fresh, type, timing, now)
@@ -214,7 +214,7 @@ def _pair_waiting(
     timing: pairing.Timing,
     now: datetime,
 ) -> list[Import]:
-    """Return the imports of a type that wait for just this file, scheduled after it."""
+    """Return the imports of a type that wait for this file, scheduled after it."""
     known = {awaited.import_id} | {
         other.import_id
         for other in ledger.imports_between(
@@ -281,7 +281,7 @@ def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> I
 
     refused = services.ledger.transact(change)
     if refused.generation == arrived.generation:
-        # Needed for this alone, and Cloud Storage with it.
+        # Imported here: only this needs it, and it imports Cloud Storage.
         from shared.reporting.reports import write_report
 
         write_report(services.bucket, refused, problems=(problem,))

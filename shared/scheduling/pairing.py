@@ -1,7 +1,7 @@
 """Rules for when an import may start, and which file it waits for.
 
-A type says what its files wait for (`FileType.waits_for`: orders wait for customers). A file and
-the one that it waits for are a pair; the latter is called the awaited file here.
+A type names the type that its files wait for (`FileType.waits_for`: orders wait for customers). A
+file and the file that it waits for are a pair. The second of them is called the awaited file here.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from shared.ledger import ENDED, LOADED, PENDING, Import
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """The lengths of time that pairing goes by."""
+    """Lengths of time that pairing uses."""
 
     delay: timedelta
-    """From the upload of the awaited file to the earliest start of those that wait for it."""
+    """Time from the upload of the awaited file to the earliest start of the files that wait for
+    it."""
     window: timedelta
-    """How much older than the waiting file the awaited one may be."""
+    """Time by which the awaited file may be older than the waiting file."""
     deadline: timedelta
-    """From the upload of a waiting file to the moment it is overdue."""
+    """Time from the upload of a waiting file until it is overdue."""
     without_customers: OrdersWithoutCustomers
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The import may start now. `alone` says it starts without the awaited file."""
+    """The import may start now. `alone` is True if it starts without the awaited file."""
 
     alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NotBefore:
-    """The import may start at a time to come."""
+    """The import may start at a later time."""
 
     at: datetime
 
@@ -57,20 +58,19 @@ class BlockedBy:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """What the import depends on has not come or not ended within the deadline."""
+    """The file that the import waits for has not arrived, or has not ended, within the deadline."""
 
 
 StartDecision = Ready | NotBefore | Waits | BlockedBy | Overdue
 
 
 def matching_id(import_id: str, candidates: Iterable[str], *, window: timedelta) -> str | None:
-    """Return the awaited file of a waiting one: the newest that was exported before it.
+    """Return the awaited file of a waiting file: the newest that was exported no later.
 
     Args:
         import_id: the waiting file.
-        candidates: import ids of files of the same connection; those of other types and modes are
-            left out.
-        window: how much older it may be.
+        candidates: import ids of files of the same connection. Other types and modes are ignored.
+        window: the time by which the awaited file may be older.
     """
     mode, type, exported_at = parse_import_id(import_id)
     matching: tuple[datetime, str] | None = None
@@ -87,7 +87,7 @@ def matching_id(import_id: str, candidates: Iterable[str], *, window: timedelta)
 
 
 def awaited_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the first and the last import id that the awaited file of a waiting one may have.
+    """Return the first and the last import id that the awaited file of a waiting file may have.
 
     Import ids of one type and mode sort by time, so this is one range of document ids.
     """
@@ -97,22 +97,22 @@ def awaited_range(import_id: str, *, window: timedelta) -> tuple[str, str]:
 
 
 def waiting_range(awaited: str, type: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the first and the last import id of files of a type that may wait for this one."""
+    """Return the first and the last import id of files of a type that may wait for this file."""
     mode, _, exported_at = parse_import_id(awaited)
     return _id(mode, type, exported_at), _id(mode, type, _ceiling(exported_at, window))
 
 
 def later_range(awaited: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the range of files of its type that may come between this one and those that wait."""
+    """Return the range of files of this type that may be between this file and those that wait."""
     mode, type, exported_at = parse_import_id(awaited)
     return _id(mode, type, exported_at), _id(mode, type, _ceiling(exported_at, window))
 
 
 def stand_in(rejected: Import, candidates: Iterable[Import], *, window: timedelta) -> Import | None:
-    """Return the import that takes the place of a rejected one for those that wait for it.
+    """Return the import that replaces a rejected one for the imports that wait for it.
 
-    It is a corrected file under a new time: loaded, exported up to `window` later, and uploaded
-    after the rejected one. Of several, the one that was exported first.
+    The replacement is a corrected file under a new time: loaded, exported up to `window` later, and
+    uploaded after the rejected file. Of several, the one that was exported first is returned.
     """
     first, last = later_range(rejected.import_id, window=window)
     fitting = [
@@ -126,7 +126,8 @@ def stand_in(rejected: Import, candidates: Iterable[Import], *, window: timedelt
 
 
 def freed_range(awaited: str, type: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the range of files of a type that this one may free by standing in for another."""
+    """Return the range of files of a type that may start because this file replaces a rejected
+    one."""
     mode, _, exported_at = parse_import_id(awaited)
     return _id(mode, type, _floor(exported_at, window)), _id(mode, type, exported_at)
 
@@ -137,7 +138,7 @@ def lines(type: str) -> tuple[str, ...]:
 
 
 def in_line(import_: Import) -> bool:
-    """Whether a blocked import waits for its turn, rather than for its awaited file."""
+    """True if a blocked import waits for its turn, and not for its awaited file."""
     if import_.blocked_by is None or import_.type is None:
         return False
     _, blocker, _ = parse_import_id(import_.blocked_by)
@@ -145,15 +146,15 @@ def in_line(import_: Import) -> bool:
 
 
 def turn(import_: Import) -> tuple[datetime, datetime]:
-    """Return what the files in a line are sorted by: the oldest export starts first."""
+    """Return the sort key of the files in a line: the oldest export starts first."""
     return import_.exported_at or import_.uploaded_at, import_.uploaded_at
 
 
 def turns(nexts: list[Import]) -> list[Import]:
-    """Return those of the next ones, one of each type, that start now.
+    """Return the files that start now, of the next files in line, one per type.
 
-    Files of a type that goes after another start after those of the other that are loading, so
-    they let earlier ones pass first: rewards let customers pass.
+    A file of a type that goes after another type cannot start while the other type is loading. So
+    it lets older files of the other type start first: rewards let customers start first.
     """
     return [
         one
@@ -180,10 +181,10 @@ def judge(
     running: str | None,
     ahead: str | None,
 ) -> StartDecision:
-    """Say whether an import may start now and, if not, what it is waiting for.
+    """Decide if an import may start now and, if not, what it is waiting for.
 
     Args:
-        import_: the import whose turn it would be.
+        import_: the import that may start.
         now: the present time.
         rules: the lengths of time in force.
         awaited: the awaited file, if the import waits for one and it has arrived.

@@ -11,7 +11,7 @@ from shared.services import Services
 
 
 def rules(services: Services) -> pairing.Timing:
-    """Return the lengths of time that pairing goes by in this deployment."""
+    """Return the lengths of time that pairing uses in this deployment."""
     deployment = services.deployment
     return pairing.Timing(
         delay=deployment.orders_delay,
@@ -22,16 +22,16 @@ def rules(services: Services) -> pairing.Timing:
 
 
 def plan_task(import_: Import, *, at: datetime) -> Import:
-    """Return the import with its next task decided upon, to be created after the transaction."""
+    """Return the import with its next task, which is created after the transaction."""
     task = LoadTask.of(import_, number=import_.task_number + 1)
     return import_.next_task(at=at, task_id=task.task_id)
 
 
 def enqueue(import_: Import, services: Services) -> Import:
-    """Create the tasks that the ledger has decided upon for this import and for its dependants.
+    """Create the tasks that the ledger has planned for this import and for its dependants.
 
-    The ledger comes first and the queue second, so that a crash in between leaves a decision that
-    can be carried out again; a task is created once however often it is asked for.
+    The ledger is written first, then the queue. After a crash in between, the tasks can be created
+    from the ledger. A task is created once, however often it is asked for.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -56,7 +56,7 @@ def enqueue(import_: Import, services: Services) -> Import:
 
 
 def enqueue_shard(import_: Import, shard: Shard, services: Services) -> None:
-    """Create the task that the ledger has decided upon for a shard.
+    """Create the task that the ledger has planned for a shard.
 
     Raises:
         TryAgain: the queue could not be reached.
@@ -67,7 +67,7 @@ def enqueue_shard(import_: Import, shard: Shard, services: Services) -> None:
 
 
 def enqueue_shards(import_: Import, services: Services) -> None:
-    """Create the tasks that the ledger has decided upon for the shards that are next.
+    """Create the tasks that the ledger has planned for the shards that are next.
 
     Raises:
         TryAgain: Firestore or the queue could not be reached.
@@ -80,7 +80,7 @@ def enqueue_shards(import_: Import, services: Services) -> None:
 
 
 def mark_scheduled(import_: Import, services: Services) -> Import:
-    """Record that the import's task is in the queue, unless it has moved on since.
+    """Record that the import's task is in the queue, unless the import has changed since.
 
     Raises:
         TryAgain: Firestore could not be reached.
@@ -108,7 +108,7 @@ def awaited_file(
 ) -> Import | None:
     """Return the file that an import waits for; None until it has arrived.
 
-    Where that was rejected, it is the loaded one that stands in for it, if there is one.
+    If that file was rejected, return the loaded file that replaces it, if there is one.
     """
     first, last = pairing.awaited_range(waiting.import_id, window=timing.window)
     candidates = {

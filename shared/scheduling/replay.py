@@ -1,4 +1,4 @@
-"""What a person may ask of an import that has come to rest: replay it, or release it."""
+"""Commands for an import that has ended or waits: replay it, or release it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shared.services import Services
 def replay(connection: str, import_id: str, services: Services, *, force: bool = False) -> Import:
     """Load an ended import again, from the bytes that were uploaded.
 
-    Rows that this import has written before are written again, and so are those that had not
-    changed; documents that a newer file has written or confirmed stay as they are. `force` loads
-    the file also where an index that was lost leaves open what newer files have confirmed.
+    Rows that this import has written before are written again, also if they had not changed.
+    Documents that a newer file has written or confirmed are unchanged. If an index was lost, it may
+    be unknown what newer files have confirmed: `force` loads the file even then.
 
     Returns:
         The import, scheduled.
@@ -64,7 +64,7 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
 
 
 def release(connection: str, import_id: str, services: Services) -> Import:
-    """Let a file go that waits for another: it is loaded as soon as a worker is free.
+    """Release a file that waits for another: it is loaded as soon as a worker is free.
 
     Returns:
         The import, scheduled.
@@ -96,7 +96,13 @@ def _existing(ledger: LedgerTransaction, connection: str, import_id: str) -> Imp
 
 
 def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> None:
-    """Refuse what would end as rejected, although it may have been loaded well."""
+    """Refuse a replay that would end as rejected because the bytes are gone.
+
+    The import may have been loaded well, and would be shown as rejected.
+
+    Raises:
+        NotPossible: the file is no longer in the bucket.
+    """
     from shared.ledger.uploads import Source  # with it comes Cloud Storage
 
     where = connection, import_id
@@ -112,7 +118,7 @@ def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> 
 
 
 def _restart(ledger: LedgerTransaction, current: Import, *, now: datetime) -> Import:
-    # Nothing may remove the import from the ledger while it waits; its end says again how long.
+    # While the import waits, its ledger document must not expire. Its end sets the time again.
     planned = plan_task(replace(current, expire_at=None), at=now)
     planned = planned.to("scheduled", now=now, text=sentences.restarted(planned))
     ledger.put(planned)

@@ -1,4 +1,4 @@
-"""Callers of the functions, and how errors are answered over HTTP."""
+"""Callers of the functions, and HTTP answers to errors."""
 
 from __future__ import annotations
 

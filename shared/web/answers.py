@@ -1,7 +1,8 @@
-"""What a request may bring a function, and what is answered when an error has broken its work off.
+"""Limits of a request to a function, and the answers when an error stops the work.
 
-Whoever calls repeats what is not answered 2xx: the queue, the scheduler and the event service. So
-5xx is for what a later attempt can mend, and for what nobody foresaw, which a new version may.
+The queue, the scheduler and the event service repeat a request that is not answered with 2xx. So
+5xx is for an error that a later attempt can fix. An unexpected error is 5xx too: a new version may
+fix it.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from shared.core import BadRequest, SettingsError, TryAgain, log, log_failure
 HttpAnswer = tuple[dict[str, str], int]
 
 BODY_BYTES = 64 * 1024
-"""The largest body that is read; the largest task of ours has a few hundred bytes."""
+"""Bytes of the largest body that is read. The pipeline's own tasks have a few hundred bytes."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _OURS = tuple(f"{_ROOT / folder}/" for folder in ("functions", "shared"))
 
 
 def answer(error: Exception) -> HttpAnswer:
-    """Log an error that came out of a function, and say what to answer: a handler for Flask.
+    """Log an error that a function has raised, and return the answer: an error handler for Flask.
 
-    The text of an error that is not our own goes nowhere: it may quote a cell.
+    The text of an error that is not the pipeline's own is neither logged nor returned: it may quote
+    a cell.
     """
     if isinstance(error, HTTPException):
         status = error.code or 500
@@ -53,7 +55,7 @@ def read_body(request: flask.Request) -> bytes:
     """Return the body of a request.
 
     Raises:
-        BadRequest: it is too large, or does not say how large it is.
+        BadRequest: the body is too large, or the request does not give its length.
     """
     if request.content_length is None or request.content_length > BODY_BYTES:
         raise BadRequest(f"The body must say its length, of up to {BODY_BYTES:,} bytes.")
@@ -61,5 +63,5 @@ def read_body(request: flask.Request) -> bytes:
 
 
 def _begun(error: Exception) -> bool:
-    """Whether the error arose in our own code, not while the request was being read for it."""
+    """True if the error arose in the pipeline's code; False if the request could not be read."""
     return any(frame.filename.startswith(_OURS) for frame in extract_tb(error.__traceback__))

@@ -1,15 +1,14 @@
-"""Admission: finds out who calls a function, and lets in only the callers it works for.
+"""Admission: finds out who calls a function, and lets in only the callers that are allowed.
 
-In the cloud, IAM lets nobody else through in the first place; this looks again, so that a function
-that was opened by mistake still works for its own callers only. A caller proves who it is with an
-OpenID Connect token. Identity-Aware Proxy, `gcloud run services proxy` and others that keep
-`Authorization` free for the service send it in `X-Serverless-Authorization`. Cloud Run checks that
+In the cloud, IAM lets nobody else through. This check is a second one: if a function is opened by
+mistake, it still works only for its own callers. A caller proves its identity with an OpenID
+Connect token. Identity-Aware Proxy, `gcloud run services proxy` and others keep `Authorization`
+free for the service, and send the token in `X-Serverless-Authorization`. Cloud Run checks that
 header first, so it is read first here, too. Cloud Run sets `K_SERVICE`.
 
-Behind Identity-Aware Proxy that token names the proxy. The person is named by the assertion in
-`X-Goog-IAP-JWT-Assertion`, which the proxy signs. It is read where `IAP_AUDIENCE` says which one is
-meant for this page. No header without a signature, such as `X-Goog-Authenticated-User-Email`, says
-who somebody is.
+Behind Identity-Aware Proxy that token names the proxy. The assertion in `X-Goog-IAP-JWT-Assertion`
+names the person; the proxy signs it. It is read if `IAP_AUDIENCE` gives the audience of assertions
+for this page. Headers without a signature, such as `X-Goog-Authenticated-User-Email`, are not used.
 """
 
 from __future__ import annotations
@@ -28,31 +27,32 @@ from shared.core import ENVIRONMENT, Deployment, NotAdmitted, SettingsError, log
 from shared.web.tokens import IAP, AllowedCaller, Certificates, admit
 
 TOKEN_HEADERS = ("X-Serverless-Authorization", "Authorization")
-"""Headers that carry a caller's token, the one that counts first."""
+"""Headers that carry a caller's token. The first one that is set counts."""
 
 ASSERTION_HEADER = "X-Goog-IAP-JWT-Assertion"
 """Header in which Identity-Aware Proxy names the person."""
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-"""Names by which a browser on the same machine may ask. Any other name may be a website's that
-points here, so that its scripts could read the answer."""
+"""Names by which a browser on the same machine may open the page. A website may point another name
+at this machine, so that its scripts could read the answer."""
 
 
 def tasks_only(deployment: Deployment) -> AllowedCaller:
-    """Whom `load` works for: Cloud Tasks, with the tasks' own service account."""
+    """Return the caller that `load` allows: Cloud Tasks, with the tasks' own service account."""
     return _only(deployment, "load_url", "tasks_service_account")
 
 
 def scheduler_only(deployment: Deployment) -> AllowedCaller:
-    """Whom `sweep` works for: Cloud Scheduler, with the job's own service account."""
+    """Return the caller that `sweep` allows: Cloud Scheduler, with the job's own service
+    account."""
     return _only(deployment, "sweep_url", "scheduler_service_account")
 
 
 def people(deployment: Deployment) -> AllowedCaller:
-    """Whom `status` works for: whoever IAM lets through.
+    """Return the callers that `status` allows: everybody that IAM lets through.
 
-    People's tokens are meant for the tool they were made with, such as gcloud, so there is no one
-    audience to expect, and their accounts are listed in one place: in IAM.
+    People's tokens have the audience of the tool that made them, such as gcloud. So no single
+    audience can be expected. The list of people's accounts is in one place: in IAM.
     """
     return AllowedCaller(audience=None, accounts=None, assertions=deployment.iap_audience or None)
 
@@ -67,21 +67,22 @@ def _only(deployment: Deployment, audience: str, account: str) -> AllowedCaller:
 
 
 Door = Callable[[Deployment], AllowedCaller]
-"""Says whom a function works for. Raises SettingsError where the settings do not tell."""
+"""Function that returns the callers that are allowed. Raises SettingsError if a setting for them is
+missing."""
 
 Handler = Callable[[flask.Request], Any]
 
 
 def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handler]:
-    """Let a function work for those only whom the door expects; `caller` says who it is.
+    """Let a function work only for the callers that the door allows. `caller` returns the account.
 
-    Anybody else is answered 401 or 403 with the reason in JSON. What keeps a caller from being
-    judged is raised: SettingsError while a setting is missing, TryAgain while the certificates
-    cannot be had.
+    Anybody else is answered 401 or 403 with the reason in JSON. If a caller cannot be judged, an
+    error is raised: SettingsError while a setting is missing, TryAgain while there are no
+    certificates.
 
     Args:
-        door: whom the function works for.
-        open_here: whether a browser on the same machine needs no token outside the cloud.
+        door: returns the callers that are allowed.
+        open_here: True to require no token of a browser on the same machine, outside the cloud.
     """
 
     def guard(handler: Handler) -> Handler:
@@ -103,17 +104,17 @@ def guarded(door: Door, *, open_here: bool = False) -> Callable[[Handler], Handl
 
 
 def caller() -> str:
-    """Return the e-mail that the present request's caller has proved; empty on this machine."""
+    """Return the e-mail that the present request's caller has proved; empty for this machine."""
     return flask.g.get("caller") or ""
 
 
 def check(request: flask.Request, door: Door, *, in_cloud: bool) -> str:
-    """Return the e-mail of a request's caller, who is somebody that a door expects.
+    """Return the e-mail of a request's caller, if the door allows it.
 
     Raises:
-        NotAdmitted: the caller is not.
-        SettingsError: a setting that says who is expected is missing.
-        TryAgain: the certificates cannot be had.
+        NotAdmitted: the caller is not allowed.
+        SettingsError: a setting that names the allowed callers is missing.
+        TryAgain: the certificates could not be fetched.
     """
     deployment = wiring.services().deployment
     expected = door(deployment)
@@ -140,7 +141,7 @@ def _bearer(request: flask.Request) -> str:
     """Return the token that a request carries; see `TOKEN_HEADERS`.
 
     Raises:
-        NotAdmitted: it carries none.
+        NotAdmitted: the request carries no token.
     """
     found = filter(None, map(request.headers.get, TOKEN_HEADERS))
     kind, _, token = next(found, "").partition(" ")
@@ -165,10 +166,10 @@ def _refused(
 
 
 def _from_this_machine(request: flask.Request) -> bool:
-    """Whether a request comes from this machine.
+    """True if a request comes from this machine.
 
     Raises:
-        NotAdmitted: it does, but asks for a name that is not this machine's own.
+        NotAdmitted: the request comes from this machine, but asks for another name.
     """
     try:
         if not ipaddress.ip_address(request.remote_addr or "").is_loopback:

@@ -1,16 +1,15 @@
 """Verification of callers' tokens: OpenID Connect tokens of Google, assertions of its proxy.
 
-Cloud Run takes the signature off a token that it has checked itself, and writes
-`SIGNATURE_REMOVED_BY_GOOGLE` in its place. Such a token can only be believed behind Cloud Run;
-anywhere else it is refused like any other without a signature. Its claims are checked in either
-case.
+Cloud Run removes the signature of a token that it has checked, and writes
+`SIGNATURE_REMOVED_BY_GOOGLE` in its place. Such a token can be trusted only behind Cloud Run.
+Elsewhere it is refused, like any other token without a signature. Its claims are always checked.
 
 google.auth checks the signature. The claims are checked here, because `google.oauth2.id_token`
 
-* checks the claims of no token without its signature;
-* fetches the certificates at every call, where nobody may have us ask Google that often;
-* takes a token without a key id, and lets the token choose the algorithm;
-* quotes tokens in its errors, and reads the machine's clock instead of the one it is given.
+* cannot check the claims of a token without its signature;
+* fetches the certificates at every call, so that a stranger could make us ask Google that often;
+* accepts a token without a key id, and lets the token choose the algorithm;
+* quotes tokens in its errors, and reads the machine's clock instead of the time that it is given.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from google.auth import crypt, exceptions, jwt
 from shared.core import NotAdmitted, TryAgain
 
 REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
-"""What Cloud Run leaves of a signature that it has checked."""
+"""Text that Cloud Run puts in place of a signature that it has checked."""
 
 SKEW_SECONDS = 10
-"""How far the clocks of two machines may be apart."""
+"""Seconds by which the clocks of two machines may differ."""
 
 LONGEST_TOKEN = 8_192
-"""Characters of the longest token that is looked at; Google's have about 800."""
+"""Characters of the longest token that is read. Google's tokens have about 800."""
 
 FETCH_SECONDS = 5.0
 REFETCH_SECONDS = 60.0
-"""How long no unknown key makes us ask for certificates again, so that nobody can have us ask
-Google at every call."""
+"""Seconds until an unknown key can cause the certificates to be fetched again. So strangers cannot
+make us ask Google at every call."""
 
 _MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
 _LONGEST_AGE = 86_400.0
@@ -52,11 +51,12 @@ class Issuer:
     """A service that signs tokens."""
 
     names: tuple[str, ...]
-    """What it calls itself in `iss`."""
+    """Names of the service in `iss`."""
     algorithm: str
     verifier: type[Any]
     says_verified: bool
-    """Whether `email_verified` says if the address is the account's own; else it always is."""
+    """True if the address is the account's own only where `email_verified` is true; else it always
+    is."""
 
 
 GOOGLE = Issuer(
@@ -67,18 +67,19 @@ IAP = Issuer(("https://cloud.google.com/iap",), "ES256", crypt.EsVerifier, False
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedCaller:
-    """Whom a function works for."""
+    """Callers that a function works for."""
 
     audience: str | None
-    """What its callers' tokens are meant for: its own URL. None: anything; IAM has judged it."""
+    """Audience of the callers' tokens: the function's own URL. None: any audience; IAM has checked
+    it."""
     accounts: frozenset[str] | None
-    """E-mails of the accounts that may call; None: every one that IAM lets through."""
+    """E-mails of the accounts that may call; None: every account that IAM lets through."""
     assertions: str | None = None
-    """What the assertions of Identity-Aware Proxy are meant for; None: it is not in front."""
+    """Audience of the assertions of Identity-Aware Proxy; None: the proxy is not used."""
 
 
 class Certificates:
-    """The certificates of whoever signs the tokens, kept for as long as their server says."""
+    """Certificates of a service that signs tokens, kept for as long as its server says."""
 
     def __init__(self, url: str, *, now: Callable[[], float] = time.monotonic) -> None:
         self.url = url
@@ -88,10 +89,10 @@ class Certificates:
         self._fetched_at = self._good_until = float("-inf")
 
     def for_key(self, key_id: str) -> Mapping[str, str]:
-        """Return key id -> certificate (PEM), fetched anew if these are old or lack that key.
+        """Return key id -> certificate (PEM), fetched again if these are old or lack that key.
 
         Raises:
-            TryAgain: they are needed and cannot be had.
+            TryAgain: the certificates are needed and could not be fetched.
         """
         with self._lock:
             now = self._now()
@@ -103,7 +104,7 @@ class Certificates:
 
 
 def _fetch(url: str) -> tuple[Mapping[str, str], float]:
-    """Return key id -> certificate, and for how many seconds they are good."""
+    """Return key id -> certificate, and for how many seconds the certificates are valid."""
     try:
         answer = requests.get(url, timeout=FETCH_SECONDS)
         answer.raise_for_status()
@@ -128,8 +129,9 @@ def admit(
     """Return the e-mail of the account that a token proves.
 
     Raises:
-        NotAdmitted: it proves nothing (401), or somebody else (403). The text never quotes it.
-        TryAgain: the certificates cannot be had.
+        NotAdmitted: the token is not valid (401), or its account is not allowed (403). The text
+            never quotes the token.
+        TryAgain: the certificates could not be fetched.
     """
     if len(token) > LONGEST_TOKEN or not token.isascii():
         raise NotAdmitted("The token is not one that can be read.", status=401)
@@ -163,7 +165,7 @@ def _check_signature(
 def _judge(
     claims: Mapping[str, Any], expected: AllowedCaller, issuer: Issuer, *, now: float
 ) -> str:
-    """Return the e-mail that a token names, if what it says is right."""
+    """Return the e-mail that a token names, if its claims are right."""
     issued, expires = _time(claims.get("iat")), _time(claims.get("exp"))
     email = claims.get("email")
     if issued is None or expires is None:

@@ -1,4 +1,4 @@
-"""The step of one shard: its rows are read, written as documents, and accounted for."""
+"""The step of one shard: reads its rows, writes them as documents, and counts them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPEATS = 100
 
 
 def load_shard(attempt: Attempt) -> AttemptResult:
-    """Load a shard, or leave the rest of it to a later task.
+    """Load a shard, or leave the rest of the shard to a later task.
 
     Raises:
         FileRejected, Undecidable: the import can only end.
@@ -73,7 +73,7 @@ def shard_of(claimed: Claimed) -> Shard:
 
 
 def _findings(attempt: Attempt, plan: Plan, delivery: Delivery) -> dict[str, object]:
-    """Return what whoever closes the import has to know of the shard, as plain data."""
+    """Return the findings of the shard that the closing of the import needs, as plain data."""
     return {
         "tally": attempt.found.tally.dump(),
         "repeated": plan.repeated,
@@ -83,7 +83,7 @@ def _findings(attempt: Attempt, plan: Plan, delivery: Delivery) -> dict[str, obj
 
 
 def _end(attempt: Attempt, left: Successor, result: StateObject) -> AttemptResult:
-    """Record the shard's end; the worker of the last shard takes the import over."""
+    """Record the shard's end. The worker of the last shard takes over the import."""
     services, hold = attempt.services, attempt.hold
     (index,) = left.after.parts
     next_: Shard | None = None
@@ -125,7 +125,7 @@ def _end(attempt: Attempt, left: Successor, result: StateObject) -> AttemptResul
 
 
 def _next_in_lane(ledger: LedgerTransaction, current: Claimed) -> Shard | None:
-    """Return the shard that is loaded after this one, if it has not ended."""
+    """Return the shard that is loaded after this one, if there is one that has not ended."""
     shard = shard_of(current)
     for number in current.split.lane(shard.number)[1:2]:
         after = ledger.shard(shard.connection, shard.import_id, shard.split, number)

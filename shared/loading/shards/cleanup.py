@@ -1,6 +1,6 @@
-"""What is left in the bucket's folder `state/` that nobody needs any more, and how it is removed.
+"""Removal of objects in the bucket's folder `state/` that are no longer needed.
 
-What splitting a file leaves holds rows, an index does not.
+Objects from the splitting of a file hold rows. An index holds no rows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from shared.services import Services
 
 
 def remove_split(import_: Import, services: Services) -> None:
-    """Remove what the splitting of an import that has ended has left, but for the index.
+    """Remove the objects from the splitting of an ended import, except the index.
 
-    What cannot be removed now, the sweep removes.
+    Objects that cannot be removed now are removed by the sweep.
     """
     if import_.split is None or import_.type is None:
         return
@@ -34,7 +34,7 @@ def remove_split(import_: Import, services: Services) -> None:
 def remove_rows(services: Services, connection: str) -> None:
     """Remove all rows of a connection that are kept in `state/`, while none of its files is loaded.
 
-    Files that are half loaded are split anew.
+    Files that are half loaded are split again.
 
     Raises:
         TryAgain: Cloud Storage or Firestore could not be reached.
@@ -45,7 +45,10 @@ def remove_rows(services: Services, connection: str) -> None:
 def _remove(
     services: Services, connection: str, prefix: str, *, but: Container[str] | None = None
 ) -> None:
-    """Remove objects whose names begin like this, all but some, or else all that hold rows."""
+    """Remove the objects whose names begin with `prefix`, except those in `but`.
+
+    If `but` is None, remove all that hold rows: all except indexes.
+    """
     for blob in verdicts_last(list_objects(services.bucket, prefix)):
         if blob.name.endswith(".index") if but is None else blob.name in but:
             continue
@@ -56,17 +59,18 @@ def _remove(
 
 
 def verdicts_last(found: Iterable[Any]) -> list[Any]:
-    """Return objects in the order in which they may go: a verdict tells of shards in the ledger."""
+    """Sort objects in the order of removal: a verdict comes last, as it names shards in the
+    ledger."""
     return sorted(found, key=lambda blob: is_verdict(blob.name))
 
 
 def is_verdict(object: str) -> bool:
-    """Whether an object is the verdict of a splitting."""
+    """True for the verdict of a splitting."""
     return object.endswith(".verdict")
 
 
 def forget_shards(connection: str, verdict: str, services: Services) -> None:
-    """Delete the shards of a splitting from the ledger; it is known by its verdict's object.
+    """Delete the shards of a splitting, named by its verdict's object, from the ledger.
 
     Raises:
         TryAgain: Firestore could not be reached.

@@ -1,4 +1,4 @@
-"""The last step of a large file: what its shards have left is joined, and the import ends."""
+"""The last step of a large file: joins the results of its shards, and ends the import."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from shared.parsing import Tally, problem_of
 from shared.reporting import in_shards
 
 RESULT_READ_BYTES = 64 * 1024
-"""Bytes read at a time of a shard's result: those of all shards are read side by side."""
+"""Bytes read at a time of a shard's result. The results of all shards are read side by side."""
 
 
 def close(attempt: Attempt) -> AttemptResult:
-    """End the import if all shards have ended; else see to it that they continue.
+    """End the import if all shards have ended; else let the shards continue.
 
     Raises:
-        SplitLost: they cannot continue.
+        SplitLost: the shards cannot continue.
         TryAgain: a later attempt may succeed.
         LeaseLost: the import is no longer this worker's.
     """
@@ -53,7 +53,11 @@ def close(attempt: Attempt) -> AttemptResult:
 
 
 def _make_sure(attempt: Attempt, feed: Feed, shards: list[Shard]) -> None:
-    """Make sure that the shards can continue."""
+    """Make sure that the shards can continue.
+
+    Raises:
+        SplitLost: the shards cannot continue.
+    """
     holder, split = feed.index_held_by, attempt.claimed.split
     if feed.base() != split.base or len(shards) != split.shards:
         raise SplitLost("Another file was loaded in the meantime.")
@@ -69,7 +73,7 @@ def _make_sure(attempt: Attempt, feed: Feed, shards: list[Shard]) -> None:
 def _give_back(attempt: Attempt, ledger: LedgerTransaction, current: Claimed) -> Claimed:
     """Let the shards continue that have not ended, each when its worker's lease is over.
 
-    The import stays this worker's if all of them have ended meanwhile.
+    If all shards have ended meanwhile, the import is still this worker's.
     """
     now, import_, split = attempt.services.now(), current.import_, current.split
     shards = ledger.shards(import_.connection, import_.import_id, split.id)
@@ -99,7 +103,7 @@ def _give_back(attempt: Attempt, ledger: LedgerTransaction, current: Claimed) ->
 
 
 def _join(attempt: Attempt, feed: Feed, shards: list[Shard]) -> AttemptResult:
-    """End the import with what its splitting and its shards have found."""
+    """End the import with the findings of its splitting and of its shards."""
     found, account, split = attempt.found, attempt.account, attempt.claimed.split
     found.read_header()
     found.read, found.rejected = split.read, split.rejected
@@ -127,7 +131,7 @@ def _join(attempt: Attempt, feed: Feed, shards: list[Shard]) -> AttemptResult:
 
 
 def _take_verdict(attempt: Attempt) -> None:
-    """Take over what was found when the file was split."""
+    """Add the findings of the splitting."""
     verdict = attempt.claimed.split.verdict
     for one in read_findings(attempt.services.bucket, verdict, tick=attempt.hold.check):
         if isinstance(one, dict):
@@ -143,7 +147,7 @@ def _reject(attempt: Attempt, rows: Sequence[RejectedCells] | Iterator[RejectedC
 
 
 def _repeats(attempt: Attempt, shard: Shard) -> Iterator[RejectedCells]:
-    """Give the good rows that a shard wants in the rejected file, in the order of the file."""
+    """Yield the good rows of a shard that belong in the rejected file, in the order of the file."""
     for one in _left_by(attempt, shard):
         if not isinstance(one, dict):
             yield from one

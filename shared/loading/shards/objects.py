@@ -1,7 +1,7 @@
-"""How the rows of a shard, and what came of them, are kept in the bucket: sealed boxes in a row.
+"""Storage of the rows and the results of a shard in the bucket: boxes of data, one after another.
 
-An object is used only if it is exactly the one that the ledger points at. It is made of boxes, each
-a piece of plain Python data, compressed, with its lengths before it.
+An object is used only if it is exactly the one in the ledger. An object consists of boxes. Each box
+is a piece of plain Python data, compressed, with its lengths before it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from shared.gcp.storage import ObjectReader, ObjectWriter, Unusable, find_exact
 from shared.ledger import Span, StateObject
 
 _HEAD = b"A21SPLIT00000001"
-"""How every object begins: what it is, and the version of its boxes."""
+"""First bytes of every object: its kind, and the version of its boxes."""
 
 _LENGTHS = struct.Struct("<II")
-"""Before each box: how many bytes it has, and how many it has when it is opened."""
+"""Lengths before each box: bytes of the box, then bytes after decompression."""
 
 READ_BYTES = 1024 * 1024
 LEAST_UPLOAD_BYTES = 256 * 1024
-"""Cloud Storage takes no shorter pieces of an object, but for the last."""
+"""Least bytes of a piece of an upload to Cloud Storage, except for the last piece."""
 _LEVEL = 1
-"""Of zlib: see `shared.parsing.buffer`."""
+"""Compression level of zlib: see `shared.parsing.buffer`."""
 
 
 class Writing:
@@ -38,14 +38,14 @@ class Writing:
     def __init__(
         self, bucket: storage.Bucket, name: str, *, upload_bytes: int = LEAST_UPLOAD_BYTES
     ) -> None:
-        """`upload_bytes` are sent at a time, a multiple of the least."""
+        """Send `upload_bytes` at a time, a multiple of `LEAST_UPLOAD_BYTES`."""
         self._writer = ObjectWriter(
             bucket, name, chunk=upload_bytes, content_type="application/octet-stream"
         )
         self._writer.write(_HEAD)
 
     def add(self, data: Any, *, level: int = _LEVEL) -> None:
-        """Write a box, compressed so much; 0 is not at all.
+        """Write a box, compressed with a level of zlib; 0 is no compression.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -55,7 +55,7 @@ class Writing:
         self._writer.write(_LENGTHS.pack(len(box), len(plain)) + box)
 
     def close(self, span: Span) -> StateObject:
-        """Finish the object; return which one it is, about the keys of a span.
+        """Finish the object and return its record, for the keys of a span.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -71,7 +71,7 @@ class Writing:
         )
 
     def abandon(self) -> None:
-        """Leave nothing behind, if it has not been closed."""
+        """Cancel the object if it has not been closed, so that nothing is left."""
         self._writer.abandon()
 
 
@@ -82,13 +82,13 @@ def boxes(
     tick: Callable[[], None],
     read_bytes: int = READ_BYTES,
 ) -> Iterator[Callable[[], Any]]:
-    """Give the boxes of an object in order, each as a function that opens it.
+    """Yield the boxes of an object in order, each as a function that opens the box.
 
-    `tick` is called before each; `read_bytes` are fetched at a time. What has been given must not
-    be relied on before the end is reached.
+    `tick` is called before each box; `read_bytes` are fetched at a time. The boxes can be trusted
+    only once the end is reached.
 
     Raises:
-        Unusable: it is gone, or not what was written.
+        Unusable: the object is gone, or not what was written.
         TryAgain: Cloud Storage could not be reached.
     """
     found = find_exact(bucket, part.object, part.generation, size=part.size, crc32c=part.crc32c)

@@ -1,4 +1,4 @@
-"""The first step of a large file: it is read and judged whole, and spread over shards."""
+"""The first step of a large file: reads and judges all rows, and spreads them over shards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.reporting import sentences
 
 
 def split(attempt: Attempt) -> AttemptResult:
-    """Split the file; the import is then leased in the name of its splitting.
+    """Split the file. The import is then leased to its shards.
 
     Raises:
         FileRejected: see `Attempt.refuse`.
@@ -51,7 +51,7 @@ def split(attempt: Attempt) -> AttemptResult:
     try:
         return AttemptResult(_open(attempt, id, verdict, spread_rows))
     except LeaseLost:
-        # It may have been given away by this very worker, and the answer was lost.
+        # This worker may have given the lease to the shards, and the answer was lost.
         where = import_.connection, import_.import_id
         current = services.ledger.get_many([where]).get(where)
         if current is None or current.split is None or current.split.id != id:
@@ -62,7 +62,7 @@ def split(attempt: Attempt) -> AttemptResult:
 def _open(
     attempt: Attempt, id: str, verdict: StateObject, spread_rows: Sequence[StateObject]
 ) -> Claimed:
-    """Mark the index, write the shards into the ledger, and leave the import to them."""
+    """Mark the index, write the shards into the ledger, and lease the import to them."""
     services, found = attempt.services, attempt.found
     deployment = services.deployment
     before = services.ledger.feed(attempt.import_.connection, str(attempt.import_.type))

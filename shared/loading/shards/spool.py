@@ -1,7 +1,7 @@
-"""The rows of a large file, spread over shards by their keys, and read back.
+"""Rows of a large file: spread over shards by their keys, and read again.
 
-The rows of a shard are in one object, in the order of the file. The rejected rows of the file, and
-what else was found, are in another one, the verdict. A shard leaves an object of the same kind.
+The rows of a shard are in one object, in the order of the file. The rejected rows of the file, with
+the other findings, are in another object, the verdict. A shard leaves an object of the same kind.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from shared.loading.shards.objects import LEAST_UPLOAD_BYTES, READ_BYTES, Writin
 from shared.parsing import PlainProblem, hashes, plain_problem
 
 BUFFER_BYTES = 16 * 1024 * 1024
-"""Bytes of rows that wait for their boxes, of all shards together, about."""
+"""Approximate bytes of rows of all shards together that wait for their boxes."""
 BOX_BYTES = 1024 * 1024
-"""Bytes of rows in a box at most, about."""
+"""Approximate upper bound of the bytes of rows in a box."""
 UPLOAD_BYTES = 8 * 1024 * 1024
-"""Bytes that wait to be sent, of all shards together, as far as that is in our hands."""
+"""Bytes of all shards together that wait to be sent, as far as the least piece allows."""
 
 REJECTS = 1_000
 """Rejected rows of a file in a box."""
 _ROW_BYTES = 24
-"""What a row takes besides its contents."""
+"""Bytes of a row besides its contents."""
 
 RejectedCells = tuple[list[str], list[PlainProblem], str | None]
-"""The cells of a row, what is wrong with it, and what the file names as its export."""
+"""The cells of a row, its problems, and the export that the file names for the row."""
 
 SeenKeys = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64] | None]
-"""Of some rows: hashes of the key, ordinal, and time of export where the file names the exports of
-its rows."""
+"""Three arrays about some rows: hashes of the key, ordinal, time of export. The last is None where
+the file names no exports of its rows."""
 
 
 RowBlock = tuple[bytes, Numbers, Numbers]
-"""The bytes of rows, each with a line end, the lines where they begin, and their ordinals."""
+"""The bytes of rows, each with a line end; the lines where they begin; their ordinals."""
 
 
 @dataclass(slots=True)
@@ -57,13 +57,13 @@ class _Pending:
 
 
 class RejectedRows:
-    """Rejected rows that are being written into an object; what else was found comes last.
+    """Rejected rows that are being written into an object. The other findings come last.
 
     `read_findings` reads the object.
     """
 
     def __init__(self, bucket: storage.Bucket, name: str, *, in_box: int) -> None:
-        """`in_box` rows are kept in memory."""
+        """Keep `in_box` rows in memory."""
         self._object = Writing(bucket, name)
         self._in_box = in_box
         self._rows: list[RejectedCells] = []
@@ -79,7 +79,7 @@ class RejectedRows:
             self._flush()
 
     def close(self, findings: dict[str, Any], span: Span) -> StateObject:
-        """Finish the object with what else was found, as plain data, and return it.
+        """Write the other findings, as plain data, then finish the object and return its record.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -89,7 +89,7 @@ class RejectedRows:
         return self._object.close(span)
 
     def abandon(self) -> None:
-        """Leave no half-written object behind."""
+        """Remove a half-written object."""
         self._object.abandon()
 
     def _flush(self) -> None:
@@ -105,16 +105,16 @@ def read_findings(
     tick: Callable[[], None],
     read_bytes: int = READ_BYTES,
 ) -> Iterator[list[RejectedCells] | dict[str, Any]]:
-    """Give what `RejectedRows` has written: lists of rows, then the findings; see `boxes`."""
+    """Yield what `RejectedRows` has written: lists of rows, then the findings; see `boxes`."""
     for box in boxes(bucket, part, tick=tick, read_bytes=read_bytes):
         yield box()
 
 
 class Spread:
-    """Spreads rows over the objects of shards. Its memory does not grow with the file."""
+    """Spreads rows over the objects of shards. The memory for this does not grow with the file."""
 
     def __init__(self, bucket: storage.Bucket, prefix: str, shards: int) -> None:
-        """`prefix` is how the objects' names begin."""
+        """Begin objects whose names begin with `prefix`."""
         self._spans = list(spans(shards))
         self._shift = np.uint64(64 - (shards.bit_length() - 1))
         self._box_bytes = min(BOX_BYTES, BUFFER_BYTES // shards)
@@ -122,7 +122,7 @@ class Spread:
         upload = max(LEAST_UPLOAD_BYTES, upload)
         self._pending = [_Pending() for _ in self._spans]
         self.verdict = RejectedRows(bucket, f"{prefix}.verdict", in_box=REJECTS)
-        """Takes the rejected rows of the file."""
+        """Rejected rows of the file."""
         self._objects = [
             Writing(bucket, f"{prefix}-{number:03}.rows", upload_bytes=upload)
             for number in range(shards)
@@ -135,8 +135,13 @@ class Spread:
         rows: Sequence[bytes],
         exported: Numbers | None = None,
     ) -> None:
-        """Take rows: the `hashes` of the keys of their documents, the lines where they begin, their
-        bytes, and when each was exported, as `shared.parsing.plan.Planner.see` takes it.
+        """Take rows: hashes of their keys, line numbers, bytes and times of export.
+
+        Args:
+            found: the `hashes` of the keys of the rows' documents.
+            lines: the lines where the rows begin.
+            rows: the bytes of the rows.
+            exported: the time of each export, as `shared.parsing.plan.Planner.see` takes it.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -167,12 +172,12 @@ class Spread:
     def close(
         self, *, broken: Iterable[str], too_large: Iterable[str], findings: dict[str, Any]
     ) -> tuple[StateObject, list[StateObject]]:
-        """Finish; return the verdict's object and the shards', in order.
+        """Finish; return the verdict's object and the shards' objects, in order.
 
         Args:
-            broken: keys of documents some of whose rows were found wrong.
-            too_large: keys of documents all of whose rows were.
-            findings: what else is to be known of the file, as plain data.
+            broken: keys of documents with some rows that have errors.
+            too_large: keys of documents that are too large, so that all their rows have errors.
+            findings: the other findings about the file, as plain data.
 
         Raises:
             TryAgain: Cloud Storage could not be reached.
@@ -190,7 +195,7 @@ class Spread:
         return self.verdict.close(findings, every), done
 
     def abandon(self) -> None:
-        """Leave no half-written objects behind."""
+        """Remove half-written objects."""
         self.verdict.abandon()
         for object in self._objects:
             object.abandon()
@@ -211,25 +216,27 @@ class Spread:
 
 
 class SpreadRows:
-    """The rows of one shard, fetched as often as they are wanted: kept, they would take as much
-    memory as all that is made of them."""
+    """The rows of one shard, fetched again for every use.
+
+    Kept rows would take as much memory as everything that is made of them.
+    """
 
     def __init__(
         self, bucket: storage.Bucket, part: StateObject, *, tick: Callable[[], None]
     ) -> None:
-        """`tick` is called before each box is read."""
+        """Prepare; `tick` is called before each box is read."""
         self._bucket = bucket
         self._part = part
         self._tick = tick
         self.count = 0
-        """How many there are; complete after `seen`, like the next."""
+        """Rows of the shard. This count and the two sets are complete once `seen` has ended."""
         self.broken: set[str] = set()
-        """Keys of documents some of whose rows were found wrong."""
+        """Keys of documents with some rows that have errors."""
         self.too_large: set[str] = set()
         """Keys of documents that are too large: their rows have been rejected."""
 
     def seen(self) -> Iterator[SeenKeys]:
-        """Give what is to be known of the rows to plan them, box by box.
+        """Yield the facts that the plan needs about the rows, box by box.
 
         Raises:
             Unusable: the object is gone.
@@ -240,7 +247,7 @@ class SpreadRows:
             yield seen
 
     def rows(self) -> Iterator[RowBlock]:
-        """Give all rows, in the order of the file; their ordinals are those of `seen`.
+        """Yield all rows, in the order of the file; their ordinals are those of `seen`.
 
         Raises:
             Unusable: the object is gone.
