@@ -197,15 +197,26 @@ def _fill_in(
     newer = _version(stored, age, consent)
     if not newer.open:
         return Leave(NEWER)
-    content = incoming.content
-    unsaid = {path for path in consent if get(content, path) is None}
-    paths = newer.take(Version.of(content, origin.age, incoming.keep | unsaid))
+    paths = newer.take(_said(incoming, origin, consent))
     if not paths:
         return Leave(NEWER)
-    known = {name: value for name, value in stored["source"].items() if name not in _OPEN_FIELDS}
-    patch: dict[str, Any] = {"source": known | _open_fields(newer.open, consent)}
+    return _patch(stored["source"], newer, paths, consent)
+
+
+def _said(incoming: Incoming, origin: Origin, consent: frozenset[str]) -> Version[Age]:
+    """Return an older file's version of a document; a blank consent is open."""
+    unsaid = {path for path in consent if get(incoming.content, path) is None}
+    return Version.of(incoming.content, origin.age, incoming.keep | unsaid)
+
+
+def _patch(
+    source: Mapping[str, Any], version: Version[Age], paths: Iterable[str], consent: frozenset[str]
+) -> Put:
+    """Return the write of some fields of a version, and of what it leaves open in `source`."""
+    known = {name: value for name, value in source.items() if name not in _OPEN_FIELDS}
+    patch: dict[str, Any] = {"source": known | _open_fields(version.open, consent)}
     for path in paths:
-        put(patch, path, get(newer.content, path))
+        put(patch, path, get(version.content, path))
     return Put(data=patch, only=(*sorted(paths), "source"))
 
 
@@ -329,17 +340,11 @@ def without_word(
         for path in words.keys() - stays.keys():
             put(version.content, path, None)
     else:
-        unsaid = {path for path in consent if get(incoming.content, path) is None}
-        older = Version.of(incoming.content, origin.age, incoming.keep | unsaid)
-        paths = version.take(older)
+        paths = version.take(_said(incoming, origin, consent))
         if not paths:
             return Leave(NEWER)
         version.open |= {path: age for path, age in words.items() if path not in paths}
-    known = {name: value for name, value in data["source"].items() if name not in _OPEN_FIELDS}
-    patch: dict[str, Any] = {"source": known | _open_fields(version.open, consent)}
-    for path in paths:
-        put(patch, path, get(version.content, path))
-    return Put(data=patch, only=(*sorted(paths), "source"))
+    return _patch(data["source"], version, paths, consent)
 
 
 def is_disowned(stored: Mapping[str, Any]) -> bool:
