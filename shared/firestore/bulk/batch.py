@@ -39,6 +39,7 @@ from shared.firestore.bulk.decisions import (
 from shared.firestore.bulk.encoding import decode_fields, nanoseconds
 from shared.firestore.bulk.pacing import Gate, backoff
 from shared.firestore.bulk.transport import (
+    PASSING,
     CallFailed,
     Stored,
     encode_delete,
@@ -53,17 +54,6 @@ _BatchWriteRequest: Any = types.BatchWriteRequest.pb()
 
 _CONFLICT = frozenset(
     (StatusCode.FAILED_PRECONDITION, StatusCode.ALREADY_EXISTS, StatusCode.NOT_FOUND)
-)
-_PASSING = frozenset(
-    (
-        StatusCode.UNAVAILABLE,
-        StatusCode.ABORTED,
-        StatusCode.RESOURCE_EXHAUSTED,
-        StatusCode.DEADLINE_EXCEEDED,
-        StatusCode.INTERNAL,
-        StatusCode.UNKNOWN,
-        StatusCode.CANCELLED,
-    )
 )
 _PUSHES_BACK = frozenset(
     (StatusCode.RESOURCE_EXHAUSTED, StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED)
@@ -424,7 +414,7 @@ class Settler(Generic[T]):
                 again.append(entry)
                 if entry.conflicts > 1:  # the first conflict needs a read, but no pause
                     trouble = f"BatchWrite: {code.name} for single documents"
-            elif code in _PASSING:
+            elif code in PASSING:
                 again.append(entry)
                 trouble = f"BatchWrite: {code.name} for single documents"
             elif code in _FORBIDDEN:
@@ -480,7 +470,7 @@ class Settler(Generic[T]):
                 middle = len(guilty) // 2
                 batch.todo.extendleft((guilty[middle:], guilty[:middle]))
             return None
-        if failed.code in _PASSING:
+        if failed.code in PASSING:
             batch.todo.append(guilty + rest)
             why = ""
             if failed.code is StatusCode.UNAVAILABLE:

@@ -11,33 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Protocol, TypeVar
 
-from grpc import StatusCode
-
 from shared.core import TryAgain
 from shared.firestore.bulk.batch import Calls
 from shared.firestore.bulk.pacing import backoff
-from shared.firestore.bulk.transport import COUNTED, CallFailed, Stored
+from shared.firestore.bulk.transport import COUNTED, PASSING, CallFailed, Stored
 
 LOOKED_UP = 20 * COUNTED
 """Documents looked up together, in 20 calls at the same time."""
 
 _REMEMBERED = 50_000
 """Largest number of documents remembered, so that memory is bounded."""
+
 T = TypeVar("T")
 
 _TRIES = 6
 _TIMEOUT = 60.0
-_PASSING = frozenset(
-    {
-        StatusCode.UNAVAILABLE,
-        StatusCode.ABORTED,
-        StatusCode.RESOURCE_EXHAUSTED,
-        StatusCode.DEADLINE_EXCEEDED,
-        StatusCode.INTERNAL,
-        StatusCode.UNKNOWN,
-        StatusCode.CANCELLED,
-    }
-)
 
 
 class Lookups(Calls, Protocol):
@@ -131,7 +119,7 @@ class KnownDocuments:
                 if answer is not None:
                     return answer
             except CallFailed as failed:
-                if failed.code not in _PASSING:
+                if failed.code not in PASSING:
                     raise
             self._sleep(backoff(number, rng=self._random))
         raise TryAgain("The documents that others refer to could not be looked up.")
