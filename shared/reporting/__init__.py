@@ -12,8 +12,8 @@ from shared.reporting.alerts import (
     REJECTED_TODO,
     Alert,
     alert_id,
-    is_open,
-    open_alert,
+    new_alert,
+    open_once,
     overdue_todo,
     raise_alert,
     resolve_alerts,
@@ -23,7 +23,7 @@ from shared.reporting.alerts import (
 from shared.reporting.cadence import stopped
 from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
 from shared.reporting.sentences import ended, in_shards
-from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Tone, face_of
+from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, face_of
 from shared.reporting.summary import report_names
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "Alert",
     "Connection",
     "FeedState",
-    "Tone",
     "Zones",
     "alert_id",
     "connections_of",
@@ -48,8 +47,8 @@ __all__ = [
     "face_of",
     "feeds_of",
     "in_shards",
-    "is_open",
-    "open_alert",
+    "new_alert",
+    "open_once",
     "overdue_todo",
     "raise_alert",
     "report_names",

@@ -146,23 +146,49 @@ def raise_alert(
             about=import_.import_id,
             now=now,
         )
-    id = alert_id(code, connection=import_.connection, about=about or import_.import_id)
-    open_alert(
-        ledger,
-        Alert(
-            id=id,
-            code=code,
-            connection=import_.connection,
-            import_id=import_.import_id,
-            what=f"{import_.file}: {import_.status_text}",
-            todo=todo,
-            first_at=now,
-            last_at=now,
-        ),
+    alert = new_alert(
+        code,
+        connection=import_.connection,
+        about=about or import_.import_id,
+        import_id=import_.import_id,
+        what=f"{import_.file}: {import_.status_text}",
+        todo=todo,
+        now=now,
+    )
+    _open_alert(ledger, alert)
+
+
+def new_alert(
+    code: str,
+    *,
+    connection: str,
+    about: str,
+    what: str,
+    todo: str,
+    now: datetime,
+    import_id: str | None = None,
+) -> Alert:
+    """Return an alert that begins now; for `about` see `alert_id`."""
+    return Alert(
+        id=alert_id(code, connection=connection, about=about),
+        code=code,
+        connection=connection,
+        import_id=import_id,
+        what=what,
+        todo=todo,
+        first_at=now,
+        last_at=now,
     )
 
 
-def open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
+def open_once(ledger: LedgerTransaction, alert: Alert) -> None:
+    """Open an alert, unless it is open already."""
+    data = ledger.alert(alert.id)
+    if data is None or data.get("resolvedAt") is not None:
+        ledger.put_alert(alert.id, alert.to_document())
+
+
+def _open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
     """Open an alert; if it is open already, add 1 to its count."""
     known = Alert.read(alert.id, ledger.alert(alert.id))
     if known is not None and known.resolved_at is None:
@@ -175,12 +201,6 @@ def open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
             telling_until=known.telling_until,
         )
     ledger.put_alert(alert.id, alert.to_document())
-
-
-def is_open(ledger: LedgerTransaction, id: str) -> bool:
-    """True if the alert exists and is not resolved."""
-    data = ledger.alert(id)
-    return data is not None and data.get("resolvedAt") is None
 
 
 def resolve_alerts(

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.core import Apart, ConnectionSettings, SettingsError, log, phrases
 from shared.ledger import LedgerTransaction
-from shared.reporting import FEED_STOPPED, Alert, alert_id, is_open, open_alert, stopped
+from shared.reporting import FEED_STOPPED, new_alert, open_once, stopped
 from shared.services import Services
 
 TODO = (
@@ -71,24 +71,17 @@ def _watch_feed(
     feed = ledger.feed(connection, type)
     if not stopped(feed, cadence=cadence, expected_since=since, now=now):
         return False
-    id = alert_id(FEED_STOPPED, connection=connection, about=type)
-    if is_open(ledger, id):
-        return True
     last = phrases.moment(feed.received_at) if feed.received_at else "never"
-    open_alert(
-        ledger,
-        Alert(
-            id=id,
-            code=FEED_STOPPED,
-            connection=connection,
-            import_id=None,
-            what=(
-                f"No {type} file has arrived for longer than its cadence of "
-                f"{phrases.length(cadence)}; the last one: {last}."
-            ),
-            todo=TODO,
-            first_at=now,
-            last_at=now,
+    alert = new_alert(
+        FEED_STOPPED,
+        connection=connection,
+        about=type,
+        what=(
+            f"No {type} file has arrived for longer than its cadence of "
+            f"{phrases.length(cadence)}; the last one: {last}."
         ),
+        todo=TODO,
+        now=now,
     )
+    open_once(ledger, alert)
     return True

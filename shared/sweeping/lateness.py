@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from shared.core import phrases
 from shared.ledger import Import, LedgerTransaction, Status
-from shared.reporting import LATE, Alert, alert_id, is_open, open_alert, resolve_alerts
+from shared.reporting import LATE, alert_id, new_alert, open_once, resolve_alerts
 from shared.services import Services
 
 EVERYWHERE = "*"
@@ -58,28 +59,22 @@ def watch_load(services: Services, neglected: Callable[[Import], bool]) -> int:
 def _open(
     ledger: LedgerTransaction, *, oldest: tuple[datetime, str, str], count: int, now: datetime
 ) -> None:
-    id = alert_id(LATE, connection=EVERYWHERE, about=LOAD)
-    if is_open(ledger, id):
-        return
     since, connection, import_id = oldest
     imports = "import is" if count == 1 else "imports are"
     what = (
         f"{count} {imports} due and no worker has begun. The oldest is {import_id} of the "
         f"connection {connection}, due since {phrases.moment(since)}."
     )
-    open_alert(
-        ledger,
-        Alert(
-            id=id,
-            code=LATE,
-            connection=connection,
-            import_id=import_id,
-            what=what,
-            todo=TODO,
-            first_at=now,
-            last_at=now,
-        ),
+    alert = new_alert(
+        LATE,
+        connection=EVERYWHERE,
+        about=LOAD,
+        import_id=import_id,
+        what=what,
+        todo=TODO,
+        now=now,
     )
+    open_once(ledger, replace(alert, connection=connection))
 
 
 def _close(ledger: LedgerTransaction, *, now: datetime) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from shared.core import ConnectionSettings, SettingsError
 from shared.ledger import PENDING, LedgerTransaction, Status
-from shared.reporting import Alert, alert_id, is_open, open_alert, resolve_alerts
+from shared.reporting import new_alert, open_once, resolve_alerts
 from shared.services import Services
 
 CODE = "unusable"
@@ -71,19 +71,10 @@ def _find(services: Services) -> Iterator[_Found]:
 
 
 def _open(ledger: LedgerTransaction, *, one: _Found, now: datetime) -> None:
-    id = alert_id(CODE, connection=one.connection, about=one.about)
-    if not is_open(ledger, id):
-        alert = Alert(
-            id=id,
-            code=CODE,
-            connection=one.connection,
-            import_id=None,
-            what=one.what,
-            todo=one.todo,
-            first_at=now,
-            last_at=now,
-        )
-        open_alert(ledger, alert)
+    alert = new_alert(
+        CODE, connection=one.connection, about=one.about, what=one.what, todo=one.todo, now=now
+    )
+    open_once(ledger, alert)
 
 
 def _close(connection: str, about: str, now: datetime, ledger: LedgerTransaction) -> None:
