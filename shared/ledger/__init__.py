@@ -32,7 +32,7 @@ from shared.ledger.parts import Span, StateObject, spans
 from shared.ledger.paths import import_path, imports_path
 from shared.ledger.queries import Totals, Which
 from shared.ledger.shards import Shard, next_of
-from shared.ledger.split import HELD, TOLD, Split, shards_of
+from shared.ledger.split import Split, shards_of
 from shared.ledger.store import LedgerStore, LedgerTransaction
 from shared.ledger.tasks import LoadTask, Queue
 
@@ -40,10 +40,8 @@ __all__ = [
     "BEAT_SECONDS",
     "ENDED",
     "ENDED_WELL",
-    "HELD",
     "LOADED",
     "PENDING",
-    "TOLD",
     "WARNINGS_LIMIT",
     "Age",
     "Claimed",

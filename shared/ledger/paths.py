@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 def _shard_id(split: str, number: int) -> str:
     return f"{split}-{number:03}"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.firestore import Slice
 from shared.ledger.imports import Status
-
-if TYPE_CHECKING:
-    pass
 from shared.ledger.paths import import_path, imports_path
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from shared.parsing.blocks import INCOMPLETE, Block, Incoming
-from shared.parsing.checker import Checked, Checker, Row, RowProblems
-from shared.parsing.columnar.parts import PartMaker, Parts, RowPart
+from shared.parsing.checker import Row
 from shared.parsing.csv.dialect import NARROW, Dialect
 from shared.parsing.csv.header import DELIMITERS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import Splitter
@@ -22,19 +21,13 @@ __all__ = [
     "JUDGED",
     "NARROW",
     "Block",
-    "Checked",
-    "Checker",
     "Dialect",
     "Examination",
     "Incoming",
     "Keys",
-    "PartMaker",
-    "Parts",
     "PlainProblem",
     "Plan",
     "Row",
-    "RowPart",
-    "RowProblems",
     "Splitter",
     "Tally",
     "decode",

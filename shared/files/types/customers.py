@@ -256,9 +256,6 @@ COLUMNS = (
     ),
 )
 
-PUBLISHED = tuple(column.name for column in COLUMNS if column.source == "templates")
-"""The columns that the vendor has published, in the order of publication."""
-
 CUSTOMERS = register(
     FileType(
         name="customers",
