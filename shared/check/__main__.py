@@ -1,4 +1,4 @@
-"""`python -m shared.check FILE…`: what the loader will say of an export file, before it is sent."""
+"""`python -m shared.check FILE…`: the check of an export file before it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of `python -m shared.check`, and its exit codes."""
+"""Command line of `python -m shared.check`, and its exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.files.types import example_csv, file_type
 from shared.terminal import ProgressBar, Screen
 
 WRONG_USE = 64
-"""Exit code for a command line that makes no sense; the others speak of the files."""
+"""Exit code for a wrong command line. The other codes are about the files."""
 INTERRUPTED = 130
 
 _EPILOG = """\
@@ -40,13 +40,13 @@ examples:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line asks; return the exit code."""
+    """Carry out the command line; return the exit code."""
     try:
         return _main(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone (`| head`); nothing more can be said, also not at exit.
+        # The reader has gone (`| head`). Nothing more can be written, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
 
@@ -115,7 +115,7 @@ def _fix(name: str, settings: ConnectionSettings) -> int:
 def _settings(
     parser: argparse.ArgumentParser, path: Path | None, time_zone: str | None
 ) -> ConnectionSettings:
-    """Read the settings of the connection as its document in Firestore holds them, as JSON."""
+    """Read the connection's settings from a JSON file, in the form of its Firestore document."""
     document: object = {}
     if path is not None:
         try:

@@ -1,4 +1,4 @@
-"""The format of a type of file, as it reads in a terminal."""
+"""The format of a type of file, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from shared.terminal import Screen
 
 
 def describe(type_: FileType, screen: Screen) -> None:
-    """Write every column with its other names, its format and whether it is needed."""
+    """Write every column with its other names, its format, and a note if it is needed."""
     screen.line(f"{type_.name}_{EXAMPLE_STAMP}.csv")
     screen.line()
     screen.paragraph(type_.about)

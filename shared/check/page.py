@@ -1,4 +1,4 @@
-"""The verdicts as one page of HTML that stands alone: to be mailed or kept."""
+"""The verdicts as one self-contained HTML page, to be mailed or kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENVIRONMENT.filters["size"] = size
 
 
 def page(verdicts: Sequence[Verdict]) -> str:
-    """Return the page."""
+    """Return the page as HTML."""
     return _ENVIRONMENT.get_template("page.html").render(
         verdicts=verdicts, kinds=("good", "rows", "file"), symbols=("✓", "!", "✗")
     )

@@ -1,4 +1,4 @@
-"""Telling a verdict on a terminal."""
+"""Text of a verdict on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.terminal import Screen, Words
 LISTED = 20
 """Problems that are listed one by one."""
 ALIKE = 3
-"""Of these, how many have the same code and column."""
+"""Listed problems with the same code and column."""
 
 _TONES = ("good", "warn", "bad")
 _SYMBOLS = ("✓", "!", "✗")
@@ -20,7 +20,7 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
 def tell(verdict: Verdict, screen: Screen) -> None:
-    """Write what was found of a file: its grade, the facts, and the problems by kind."""
+    """Write the findings about a file: its grade, the facts, and the problems by kind."""
     grade = verdict.grade
     screen.line(Words(verdict.path, "head"), "  ", Words(size(verdict.size), "quiet"))
     screen.line(Words(f"{_SYMBOLS[grade]} {verdict.text}", _TONES[grade]))
@@ -83,7 +83,7 @@ def _tell_problems(verdict: Verdict, screen: Screen) -> None:
 
 
 def _some(problems: Sequence[Problem]) -> Iterator[Problem]:
-    """Give the first few of each kind, by the lines they stand on."""
+    """Yield the first few problems of each kind, sorted by line."""
     alike: Counter[tuple[str, str | None]] = Counter()
     first: list[Problem] = []
     for problem in sorted(problems, key=lambda one: one.line or 0):

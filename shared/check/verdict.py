@@ -1,4 +1,4 @@
-"""What the check has to say about one file, before it is put into words."""
+"""Findings of the check about one file, before they are put into words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD, ROWS, FILE = 0, 1, 2
 """Exit codes: everything can be loaded; some rows cannot; the file cannot."""
 
 OnProgress = Callable[[int], None]
-"""Is told how much of the work is done, in percent."""
+"""Called with the part of the work that is done, in percent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +31,21 @@ class Verdict:
     """The verdict on one file."""
 
     path: str
-    """Where the file is, as it was named."""
+    """Path of the file, as given."""
     file: str
-    """Its base name."""
+    """Base name of the file."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     type: str | None
-    """What it was checked as; None where its content was not looked at."""
+    """Type that the file was checked as; None if its content was not read."""
     name_problem: Problem | None
-    """What is wrong with the name."""
+    """Problem of the name; None if the name is right."""
     suggestion: str | None
-    """The right name, where one can be guessed."""
+    """The right name, if it can be guessed."""
     columns: tuple[str, ...]
-    """The columns, as they stand in the header."""
+    """Columns, as the header names them."""
     unknown: tuple[str, ...]
-    """Those of them that no table knows; what stands in them is kept under `extra`."""
+    """Columns of the header that are not in the format. Their cells are kept under `extra`."""
     delimiter: str | None
     encoding: str | None
     read: int
@@ -55,15 +55,16 @@ class Verdict:
     left_out: int
     """Values of good rows that could not be read."""
     documents: int
-    """Documents that the file would make, or change."""
+    """Documents that the file would create or change."""
     error: Problem | None
-    """Why nothing of the content could be loaded; the name has a field of its own."""
+    """Reason why none of the content could be loaded. Problems of the name are in
+    `name_problem`."""
     problems: tuple[Problem, ...]
-    """Everything else that was found, the first 10,000."""
+    """Other findings, the first 10,000."""
     counts: Counter[str]
-    """Code -> how often it was found."""
+    """Code -> number of findings."""
     summary: tuple[dict[str, Any], ...]
-    """One entry a code and column: the first such problem, with its `count`."""
+    """One entry per code and column: the first such problem, with its `count`."""
 
     @property
     def good(self) -> int:
@@ -79,7 +80,7 @@ class Verdict:
 
     @property
     def grade(self) -> int:
-        """The exit code, but `ROWS` also where values would be left out: how the verdict looks."""
+        """Grade of the file: the exit code, but `ROWS` also if values would be left out."""
         return max(self.exit_code, ROWS if self.left_out else GOOD)
 
     @property
@@ -129,11 +130,11 @@ def check_file(
     """Check one file: its name, its header, its rows.
 
     Args:
-        path: where the file is.
-        settings: those of the connection it is for.
-        type: what to check it as, where its name does not tell.
+        path: the path of the file.
+        settings: the settings of its connection.
+        type: the type to check it as, for a name that does not tell.
         progress: see `OnProgress`.
-        now: when the file is taken to be uploaded; the present time if None.
+        now: the assumed time of upload; the present time if None.
 
     Raises:
         OSError: the file cannot be read.
@@ -171,7 +172,7 @@ def check_file(
 
 
 def arrival(settings: ConnectionSettings, now: datetime | None = None) -> Arrival:
-    """Return what the name of a file is held against that would be uploaded now."""
+    """Return the limits for the name of a file that would be uploaded now."""
     tolerance = Deployment().future_tolerance
     return Arrival(now or datetime.now(UTC), tolerance, settings.time_zone)
 
@@ -188,22 +189,22 @@ def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem |
 
 
 class _Watcher:
-    """Passes the progress on; a check makes no rejected file."""
+    """Passes the progress on. A check writes no rejected file."""
 
     def __init__(self, progress: OnProgress) -> None:
         self._progress = progress
 
     def begun(self, header: Header, delimiter: str) -> None:
-        """Nothing is made ready."""
+        """Do nothing."""
 
     def beat(self, bytes_read: int, percent: int) -> None:
-        """Say how far the work has come."""
+        """Pass on the part of the work that is done."""
         self._progress(percent)
 
     def reject(
         self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
     ) -> None:
-        """What is wrong with the row is in the tally."""
+        """Do nothing: the problems of the row are in the tally."""
 
 
 def _content(
@@ -236,7 +237,7 @@ def _content(
         unknown=found.header.unknown if found.header else (),
         delimiter=found.delimiter,
         encoding=found.encoding,
-        # What has been seen up to a fault says nothing about the file.
+        # If an error stops the reading, the counts until then say nothing about the file.
         read=found.read if judged else 0,
         rejected=found.rejected if judged else 0,
         left_out=0 if error else found.left_out,

@@ -1,10 +1,10 @@
-"""What an operator can ask from a terminal: `python -m shared.ops COMMAND`.
+"""Commands for operators on a terminal: `python -m shared.ops COMMAND`.
 
-It works on whatever the environment names, with the same variables as the functions: a project in
-the cloud, or a stack on this machine.
+The commands work on a project in the cloud, or on a stack on this machine. Which one is set in the
+environment, with the same variables as for the functions.
 
-Exit codes: 0 done; 1 it makes no sense, or something asked for was not done; 2 the command line or
-a setting is wrong; 3 a service could not be reached; 70 a fault of the program; 130 interrupted.
+Exit codes: 0 done; 1 not applicable, or partly failed; 2 the command line or a setting has an
+error; 3 a service could not be reached; 70 an error of the program; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ COMMANDS: tuple[Command, ...] = (
     *alerts.COMMANDS,
     *erase.COMMANDS,
 )
-"""Every command there is; a module that has one adds it here."""
+"""All commands; a module that has commands adds them here."""
 
 PATIENCE_SECONDS = 30.0
-"""How long a person waits for an answer of the ledger."""
+"""Seconds that a person waits for an answer of the ledger."""
 
 _ABOUT = (
     "What an operator can ask of the pipeline. It works on whatever the environment names: with "
@@ -47,11 +47,11 @@ _EXIT_CODES = (
 
 
 def connect(environment: Mapping[str, str]) -> Services:
-    """Make the clients that the environment asks for; only when they are needed: it takes a while.
+    """Create the clients for the environment. It takes a while: call it only when needed.
 
     Raises:
         SettingsError: a variable has a value that cannot be used.
-        TryAgain: nothing answers where an emulator should be.
+        TryAgain: no emulator answers at the address in the environment.
     """
     _look_for_emulator(environment.get("FIRESTORE_EMULATOR_HOST", ""))
     from shared.wiring import connect as make
@@ -61,7 +61,11 @@ def connect(environment: Mapping[str, str]) -> Services:
 
 
 def _look_for_emulator(address: str) -> None:
-    """Make sure that an emulator is there: the client would look for it for minutes."""
+    """Make sure that an emulator answers: the client would try to reach it for minutes.
+
+    Raises:
+        TryAgain: no emulator answers.
+    """
     host, _, port = address.rpartition(":")
     if not address:
         return
@@ -79,12 +83,12 @@ def add_commands(
     *,
     common: Callable[[argparse.ArgumentParser], object] = lambda _: None,
 ) -> None:
-    """Add the commands to a parser's; `common` adds what every one of them takes as well."""
+    """Add the commands to a parser; `common` adds the arguments that all commands have."""
     add_to(commands, COMMANDS, common=common)
 
 
 def with_defaults(arguments: Sequence[str]) -> list[str]:
-    """Return a command line as the parser takes it: `imports` alone stands for `imports list`."""
+    """Return a command line as the parser takes it: `imports` alone becomes `imports list`."""
     return command.with_defaults(arguments, COMMANDS)
 
 
@@ -95,10 +99,10 @@ def run(
     program: str = "python -m shared.ops",
     options: str = "",
 ) -> int:
-    """Carry a parsed command out and print what came of it; return the exit code.
+    """Carry out a parsed command and print its result; return the exit code.
 
-    `program` and `options` are what a person has to write around a command, for what is suggested
-    as the next step.
+    A person writes `program` before a command and `options` after it. Suggested next steps contain
+    both.
     """
     desk = Desk(lambda: connect(environment()), parsed, program=program, options=options)
     return guarded(lambda: int(parsed.carry_out(desk)), desk)
@@ -116,5 +120,5 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line asks; return the exit code."""
+    """Carry out the command line; return the exit code."""
     return run(parser().parse_args(with_defaults(arguments)), lambda: os.environ)

@@ -1,4 +1,4 @@
-"""The command about alerts: what needs a person, and what to do about it."""
+"""Command about alerts: lists what needs a person, and what to do about it."""
 
 from __future__ import annotations
 

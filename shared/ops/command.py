@@ -1,4 +1,4 @@
-"""What a command is, how it is put on the command line, and how it ends when something is wrong."""
+"""Definition of a command, its place on the command line, and its end after an error."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ INTERRUPTED = 130
 
 
 class WrongUse(IngestError):
-    """The command line asks for something that cannot be; the message says what can."""
+    """The command line asks for something that is not possible. The message says what is."""
 
 
 class Desk:
-    """What a command works with: the services, the screen and what was asked for."""
+    """Objects that a command works with: the services, the screen and the parsed command line."""
 
     def __init__(
         self,
@@ -51,16 +51,16 @@ class Desk:
 
     @cached_property
     def services(self) -> Services:
-        """The services; the first use connects."""
+        """Services; the first use connects."""
         return self._connect()
 
     @property
     def json(self) -> bool:
-        """Whether the answer is for a program."""
+        """True if the answer is for a program."""
         return bool(getattr(self.parsed, "json", False))
 
     def command(self, text: str) -> str:
-        """Return what a person has to type for a command."""
+        """Return the whole command line for a command, as a person types it."""
         return " ".join(part for part in (self._program, text, self._options) if part)
 
     def answer(self, document: object) -> None:
@@ -70,18 +70,18 @@ class Desk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One thing that can be asked."""
+    """One command."""
 
     path: tuple[str, ...]
-    """The words that ask for it, e.g. `("imports", "list")`."""
+    """Words of the command, e.g. `("imports", "list")`."""
     words: str
-    """What it does, as a phrase."""
+    """Effect of the command, as a phrase."""
     arguments: Callable[[argparse.ArgumentParser], object]
-    """Adds its arguments to its parser."""
+    """Adds the command's arguments to its parser."""
     carry_out: Callable[[Desk], int]
-    """Does it and returns the exit code."""
+    """Carries out the command and returns the exit code."""
     default: bool = False
-    """Whether its first word alone asks for it, too."""
+    """True if the first word alone is enough."""
 
 
 GROUPS: Mapping[str, str] = {
@@ -98,7 +98,7 @@ def add_to(
     *,
     common: Callable[[argparse.ArgumentParser], object],
 ) -> None:
-    """Put commands on a command line."""
+    """Add commands to a command line."""
     groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
     for command in wanted:
         first, *rest = command.path
@@ -113,7 +113,7 @@ def add_to(
 
 
 def with_defaults(arguments: Sequence[str], wanted: Iterable[Command]) -> list[str]:
-    """Return the command line with the verb that a group's name alone stands for."""
+    """Return the command line with the default verb added, if it names only a group."""
     verbs = {command.path[0]: command.path[1] for command in wanted if command.default}
     first, rest = arguments[:1], arguments[1:]
     alone = not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help"))
@@ -154,7 +154,7 @@ _PATIENCE = "Try again in a moment."
 
 
 def guarded(carry_out: Callable[[], int], desk: Desk) -> int:
-    """Carry out, and end in a sentence and an exit code whatever happens."""
+    """Carry out a command; end every error in a sentence and an exit code."""
     try:
         code = carry_out()
         sys.stdout.flush()
@@ -162,7 +162,7 @@ def guarded(carry_out: Callable[[], int], desk: Desk) -> int:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the answer, `head` for one, has enough.
+        # The reader of the answer, such as `head`, has stopped reading.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -180,7 +180,7 @@ def guarded(carry_out: Callable[[], int], desk: Desk) -> int:
 
 
 def _foreign(desk: Desk, error: Exception) -> int:
-    """Put an error of somebody else's code into a sentence with the next step."""
+    """Report an error from other code than ours, with the next step."""
     name = type(error).__name__
     if name in ("DefaultCredentialsError", "RefreshError"):
         return _fail(

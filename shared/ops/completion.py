@@ -1,4 +1,4 @@
-"""How a shell completes the commands: a few lines for it to read, and the words it may offer."""
+"""Completion of commands in a shell: a script for the shell, and the words that it may offer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ABOUT = (
 )
 
 Connect = Callable[[Sequence[str]], "Services | None"]
-"""Gives the services that a command line with these words would work on, if there are any."""
+"""Returns the services for a command line with these words, if there are any."""
 
 
 def add_command(
@@ -73,7 +73,7 @@ def add_command(
 def candidates(
     parser: argparse.ArgumentParser, typed: Sequence[str], connect: Callable[[], Services]
 ) -> list[str]:
-    """Return the words that may stand in the place of the last one typed."""
+    """Return the words that can replace the last typed word."""
     *before, last = typed or [""]
     path: list[str] = []
     pending: argparse.Action | None = None

@@ -1,4 +1,4 @@
-"""The commands about connections: list them with their feeds, add one, change its settings."""
+"""Commands about connections: list them with their feeds, add one, change its settings."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _set(desk: Desk) -> int:
 
 
 def _put(desk: Desk, *, new: bool) -> int:
-    """Change a connection's document; nothing is written that could not be read back."""
+    """Change a connection's document. Settings that could not be read again are not written."""
     from shared.ledger import LedgerTransaction
 
     name = desk.parsed.name
@@ -151,9 +151,9 @@ def _put(desk: Desk, *, new: bool) -> int:
 
 
 def _make_folders(name: str, bucket: storage.Bucket) -> str | None:
-    """Make the connection's upload folders, so that an SFTP client finds them before any file.
+    """Create the connection's upload folders, so that an SFTP client finds them before any file.
 
-    Returns which error kept it from doing so; files can be uploaded all the same.
+    Returns the error if they could not be created. Files can be uploaded even then.
     """
     from shared.core import TryAgain
     from shared.gcp.storage import Changed, write_object
@@ -175,7 +175,7 @@ def _make_folders(name: str, bucket: storage.Bucket) -> str | None:
 
 
 Assignment = tuple[tuple[str, ...], str]
-"""The key, one or two levels deep, and the value as written; an empty one takes it away."""
+"""Key, one or two levels deep, and the value as written. An empty value removes the setting."""
 
 
 def _assignment(text: str) -> Assignment:
@@ -209,7 +209,7 @@ def _changed(document: Mapping[str, Any], changes: Sequence[Assignment]) -> dict
 
 
 def _written(document: Mapping[str, Any]) -> list[str]:
-    """Write settings as they are typed; notes that a team keeps there are left out."""
+    """Return settings as they are typed. Other fields, such as a team's notes, are left out."""
     written = []
     for key in CONNECTION_FIELDS:
         value = document.get(key)

@@ -1,4 +1,4 @@
-"""How `erase` is asked for on the command line, and how its outcome is told."""
+"""Command `erase`: its arguments, and the text of its result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STILL_TO_DO = (
     "What the bucket keeps of deleted objects (soft delete), and Firestore of earlier states "
     "(point-in-time recovery, backups), ends by itself when its time is over.",
 )
-"""What this command cannot do, and says so each time."""
+"""Steps that this command cannot take. They are printed each time."""
 
 _WORDS = (
     "erase a person: their documents, the rows about them in every file and report of the "
@@ -79,7 +79,7 @@ def _erase(desk: Desk) -> int:
 
 
 def _told(done: Erasure, *, dry_run: bool) -> list[str]:
-    """Put the outcome into lines for a person."""
+    """Return the result as lines for a person."""
     erased = _counted(done.erased)
     lines = [f"{'Would erase' if dry_run else 'Erased'}: {erased or 'nothing'}."]
     lines += [f"  {name}" for name in done.objects]

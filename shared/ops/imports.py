@@ -1,4 +1,4 @@
-"""The commands about imports: list, show, replay, release."""
+"""Commands about imports: list, show, replay, release."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from shared.undoing import Undone
 
 LIMIT = 20
-"""Imports listed unless it is said otherwise."""
+"""Imports that are listed by default."""
 SELECTED = 500
-"""Imports that one selection takes at most."""
+"""Imports in one selection at most."""
 
 Id = tuple[str, str]
 """A connection and the id of an import in it."""
@@ -127,7 +127,7 @@ def _table(desk: Desk, imports: Sequence[Import]) -> None:
 
 
 def _status(status: Status, text: str) -> Words:
-    """Return a status over its sentence: sign and words."""
+    """Return a status as sign and words; `text` is the sentence of the status."""
     if status not in FACES:  # a later version's
         return Words(status)
     face = face_of(status, text)
@@ -304,7 +304,7 @@ def _each(
     selects: Status,
     verb: str,
 ) -> int:
-    """Do it to every import that was named or selected; one that cannot be does not stop others."""
+    """Apply an action to every import that was named or selected. A refusal stops no other."""
     from shared.core import NotPossible
 
     parsed = desk.parsed
@@ -336,7 +336,7 @@ def _each(
 
 
 def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
-    """Return the imports with a status, once a person has agreed; None if they do not."""
+    """Return the imports with a status, after a person has agreed; None if the person does not."""
     from shared.ledger import Which
 
     which = Which(connection=desk.parsed.connection, statuses=(status,))
@@ -348,15 +348,15 @@ def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
     what = f"{verb} {count(len(found), 'import')}?"
     if not _agreed(desk, what, show=lambda: _table(desk, found)):
         return None
-    # The oldest first: what came first is loaded first.
+    # The oldest first: the file that arrived first is loaded first.
     return [(one.connection, one.import_id) for one in reversed(found)]
 
 
 def _agreed(desk: Desk, question: str, *, show: Callable[[], object], hint: str = "") -> bool:
-    """Show what would be done and ask a person, who may have agreed beforehand.
+    """Show what would be done and ask a person, unless `--yes` was given; return the answer.
 
     Raises:
-        WrongUse: nobody is there to be asked.
+        WrongUse: there is no person to ask.
     """
     if desk.parsed.yes:
         return True
@@ -421,7 +421,7 @@ def _tell_undone(desk: Desk, undone: Undone, *, done: bool) -> None:
 
 
 def _ids(desk: Desk) -> list[Id]:
-    """Read the ids; one may carry its connection before a slash."""
+    """Read the ids. An id may have its connection before a slash."""
     ids = []
     given = desk.parsed.import_id
     for text in [given] if isinstance(given, str) else given:
@@ -455,7 +455,7 @@ def _document(one: Import) -> dict[str, Any]:
 
 
 def _zones(services: Services, connections: Sequence[str] | set[str]) -> Callable[..., tzinfo]:
-    """Return what gives the zone of each of these connections."""
+    """Return a function that returns the time zone of each of these connections."""
     from shared.reporting import Zones
 
     documents = services.ledger.connection_documents(connections) if connections else {}
@@ -491,7 +491,7 @@ def _limit(text: str) -> int:
 
 
 def ids_for(path: Sequence[str], services: Services) -> list[str]:
-    """Return ids that a command may be meant for, for the completion of a command line."""
+    """Return ids that fit a command, for the completion of a command line."""
     from shared.ledger import Which
 
     statuses: tuple[Status, ...] = ()

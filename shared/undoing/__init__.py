@@ -1,4 +1,4 @@
-"""Taking an import back: documents get what the other exports say."""
+"""Undoing an import: its documents get the content of the other exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the keys that an undoing affects, and what is found out about each of them."""
+"""Keys that an undoing affects, and the findings about each of them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ _BATCH = 10_000
 
 
 class AffectedDocument(NamedTuple):
-    """A document with content from the import that is taken back."""
+    """A document with content from the import that is undone."""
 
     id: str
     whole: bool
-    """Whether the import wrote all of the content, not only values that newer files left open."""
+    """True if the import wrote all of the content; False if only values that newer files left
+    unchanged."""
     created: bool
-    """Whether the document was created after the import arrived."""
+    """True if the document was created after the import arrived."""
     stamp: Stamp
-    """The age of the file that wrote the document last; zeros where that is the import."""
+    """Age of the file that wrote the document last; zeros if that is the import."""
 
 
 @dataclass(slots=True)
@@ -42,20 +43,23 @@ class AffectedKeys:
 
     keys: Keys
     mine: NDArray[np.bool_]
-    """Whose content comes from the import."""
+    """True for a key whose content comes from the import."""
     partly: NDArray[np.bool_]
-    """Whose content comes from a newer file, which left some values of the import as they were."""
+    """True for a key whose content comes from a newer file that left values of the import
+    unchanged."""
     created: NDArray[np.bool_]
-    """Whose document was created after the import arrived."""
+    """True for a key whose document was created after the import arrived."""
     found: NDArray[np.bool_]
-    """Which another export holds."""
+    """True for a key that another export holds."""
     exported: NDArray[np.int64]
-    """When the latest of these exports was made, in microseconds since 1970."""
+    """Time of the latest of these exports, in microseconds since 1970."""
     generation: NDArray[np.int64]
-    """Which upload that export is."""
+    """Generation of the upload of that export."""
     withdrawn: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    """Path of a consent -> when an import that was undone earlier withdrew it, in microseconds
-    since 1970; 0 if none did."""
+    """Path of a consent -> time at which an import that was undone earlier withdrew it.
+
+    In microseconds since 1970; 0 if no such import withdrew it.
+    """
 
     @classmethod
     def gather(
@@ -83,7 +87,7 @@ class AffectedKeys:
 
     @classmethod
     def _of_rows(cls, rows: NDArray[Any]) -> AffectedKeys:
-        """Put together the rows of each key."""
+        """Combine the rows of each key."""
         rows = rows[np.lexsort((rows["low"], rows["high"]))]
         first = np.ones(len(rows), bool)
         first[1:] = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
@@ -109,11 +113,11 @@ class AffectedKeys:
         )
 
     def __len__(self) -> int:
-        """Return how many keys there are."""
+        """Return the number of keys."""
         return len(self.found)
 
     def places(self, keys: Keys) -> NDArray[np.int64]:
-        """Return where each of these keys is among the affected ones; -1 for the others."""
+        """Return the place of each key among the affected keys; -1 for one that is not affected."""
         rows = np.zeros(len(keys.high), RECORD)
         rows["high"], rows["low"] = keys
         return find(self.keys, rows)
@@ -121,7 +125,8 @@ class AffectedKeys:
     def note_found(
         self, places: NDArray[np.int64], exported: NDArray[np.int64], generation: int
     ) -> None:
-        """Note that another export holds the keys at these places, and when it was made."""
+        """Record that another export holds the keys at these places, and its time and
+        generation."""
         self.found[places] = True
         later = (exported > self.exported[places]) | (
             (exported == self.exported[places]) & (generation > self.generation[places])
@@ -130,20 +135,20 @@ class AffectedKeys:
         self.generation[places[later]] = generation
 
     def note_withdrawn(self, place: int, path: str, micros: int) -> None:
-        """Note that an import which was undone earlier withdrew a consent, and when."""
+        """Record the time at which an import that was undone earlier withdrew a consent."""
         stamps = self.withdrawn.setdefault(path, np.zeros(len(self), np.int64))
         stamps[place] = max(stamps[place], micros)
 
     def withdrawn_at(self, place: int) -> dict[str, Age]:
         """Return the consent that imports which were undone earlier withdrew, with its age.
 
-        The age names no upload (generation 0), so that the consent is no import's word.
+        The age names no upload (generation 0), so the consent belongs to no import.
         """
         found = {path: int(stamps[place]) for path, stamps in self.withdrawn.items()}
         return {path: age_of((stamp, 0)) for path, stamp in found.items() if stamp}
 
     def withdrawn_of(self, id: str) -> Mapping[str, Age]:
-        """Return the same for the document with that id."""
+        """Return the result of `withdrawn_at` for the document with that id."""
         if not self.withdrawn:
             return {}
         row = np.zeros(1, RECORD)
@@ -152,7 +157,7 @@ class AffectedKeys:
         return self.withdrawn_at(place) if place >= 0 else {}
 
     def index_table(self, lost: Iterable[Stamp]) -> Table:
-        """Return the entries of the next index: the age of what is known, and no contents.
+        """Return the entries of the next index: the ages that are known, and no contents.
 
         `lost` are the ages of exports that are older than the import and can no longer be read.
         """
@@ -165,7 +170,7 @@ class AffectedKeys:
             stamp=(self.exported[known], self.generation[known]),  # type: ignore[arg-type]
         )
         if newest := max(lost, default=None):
-            # What these exports confirmed is not known any more: no file older than them counts.
+            # It is unknown what these exports confirmed, so files older than them must not count.
             unknown = np.flatnonzero(self.exported == 0)
             table.put(unknown, content=UNKNOWN, updated=0, stamp=newest)
         return table

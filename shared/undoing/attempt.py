@@ -1,8 +1,8 @@
-"""Takes an import back: its documents get what the other exports say of their keys.
+"""Undoes an import: its documents get the content of the other exports.
 
-The other exports are read again from where their files lie, and `decide` says who wins
-among them, as if the import had never been. Consent that the import withdrew stays withdrawn until
-a file that is exported later says otherwise.
+The files of the other exports are read again. `decide` chooses among them, as if the import had
+never existed. Consent that the import withdrew is still withdrawn, until a file that is exported
+later gives it.
 """
 
 from __future__ import annotations
@@ -35,28 +35,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """The result of an undoing, or of a dry run of it."""
+    """Result of an undoing, or of a dry run of it."""
 
     connection: str
     import_id: str
     documents: int
     """Documents whose content comes from the import."""
     restored: int
-    """Documents that get what another export says."""
+    """Documents that get the content of another export."""
     removed: int
     """Documents that only the import has created."""
     left: int
-    """Documents that existed before, and of which no export is left: they keep their content."""
+    """Documents that existed before, and that no remaining export holds: their content is
+    unchanged."""
     exports: tuple[str, ...]
-    """The exports that hold such documents."""
+    """Exports that hold such documents."""
     gone: tuple[str, ...]
-    """Exports whose files are no longer there, or cannot be read."""
+    """Exports whose files are gone, or cannot be read."""
 
 
 def undo(connection: str, import_id: str, services: Services, *, dry_run: bool = False) -> Undone:
-    """Take an import back; in a dry run only return what would come of it.
+    """Undo an import; in a dry run only return the result that it would have.
 
-    Safe to repeat, also after an undoing that broke off.
+    Safe to repeat, also after an undoing that was interrupted.
 
     Raises:
         NotPossible: there is no such import, it has not ended, or it never loads anything; or a
@@ -92,7 +93,7 @@ def undo(connection: str, import_id: str, services: Services, *, dry_run: bool =
 
 @dataclass(slots=True)
 class Undoing:
-    """One attempt at taking an import back."""
+    """One attempt at undoing an import."""
 
     import_: Import
     services: Services
@@ -123,12 +124,12 @@ class Undoing:
         return f"connections/{self.import_.connection}/{self.type.collection}"
 
     def look(self) -> None:
-        """Find out which keys are affected."""
+        """Find the affected keys."""
         records = index_records(self.import_, self.services, self.hold)
         self.affected = AffectedKeys.gather(self._documents(), records, stamp_of(self.author.age))
 
     def remember_withdrawals(self) -> None:
-        """Note the consent that imports withdrew which were undone earlier: it stays withdrawn."""
+        """Record the consent that imports which were undone earlier withdrew, to keep it."""
         for other in ended_imports(self.services.ledger, self.import_, *LOADED, "failed"):
             if other.undone is None or other.mode != "load" or not self.type.consent:
                 continue
@@ -144,7 +145,7 @@ class Undoing:
                         self.affected.note_withdrawn(place, path, withdrawn_at)
 
     def apply(self, other: Import, *, dry_run: bool) -> None:
-        """Give the documents what another export says of them."""
+        """Give the affected documents the content of another export."""
         try:
             export = self.reader.read(other, self.affected)
         except FileRejected:
@@ -161,7 +162,7 @@ class Undoing:
             self._write(export, create_only=other.mode == "bulk")
 
     def result(self) -> Undone:
-        """Return what comes of it."""
+        """Return the result."""
         affected = self.affected
         rest = affected.mine & ~affected.found
         by_created = [
@@ -180,7 +181,8 @@ class Undoing:
         )
 
     def settle(self, undone: Undone) -> None:
-        """Treat the documents that no other export holds, and let the feed forget the import."""
+        """Decide on the documents that no other export holds, and remove the import from the
+        feed."""
         with self._writer(self.decisions.without_export) as writer:
             for document in self._documents():
                 removable = is_only_creator(self.import_, self.gone, created=document.created)
@@ -190,7 +192,7 @@ class Undoing:
         close(self.import_, self.services, self.hold, self.affected, gone=self.gone, text=text)
 
     def _documents(self) -> Iterator[AffectedDocument]:
-        """Give the documents whose content comes from the import, whole or in part."""
+        """Yield the documents whose content comes from the import, whole or in part."""
         database = self.services.ledger.database
         path = import_path(self.import_.connection, self.import_.import_id)
         arrived = database.created_at(path)  # by the same clock
@@ -214,7 +216,7 @@ class Undoing:
 
     def _writer(self, decide_: Callable[[T, Stored | None], Any]) -> Writer[T]:
         def settled(said: T, outcome: Outcome) -> None:
-            """Take no note: the documents are read again in the end."""
+            """Ignore the result: the documents are read again at the end."""
 
         return Writer(
             self.services.documents,

@@ -1,4 +1,4 @@
-"""Tells which documents, and which values in them, come from the import that is taken back."""
+"""Identification of the documents, and of the values in them, that come from the undone import."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from shared.ledger import Age, Import
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The import that is taken back, as the source of documents and values."""
+    """The import that is undone, as the source of documents and values."""
 
     import_id: str
     age: Age
 
     @classmethod
     def of(cls, import_: Import) -> Author:
-        """Return an import that has loaded something as an author."""
+        """Return the author for an import that has loaded something."""
         assert import_.age is not None
         return cls(import_.import_id, import_.age)
 
     def wrote(self, data: Mapping[str, Any]) -> bool:
-        """Whether the content of a document comes from the import."""
+        """Return True if the content of a document comes from the import."""
         source = data.get("source") or {}
         generation = source.get("generation")
         return bool(
@@ -34,11 +34,11 @@ class Author:
         )
 
     def said(self, age: Age) -> bool:
-        """Whether a value of that age comes from the import, or from an earlier upload of it."""
+        """Return True if a value of that age comes from the import or from an earlier upload."""
         return age.generation == self.age.generation or (
             age.exported_at == self.age.exported_at and 0 < age.generation < self.age.generation
         )
 
     def wrote_part(self, data: Mapping[str, Any]) -> bool:
-        """Whether a newer file wrote a document, and some of its values come from the import."""
+        """Return True if a newer file wrote a document, but some values come from the import."""
         return not self.wrote(data) and holds_word(data, self.said)

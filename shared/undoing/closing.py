@@ -1,4 +1,4 @@
-"""Ends an undoing: the index knows nothing of the import any more, and the ledger says so."""
+"""End of an undoing: removes the import from the index, and records the undoing in the ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def import_feed(import_: Import, services: Services) -> Feed:
 
 
 def index_records(import_: Import, services: Services, hold: FeedHold) -> Iterator[IndexRecords]:
-    """Read the present index of the import's feed; no records if the index cannot be used.
+    """Yield the records of the present index of the import's feed; none if it cannot be used.
 
     Raises:
         TryAgain: the index was replaced while it was read.
@@ -45,11 +45,11 @@ def close(
     gone: Sequence[Import],
     text: str,
 ) -> None:
-    """Write an index that knows nothing of the import, record that it is undone, free the feed.
+    """Write an index without the import, record that the import is undone, and free the feed.
 
     Args:
         gone: imports whose files could not be read again.
-        text: what the ledger is to say of the import.
+        text: the sentence about the import for the ledger.
 
     Raises:
         LeaseLost: another import or a newer upload has begun.

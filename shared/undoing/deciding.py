@@ -1,4 +1,4 @@
-"""Decides what becomes of each document when an import is taken back."""
+"""Decisions about each document of an import that is undone."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from shared.undoing.author import Author
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What another export says of a document."""
+    """A document's content in another export."""
 
     incoming: Incoming
     origin: Origin
     withdrawn: Mapping[str, Age]
-    """The consent that imports which were undone earlier withdrew, and when."""
+    """Consent that imports which were undone earlier withdrew, with its age."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsaid:
-    """A document of which no other export says anything."""
+    """A document that no other export holds."""
 
     removable: bool
-    """Whether only the import can have created it."""
+    """True if only the import can have created the document."""
     withdrawn: Mapping[str, Age]
-    """The consent that imports which were undone earlier withdrew, and when."""
+    """Consent that imports which were undone earlier withdrew, with its age."""
 
 
 def is_only_creator(import_: Import, gone: Sequence[Import], *, created: bool) -> bool:
-    """Whether only the import can have created a document that no other export holds.
+    """Return True if only the import can have created a document that no other export holds.
 
-    `created` says whether the document was created after the import arrived. `gone` are exports
-    that can no longer be read. An older document may come from any of these; a newer document only
-    from one that ended after the import arrived.
+    `created` is True if the document was created after the import arrived. `gone` are exports that
+    can no longer be read. An older document may come from any of these. A newer document can only
+    come from one that ended after the import arrived.
     """
     if not created:
         return not gone
@@ -51,11 +51,11 @@ def is_only_creator(import_: Import, gone: Sequence[Import], *, created: bool) -
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What documents get in place of what the import said."""
+    """Decisions on the content that replaces the import's."""
 
     author: Author
     consent: frozenset[str]
-    """The fields of the type that hold consent."""
+    """Fields of the type that hold consent."""
     now: Callable[[], datetime]
 
     def by_export(
@@ -79,7 +79,7 @@ class Decisions:
         )
 
     def without_export(self, unsaid: Unsaid, stored: Stored | None) -> Put | Remove | Leave:
-        """Decide what becomes of a document of which no other export says anything."""
+        """Decide about a document that no other export holds."""
         if stored is None:
             return Leave("somebody has removed it")
         if self.author.wrote_part(stored.data):
@@ -98,7 +98,7 @@ class Decisions:
     def withdrawn_at(self) -> Age:
         """Return the age given to the consent that the import withdrew.
 
-        It names no upload (generation 0), so that the consent is not the import's word any more.
+        The age names no upload (generation 0), so the consent no longer belongs to the import.
         """
         return Age(min(self.author.age.exported_at, self.now()), 0)
 
@@ -136,7 +136,8 @@ class Decisions:
 
 
 def _is_corrected(stored: Stored) -> bool:
-    """Whether a document's content comes from a corrected row, which is older than its file."""
+    """Return True if a document's content comes from a corrected row, which is older than its
+    file."""
     source = stored.data.get("source") or {}
     try:
         return bool(parse_import_id(source["import"])[2] != source["exportedAt"])

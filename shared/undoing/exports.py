@@ -48,12 +48,15 @@ class OtherExport:
     examination: Examination
     plan: Plan
     places: NDArray[np.int64]
-    """The place of each of its documents among the affected keys; -1 if it is none of them."""
+    """Place of each of its documents among the affected keys; -1 for a document that is not
+    affected."""
     origin: Origin
 
     def layers(self) -> Iterator[Iterator[tuple[Incoming, int, Origin]]]:
-        """Give each layer of the plan: what it says of an affected key, the place of the key, and
-        the age of the row. One layer must be written before the next."""
+        """Yield each layer of the plan, as documents, places of their keys, and ages of their rows.
+
+        Only affected keys are included. One layer must be written before the next.
+        """
         return (self._said(layer) for layer in range(self.plan.layers))
 
     def _said(self, layer: int) -> Iterator[tuple[Incoming, int, Origin]]:
@@ -70,7 +73,7 @@ class OtherExport:
 
 @dataclass(slots=True)
 class HoldRenewal:
-    """A watcher that keeps the feed held while a file is read."""
+    """A watcher that renews the hold on the feed while a file is read."""
 
     check: Callable[[], None]
 
@@ -98,10 +101,10 @@ class ExportReader:
     """Makes sure that the feed is still held."""
 
     def read(self, other: Import, affected: AffectedKeys) -> OtherExport | None:
-        """Read another export; None if it holds none of the affected keys.
+        """Read another export; return None if it holds none of the affected keys.
 
         Raises:
-            FileRejected: its file is no longer there, or cannot be read.
+            FileRejected: its file is gone, or cannot be read.
         """
         self.check()
         named = read_name(other.object)

@@ -1,4 +1,4 @@
-"""Holds the feed while an import is taken back, so that no import of its type begins meanwhile."""
+"""Hold on the feed while an import is undone, so that no import of its type begins meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.reporting import sentences
 from shared.services import Services
 
 UNDER = "undo"
-"""What the mark of the index names while an import is taken back."""
+"""Fingerprint in the mark of the index while an import is undone."""
 
 
 def make_sure_undoable(import_: Import | None, connection: str, import_id: str) -> None:
@@ -40,7 +40,7 @@ def make_sure_undoable(import_: Import | None, connection: str, import_id: str) 
 
 
 class FeedHold:
-    """A lease of the feed, renewed while an import is taken back."""
+    """A lease of the feed, renewed while an import is undone."""
 
     def __init__(self, services: Services, import_: Import) -> None:
         self._services = services
@@ -48,10 +48,10 @@ class FeedHold:
         self._owner = new_owner()
         self._due: datetime | None = None
         self.mark: Holder | None = None
-        """The mark of the index; None in a dry run."""
+        """Mark of the index; None in a dry run."""
 
     def take(self) -> None:
-        """Take the feed, mark its index as not to be trusted, and say so in the ledger.
+        """Take the feed, mark its index as not to be trusted, and record both in the ledger.
 
         Raises:
             NotPossible: a file of the type is being loaded, or the import has changed.
@@ -105,7 +105,7 @@ class FeedHold:
             asked = self._services.now()
             self._services.ledger.transact(renew)
             self._due = asked + timedelta(seconds=BEAT_SECONDS)
-            # An answer that took longer than the lease says nothing about now.
+            # If the answer took longer than the lease, the lease may be over already: renew again.
             if self._services.now() - asked < self._services.deployment.lease:
                 break
 
@@ -122,14 +122,14 @@ class FeedHold:
         return feed
 
     def release(self) -> None:
-        """Let other imports begin, where Firestore answers. The index keeps its mark."""
+        """Let other imports begin, if Firestore answers. The index keeps its mark."""
 
         def release(ledger: LedgerTransaction) -> None:
             feed = ledger.feed(self._import.connection, str(self._import.type))
             ledger.put_feed(without(feed, self._owner))
 
         if self._due is not None:
-            with suppress(TryAgain):  # the lease ends by itself
+            with suppress(TryAgain):  # the lease ends automatically
                 self._services.ledger.transact(release)
 
     def _running(self, now: datetime) -> Running:
