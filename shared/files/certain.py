@@ -1,7 +1,7 @@
-"""How the cells of a whole column are read at once, wherever that comes to what `kinds` reads.
+"""Reading of the cells of a whole column at once, where the result is surely the one of `kinds`.
 
-Everything here takes cells as arrays of bytes and says only what is certain: of a cell that is out
-of the ordinary it says nothing, and its kind reads it alone.
+All functions here take cells as arrays of bytes and return only what is certain. About an unusual
+cell they return nothing, and the cell is read alone by its kind.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from shared.core.arrays import Mask, Numbers, Octets, Words
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREAD = np.iinfo(np.int64).min
-"""Stands for a time or a whole number that must be read alone."""
+"""Value for a time or a whole number that must be read alone."""
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
-"""Numbers with decimals; NaN stands for one that must be read alone, or is a whole number."""
+"""Numbers with decimals. NaN is a cell that must be read alone, or that is a whole number."""
 
 NUMBER_BYTES = 16
-"""Of a number with more bytes nothing is certain; whatever fewer come to is exact as a double."""
+"""Bytes of the longest number that is read here. All such numbers are exact as doubles."""
 _TENS = np.array([10**power for power in range(NUMBER_BYTES + 1)])
 
 _FORM = b"0000-00-00T00:00:00"
@@ -40,7 +40,8 @@ _FIRST_YEAR = _CENTURIES.start * 100
 _YEARS = len(_CENTURIES) * 100
 _UNASKED = UNREAD + 1
 _IN_A_DAY = (timedelta(hours=12), timedelta(days=1, seconds=-1))
-"""Where on a day the offset is looked at again: no zone has ever changed it twice in 24 hours."""
+"""Times of a day at which the offset is checked again. No zone has ever changed it twice in 24
+hours."""
 
 
 def _each(octet: int) -> np.uint64:
@@ -52,8 +53,7 @@ _LOW, _HIGH, _SEVEN_BITS = _each(0x01), _each(0x80), _each(0x7F)
 _NONE, _ALL = np.uint64(0), _each(0xFF)
 
 _MEANINGS = bytearray(256)
-"""What a sign is in an e-mail address: its bits say that it is known, an @, a dot, and that it is
-known before the @ only."""
+"""Meanings of a byte in an e-mail address, as bits: known, @, dot, known only before the @."""
 for _sign in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
     _MEANINGS[_sign] = 0b0001
 for _sign in b"!#$%&'*+/=?^`{|}~":
@@ -62,13 +62,14 @@ _MEANINGS[ord("@")], _MEANINGS[ord(".")] = 0b011, 0b101
 
 
 def read_moments(signs: Octets, zone: ZoneInfo) -> Numbers:
-    """Read times `YYYY-MM-DDTHH:MM:SS` of a zone; returns seconds since 1970, UNREAD for all other
-    cells, and on days on which the zone changes its offset.
+    """Read times `YYYY-MM-DDTHH:MM:SS` of a zone.
 
-    `signs` has a row a cell and 19 columns, or more that are zeros behind a cell's end.
+    Returns seconds since 1970. UNREAD for all other cells, and on days when the zone changes its
+    offset. `signs` has a row per cell and 19 columns, or more columns with zeros after the cell's
+    end.
     """
     good, pairs = _of_form(_FORM, signs)
-    # The first day of 1900 stands for none.
+    # The first day of 1900 is used for cells without a day.
     year = _number(pairs[0], 0) * 100 + _number(pairs[0], 2) - _FIRST_YEAR
     month, day = _number(pairs[0], 5), _number(pairs[1], 0)
     hour, minute, second = _number(pairs[1], 3), _number(pairs[1], 6), _number(pairs[2], 1)
@@ -80,12 +81,14 @@ def read_moments(signs: Octets, zone: ZoneInfo) -> Numbers:
 
 
 def no_time(signs: Octets, lengths: Numbers) -> Mask:
-    """Say of cells with a day, or a day and a time, which certainly have no time."""
+    """Return True for cells, with a day or a day and a time, that certainly have no time."""
     return (lengths <= DAY_BYTES) | midnights(signs, lengths)
 
 
 def midnights(signs: Octets, lengths: Numbers) -> Mask:
-    """Whether cells of 19 bytes end in T00:00:00; `signs` has a row a cell and 24 columns."""
+    """Return True for cells of 19 bytes that end in T00:00:00.
+
+    `signs` has a row per cell and 24 columns."""
     _, second, third = _words(signs)
     good: Mask = (second >> np.uint64(16) == _MIDNIGHT[0]) & (third == _MIDNIGHT[1])
     good &= lengths == MOMENT_BYTES
@@ -96,20 +99,20 @@ _MIDNIGHT = tuple(np.uint64(int.from_bytes(part, "little")) for part in (b"T00:0
 
 
 def digits(signs: Octets, lengths: Numbers) -> Mask:
-    """Whether cells are nothing but digits; `signs` has a row a cell, zeros behind its end."""
+    """Return True for cells with only digits; `signs` has a row per cell, zeros after its end."""
     return _all_are(_digits, signs, lengths)
 
 
 def letters_and_digits(signs: Octets, lengths: Numbers) -> Mask:
-    """Whether cells are nothing but letters and digits, both ASCII."""
+    """Return True for cells with only letters and digits, both ASCII."""
     return _all_are(_letters_and_digits, signs, lengths)
 
 
 def codes(signs: Octets, lengths: Numbers, *, decimals: bool = False) -> Mask:
-    """Whether cells, without blanks around them, are ASCII and nothing that a spreadsheet makes.
+    """Return True for ASCII cells, without blanks around them, that no spreadsheet has made.
 
-    Those that begin like a number hold no plus behind the first sign, and no dot or comma unless
-    `decimals` may be part of a code.
+    Cells that begin like a number hold no plus after the first sign. They hold a dot or comma only
+    if `decimals` may be part of a code.
     """
     begins = BEGINS[signs[:, 0]]
     words = _words(signs)
@@ -134,7 +137,7 @@ def codes(signs: Octets, lengths: Numbers, *, decimals: bool = False) -> Mask:
 
 
 def _beside(word: Words, decimals: bool) -> Words:
-    """Set the high bits of bytes that are a plus or, unless decimals are meant, a dot or comma."""
+    """Set the high bits of bytes that are a plus or, unless decimals are allowed, dot or comma."""
     if decimals:
         return _between(word, 0x2B, 0x2B)
     return _between(word, 0x2B, 0x2C) | _between(word, 0x2E, 0x2E)
@@ -142,7 +145,8 @@ def _beside(word: Words, decimals: bool) -> Words:
 
 NUMBER, MARK = 1, 2
 BEGINS = np.zeros(256, np.uint8)
-"""What a code may be by its first byte: a number, or something with a mark; 0 where neither."""
+"""Possible damage of a code by its first byte: NUMBER, MARK (a sign before the text), or 0 for
+neither."""
 BEGINS[[*b"0123456789+-"]] = NUMBER
 BEGINS[[*b"#='\"eE"]] = MARK
 _FOUR, _SMALL = np.uint64(0xFFFFFFFF), np.uint64(0x20202020)
@@ -150,12 +154,12 @@ _ERR = np.uint64(int.from_bytes(b"err:", "little"))
 
 
 def days(signs: Octets, lengths: Numbers) -> Mask:
-    """Whether cells are days of the calendar, `YYYY-MM-DD`, from 1901 to 2099; not 29 February."""
+    """Return True for days of the calendar, `YYYY-MM-DD`, from 1901 to 2099, except 29 February."""
     return born_between(signs, lengths, _FIRST_YEAR + _YEARS)
 
 
 def born_between(signs: Octets, lengths: Numbers, end: int) -> Mask:
-    """Whether cells are such days of the years from 1901 to `end`, which is not among them."""
+    """Return True for such days of the years from 1901 to before `end`."""
     good, pairs = _of_form(_FORM[:DAY_BYTES], signs)
     month, day = _number(pairs[0], 5), _number(pairs[1], 0)
     year = _number(pairs[0], 0) * 100 + _number(pairs[0], 2)
@@ -165,8 +169,11 @@ def born_between(signs: Octets, lengths: Numbers, end: int) -> Mask:
 
 
 def addresses(signs: Octets, lengths: Numbers) -> Mask:
-    """Whether cells certainly are e-mail addresses: letters, digits and the usual signs, one @,
-    something before it, and labels with dots between them after it."""
+    """Return True for cells that certainly are e-mail addresses.
+
+    Such an address has letters, digits and the usual signs, and one @. There is text before the @,
+    and labels with dots between them after it.
+    """
     meanings = np.frombuffer(signs.tobytes().translate(_MEANINGS), np.uint8).reshape(signs.shape)
     count = len(signs)
     known, ats = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
@@ -175,7 +182,7 @@ def addresses(signs: Octets, lengths: Numbers) -> Mask:
         at, dot = word >> np.uint64(1) & _LOW, word >> np.uint64(2) & _LOW
         known += np.bitwise_count(word & _LOW)
         ats += np.bitwise_count(at)
-        # Where an @ is in the word, all that comes after it; else everything or nothing.
+        # If the word has an @, all bytes after the @; else all bytes or none.
         domain = ~(at | (at - np.uint64(1))) | behind
         behind |= _NONE - (at != _NONE).astype(np.uint64)
         before = word << np.uint64(8) | carried
@@ -192,21 +199,21 @@ def addresses(signs: Octets, lengths: Numbers) -> Mask:
 
 
 _NOT_FIRST = np.zeros(256, bool)
-"""Signs that do not begin an address: an @, and those that are used as quotes."""
+"""Signs that begin no address: an @, and signs that are used as quotes."""
 _NOT_FIRST[[*b"@'`"]] = True
 
 
 def read_whole(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
-    """Read numbers that are whole, whether or not they are written with decimals.
+    """Read numbers that are whole, written with or without decimals.
 
-    `signs` has a row a cell and 8 columns or NUMBER_BYTES, zeros behind a cell's end.
+    `signs` has a row per cell and 8 columns or NUMBER_BYTES, with zeros after the cell's end.
     """
     good, minus, whole, rest, _ = _parts(signs, lengths)
     return np.where(good & (rest == 0), minus * whole, UNREAD), np.full(len(signs), np.nan)
 
 
 def read_cents(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
-    """Read amounts of money, as cents; likewise."""
+    """Read amounts of money as cents; see `read_whole`."""
     good, minus, whole, rest, parts = _parts(signs, lengths)
     cents, below = np.divmod(rest * 100, parts)
     cents += whole * 100
@@ -214,18 +221,19 @@ def read_cents(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
 
 
 def read_decimals(signs: Octets, lengths: Numbers) -> tuple[Numbers, Doubles]:
-    """Read numbers, all of them as doubles; likewise."""
+    """Read numbers, all of them as doubles; see `read_whole`."""
     good, minus, whole, rest, parts = _parts(signs, lengths)
-    # With decimals, both are below 2**53, so exact as doubles, and their quotient is the nearest.
+    # With decimals, both numbers are below 2**53, so exact as doubles, and their quotient is the
+    # nearest.
     doubles = np.where(rest == 0, whole.astype(np.float64), (whole * parts + rest) / parts)
     return np.full(len(signs), UNREAD), np.where(good, minus * doubles + 0.0, np.nan)
 
 
 def _parts(signs: Octets, lengths: Numbers) -> tuple[Mask, Numbers, Numbers, Numbers, Numbers]:
-    """Say which cells are digits, one or more, with or without a sign before and a dot among them.
+    """Return True for cells of digits, with an optional sign before and an optional dot among them.
 
-    Also returns, of each, -1 or 1, the number before the dot, and that behind it as a numerator and
-    a denominator.
+    Also returns, for each cell: -1 or 1, the number before the dot, and the number after the dot as
+    a numerator and a denominator.
     """
     negative = signs[:, 0] == ord("-")
     known = (negative | (signs[:, 0] == ord("+"))).astype(np.uint8)
@@ -240,14 +248,15 @@ def _parts(signs: Octets, lengths: Numbers) -> tuple[Mask, Numbers, Numbers, Num
         dot += before * (dot == 8 * place)
         number = number * 10**8 + _eight_digits(word & (is_digit >> np.uint64(7)) * np.uint64(15))
     good: Mask = (known + figures + dots == lengths) & (figures > 0) & (dots <= 1)
-    # The zeros behind a cell's end are digits behind its dot, so all have the same number of them.
+    # The zeros after a cell's end count as digits after its dot, so all cells have the same number
+    # of them.
     behind = np.maximum(signs.shape[1] - np.minimum(dot, lengths), 0)
     whole, rest = np.divmod(number, _TENS[behind])
     return good, 1 - 2 * negative.astype(np.int64), whole, rest, _TENS[np.maximum(behind - 1, 0)]
 
 
 def _eight_digits(word: Words) -> Numbers:
-    """Return the number that bytes of 0 to 9 are, the first of them being the highest."""
+    """Return the number that bytes of 0 to 9 make. The first byte is the highest digit."""
     for bits, kept in ((8, 0x00FF00FF00FF00FF), (16, 0x0000FFFF0000FFFF), (32, 0xFFFFFFFF)):
         tens = np.uint64(10 ** (bits // 8))
         word = word * tens + (word >> np.uint64(bits)) & np.uint64(kept)
@@ -255,7 +264,7 @@ def _eight_digits(word: Words) -> Numbers:
 
 
 def _all_are(wanted: Callable[[Words], Words], signs: Octets, lengths: Numbers) -> Mask:
-    """Whether all bytes of cells are of some kind: `wanted` sets the high bits of such bytes."""
+    """Return True for cells with bytes of one kind only, whose high bits `wanted` sets."""
     count = np.zeros(len(signs), np.uint8)
     for word in _words(signs):
         count += np.bitwise_count(wanted(word) & _HIGH)
@@ -278,7 +287,7 @@ def _between(word: Words, least: int, most: int) -> Words:
 
 
 def _words(signs: Octets) -> list[Words]:
-    """Return rows of bytes as words of eight, one array a place in the row; zeros fill it up."""
+    """Return rows of bytes as words of eight, one array per place, filled up with zeros."""
     count, width = signs.shape
     if width % 8:
         filled = np.zeros((count, width + -width % 8), np.uint8)
@@ -289,9 +298,9 @@ def _words(signs: Octets) -> list[Words]:
 
 
 def _of_form(form: bytes, signs: Octets) -> tuple[Mask, list[Words]]:
-    """Say which cells are of a form, in which 0 stands for a digit and the rest for itself.
+    """Return True for cells of a form, in which 0 is any digit and other signs are themselves.
 
-    Also returns, for each word of it, in each byte the number that it and the next make.
+    Also returns, for each word of the form, in each byte the number of that digit and the next.
     """
     wanted = form.ljust(max(signs.shape[1], len(form)) + 7 & ~7, b"\0")
     words = _words(signs)
@@ -327,14 +336,16 @@ _BEYOND_MICROSECONDS = re.compile(r"[.,][0-9]{6}([0-9]{1,3})")
 
 
 class _Midnights:
-    """When the days of a zone begin."""
+    """Times at which the days of a zone begin."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._known = np.full(_YEARS << 9, _UNASKED)
 
     def at(self, days: Numbers) -> Numbers:
-        """Return it in seconds since 1970; UNREAD of no day, or of one whose offset changes.
+        """Return when each day begins, in seconds since 1970.
+
+        UNREAD for no day, or for a day on which the offset changes.
 
         A day is the number of its year, a month in four bits and a day of the month in five.
         """

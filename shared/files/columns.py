@@ -1,4 +1,4 @@
-"""What is known of one column: its names, its kind of value, its place in the document."""
+"""One column of a type of file: its names, its kind of value, its place in the document."""
 
 from __future__ import annotations
 
@@ -9,56 +9,55 @@ from typing import Any, Literal
 from shared.files.kinds import Kind
 
 Level = Literal["document", "item"]
-"""`document`: the field is the document's own. `item`: it is a field of one entry of its list."""
+"""`document`: the field is in the document itself. `item`: the field is in an entry of its list."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Column:
-    """One column of a type of file. Everything else about the column is derived from this."""
+    """One column of a type of file. All other facts about the column are derived from this."""
 
     name: str
-    """The published name, UPPER_SNAKE."""
+    """Published name, UPPER_SNAKE."""
     field: str
     """Path of the field in the document, or in the item: camelCase, dots between the levels."""
     kind: Kind
-    """How its cells are read."""
+    """Kind of the cells, which reads them."""
     meaning: str
-    """What it says, for whoever sets the export up."""
+    """Meaning of the column, for the person who sets up the export."""
     example: str
-    """A cell of it."""
+    """Example of a cell."""
     source: str
-    """Where the column is known from; names an entry of `shared.files.columns.SOURCES`."""
+    """Source of the knowledge about the column: an entry of `shared.files.columns.SOURCES`."""
     aliases: tuple[str, ...] = ()
-    """Other names under which it is accepted, in UPPER CASE."""
+    """Other accepted names of the column, in UPPER CASE."""
     max_length: int | None = None
     """Characters that Apparel21 holds at most. A longer text is kept, with a warning."""
     key: bool = False
-    """Whether it names the document."""
+    """True if the column names the document."""
     required: bool = False
-    """Whether a row without a usable value is refused. A key is required without saying so."""
+    """True if a row without a usable value is refused. A key is always required."""
     expected: bool = False
-    """Whether a file without the column is worth a warning."""
+    """True if a file without the column gets a warning."""
     recency: bool = False
-    """Whether, of two rows with one key, the one with the later time here counts."""
+    """True if, of two rows with one key, the row with the later time in this column counts."""
     falls_back_to: str | None = None
-    """The column whose value stands in for a blank one."""
+    """Column whose value replaces a blank one."""
     personal: bool = True
-    """Whether its cells may say who somebody is. The status page masks those of every column that
-    does not say False."""
+    """True if cells may identify a person. The status page masks cells unless this is False."""
     person: Literal["id", "email"] | None = None
-    """What it names of a person: their key or their e-mail address. Erasing looks for both, and a
-    connection's settings `keyColumn` and `emailColumn` give the column another name."""
+    """Part of a person that the column names: the key or the e-mail address. Erasing looks for
+    both. A connection's settings `keyColumn` and `emailColumn` give the column another name."""
     setting: Literal["currency"] | None = None
-    """The setting of the connection that stands in for a blank value."""
+    """Setting of the connection that replaces a blank value."""
     part: Level = "document"
-    """Where the field is."""
+    """Place of the field."""
     reads: str | None = None
-    """The column whose cells it reads, for a second field of their meaning. Such a column has no
-    name in a file and no cells of its own."""
+    """Column whose cells are read for a second field. A column with `reads` has no name in a file
+    and no cells of its own."""
 
     @property
     def needed(self) -> bool:
-        """Whether a row cannot do without a usable value."""
+        """True if every row must have a usable value."""
         return self.key or self.required
 
 
@@ -69,23 +68,23 @@ SOURCES: Mapping[str, str] = {
     "API guide": "the same record in the Apparel21 Retail API Guide 2025.1; the name of the column "
     "is this system's, in the style of the published ones",
 }
-"""Where columns are known from, in words for people."""
+"""Sources of the knowledge about columns, in words for people."""
 
 Paths = Mapping[str, tuple[str, ...]]
 """Column name -> path of its field, split at the dots."""
 
 
 def paths(columns: Iterable[Column], part: Level) -> Paths:
-    """Return the field paths of those columns that belong to a part."""
+    """Return the field paths of the columns that belong to a part."""
     return {
         column.name: tuple(column.field.split(".")) for column in columns if column.part == part
     }
 
 
 def nest(values: Mapping[str, Any], to: Paths) -> dict[str, Any]:
-    """Put values, by column name, where their fields belong; those without a path are left out.
+    """Put values, by column name, into their fields; values without a path are left out.
 
-    No map comes out empty, because every value that is there is a value.
+    No map in the result is empty: a map is made only for a value.
     """
     content: dict[str, Any] = {}
     for name, value in values.items():

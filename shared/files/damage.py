@@ -1,8 +1,8 @@
-"""Cells that a spreadsheet or an editor has changed: what is undone, and what cannot be read.
+"""Damage to cells by a spreadsheet or an editor: its repair, and its description.
 
 A spreadsheet that saves a CSV file shortens long numbers (`1.23E+11`), adds decimals (`12345.0`),
 puts `####` or `#N/A` in place of a value, and marks texts: `="0800"`, `'0800`. Only the marks can
-be taken off again. Text that was copied may hold characters that nobody can see.
+be removed. Copied text may hold characters that are not visible.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repair:
-    """A change to a cell that is undone when it is read, with a warning."""
+    """A change to a cell that is undone when the cell is read, with a warning."""
 
     code: str
     message: str
     apply: Callable[[str], str]
-    """Returns the text as it was; the same text where there was no such change."""
+    """Returns the text as it was before the change; the same text if there was no such change."""
 
 
 def repaired(text: str, repairs: Sequence[Repair]) -> tuple[str, list[Repair]]:
-    """Return a trimmed text without the changes, and the repairs that did anything."""
+    """Return a trimmed text without the changes, and the repairs that had an effect."""
     done: list[Repair] = []
     if PLAIN.fullmatch(text):  # as nearly always
         return text, done
@@ -57,7 +57,7 @@ _FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 
 
 def _unmarked(text: str) -> str:
-    """Take the marks of a text off: `="0800"` and `'0800` are `0800`."""
+    """Remove the marks of a text: `="0800"` and `'0800` become `0800`."""
     while True:
         before = text
         if match := _FORMULA.fullmatch(text):
@@ -91,11 +91,12 @@ _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
 
 
 PLAIN = re.compile(r"(?:(?![Ee][Rr][Rr]:)[A-Za-z][ -~]*|[+-]?[0-9][0-9A-Za-z _/-]*)?")
-"""Texts of which `describe` and the repairs have nothing to say; there are others."""
+"""Texts that `describe` and the repairs certainly leave unchanged. Other texts may be unchanged
+too."""
 
 
 def describe(text: str, *, decimals: bool = False) -> str:
-    """Say what a spreadsheet has made of the text of an id or a code; "" where nothing is seen.
+    """Describe the damage of a spreadsheet to the text of an id or a code; "" if none is found.
 
     `decimals` are part of the text: 8.0 is a size.
     """

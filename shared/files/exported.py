@@ -1,4 +1,4 @@
-"""The exports that the rows of a corrected file come from, as its column `export` names them."""
+"""Exports that the rows of a corrected file come from, as its column `export` names them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def micros(at: datetime) -> int:
 class Exports:
     """Reads the cells of one file's column `export`.
 
-    A row of a report of rejected rows is as old as the export that it comes from, whatever the
-    file is called in which it is sent again.
+    A row of a report of rejected rows is as old as the export that it comes from. The name of the
+    file in which it is sent again does not change that.
     """
 
     def __init__(
@@ -33,17 +33,17 @@ class Exports:
 
         Args:
             type: the type of the file.
-            latest: when the file itself was exported; no row of it is younger.
-            known: whether the connection has received an export, by its import id.
+            latest: the time of export of the file itself; no row of it is newer.
+            known: returns True if the connection has received an export, by its import id.
         """
         self._type = type
         self.latest = latest
-        """When the file was exported; None where its name does not tell."""
+        """Time of export of the file; None if its name does not tell."""
         self._known = known
         self._read: dict[str, int | str] = {}
 
     def read(self, cell: str) -> int | str:
-        """Return when the export was made, as `micros`; a sentence where the cell names none."""
+        """Return the time of the export, as `micros`; a sentence if the cell names none."""
         found = self._read.get(cell)
         if found is None:
             found = self._read[cell] = self._look_at(cell)

@@ -1,4 +1,4 @@
-"""What a type of export file is, and which types there are."""
+"""Definition of a type of export file, and the list of types."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from shared.files.usual import Usual
 
 
 class ItemRow(Protocol):
-    """A row of a grouped type as far as `FileType.assemble` looks at it: a `Row` or a `Part`."""
+    """A row of a grouped type, as `FileType.assemble` reads it: a `Row` or a `Part`."""
 
     @property
     def line(self) -> int:
-        """Line of the file where it begins."""
+        """Line of the file where the row begins."""
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """Column name -> value; None or absent where there is none."""
+        """Column name -> value; None or absent for no value."""
 
     @property
     def faulty(self) -> frozenset[str]:
-        """Names of columns whose cells hold something that is no value."""
+        """Names of columns whose cells could not be read."""
 
 
 R = TypeVar("R", bound=ItemRow)
@@ -37,21 +37,21 @@ R = TypeVar("R", bound=ItemRow)
 
 @dataclass(frozen=True, slots=True)
 class Assembled(Generic[R]):
-    """What the rows of one document make together."""
+    """Items, totals and problems that the rows of one document make."""
 
     items: list[R]
-    """The rows whose items the document holds, in their order."""
+    """Rows whose items the document holds, in order."""
     totals: dict[str, int | float]
-    """Further fields of the document, which are made of all its items."""
+    """Further fields of the document, which are calculated from all its items."""
     problems: list[Problem]
-    """What is worth a warning."""
+    """Problems to warn about."""
 
 
 class Assemble(Protocol):
-    """Puts the rows of one document together."""
+    """Combines the rows of one document."""
 
     def __call__(self, rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
-        """`rows` are all of them, `items` those that say something of an item; in file order."""
+        """Combine all `rows` of a document, and the `items` among them; both in file order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +59,18 @@ class Reference:
     """A column whose cells name the document of another type."""
 
     type: str
-    """The other type, e.g. `customers`."""
+    """Other type, e.g. `customers`."""
     column: str
-    """The column with the key of its document, e.g. `PERIDX`."""
+    """Column with the key of the other document, e.g. `PERIDX`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """A field of a document that is worked out from all its items."""
+    """A field of a document that is calculated from all its items."""
 
     field: str
     stored: str
-    """What it is in Firestore, as docs/data-model.md has it."""
+    """Type of the field in Firestore, as in docs/data-model.md."""
     meaning: str
 
 
@@ -78,46 +78,46 @@ class Total:
 class FileType:
     """One type of export file, and everything that the pipeline knows about it.
 
-    `register` makes it known. Whatever depends on a type asks its `FileType`; no other module
-    compares names of types.
+    `register` makes the type known. Other modules ask a `FileType` for everything that depends on
+    the type. No other module compares names of types.
     """
 
     name: str
-    """The word that its files' names begin with, e.g. `customers`."""
+    """First word of the files' names, e.g. `customers`."""
     collection: str
     """Collection of its documents, below `connections/{connection}`."""
     columns: tuple[Column, ...]
-    """The table of its columns, in the order of publication."""
+    """Table of columns, in the order of publication."""
     about: str
-    """What the file is, for whoever sets the export up: a sentence or three."""
+    """Description of the file, for the person who sets up the export: one to three sentences."""
     document: str = "document"
-    """What one document is, in a word or two whose plural ends in s, e.g. `customer`."""
+    """One document in a word or two, whose plural ends in s, e.g. `customer`."""
     waits_for: str | None = None
-    """The type of the file that must be loaded first: each file waits for the newest one of that
-    type that was exported before it. Orders wait for customers."""
+    """Type of the file that must be loaded first. Each file waits for the newest file of that type
+    that was exported before it. Orders wait for customers."""
     goes_after: str | None = None
-    """The type whose files go first when both are about to start. None of this type has to come:
-    rewards go after customers, but do not wait for any."""
+    """Type whose files go first when both are about to start. A file of that type need not exist:
+    rewards go after customers, but do not wait for customers."""
     refers_to: Reference | None = None
-    """Where each document names one of another type. Those whose other document is not in
-    Firestore are loaded and counted as orphaned."""
+    """Reference of each document to one of another type. A document whose other document is not in
+    Firestore is loaded and counted as orphaned."""
     read_by: Literal["connection", "staff"] = "staff"
-    """Who may read its documents. `connection` needs a line in firestore.rules."""
+    """Readers of the documents. `connection` needs a line in firestore.rules."""
     one_of: tuple[tuple[str, ...], ...] = ()
-    """Groups of columns; a header needs one column of each, a row a value in one."""
+    """Groups of columns. A header needs one column of each group, a row needs a value in one."""
     grouped_where: Callable[[Header], bool] = lambda header: False
-    """Whether in a file with this header several rows make one document."""
+    """Returns True if, in a file with this header, several rows make one document."""
     assemble: Assemble | None = None
-    """Puts the rows of a grouped document together; None where a document always is one row."""
+    """Combines the rows of a grouped document; None if a document is always one row."""
     usual: Usual | None = None
-    """What `assemble` comes to most of the time, so that many documents can be made at once; None
-    has each made by `assemble`."""
+    """Usual result of `assemble`, with which many documents can be made at once; None if each is
+    made by `assemble`."""
     looks_at: tuple[str, ...] = ()
-    """The columns whose values `assemble` looks at."""
+    """Columns whose values `assemble` reads."""
     items: str = ""
-    """The field that holds a grouped document's items."""
+    """Field that holds a grouped document's items."""
     totals: tuple[Total, ...] = ()
-    """The fields that `assemble` makes."""
+    """Fields that `assemble` calculates."""
     example_rows: tuple[Mapping[str, str], ...] = ({},)
     """Example rows for docs/formats.md, each by its differences from the columns' examples."""
 
@@ -140,22 +140,22 @@ class FileType:
 
     @property
     def total_fields(self) -> tuple[str, ...]:
-        """The names of the fields that `assemble` makes."""
+        """Names of the fields that `assemble` calculates."""
         return tuple(total.field for total in self.totals)
 
     @property
     def consent(self) -> frozenset[str]:
-        """The document's fields that hold consent."""
+        """Fields of the document that hold consent."""
         return frozenset(column.field for column in self.columns if column.kind is CONSENT)
 
     @property
     def own_columns(self) -> list[Column]:
-        """The columns that have cells of their own."""
+        """Columns that have cells of their own."""
         return [column for column in self.columns if column.reads is None]
 
     @property
     def key(self) -> Column:
-        """The column that names the document."""
+        """Column that names the document."""
         return next(column for column in self.columns if column.key)
 
     @property
@@ -165,35 +165,37 @@ class FileType:
         return self.document, other.document if other is not None else "document"
 
     def column_of(self, person: Literal["id", "email"]) -> Column | None:
-        """Return the column with a person's key or address; None where the type has none."""
+        """Return the column with a person's key or address; None if the type has none."""
         return next((column for column in self.columns if column.person == person), None)
 
     @property
     def personal(self) -> bool:
-        """Whether its documents are about a person."""
+        """True if the documents are about a person."""
         return any(column.person for column in self.columns)
 
     def shows(self, spelling: str) -> bool:
-        """Whether the cells of a column may be shown, by its name in a file. Those of an unknown
-        column may not."""
+        """Return True if the cells of a column may be shown, by its name in a file.
+
+        Cells of an unknown column may not be shown.
+        """
         name = spelling.strip().upper()
         return any(not c.personal and name in (c.name, *c.aliases) for c in self.own_columns)
 
     def keepable(self, rules: Rules) -> frozenset[str]:
-        """Return the paths of the document's fields that a row may leave as they are stored."""
+        """Return the paths of the document's fields that a row may leave unchanged."""
         if rules.blank_means == "clear":
             return self.consent
         return frozenset(c.field for c in self.own_columns if c.part != "item" and not c.needed)
 
     def grouped(self, header: Header) -> bool:
-        """Whether several rows make one document."""
+        """Return True if several rows make one document."""
         return self.grouped_where(header)
 
     def layout(self, rules: Rules) -> Layout:
-        """Return what a reader must know.
+        """Return the layout for a reader of such files.
 
         Raises:
-            SettingsError: an alias stands for a column that no type has, or is itself the name
+            SettingsError: an alias names a column that no type has, or is itself the name
                 of another column.
         """
         columns, shared = self.spellings(rules)
@@ -208,25 +210,25 @@ class FileType:
         )
 
     def place(self, column: str, header: Header, rules: Rules) -> int | None:
-        """Return which cell of a row is read for a column of the table; None where none is."""
+        """Return the place of the cell that is read for a column; None if the file has none."""
         _, shared = self.spellings(rules)
         name = shared.get(column, column)
         return header.canonical.index(name) if name in header.canonical else None
 
     def raw_key(self, cells: Mapping[str, Sequence[str]], place: int) -> str:
-        """Return the key of one row, by the header's canonical names; "" where it is blank."""
+        """Return the key of one row, by the header's canonical names; "" if it is blank."""
         return self.read_key(cells[self.key.name][place])
 
     def read_key(self, cell: str) -> str:
-        """Return the key in a cell, without what is undone of it; "" where it is blank."""
+        """Return the key in a cell, with repaired damage; "" if it is blank."""
         text, _ = self.key.kind.repaired(cell.strip())
         return text
 
     def spellings(self, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
         """Return spelling -> canonical name, and column -> the other column whose cells it reads.
 
-        The latter comes about where a setting makes one column of the file the key, the e-mail
-        column or both, while it is a column of the table in its own right.
+        A column reads another column's cells if a setting makes one column of the file the key, the
+        e-mail column or both, and the table has that column too.
         """
         mine = {column.name for column in self.own_columns}
         spellings = {
@@ -271,7 +273,7 @@ class FileType:
 
 
 def own_name(column: Column, rules: Rules) -> str:
-    """Return the name that a connection's files give to a column that names a person."""
+    """Return the name of a column that names a person, in the files of a connection."""
     own = {"id": rules.key_column, "email": rules.email_column, None: None}[column.person]
     return (own or column.name).strip().upper()
 
@@ -280,7 +282,11 @@ _TYPES: dict[str, FileType] = {}
 
 
 def register(type_: FileType) -> FileType:
-    """Make a type known by its name."""
+    """Make a type known by its name.
+
+    Raises:
+        ValueError: there is a type of that name already.
+    """
     if type_.name in _TYPES:
         raise ValueError(f"there is a type {type_.name} already")
     _TYPES[type_.name] = type_
@@ -288,7 +294,7 @@ def register(type_: FileType) -> FileType:
 
 
 def file_type(name: str) -> FileType:
-    """Return the type of that name. Raises KeyError where there is none."""
+    """Return the type of that name. Raises KeyError if there is none."""
     return _TYPES[name]
 
 
@@ -298,7 +304,7 @@ def all_types() -> tuple[FileType, ...]:
 
 
 def known_type(name: str | None) -> FileType | None:
-    """Return the type of that name; None where there is none."""
+    """Return the type of that name; None if there is none."""
     return _TYPES.get(name or "")
 
 
@@ -313,10 +319,10 @@ def going_after(name: str | None) -> tuple[FileType, ...]:
 
 
 def check_types() -> None:
-    """Make sure that the types that types name are there.
+    """Make sure that every type that a type names exists.
 
     Raises:
-        ValueError: one is not.
+        ValueError: a type that is named does not exist.
     """
     for type_ in _TYPES.values():
         refers_to = type_.refers_to.type if type_.refers_to else None
@@ -326,7 +332,7 @@ def check_types() -> None:
 
 
 EXAMPLE_STAMP = "20230424T201230Z"
-"""The time in the name of an example file."""
+"""Time in the name of an example file."""
 
 
 def example_csv(type_: FileType) -> str:

@@ -1,10 +1,10 @@
-"""How a cell is read: what each kind of value looks like in a file and becomes in a document.
+"""Kinds of cells: the accepted forms in a file, and the values in a document.
 
-A kind gets a cell that is trimmed and not blank. It answers with a value that Firestore can hold,
-or raises a `bad_cell`, whose message says what the cell looks like and never what is in it.
+A kind gets a cell that is trimmed and not blank. It returns a value that Firestore can hold, or
+raises a `bad_cell`. The message describes the form of the cell and never quotes it.
 
-Types are known to every function, cells are read by few: numpy and pydantic are imported when the
-first cell is.
+Every function knows the types, but few read cells. So numpy and pydantic are imported with the
+first cell.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     ]
 
 INT64_MAX = 2**63 - 1
-"""The largest integer that Firestore holds."""
+"""Largest integer that Firestore holds."""
 
 YEARS = range(1900, 2101)
-"""Years that can be meant; what lies outside is a placeholder or a slip."""
+"""Years that are accepted. A year outside is a placeholder or a mistake."""
 PLACEHOLDER = "1900-01-01"
-"""The day that programs write for none."""
+"""Day that programs write for no date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The file that a cell is in, as far as the meaning of the cell depends on it."""
+    """The facts about a file that its cells' meaning depends on."""
 
     zone: ZoneInfo
-    """Zone of times that carry none."""
+    """Zone of times without a zone."""
     delimiter: str = ","
     exported_on: date | None = None
-    """Day of the export in that zone; None where it is not known."""
+    """Day of the export in that zone; None if unknown."""
 
 
 _LONGEST_NUMBER = 40
@@ -60,38 +60,39 @@ class Kind:
     """One kind of cell."""
 
     name: str
-    """A word or two, as docs/formats.md has it."""
+    """Name in a word or two, as in docs/formats.md."""
     form: str
-    """What is accepted, in the words of docs/formats.md."""
+    """Accepted form, in the words of docs/formats.md."""
     type: Any
-    """What the value is in Python."""
+    """Type of the value in Python."""
     examples: tuple[tuple[str, Any], ...]
-    """Accepted cells and what becomes of them; times as in Australia/Sydney."""
+    """Accepted cells and their values; times as in Australia/Sydney."""
     read: Callable[[str], Any] | None = None
-    """Reads a cell; None where the text is the value."""
+    """Reads a cell; None if the text is the value."""
     read_in: Callable[[str, Context], Any] | None = None
-    """Reads a cell whose meaning depends on the file; used in place of `read`."""
+    """Reads a cell whose meaning depends on the file; used instead of `read`."""
     repairs: tuple[Repair, ...] = ()
-    """Changes to a cell that are undone before it is read."""
+    """Changes to a cell that are undone before the cell is read."""
     plain: re.Pattern[str] | None = None
-    """Cells that are certainly returned as they are; others may be, too."""
+    """Pattern of cells that are certainly unchanged by reading. Other cells may be unchanged
+    too."""
     blanks: frozenset[str] = frozenset()
-    """Texts that mean as little as a blank cell."""
+    """Texts that count as a blank cell."""
     certain: Callable[[Octets, Numbers, Context], Mask] | None = None
-    """Says of many cells at once which of them are certainly returned as they are."""
+    """Returns, for many cells at once, True for cells that are certainly unchanged by reading."""
     moments: Callable[[Octets, ZoneInfo], Numbers] | None = None
     """Reads many cells of `MOMENT_BYTES` as seconds since 1970, as `read_in` would; UNREAD where
-    that is not certain. With `certain` besides, the value of such a cell is its day."""
+    that is not certain. If `certain` is set too, the value of such a cell is its day."""
     blank: Callable[[Octets, Numbers], Mask] | None = None
-    """Says of many cells of a kind with `moments` which certainly have no value."""
+    """Returns True for cells that certainly have no value, for kinds with `moments`."""
     numbers: ReadNumbers | None = None
     """Reads many cells of at most `NUMBER_BYTES` at once, as `read` would: as whole numbers or as
     doubles; UNREAD and NaN where neither is certain."""
     identifies: bool = False
-    """Whether the value names a document, so that nothing can be done without it."""
+    """True if the value names a document, so that a row without it cannot be used."""
 
     def reader(self, context: Context) -> Callable[[str], Any]:
-        """Return the function that reads one cell of a file; None is no value."""
+        """Return the function that reads one cell of a file. A result of None means no value."""
         read_in, read, repairs = self.read_in, self.read or str, self.repairs
         if read_in is not None:
             return lambda text: read_in(text, context)
@@ -105,7 +106,7 @@ class Kind:
         return repair_and_read
 
     def repaired(self, text: str) -> tuple[str, list[Repair]]:
-        """Return a trimmed cell without the changes that are undone, and what was done."""
+        """Return a trimmed cell without the changes that are undone, and the repairs."""
         return repaired(text, self.repairs)
 
     def annotation(self, context: Context) -> Any:
@@ -125,7 +126,7 @@ def bad_cell(code: str, message: str) -> ValueError:
 
 
 def _at_once(name: str) -> Callable[..., Any]:
-    """Return the function of that name that `shared.files.certain` has for many cells."""
+    """Return the function of that name in `shared.files.certain`, for many cells."""
 
     def call(*arguments: Any, **named: Any) -> Any:
         return getattr(import_module("shared.files.certain"), name)(*arguments, **named)
@@ -167,7 +168,8 @@ def _read_document_id(text: str) -> str:
         what = f"it is longer than {_ID_LIMIT_BYTES} bytes"
     elif _CONTROL.search(text):
         what = "it holds control characters"
-    # Several keys come out of a spreadsheet as the same one: loading it would merge them.
+    # A spreadsheet turns several keys into the same one. Loading that key would merge the
+    # documents.
     elif not (what := describe(text)):
         return text
     raise bad_cell("row.bad_key", f"The key cannot name a document: {what}.")
@@ -288,7 +290,7 @@ def _read_birth_date(text: str, context: Context) -> str:
 
 
 def _read_time(text: str, context: Context) -> datetime:
-    """Read a time of the connection's zone. Of an hour that comes twice, the first is meant."""
+    """Read a time of the connection's zone. For an hour that occurs twice, the first is used."""
     match = _TIME.fullmatch(text)
     what = ""
     if match and _is_day(match[1]):
@@ -327,7 +329,7 @@ def _read_day(text: str, context: Context) -> str:
 
 
 def _read_time_of_day(text: str, context: Context) -> datetime | None:
-    """Read the time beside the day of `_read_day`, which says what is wrong with the cell."""
+    """Read the time beside the day of `_read_day`, which reports the problems of the cell."""
     match = _TIME.fullmatch(text)
     if match is None or _MIDNIGHT.fullmatch(match[2]):
         return None
@@ -338,7 +340,7 @@ def _read_time_of_day(text: str, context: Context) -> datetime | None:
 
 
 def _is_day(text: str) -> bool:
-    """Whether YYYY-MM-DD is a day of the calendar that can be meant."""
+    """Return True if YYYY-MM-DD is a day in an accepted year, and no placeholder."""
     try:
         return date.fromisoformat(text).year in YEARS and text != PLACEHOLDER
     except ValueError:
@@ -346,7 +348,7 @@ def _is_day(text: str) -> bool:
 
 
 def _describe_date(text: str) -> str:
-    """Say what stands where a date should, without repeating it."""
+    """Describe the text in place of a date, without quoting it."""
     day = re.split(r"[T ](?=[0-9]{1,2}:)", text, maxsplit=1)[0].strip()
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day):
         try:
@@ -385,7 +387,7 @@ _MISWRITTEN_NUMBERS = (
 def _parts(text: str, code: str, wanted: str, commas: bool) -> tuple[bool, str, str]:
     """Split a number into (is negative, whole digits, decimals without trailing zeros).
 
-    `commas` says that a single comma is certainly one between thousands.
+    `commas` is True if a single comma is certainly one between thousands.
     """
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if match is None or not (match[2] or match[3]):
@@ -413,7 +415,7 @@ def _within(number: int, code: str, wanted: str) -> int:
 
 
 def _commas(context: Context) -> bool:
-    """Whether a comma cannot be a decimal one, because it is what separates the cells."""
+    """Return True if a comma cannot be a decimal comma, because it separates the cells."""
     return context.delimiter == ","
 
 
@@ -667,4 +669,4 @@ KINDS = (
     *(PERSON_ID, DOCUMENT_ID, TEXT, CODE, DASHED, SIZE, NAME_OR_DASH, EMAIL, CURRENCY, YES_NO),
     *(CONSENT, DATE, BIRTH_DATE, TIME, DAY, TIME_OF_DAY, MONEY, DECIMAL, PERCENT, WHOLE),
 )
-"""Every kind, in the order of docs/formats.md."""
+"""All kinds, in the order of docs/formats.md."""

@@ -1,4 +1,4 @@
-"""Which columns a file may and must have, and what its own header made of them."""
+"""Layout of a type of file: the accepted and the required columns, and a file's own header."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 EXPORT = "export"
-"""The column of a report of refused rows that names the export of each row."""
+"""Column in a report of rejected rows that names the export of each row."""
 REPORT_COLUMNS = ("line", "column", "code", "reason", EXPORT)
-"""The columns that a report of refused rows adds behind the file's own."""
+"""Columns that a report of rejected rows adds after the file's own columns."""
 
 
 def report_columns(names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the columns at the end that a report of refused rows has added.
+    """Return the columns at the end that a report of rejected rows has added.
 
-    People may have taken some of them away. Without `export`, only all others together are known
-    for what they are: so are the reports of earlier versions.
+    People may have removed some of them. Without `export`, the other columns are recognized only if
+    all of them are there, as in the reports of earlier versions.
     """
     start = len(names)
     while start and names[start - 1] in REPORT_COLUMNS:
@@ -31,39 +31,39 @@ def report_columns(names: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a file, read against a layout. The three never disagree about a column."""
+    """The first line of a file, read with a layout. The fields agree about every column."""
 
     names: tuple[str, ...]
-    """The columns' names as they stand in the file, trimmed."""
+    """Names of the columns as in the file, trimmed."""
     canonical: tuple[str, ...]
-    """As long as `names`: the canonical name of a known column, the own name of any other."""
+    """Canonical name of each known column, the file's name of every other. As long as `names`."""
     unknown: tuple[str, ...] = ()
-    """Those of `names` that the layout does not know, in file order."""
+    """Names that the layout does not have, in file order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a reader must know of a type of file, in one connection."""
+    """Layout of a type of file in one connection, for a reader."""
 
     columns: Mapping[str, str]
     """Every accepted spelling of a column's name, in UPPER CASE -> the column's canonical name.
 
-    A column that has lost its name to another one (see `Rules.key_column`) has a canonical name
-    that begins with a blank, which no trimmed name in a file does.
+    If another column has taken a column's name (see `Rules.key_column`), its canonical name begins
+    with a blank. No trimmed name in a file does.
     """
     required: tuple[tuple[str, ...], ...] = ()
-    """Canonical names; of each entry at least one column must be there."""
+    """Groups of canonical names; at least one column of each group is required."""
     expected: tuple[str, ...] = ()
     """Canonical names of columns whose absence is worth a warning."""
     key: str | None = None
-    """Canonical name of the column beside which columns may not all be unknown."""
+    """Canonical name of the key column. A header whose other columns are all unknown is refused."""
 
     def header(self, names: Iterable[str]) -> Header:
-        """Look names up as they stand in a file: blanks around them and their case do not matter.
+        """Look up names as in a file; blanks around them and upper or lower case are ignored.
 
-        A column under its canonical name is that column; one under another accepted spelling
-        beside it is an unknown column then. With SKU and BARCODE in one file, BARCODE is not SKU.
-        Names that remain the same after all this stay so: it is for the reader to refuse them.
+        A column under its canonical name is that column. Beside it, a column under another accepted
+        spelling is unknown: with SKU and BARCODE in one file, BARCODE is not SKU. Names that are
+        still the same after this are not changed: the reader refuses them.
         """
         trimmed = tuple(name.strip() for name in names)
         upper = [name.upper() for name in trimmed]

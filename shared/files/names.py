@@ -1,8 +1,7 @@
-"""What the name and the folder of an object in the bucket say about it.
+"""Names and folders of objects in the bucket, and what they say about the object.
 
-A name is judged as a whole and without mercy, because what is loaded, for whom and in which order
-hangs on it; but a name that is refused is then read once more with goodwill, so that the answer can
-say what the right name would have been.
+The name decides how a file is loaded, for whom and in which order, so a name must be exact. A name
+that is refused is read a second time with goodwill, so that the answer can suggest the right name.
 """
 
 from __future__ import annotations
@@ -18,38 +17,39 @@ from shared.files.suggestions import Guess, instant, plain, read_with_goodwill, 
 from shared.files.types import all_types
 
 Mode = Literal["load", "test", "bulk"]
-"""What is done with a file: `load` it, check it (`test`), or only create what is new (`bulk`)."""
+"""Use of a file: `load` it, check it (`test`), or only create new documents (`bulk`)."""
 
 TYPES: tuple[str, ...] = tuple(type_.name for type_ in all_types())
-"""The types a name may carry: one a module in shared/files/types."""
+"""Types that a name may have: one per module in shared/files/types."""
 FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected")
-"""The folders at the root of the bucket that people know; no connection may be called so."""
+"""Folders at the root of the bucket that people use. No connection may have such a name."""
 STATE = "state"
-"""The folder of what the pipeline remembers for itself; no connection may be called so, either."""
+"""Folder of the pipeline's own state. No connection may have this name either."""
 DEFAULT_CONNECTION = "main"
-"""The connection of a file that lies in no connection's folder."""
+"""Connection of a file that is in no connection's folder."""
 
 _MODES: dict[str, Mode] = {"pending": "load", "test": "test", "bulk": "bulk"}
 UPLOAD_FOLDERS: tuple[str, ...] = tuple(_MODES)
-"""The folders that files are uploaded into."""
+"""Folders for uploads."""
 TEMPORARY_ENDINGS = (".filepart", ".part", ".tmp", ".partial", ".incomplete", ".writing")
-"""Endings of the names under which clients upload before they rename."""
+"""Endings of names that clients use for an upload before they rename it."""
 _TEMPORARY = re.compile(
     rf"[.~].*|.*(?:{'|'.join(map(re.escape, TEMPORARY_ENDINGS))})|.*\.sftpgo-partial\..*",
     re.IGNORECASE | re.DOTALL,
 )
-# [0-9] and fullmatch throughout: \d knows the digits of every script, and $ looks past a newline.
+# [0-9] and fullmatch throughout: \d matches the digits of every script, and $ matches before a
+# newline.
 _BASIC = "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
 _EXTENDED = "([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z"
 _FILE = re.compile(rf"({'|'.join(TYPES)})_(?:{_BASIC}|{_EXTENDED})\.csv")
 _IMPORT_ID = re.compile(rf"(?:(test|bulk)_)?({'|'.join(TYPES)})_{_BASIC}")
 _CONNECTION = re.compile("[a-z0-9][a-z0-9_-]{0,38}")
 _LONGEST_OBJECT = 1_024
-"""Bytes of UTF-8 in the longest object name that Cloud Storage takes."""
+"""Bytes of UTF-8 in the longest object name that Cloud Storage accepts."""
 _LONGEST_FILE = 200
-"""Characters of a base name up to which it is worth guessing what was meant."""
+"""Characters of the longest base name for which a right name is guessed."""
 _LONGEST_ID = 1_400
-"""Bytes of UTF-8 in the longest id made of a path; Firestore takes 1,500."""
+"""Bytes of UTF-8 in the longest id made from a path; Firestore accepts 1,500."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,41 +59,41 @@ class ExportFile:
     object: str
     """Full name in the bucket, e.g. `pending/au/customers_20230424T201230Z.csv`."""
     connection: str
-    """The connection it belongs to, e.g. `au`."""
+    """Connection that the object belongs to, e.g. `au`."""
     folder: str
-    """The connection folder that stands in the path, "" where there is none (then it is `main`)."""
+    """Connection folder in the path; "" if there is none (then the connection is `main`)."""
     mode: Mode
-    """What is to be done with it."""
+    """Use of the file."""
     type: str
     """One of `TYPES`."""
     exported_at: datetime
-    """The time in its name, aware, in UTC, to the second."""
+    """Time in the name, aware, in UTC, to the second."""
     file: str
     """Base name as uploaded."""
 
     @property
     def import_id(self) -> str:
-        """Id of its ledger document within the connection, whichever form the time was given in."""
+        """Id of the ledger document within the connection; the same for both forms of the time."""
         return make_import_id(mode=self.mode, type=self.type, exported_at=self.exported_at)
 
     @property
     def processed(self) -> str:
-        """Where it goes once its import has ended well."""
+        """Name of the object once its import has ended well."""
         return f"processed/{self._place}{self.file}"
 
     def superseded(self, generation: int) -> str:
-        """Return where an upload goes that a newer one of another name has superseded."""
+        """Return the new name of an upload that a newer upload of another name has superseded."""
         stem = self.file.removesuffix(".csv")
         return f"processed/{self._place}{stem}.superseded-{generation}.csv"
 
     @property
     def rejected_csv(self) -> str:
-        """Where the rows that were not loaded are reported."""
+        """Name of the report with the rows that were not loaded."""
         return f"rejected/{self._place}{self.file.removesuffix('.csv')}.rejected.csv"
 
     @property
     def report_json(self) -> str:
-        """Where the verdict on the file is reported."""
+        """Name of the report with the verdict on the file."""
         return f"rejected/{self._place}{self.file.removesuffix('.csv')}.report.json"
 
     @property
@@ -103,20 +103,20 @@ class ExportFile:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a file arrives, which its name may not be ahead of."""
+    """Time of a file's arrival. The time in its name must not be later."""
 
     at: datetime
     tolerance: timedelta
-    """How far the time in a name may be ahead: clocks differ."""
+    """Time by which the time in a name may be ahead, because clocks differ."""
     zone: tzinfo
-    """Zone whose local time is mistaken for UTC, if any is."""
+    """Zone whose local time may have been written as UTC."""
 
     def too_early_for(self, exported_at: datetime) -> bool:
-        """Whether a file exported then cannot have arrived yet."""
+        """Return True if a file exported then cannot have arrived yet."""
         return exported_at - self.at > self.tolerance
 
     def meant_by(self, exported_at: datetime) -> datetime | None:
-        """Return the time in UTC, if the given one is local time; None if that is too late, too."""
+        """Return the time in UTC if the given one is local time; None if that is too late, too."""
         try:
             meant = exported_at.replace(tzinfo=self.zone).astimezone(UTC)
         except OverflowError:
@@ -126,7 +126,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """An object that is none of the pipeline's business: logged, and nothing else."""
+    """An object that the pipeline ignores: it is logged, nothing else."""
 
     object: str
     reason: str
@@ -139,31 +139,31 @@ class Misnamed:
 
     object: str
     connection: str
-    """The connection it was probably meant for; `main` where nothing tells."""
+    """Connection that was probably meant; `main` if nothing tells."""
     folder: str
-    """The connection folder that stands in the path, "" where there is none that can be used."""
+    """Connection folder in the path; "" if there is none that can be used."""
     mode: Mode
     type: str | None
-    """The type it was probably meant to have."""
+    """Type that was probably meant."""
     file: str
     """Base name as uploaded."""
     import_id: str
-    """Id of its ledger document: the path with `/` written as `~`, shortened with a hash where
-    Firestore or the ids of other objects need it. No two objects share one."""
+    """Id of the ledger document: the path with `/` written as `~`. It is shortened with a hash
+    where Firestore or the ids of other objects require it. No two objects have the same id."""
     problem: Problem
-    """Why it is refused; the code begins with `name.`."""
+    """Reason for the refusal; the code begins with `name.`."""
     suggestion: str | None
-    """Full object name that would have been right, where the intention can be guessed."""
+    """Full object name that would have been right, if the intention can be guessed."""
     report_json: str
-    """Where the verdict on the file is reported."""
+    """Name of the report with the verdict on the file."""
 
 
 def read_name(object_name: str, arrival: Arrival | None = None) -> ExportFile | Ignored | Misnamed:
-    """Say what an object is, from its full name in the bucket and, if given, its arrival.
+    """Return the kind of an object, from its full name in the bucket and, if given, its arrival.
 
-    Takes any text and never raises. Names follow the vendor's convention
-    `{one of TYPES}_{ISO 8601 UTC}.csv`, the time in basic or extended form; folders
-    are `[pending/][{connection}/]`, `test/[{connection}/]` and `bulk/[{connection}/]`.
+    Takes any text and never raises. Names follow the vendor's convention `{one of TYPES}_{ISO 8601
+    UTC}.csv`, with the time in basic or extended form. Folders are `[pending/][{connection}/]`,
+    `test/[{connection}/]` and `bulk/[{connection}/]`.
     """
     *folders, file = object_name.split("/")
     if folders and not file:
@@ -199,10 +199,10 @@ def object_name(
     connection: str = DEFAULT_CONNECTION,
     extended: bool = False,
 ) -> str:
-    """Build the full object name that `read_name` reads back as just these values.
+    """Build the full object name from which `read_name` reads these values.
 
-    `exported_at` is aware and is cut to the second. The main connection gets no folder of its own.
-    Raises ValueError for a type, a mode, a connection or a time that no name can carry.
+    `exported_at` is aware and is cut to the second. The main connection has no folder of its own.
+    Raises ValueError for a type, a mode, a connection or a time that no name can have.
     """
     if type not in TYPES:
         raise ValueError(f"type must be one of {', '.join(TYPES)}")
@@ -219,13 +219,13 @@ def object_name(
 
 
 def make_import_id(*, mode: Mode, type: str, exported_at: datetime) -> str:
-    """Build the id that `parse_import_id` reads back; ids of one type and mode sort by time."""
+    """Build the id that `parse_import_id` reads; ids of one type and mode sort by time."""
     prefix = "" if mode == "load" else f"{mode}_"
     return f"{prefix}{type}_{_basic(exported_at)}"
 
 
 def parse_import_id(import_id: str) -> tuple[Mode, str, datetime]:
-    """Read (mode, type, exported at) back from the import id of an export file.
+    """Read (mode, type, exported at) from the import id of an export file.
 
     Raises ValueError for any other text, the ids of misnamed files included.
     """
@@ -237,7 +237,7 @@ def parse_import_id(import_id: str) -> tuple[Mode, str, datetime]:
 
 
 def is_import_id(text: str) -> bool:
-    """Whether a text is the import id of an export file."""
+    """Return True if a text is the import id of an export file."""
     try:
         parse_import_id(text)
     except ValueError:
@@ -246,7 +246,7 @@ def is_import_id(text: str) -> bool:
 
 
 def is_connection(name: str) -> bool:
-    """Whether a connection may be called so: `[a-z0-9][a-z0-9_-]{0,38}` and no folder's name."""
+    """Return True for a possible connection name: `[a-z0-9][a-z0-9_-]{0,38}`, no folder's name."""
     return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, STATE)
 
 
@@ -257,9 +257,9 @@ def is_connection(name: str) -> bool:
 class _Where:
     mode: Mode
     connection: str
-    """As in the path, or as it was probably meant; "" where there is none."""
+    """Connection as in the path, or as it was probably meant; "" if there is none."""
     path: str | None
-    """The right folders for this place, each with its slash; None where it cannot be told."""
+    """Right folders for this place, each with its slash; None if they cannot be guessed."""
     findings: tuple[Problem, ...] = ()
 
 
@@ -275,8 +275,8 @@ def _read_folders(folders: list[str]) -> _Where:
 
 
 def _meant(folders: list[str]) -> _Where:
-    # A file of one connection that is taken for another's, or a test that is taken for real, is
-    # worse than no guess: what is not plain stays unknown.
+    # A wrong guess is worse than none: a file could be taken for another connection's, or a test
+    # for a real file. So what is not plain is left unknown.
     match folders:
         case []:
             return _Where("load", "", "")
@@ -342,7 +342,7 @@ def _refuse(
     *,
     ahead: datetime | None = None,
 ) -> Misnamed:
-    """Say what is wrong with a name; `ahead` is its time where nothing else is wrong with it."""
+    """Describe the problems of a name; `ahead` is its time if the time is the only problem."""
     guess = Guess()
     own: tuple[Problem, ...]
     if ahead is not None and arrival is not None:
@@ -420,7 +420,7 @@ def _hash(text: str) -> str:
 
 
 def _path_id(object_name: str) -> str:
-    """Make a Firestore id of a path; different paths make different ids, and no import's id."""
+    """Make a Firestore id from a path. Each path has its own id, which is never an import's."""
     plain = object_name.replace("/", "~")
     usable = (
         object_name not in ("", ".", "..")
@@ -433,7 +433,7 @@ def _path_id(object_name: str) -> str:
     )
     if usable:
         return plain
-    # `~~` cannot stand in a plain id, so that the two kinds never meet.
+    # A plain id never contains `~~`, so the two kinds of id are always different.
     cleaned = "".join(c if c.isprintable() else "_" for c in plain).replace("~~", "~")
     return f"{cleaned[:120]}~~{_hash(object_name)}"
 

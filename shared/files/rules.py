@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from shared.core import ConnectionSettings
 
 EXTRA = "extra"
-"""Where the columns that no table knows are kept, by their own names."""
+"""Field for columns that no table has, by their own names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What a connection's settings say about reading its files."""
+    """Settings of a connection that affect the reading of its files."""
 
     time_zone: ZoneInfo
-    """Zone of times that carry none."""
+    """Zone of times without a zone."""
     blank_means: Literal["clear", "keep"] = "clear"
-    """What a blank cell does to the stored field."""
+    """Effect of a blank cell on the stored field."""
     key_column: str | None = None
-    """The retailer's own name of the column with the customer's key, in place of PERIDX."""
+    """Retailer's own name of the column with the customer's key, in place of PERIDX."""
     email_column: str | None = None
-    """The retailer's own name of the column with the e-mail address, in place of EMAIL."""
+    """Retailer's own name of the column with the e-mail address, in place of EMAIL."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Own column name -> published one."""
+    """Own column name -> published name."""
     currency: str | None = None
     """Currency of orders that name none."""
 
     @classmethod
     def of(cls, settings: ConnectionSettings) -> Rules:
-        """Return what a connection's settings say."""
+        """Return the rules in a connection's settings."""
         return cls(**{spec.name: getattr(settings, spec.name) for spec in fields(cls)})

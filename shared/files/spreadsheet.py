@@ -1,9 +1,8 @@
-"""How a cell is written so that a spreadsheet shows it and runs nothing, and how it is read back.
+"""Protection of cells, so that a spreadsheet shows them and runs nothing, and its removal.
 
 Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, also in a CSV file
-(https://owasp.org/www-community/attacks/CSV_Injection). An apostrophe in front makes it text.
-Plain numbers and telephone numbers, `-12.00` and `+61 491 570 006`, run nothing and stay as they
-are.
+(https://owasp.org/www-community/attacks/CSV_Injection). An apostrophe in front makes it text. Plain
+numbers and telephone numbers, `-12.00` and `+61 491 570 006`, run nothing and are not changed.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ _FORMULA = re.compile(
 
 
 def guard(cell: str) -> str:
-    """Return the cell as it may stand in a file that people open in a spreadsheet."""
+    """Return the cell as it can be written to a file that people open in a spreadsheet."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def guard_all(cells: Iterable[str]) -> list[str]:
-    """Return what `guard` makes of each of some cells."""
+    """Return the cells, each changed by `guard`."""
     return [cell if cell[:1].isalnum() else guard(cell) for cell in cells]  # as nearly all are
 
 
 def unguard(cell: str) -> str:
-    """Return what `guard` was given; a cell that needs no guard is returned as it is."""
+    """Return the cell that `guard` was given; a cell that needs no guard is returned unchanged."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

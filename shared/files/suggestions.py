@@ -1,6 +1,6 @@
-"""What a name that is not as agreed was probably meant to be, and what is wrong with it.
+"""Guesses for a wrong name: the name that was probably meant, and the problems of the given one.
 
-Nothing is loaded on the strength of a guess: it only lets the answer name the right name.
+No file is loaded because of a guess. A guess only lets the answer suggest the right name.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from shared.core import Problem
 
 @dataclass(slots=True)
 class Guess:
-    """What a base name was probably meant to be."""
+    """Type and time that a base name was probably meant to have, and its problems."""
 
     type: str | None = None
     exported_at: datetime | None = None
-    """Aware, in UTC; None where a guess would be too bold."""
+    """Aware, in UTC; None if no guess is safe."""
     extended: bool = False
-    """Whether the time is given in extended form."""
+    """True if the time is in extended form."""
     problems: tuple[Problem, ...] = ()
-    """What is wrong with the name, the most telling thing first; blanks alone are let pass."""
+    """Problems of the name, the most important first. Blanks alone are no problem here."""
 
 
 def read_with_goodwill(file: str, types: Sequence[str]) -> Guess:
-    """Read a base name, up to a few hundred characters; `types` are those that it may carry."""
+    """Read a base name, up to a few hundred characters; `types` are the types that it may have."""
     guess = Guess()
     guess.problems = tuple(_doubts(file, types, guess))
     return guess
 
 
 def instant(*parts: int) -> datetime | None:
-    """Make year, month, day[, hour, minute, second] a time in UTC; None when there is none."""
+    """Return year, month, day[, hour, minute, second] as a time in UTC; None if there is none."""
     year, month, day, hour, minute, second = (*parts, 0, 0, 0)[:6]
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
@@ -45,7 +45,10 @@ def instant(*parts: int) -> datetime | None:
 
 
 def plain(text: str) -> str:
-    """The text in everyday characters: look-alikes resolved, invisible ones and edges removed."""
+    """Return the text in everyday characters.
+
+    Look-alikes are resolved; invisible characters and blanks at the ends are removed.
+    """
     normal = unicodedata.normalize("NFKC", text)
     return "".join(
         str(unicodedata.decimal(c)) if c.isdecimal() else c
@@ -55,7 +58,7 @@ def plain(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A part of a name as it may stand in a sentence and in a log."""
+    """Return a part of a name as it can be written in a sentence and in a log."""
     printable = "".join(c if c.isprintable() else "?" for c in text)
     return printable if len(printable) <= 40 else f"{printable[:39]}…"
 
@@ -72,11 +75,11 @@ _TYPE_THEN_TIME = re.compile(r"([^0-9]*?)([\s_.-]*)([0-9].*)", re.DOTALL)
 _TIME_THEN_TYPE = re.compile(r"([0-9][0-9\sTtZz:+.,_-]*)[\s_.-]+([A-Za-z][A-Za-z _-]*)")
 _WORDS = re.compile(r"[^a-z]+")
 _OTHER_TYPES = ("giftcard", "giftcards", "refund", "refunds")
-"""Files the vendor knows of without saying how they are named."""
+"""Files that the vendor mentions without a convention for their names."""
 
 
 def _doubts(file: str, types: Sequence[str], guess: Guess) -> Iterator[Problem]:
-    """Name everything that is wrong with a base name, and fill in what it was meant to be."""
+    """Yield all problems of a base name, and fill in the guess."""
     text = plain(file)
     if text != file:
         yield _bad_characters(
@@ -120,7 +123,7 @@ def _bad_characters(message: str) -> Problem:
 
 
 def _ending(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """Match a pattern at the very end of a text, taking in as much as it can."""
+    """Match a pattern at the very end of a text, as long a match as possible."""
     for start in range(max(len(text) - 20, 0), len(text)):
         if match := pattern.fullmatch(text, start):
             return match
@@ -142,7 +145,7 @@ def _bad_extension(endings: list[str]) -> Problem:
 
 
 def _read_type(text: str, types: Sequence[str], guess: Guess) -> Iterator[Problem]:
-    """Split type from time, by goodwill; at least one problem, or none for a right stem."""
+    """Split type from time, by goodwill. Yield at least one problem, or none for a right stem."""
     swapped = _TIME_THEN_TYPE.fullmatch(text)
     match = _TYPE_THEN_TIME.fullmatch(text)
     if swapped:
@@ -213,7 +216,7 @@ _EPOCH = re.compile(r"([0-9]{10})(?:[0-9]{3})?")
 
 
 def _read_stamp(stamp: str, guess: Guess) -> Iterator[Problem]:
-    """Name everything that is wrong with the time in a name, and fill in what it meant."""
+    """Yield all problems of the time in a name, and fill in the guess."""
     date = _DATE.match(stamp)
     day = instant(int(date[1]), int(date[3]), int(date[5])) if date else None
     epoch = _EPOCH.fullmatch(stamp)
@@ -283,7 +286,8 @@ def _read_stamp(stamp: str, guess: Guess) -> Iterator[Problem]:
         moment = _less_offset(moment, zone)
     if tail:
         yield _bad_stamp("Something follows the time that does not belong there.")
-    # Digits that were not understood may be part of the time: no guess is better than a wrong one.
+    # Digits that were not understood may be part of the time. No guess is better than a wrong
+    # guess.
     guess.exported_at = None if re.search("[0-9]", tail) else moment
 
 

@@ -62,8 +62,7 @@ def reach(what: str) -> Iterator[None]:
 def list_objects(
     bucket: storage.Bucket, prefix: str = "", *, versions: bool = False
 ) -> Iterator[storage.Blob]:
-    """Yield the objects whose names begin with `prefix`; with `versions`, also older
-    generations."""
+    """Yield the objects whose names begin with `prefix`; with `versions`, also old generations."""
     with reach(f"list {prefix or 'the bucket'}"):
         yield from bucket.list_blobs(prefix=prefix, versions=versions)
 
@@ -81,8 +80,7 @@ def list_outside(bucket: storage.Bucket, folders: Container[str]) -> Iterator[st
 def find_object(
     bucket: storage.Bucket, name: str, generation: int | None = None
 ) -> storage.Blob | None:
-    """Return the current object, or the given generation of the object; None if it does not
-    exist."""
+    """Return the current object, or the given generation of it; None if it does not exist."""
     with reach(f"look for {name}"):
         return bucket.get_blob(name, generation=generation)
 
@@ -117,8 +115,7 @@ def read_object(
 
 
 class ObjectReader:
-    """A stream of the stored bytes of an object. It keeps the size and checksum of what was
-    read."""
+    """A stream of the stored bytes of an object, with size and checksum of the bytes read."""
 
     def __init__(self, blob: storage.Blob, *, chunk: int) -> None:
         """Open the generation that `blob` names; `chunk` bytes are fetched at a time."""
@@ -207,8 +204,7 @@ def write_object(
     content_type: str,
     replacing: int | None = None,
 ) -> None:
-    """Write an object in one call; `replacing` is the generation that may be replaced, 0 for
-    none."""
+    """Write an object in one call; `replacing` is the generation to replace, 0 for none."""
     with reach(f"write {name}"):
         bucket.blob(name).upload_from_string(
             data, content_type=content_type, checksum="crc32c", if_generation_match=replacing
@@ -233,8 +229,7 @@ def copy_object(
 def move_object(
     bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None
 ) -> None:
-    """Move one generation of an object; do nothing if the generation is gone or `replacing` is
-    old."""
+    """Move one generation of an object, unless the generation is gone or `replacing` is old."""
     with suppress(Gone, Changed):
         copy_object(bucket, name, generation, to=to, replacing=replacing)
         delete_object(bucket, name, generation)

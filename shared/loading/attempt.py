@@ -119,8 +119,7 @@ class Attempt:
             self._compare_header(header)
 
     def beat(self, bytes_read: int, percent: int) -> None:
-        """Record how far the file has been read, and check that the lease is still this
-        worker's."""
+        """Record how far the file has been read, and check that this worker still has the lease."""
         self.hold.progress = Progress(bytes_read=bytes_read, percent=percent)
         self.count()
         self.hold.check()

@@ -1,5 +1,4 @@
-"""Claims: decide if a task may begin its import, or its shard, now, and record what happens if
-not."""
+"""Claims: decide if a task may begin its import, or its shard, now, and what happens if not."""
 
 from __future__ import annotations
 
@@ -140,8 +139,7 @@ def _begin(
     *,
     alone: bool,
 ) -> Claimed | NotNow:
-    """Begin an import that may start now. `alone` is True to load it without the file it waits
-    for."""
+    """Begin an import that may start now; `alone` loads it without the file it waits for."""
     now, deployment = services.now(), services.deployment
     if current.attempt >= deployment.max_attempts:
         problem = Problem(code="system.worker_lost", message=sentences.failed(current.attempt))
@@ -177,8 +175,7 @@ def _put_off(
     *,
     now: datetime,
 ) -> Import:
-    """Return the import as waiting, blocked, overdue or scheduled: the reason it cannot start
-    now."""
+    """Return the import with the status and the sentence that say why it cannot start now."""
     match verdict:
         case pairing.NotBefore(at):
             moved = plan_task(current, at=at)

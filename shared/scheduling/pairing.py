@@ -126,8 +126,7 @@ def stand_in(rejected: Import, candidates: Iterable[Import], *, window: timedelt
 
 
 def freed_range(awaited: str, type: str, *, window: timedelta) -> tuple[str, str]:
-    """Return the range of files of a type that may start because this file replaces a rejected
-    one."""
+    """Return the range of files of a type that may start as this file replaces a rejected one."""
     mode, _, exported_at = parse_import_id(awaited)
     return _id(mode, type, _floor(exported_at, window)), _id(mode, type, exported_at)
 

@@ -125,8 +125,7 @@ class AffectedKeys:
     def note_found(
         self, places: NDArray[np.int64], exported: NDArray[np.int64], generation: int
     ) -> None:
-        """Record that another export holds the keys at these places, and its time and
-        generation."""
+        """Record that another export holds the keys at these places, and its age."""
         self.found[places] = True
         later = (exported > self.exported[places]) | (
             (exported == self.exported[places]) & (generation > self.generation[places])

@@ -181,8 +181,7 @@ class Undoing:
         )
 
     def settle(self, undone: Undone) -> None:
-        """Decide on the documents that no other export holds, and remove the import from the
-        feed."""
+        """Decide on documents that no other export holds, and remove the import from the feed."""
         with self._writer(self.decisions.without_export) as writer:
             for document in self._documents():
                 removable = is_only_creator(self.import_, self.gone, created=document.created)

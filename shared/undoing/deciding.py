@@ -136,8 +136,7 @@ class Decisions:
 
 
 def _is_corrected(stored: Stored) -> bool:
-    """Return True if a document's content comes from a corrected row, which is older than its
-    file."""
+    """Return True if a document's content comes from a corrected row, older than its file."""
     source = stored.data.get("source") or {}
     try:
         return bool(parse_import_id(source["import"])[2] != source["exportedAt"])

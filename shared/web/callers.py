@@ -43,8 +43,7 @@ def tasks_only(deployment: Deployment) -> AllowedCaller:
 
 
 def scheduler_only(deployment: Deployment) -> AllowedCaller:
-    """Return the caller that `sweep` allows: Cloud Scheduler, with the job's own service
-    account."""
+    """Return the caller that `sweep` allows: Cloud Scheduler, with the job's own account."""
     return _only(deployment, "sweep_url", "scheduler_service_account")
 
 

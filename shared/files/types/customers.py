@@ -1,4 +1,4 @@
-"""The columns of a customers file: one row a person, one document a row."""
+"""Columns of a customers file: one row per person, one document per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of an orders file, and how its rows, one a line, become orders."""
+"""Columns of an orders file, and the rules by which its rows, one per line, become orders."""
 
 from __future__ import annotations
 
@@ -382,11 +382,11 @@ COLUMNS = (
 
 
 def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
-    """Put the rows of one order together, in file order.
+    """Combine the rows of one order, in file order.
 
-    What all its lines share is taken from the last row. A line is known by LINE_ID, else by
-    LINE_NUMBER, else by its place in the order; never by its SKU, which is sold and returned in
-    one order when it is exchanged. Of two rows with one line the later counts.
+    Columns that all lines share are taken from the last row. A line is identified by LINE_ID, else
+    by LINE_NUMBER, else by its place in the order. It is never identified by its SKU: an exchange
+    sells and returns the same SKU in one order. Of two rows with one line the later counts.
     """
     last = rows[-1]
     problems: list[Problem] = []
@@ -460,9 +460,9 @@ def _differences(rows: Sequence[ItemRow]) -> list[Problem]:
 
 
 def _paid(row: ItemRow) -> int | None:
-    """Return what was paid for a line in cents, worked out where the file does not say.
+    """Return the amount paid for a line in cents, calculated if the file does not give it.
 
-    None where the file says something that cannot be read.
+    None if the file gives an amount that cannot be read.
     """
     values = row.values
     paid = values.get("VALUE")
@@ -472,7 +472,7 @@ def _paid(row: ItemRow) -> int | None:
         return None
     quantity = values["QUANTITY"]
     discount = values.get("DISCOUNT") or 0
-    # A discount makes a refund smaller too, whichever sign the file gives it there.
+    # A discount makes a refund smaller too, with either sign in the file.
     discount = -abs(discount) if quantity < 0 else discount
     return round_cents(Decimal(values["PRICE"]) * Decimal(str(quantity)) - discount)
 

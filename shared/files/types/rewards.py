@@ -1,4 +1,4 @@
-"""The columns of a rewards file, and how its rows become reward accounts."""
+"""Columns of a rewards file, and the rules by which its rows become reward accounts."""
 
 from __future__ import annotations
 
@@ -243,10 +243,10 @@ COLUMNS = (
 
 
 def assemble(rows: Sequence[R], items: Sequence[R]) -> Assembled[R]:
-    """Put the rows of one reward account together, in file order.
+    """Combine the rows of one reward account, in file order.
 
-    What belongs to the account is taken from the last row. A row in which nothing is said about
-    a reward adds none; of two rows with one REWARD_ID the later counts.
+    Columns of the account are taken from the last row. A row without a value about a reward adds no
+    reward. Of two rows with one REWARD_ID the later counts.
     """
     last = rows[-1]
     problems: list[Problem] = []

@@ -59,8 +59,7 @@ def _remove(
 
 
 def verdicts_last(found: Iterable[Any]) -> list[Any]:
-    """Sort objects in the order of removal: a verdict comes last, as it names shards in the
-    ledger."""
+    """Sort objects in the order of removal: verdicts last, as they name shards in the ledger."""
     return sorted(found, key=lambda blob: is_verdict(blob.name))
 
 
