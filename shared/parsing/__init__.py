@@ -1,4 +1,4 @@
-"""From the bytes of a file to checked rows and the contents of documents."""
+"""Parsing: turns the bytes of a file into checked rows and the contents of documents."""
 
 from __future__ import annotations
 

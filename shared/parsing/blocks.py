@@ -1,4 +1,4 @@
-"""What a file says about documents: one of them, or a block of them column by column."""
+"""Documents as a file describes them: one of them, or a block of them column by column."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from numpy.typing import NDArray
 from shared.firestore.bulk import decode_content
 
 INCOMPLETE = "incomplete"
-"""The field that is true in a document one of whose rows was rejected."""
+"""Field that is true in a document with a rejected row."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Incoming:
-    """What a file says about one document."""
+    """One document as a file describes it."""
 
     key: str
     wire: bytes = field(repr=False)
-    """The document without `source`, as `encode_content` makes it."""
+    """Document without `source`, as `encode_content` makes it."""
     keep: frozenset[str]
-    """Field paths that the file leaves open: what is stored there stays."""
+    """Paths of fields that the file leaves open: the stored values are kept."""
     lines: tuple[int, ...]
-    """The lines of the rows that it was made of, the last of which is the one that counts."""
+    """Lines of the rows that the document was made from. The last one is the row that counts."""
     place: int = field(default=0, repr=False)
-    """Where in the plan's keys its key is."""
+    """Place of its key among the plan's keys."""
     refers_to: str = field(default="", repr=False)
-    """The key of the customer whom it belongs to, where it is an order."""
+    """Key of the customer that an order belongs to; "" for other documents."""
     incomplete: bool = False
-    """Whether a row of it was rejected, so that it lacks an item."""
+    """True if a row of the document was rejected, so that it lacks an item."""
 
     @property
     def line(self) -> int:
-        """The line of the row whose content it has."""
+        """Line of the row whose content the document has."""
         return self.lines[-1]
 
     @property
     def content(self) -> dict[str, Any]:
-        """The document without `source`."""
+        """Document without `source`."""
         return decode_content(self.wire)
 
 
 @dataclass(slots=True)
 class Block(Sequence[Incoming]):
-    """What a file says about some documents: lists of one length, as the fields of `Incoming`."""
+    """Several documents as a file describes them: lists of one length, like `Incoming`."""
 
     keys: list[str] = field(default_factory=list)
     wires: list[bytes] = field(default_factory=list, repr=False)
@@ -55,12 +55,12 @@ class Block(Sequence[Incoming]):
     lines: list[tuple[int, ...]] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     refers_to: list[str] = field(default_factory=list, repr=False)
-    """Empty where the documents refer to nothing."""
+    """Empty if the documents refer to nothing."""
     incomplete: list[bool] = field(default_factory=list)
-    """Empty where all are complete."""
+    """Empty if all documents are complete."""
 
     def some(self, which: NDArray[np.bool_]) -> Block:
-        """Return those of the documents that are marked."""
+        """Return the marked documents."""
         if which.all():
             return self
         if not which.any():
@@ -75,10 +75,10 @@ class Block(Sequence[Incoming]):
         return Block(*([column[at] for at in which if column] for column in self._columns()))
 
     def lots(self, size: int) -> Iterator[Block]:
-        """Give the documents in blocks of at most so many, neighbours in different ones.
+        """Yield the documents in blocks of at most `size`, neighbours in different blocks.
 
-        Keys that follow each other are often written next to each other by the database, too:
-        spread like this, they do not come all at once.
+        The database often stores keys that follow each other next to each other, too. Spread like
+        this, they are not written at the same time.
         """
         count = -(-len(self) // size)
         for first in range(count):
@@ -86,7 +86,7 @@ class Block(Sequence[Incoming]):
 
     @property
     def rows(self) -> int:
-        """How many rows the documents were made of."""
+        """Number of rows that the documents were made from."""
         return sum(map(len, self.lines))
 
     def _columns(self) -> Iterator[list[Any]]:

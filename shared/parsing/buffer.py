@@ -1,4 +1,4 @@
-"""What the first reading has made of a file's rows, kept until it is written."""
+"""Results of the first reading of a file's rows, kept until they are written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from shared.parsing.columnar.parts import Packed, Parts
 from shared.parsing.csv.reader import RowBytes
 
 KeptRows = tuple[Parts, Sequence[bytes]]
-"""What the rows of a chunk come to, and their bytes as they stand in the file."""
+"""Parts of the rows of a chunk, and the bytes of these rows in the file."""
 
 ROOM_BYTES = 72 * 1024 * 1024
-"""Bytes that are kept at most. Of a file whose rows take more, nothing is kept."""
+"""Upper bound of the kept bytes. If the rows of a file take more, nothing of the file is kept."""
 
 
 class Kept:
@@ -23,11 +23,11 @@ class Kept:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that was added is still there."""
+        """True if all added chunks are still kept."""
         return self._left >= 0
 
     def add(self, parts: Packed, records: RowBytes) -> None:
-        """Keep a chunk: what its rows come to, and the bytes of the rows."""
+        """Keep a chunk: the parts of its rows, and the bytes of the rows."""
         if self._left < 0:
             return
         self._left -= parts.size + records.size
@@ -37,6 +37,6 @@ class Kept:
             self._chunks.append((parts, records))
 
     def chunks(self) -> Iterator[KeptRows]:
-        """Give every chunk back, in the order in which they were added."""
+        """Yield every chunk, in the order in which they were added."""
         for parts, records in self._chunks:
             yield parts.unpack(), records

@@ -1,4 +1,4 @@
-"""What becomes of the rows of a file: checked ones with values, refused ones with reasons."""
+"""Checks of the rows of a file: a row passes with values, or is rejected with reasons."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ from shared.files.types import (
 from shared.parsing.csv.text import UNREADABLE
 
 ROW_LIMIT_BYTES = 900_000
-"""UTF-8 bytes in the cells of a row, at most: Firestore takes documents of 1 MiB in all."""
+"""Upper bound of the UTF-8 bytes in the cells of a row. Firestore accepts documents of 1 MiB in
+all."""
 
 CONSENT_BLANK = "The consent is blank"
-"""Beginning of the warning about a consent that says nothing, not even something unreadable."""
+"""Beginning of the warning about a blank consent. A consent that cannot be read has another
+warning."""
 
 _NAME_LIMIT_BYTES = 1500
 _RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
@@ -49,37 +51,39 @@ class Row:
     """A row that passed."""
 
     line: int
-    """Line of the file where it begins."""
+    """Line of the file where the row begins."""
     ordinal: int
-    """Its place among all rows of the file, from 0."""
+    """Place of the row among all rows of the file, from 0."""
     key: str
-    """The id of its document."""
+    """Id of the row's document."""
     values: dict[str, Any]
-    """Column name -> value, of the columns that have one; unknown columns are under `extra`."""
+    """Column name -> value, of the columns that have a value. Unknown columns are under `extra`."""
     last_updated: datetime | None
-    """When the record was last changed in the ERP, where the type has such a column."""
+    """Time of the last change of the record in the ERP, if the type has such a column."""
     finer: int = field(kw_only=True, default=0)
-    """Nanoseconds of that time which are beyond its microseconds."""
+    """Nanoseconds of that time beyond its microseconds."""
     blank: frozenset[str]
-    """Paths of the document's fields that the row leaves open: the cell is blank or unusable.
+    """Paths of the document's fields that the row leaves open: the cell is blank or cannot be read.
 
-    Only of columns that the file has, but for consent: where its column is missing, it is open.
-    Fields of items are never in it.
+        Only columns of the file are included, except consent: if its column is missing, it is open.
+        Fields of items are never included.
     """
     unreadable: frozenset[str] = frozenset()
-    """Those of these paths whose cell holds something that is not a value of its kind."""
+    """Paths among these whose cell could not be read."""
     faulty: frozenset[str] = frozenset()
-    """The columns, those of items too, whose cells hold something that is no value."""
+    """Columns, those of items included, whose cells could not be read."""
 
     def keep(self, keepable: frozenset[str]) -> frozenset[str]:
-        """Return the paths of the fields that stay as they are stored, where blank cells leave
-        `keepable` ones as they are: what cannot be read never changes anything."""
+        """Return the paths of the fields whose stored values are kept.
+
+        Blank cells keep the `keepable` fields. A cell that cannot be read never changes anything.
+        """
         return self.blank & keepable | self.unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class RowProblems:
-    """A row that is refused, with everything that is wrong with it."""
+    """A rejected row with all its problems."""
 
     line: int
     ordinal: int
@@ -88,33 +92,33 @@ class RowProblems:
 
 @dataclass(slots=True)
 class CellCounts:
-    """How many cells of each column there are, in good rows and bad ones."""
+    """Counts of the cells of each column, in good rows and bad rows."""
 
     filled: Counter[str] = field(default_factory=Counter)
     """Column name -> cells that are not blank."""
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Column name and what its cells look like -> how many cannot be read for that reason."""
+    """Column name and look of its cells -> number of cells that cannot be read for that reason."""
 
     def add(self, other: CellCounts) -> None:
-        """Add what was seen in other rows."""
+        """Add the counts of other rows."""
         self.filled.update(other.filled)
         self.unreadable.update(other.unreadable)
 
     def unreadable_in(self, column: str) -> int:
-        """Return how many cells of a column cannot be read."""
+        """Return the number of cells of a column that cannot be read."""
         return sum(times for (name, _), times in self.unreadable.items() if name == column)
 
     def looks_of(self, column: str) -> str:
-        """Return what most of the unreadable cells of a column look like."""
+        """Return the look of most of the unreadable cells of a column."""
         looks = {look: times for (name, look), times in self.unreadable.items() if name == column}
         return max(looks, key=looks.__getitem__)
 
 
 def damaged(seen: CellCounts, *, limit: float, floors: Mapping[str, int]) -> list[str]:
-    """Return the columns of which too many cells cannot be read, the worst first.
+    """Return the columns with too many cells that cannot be read, the worst first.
 
-    Those are more than the share `limit` of the cells that are not blank, and no fewer than
-    `floors` says of the column; columns that are not in it are left out.
+    Too many are more than the share `limit` of the cells that are not blank, and at least the
+    number in `floors` for the column. Columns that are not in `floors` are left out.
     """
     shares = {
         name: bad / max(1, seen.filled[name])
@@ -126,14 +130,14 @@ def damaged(seen: CellCounts, *, limit: float, floors: Mapping[str, int]) -> lis
 
 @dataclass(slots=True)
 class Checked:
-    """The outcome of checking some rows, each list in file order."""
+    """Result of checking some rows; each list is in file order."""
 
     rows: list[Row] = field(default_factory=list)
     rejected: list[RowProblems] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    """What is worth saying about rows that passed, and once about the header."""
+    """Warnings about rows that passed, and once about the header."""
     seen: CellCounts = field(default_factory=CellCounts)
-    """How many cells of each column could be read."""
+    """Counts of the cells of each column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +147,16 @@ class ColumnSource:
     column: Column
     kind: Kind
     place: int
-    """Its place in the header."""
+    """Place in the header."""
 
     @property
     def limit(self) -> int | None:
-        """Characters above which a text is too long; a retailer's own key has no such limit."""
+        """Characters above which a text is too long; None for a retailer's own key."""
         return self.column.max_length if self.kind is self.column.kind else None
 
 
 def build_model(name: str, sources: Sequence[ColumnSource], context: Context) -> type[BaseModel]:
-    """Return the pydantic model of a row: a field a column, None where the cell was blank."""
+    """Return the pydantic model of a row: one field per column, None for a blank cell."""
     fields: dict[str, Any] = {
         source.column.name: (
             (source.kind.annotation(context), ...)
@@ -168,20 +172,20 @@ def build_model(name: str, sources: Sequence[ColumnSource], context: Context) ->
 
 
 class _Fault(NamedTuple):
-    """What is wrong with a cell."""
+    """The problem of a cell."""
 
     code: str
     message: str
 
     @classmethod
     def of(cls, error: ValidationError) -> _Fault:
-        """Return the one thing that is wrong with one cell."""
+        """Return the one problem of one cell."""
         (fault,) = error.errors(include_url=False, include_context=False, include_input=False)
         return cls(fault["type"], fault["msg"])
 
 
 def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
-    """Return which cells hold bytes that are no text."""
+    """Return the places of cells with bytes that are no text, with their fault."""
     if UNREADABLE not in "".join(cells):
         return {}
     fault = _Fault(
@@ -191,10 +195,10 @@ def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
 
 
 class _Field:
-    """What one field of the model says of the cells of its column, each different one once."""
+    """One field of the model, which reads each different cell of its column once."""
 
     def __init__(self, source: ColumnSource, schema: CoreSchema, context: Context) -> None:
-        """`schema` is the field's in the schema of the model."""
+        """Prepare; `schema` is the field's schema in the model."""
         self._is_text = source.kind.annotation(context) is str and not source.column.needed
         self._kind = source.kind
         plain = source.kind.plain
@@ -232,7 +236,7 @@ class _Field:
             else:
                 if known[cell] is None and self._blank:
                     self._faults[cell] = self._blank[""]
-                # What is repaired is a text, and comes out as another one.
+                # Only texts are repaired, and the result is another text.
                 if known[cell] != cell and (done := self._kind.repaired(cell)[1]):
                     self._repairs[cell] = done
         return _Column(
@@ -243,14 +247,14 @@ class _Field:
 
 
 class _Column(NamedTuple):
-    """The cells of a column, read."""
+    """The cells of a column after reading."""
 
     values: Sequence[Any]
-    """None where there is none."""
+    """Values; None for no value."""
     faults: dict[int, _Fault]
-    """By their places, the cells that are bad."""
+    """Place -> fault of the bad cells."""
     repairs: dict[int, list[Repair]]
-    """By their places, the cells that were changed before they were read."""
+    """Place -> repairs of the cells that were changed before they were read."""
 
 
 def _places(cells: Sequence[str], of: Mapping[str, T]) -> dict[int, T]:
@@ -276,17 +280,17 @@ class Checker:
         """Prepare to check.
 
         Args:
-            name: what to call the model.
+            name: the name of the model.
             header: the file's header.
             columns: the table of the type.
-            sources: those of its columns that the file has, in the order of the table. All other
-                columns of the file are unknown ones.
+            sources: the columns of the table in the file, in the order of the table. All other
+                columns of the file are unknown.
             one_of: groups of columns; a row needs a value in one column of each.
-            rules: what the connection's settings say.
-            context: the file.
+            rules: the rules in the connection's settings.
+            context: the facts about the file.
         """
         self.model = build_model(name, sources, context)
-        """The pydantic model of a row."""
+        """Pydantic model of a row."""
         self.header = header
         self.columns = tuple(columns)
         self.sources = tuple(sources)
@@ -301,20 +305,20 @@ class Checker:
             for source in sources
         )
         self.key = next(source.column.name for source in sources if source.column.key)
-        """The column that names the document."""
+        """Column that names the document."""
         self.recency = next((s.column.name for s in sources if s.column.recency), "")
-        """The column that says when the record was last changed; "" where there is none."""
+        """Column with the time of the record's last change; "" if there is none."""
         self.consents = tuple(s.column.name for s in sources if s.kind is CONSENT)
-        """The columns of which a blank cell is worth a warning."""
+        """Columns for which a blank cell gets a warning."""
         self.one_of = one_of
         self.others = tuple((c.name, c.falls_back_to) for c in columns if c.falls_back_to)
-        """(column, the column whose value stands in for a blank)."""
+        """(column, the column whose value replaces a blank)."""
         self.defaults = tuple(
             (column.name, value)
             for column in columns
             if column.setting and (value := getattr(rules, column.setting)) is not None
         )
-        """(column, the value that stands in for a blank)."""
+        """(column, the value that replaces a blank)."""
         self._fields = {
             source.column.name: source.column.field
             for source in sources
@@ -352,8 +356,8 @@ class Checker:
     ) -> Checked:
         """Check rows given as columns of equal length, by the header's canonical names.
 
-        Every row comes out once, in `rows` or in `rejected`. What concerns the header is among
-        the warnings of the first call.
+        Every row is either in `rows` or in `rejected`. Warnings about the header are in the result
+        of the first call.
         """
         canonical = self.header.canonical
         cells = [
@@ -453,7 +457,7 @@ class Checker:
     def _problems(
         self, faults: Iterable[tuple[str, _Fault]], line: int
     ) -> tuple[list[Problem], list[Problem]]:
-        """Return what a row is refused for, and what else is wrong with its cells."""
+        """Return the problems for which a row is rejected, and the other problems of its cells."""
         fatal: list[Problem] = []
         problems: list[Problem] = []
         for name, fault in faults:
@@ -487,7 +491,7 @@ class Checker:
         ]
 
     def no_consent(self, name: str, line: int) -> Problem:
-        """Return what is said of a row whose consent is blank."""
+        """Return the warning about a row with a blank consent."""
         return Problem(
             code="row.consent_unknown",
             message=f"{CONSENT_BLANK}: nobody is subscribed by it, and the stored consent stays "
@@ -511,7 +515,7 @@ class Checker:
     def _stand_in(
         self, values: dict[str, Any], cells: Mapping[str, Sequence[str]], place: int
     ) -> None:
-        """Fill blanks that something else may stand in for; a bad cell is not a blank one."""
+        """Fill blanks for which there is another value. An unreadable cell is not a blank."""
         for name, other in self.others:
             if other in values and not (name in cells and cells[name][place]):
                 values[name] = values[other]
@@ -523,7 +527,7 @@ class Checker:
 
 
 def content(row: Row, to: Paths) -> dict[str, Any]:
-    """Return what one row says about a document or an item: the fields that have a path here."""
+    """Return the fields of a document or an item that have a path, from one row."""
     document = nest(row.values, to)
     if EXTRA in row.values:
         document[EXTRA] = dict(row.values[EXTRA])
@@ -531,7 +535,7 @@ def content(row: Row, to: Paths) -> dict[str, Any]:
 
 
 def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[str]:
-    """Take blanks off both ends, no-break spaces among them, and blank what means a blank."""
+    """Remove blanks at both ends, no-break spaces included, and texts that mean a blank."""
     trimmed = [*map(str.strip, cells)]
     return ["" if cell in blanks else cell for cell in trimmed] if blanks else trimmed
 
@@ -545,7 +549,7 @@ def _too_large(row: Sequence[str], line: int) -> list[Problem]:
 
 
 def _why_unusable(name: str) -> str:
-    """Say why Firestore does not take a name as that of a field; "" where it does."""
+    """Return the reason why Firestore does not accept a field name; "" if it does."""
     # https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
     if not name:
         return "it has no name"

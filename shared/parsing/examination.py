@@ -1,6 +1,6 @@
-"""What can be said of an export file from its bytes alone: which rows are good, what they make.
+"""Examination of an export file by its bytes alone: judges its rows, makes its documents.
 
-The loader and the check before an upload both judge files here, so that they cannot disagree.
+The loader and the check before an upload both judge files here, so they always agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shared.parsing.repeats import ROWS_OF_A_KEY, Rank, Repeats, RowOfKey
 from shared.parsing.sizes import Measured, Sums
 
 JUDGED = frozenset({"file.too_many_bad_rows", "file.damaged_column"})
-"""Codes of files that are rejected whole after every row was checked: the counts hold."""
+"""Codes of files that are rejected whole after every row was checked: the counts are valid."""
 
 _SPREADSHEET = re.compile(r"spreadsheet|/YYYY|two digits|DD-MON")
 """Looks of cells that a spreadsheet has saved."""
@@ -43,7 +43,7 @@ _UNREADABLE |= {"row.undecodable"}
 
 
 def is_left_out(warning: Problem) -> bool:
-    """Whether a warning about a good row says that one of its values could not be read."""
+    """Return True if a warning about a good row says that one of its values could not be read."""
     code = warning.code
     return code in _UNREADABLE or (
         code == "row.consent_unknown" and not warning.message.startswith(CONSENT_BLANK)
@@ -54,21 +54,20 @@ _INCOMPLETE = wire.entry(wire.FIELD, INCOMPLETE.encode(), wire.value(True))
 
 
 class Watcher(Protocol):
-    """Who is told how an examination goes; what it raises comes out of the examination."""
+    """Receiver of an examination's progress. Its errors are raised by the examination."""
 
     def begun(self, header: Header, delimiter: str) -> None:
-        """The header has been read, and can be used."""
+        """Handle a header that was read and can be used."""
 
     def beat(self, bytes_read: int, percent: int) -> None:
-        """Some more has been read; `percent` is of the whole work, all readings together."""
+        """Handle progress of reading; `percent` is of the whole work, all readings together."""
 
     def reject(
         self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
     ) -> None:
-        """A row goes into the rejected file: because of what is wrong with it, or to keep its
-        order whole.
+        """Handle a row for the rejected file: it has problems, or it keeps its order whole.
 
-        `export` is what the file names as the row's export, None where it names none.
+        `export` is the export that the file names for the row; None if it names none.
         """
 
 
@@ -84,37 +83,34 @@ class RowSink(Protocol):
     ) -> None:
         """Take rows: the hashes of their keys, the lines where they begin, and their bytes.
 
-        `exported` says when each was exported, as `Planner.see` takes it.
+        `exported` is the time of export of each row, as `Planner.see` takes it.
         """
 
 
 class RowSource(Protocol):
-    """Gives the rows that a `RowSink` has taken, those of some keys."""
+    """Source of the rows that a `RowSink` has taken, for some of the keys."""
 
     broken: set[str]
-    """Keys of documents some of whose rows have errors; complete after `seen`, like the next."""
+    """Keys of documents with some rows that have errors; complete once `seen` has ended."""
     too_large: set[str]
-    """Keys of documents that are too large: their rows have been rejected."""
+    """Keys of documents that are too large: their rows have been rejected. Complete like
+    `broken`."""
 
     def seen(self) -> Iterator[tuple[NDArray[np.uint64], Numbers, Numbers | None]]:
-        """Give what is to be known of the rows to plan them, many at a time."""
+        """Yield the facts that a plan needs about the rows, many rows at a time."""
 
     def rows(self) -> Iterator[tuple[bytes, Numbers, Numbers]]:
-        """Give the rows themselves, in the order of the file."""
+        """Yield the rows themselves, in the order of the file."""
 
 
 class Examination:
-    """One file, read and judged whole, and then read for what it says of each document.
+    """One file: first all rows are read and judged, then the documents are made.
 
-    Attributes:
-        read, rejected: rows.
-        left_out: values of good rows that could not be read.
-        longer: rows with one delimiter more than the header.
-        outdone: good rows that do not count, because another row of their key does.
-        header, delimiter, encoding: None until they have been read.
-        tally: everything that is odd or wrong.
-        broken: keys of documents some of whose rows are bad.
-        too_large: keys of documents that are larger than Firestore takes; their rows are bad.
+    Attributes: read, rejected: rows. left_out: values of good rows that could not be read. longer:
+    rows with one delimiter more than the header. outdone: good rows that do not count, because
+    another row of their key does. header, delimiter, encoding: None until they have been read.
+    tally: all problems. broken: keys of documents with some bad rows. too_large: keys of documents
+    that are larger than Firestore accepts; their rows are bad.
     """
 
     def __init__(
@@ -131,16 +127,16 @@ class Examination:
         """Prepare to examine.
 
         Args:
-            type_: what the file is.
-            settings: those of the connection.
-            open: gives the file from its beginning; it may be read several times.
-            size: its bytes.
-            watcher: who is told.
-            first_load: whether consent is left to those who gave it.
+            type_: the type of the file.
+            settings: the settings of the connection.
+            open: opens the file at its beginning; it may be read several times.
+            size: the bytes of the file.
+            watcher: the receiver of progress.
+            first_load: True to leave out consent.
             exports: reads the exports that the rows of a corrected file name.
 
         Raises:
-            SettingsError: the settings speak of columns that there are not.
+            SettingsError: the settings name columns that do not exist.
         """
         self.type = type_
         self.rules = Rules.of(settings)
@@ -171,7 +167,7 @@ class Examination:
     # -- first reading: is the file good, and which rows count? -------------------------------
 
     def judge(self) -> Plan:
-        """Check every row; return which of them count.
+        """Check every row; return the plan of the rows that count.
 
         Raises:
             FileRejected: the file cannot be used, or too many of its rows are bad.
@@ -213,10 +209,10 @@ class Examination:
         self._refuse_bad_file()
 
     def take_up(self, rows: RowSource) -> Plan:
-        """Take up some of the rows that `spread` has handed on; return which of them count.
+        """Take some of the rows that `spread` has passed on; return the plan for them.
 
         Raises:
-            TryAgain: they, or the file's header, could not be read.
+            TryAgain: the rows, or the file's header, could not be read.
         """
         self.read_header()
         planner = Planner()
@@ -238,9 +234,9 @@ class Examination:
         return found
 
     def _reject_too_large(self, again: Callable[[], Iterator[KeptRows]]) -> None:
-        """Reject all rows of documents that are larger than Firestore takes.
+        """Reject all rows of documents that are larger than Firestore accepts.
 
-        `again` gives the good rows once more.
+        `again` yields the good rows once more.
         """
         if not self._grouped or not self._sums.suspicious:
             return
@@ -274,7 +270,7 @@ class Examination:
                     self._watcher.reject(cells, (problem,), export)
 
     def read_header(self) -> None:
-        """Read nothing of the file but its header, for whoever goes on from an earlier reading.
+        """Read only the header of the file, to continue from an earlier reading.
 
         Raises:
             TryAgain: the file could not be read.
@@ -283,7 +279,7 @@ class Examination:
             self._begin(CsvReader(stream, self.layout, size=self._size))
 
     def note_repeated(self, rows: int) -> None:
-        """Take note of how many rows repeat the key of another one."""
+        """Add a warning with the number of rows that repeat the key of another one."""
         if rows and not self._grouped:
             self.tally.add(
                 Problem(
@@ -314,7 +310,7 @@ class Examination:
         raise FileRejected(Problem(code="file.too_many_bad_rows", message=message))
 
     def _in_common(self) -> str:
-        """Say what bad rows have in common, where that is one delimiter too many."""
+        """Return a sentence if most bad rows have one delimiter too many; else ""."""
         if not self.longer or 2 * self.longer < self.rejected:
             return ""
         rows = "Every row has" if self.longer == self.read else f"{count(self.longer, 'row')} have"
@@ -324,9 +320,9 @@ class Examination:
         )
 
     def _refuse_damaged_columns(self) -> None:
-        """Refuse the file when too many cells of a column hold something that is no value.
+        """Refuse the file if too many cells of a column cannot be read.
 
-        Rows without a usable key are not loaded anyway, and counted as such.
+        Rows without a usable key are not counted here: they are rejected and counted as such.
         """
         found = damaged(
             self._seen,
@@ -392,7 +388,7 @@ class Examination:
     def _chunks(
         self, *, share: tuple[int, int], first: bool = False
     ) -> Iterator[tuple[Chunk, Made]]:
-        """Read the file; `share` is the part of the whole work, in percent, that this is."""
+        """Read the file; `share` is the part of the whole work that this reading is, in percent."""
         with self._open() as stream:
             reader = CsvReader(stream, self.layout, size=self._size, exports=self._exports)
             if first:
@@ -432,7 +428,7 @@ class Examination:
         return (self.documents(plan, layer) for layer in range(plan.layers))
 
     def documents(self, plan: Plan, layer: int = 0) -> Iterator[Block]:
-        """Yield what a layer of the file says about each document, once.
+        """Yield each document of a layer of the file once.
 
         Raises:
             TryAgain: the file could not be read whole.
@@ -447,8 +443,10 @@ class Examination:
                 yield from self._single(chunks, plan, part, layer)
 
     def rows_at(self, lines: Mapping[int, object]) -> Iterator[tuple[int, list[str], str | None]]:
-        """Read the file once more, for the cells of those good rows that begin on these lines, and
-        for what it names as their exports."""
+        """Read the file again and yield the good rows that begin on these lines.
+
+        Yields line, cells, and the export that the file names for the row.
+        """
         for chunk, _ in self._chunks(share=(100, 100)):
             found = [(place, line) for place, line in enumerate(chunk.lines) if line in lines]
             cells = chunk.cells([place for place, _ in found])
@@ -459,8 +457,10 @@ class Examination:
     def _single(
         self, chunks: Iterator[KeptRows], plan: Plan, part: int, layer: int
     ) -> Iterator[Block]:
-        """Make a document of each row, and one of all rows of a key that repeats, of those keys
-        that belong to one part."""
+        """Yield a document per key, for the keys of one part.
+
+        A key that repeats has one document for all its rows.
+        """
         repeats = Repeats(self.type.consent)
         for parts, _ in chunks:
             places = plan.places(parts.ordinals)
@@ -501,7 +501,7 @@ class Examination:
     def _several(
         self, chunks: Iterator[KeptRows], plan: Plan, part: int, layer: int
     ) -> Iterator[Block]:
-        """Make a document of all rows of a key, of those keys that belong to one part."""
+        """Yield one document for all rows of a key, for the keys of one part."""
         joiner = make_joiner(self.type, self._maker)
         for parts, records in chunks:
             mine = plan.partition(parts.keys) == part
@@ -525,10 +525,10 @@ class Examination:
             yield block
 
     def _keys_among(self, cells: Sequence[str]) -> set[str]:
-        """Return what may be the key in a row that does not fit the header.
+        """Return the possible keys in a row that does not fit the header.
 
-        It stands between its own place and the one that it has if all that is missing, or too
-        much, comes before it.
+        The key is between its own place and the place that it has if all missing or extra cells
+        come before it.
         """
         assert self.header is not None
         place = self._key_place
@@ -536,7 +536,7 @@ class Examination:
         return {self.type.read_key(cell) for cell in cells[max(0, low) : max(0, high + 1)]} - {""}
 
     def _mark_incomplete(self, block: Block) -> None:
-        """Mark the documents some of whose rows were rejected, and tell of them."""
+        """Mark the documents with some rejected rows, and add a warning for each."""
         marks = [key in self.broken for key in block.keys]
         if not any(marks):
             return
@@ -553,7 +553,7 @@ class Examination:
             )
 
     def _repeat(self, cells: Sequence[str], export: str | None, line: int) -> None:
-        """Put a good line of an order beside its bad ones, so that the order can be sent whole."""
+        """Add a good line of an order to the rejected file, so that the order can be sent whole."""
         problem = Problem(
             code="order.other_line_rejected",
             message="Nothing is wrong with this line: it keeps the order whole.",
@@ -562,9 +562,9 @@ class Examination:
         self._watcher.reject(cells, (problem,), export)
 
     def _rows_again(self, *, share: tuple[int, int]) -> Iterator[KeptRows]:
-        """Yield the rows of the file once more, and their bytes where they are wanted.
+        """Yield the rows of the file once more, with their bytes.
 
-        They are read a second time only where there are too many to be kept.
+        The file is read a second time only if it has too many rows to keep.
         """
         if self._spread_rows is not None:
             for rows in self._spread_rows.rows():

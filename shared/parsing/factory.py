@@ -1,4 +1,4 @@
-"""Makes what reads one file: the checker of rows, the maker of parts, the joiner of documents."""
+"""Creation of the readers of one file: checker of rows, maker of parts, joiner of documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.parsing.columnar.joining import Joiner
 from shared.parsing.columnar.parts import PartMaker, RowPart
 
 Document = tuple[dict[str, Any], list[Problem]]
-"""The content of a document without `source`, and what is worth a warning about its rows."""
+"""Content of a document without `source`, and the warnings about its rows."""
 
 
 def make_checker(
@@ -38,7 +38,7 @@ def make_checker(
 ) -> Checker:
     """Return a checker for the rows of a file with this header.
 
-    `exported_at` is None where it is not known when the file was exported.
+    `exported_at` is None if the time of export is unknown.
     """
     zone = rules.time_zone
     exported_on = None
@@ -79,10 +79,10 @@ def make_part_maker(
     exported_at: datetime | None = None,
     leave_out: frozenset[str] = frozenset(),
 ) -> PartMaker:
-    """Return what makes documents, or parts of them, of the rows of a file with this header.
+    """Return a maker of documents, or parts of documents, from the rows of a file with this header.
 
-    `leave_out` names fields of the document that are checked and not written; for the others
-    see `make_checker`.
+    `leave_out` names fields of the document that are checked and not written. For the other
+    arguments see `make_checker`.
     """
     return PartMaker(
         make_checker(type_, header, rules, delimiter=delimiter, exported_at=exported_at),
@@ -94,7 +94,7 @@ def make_part_maker(
 
 
 def make_joiner(type_: FileType, maker: PartMaker) -> Joiner:
-    """Return what joins the rows of one file, of which `maker` makes parts, to documents."""
+    """Return a joiner of the rows of one file to documents; `maker` makes the parts of the rows."""
     return Joiner(
         type_.usual,
         join=partial(join_parts, type_),
@@ -108,10 +108,10 @@ def make_joiner(type_: FileType, maker: PartMaker) -> Joiner:
 def join_parts(
     type_: FileType, parts: Sequence[RowPart]
 ) -> tuple[bytes, frozenset[str], list[Problem]]:
-    """Make one document of the parts that all rows of its key are, given in file order.
+    """Make one document from the parts of all rows of its key, given in file order.
 
-    Returns its content, as `encode_content` has it, the paths of the fields
-    that all rows leave open, and what is worth a warning about them.
+    Returns its content, as `encode_content` makes it, the paths of the fields that all rows leave
+    open, and the warnings about the rows.
     """
     if type_.assemble is None:
         raise ValueError(f"a row of {type_.name} is a document")
@@ -128,12 +128,14 @@ def join_parts(
 
 
 def _own(type_: FileType, parts: Sequence[RowPart]) -> tuple[Sequence[bytes], frozenset[str]]:
-    """Return the entries of the document's own fields, cut where those that all rows make come,
-    and the paths of those that all rows leave open."""
+    """Return the entries of the document's own fields, and the paths that all rows leave open.
+
+    The entries are cut at the places of the fields that all rows make together.
+    """
     last = parts[-1]
     if not last.keep or len(parts) == 1:
         return last.own, last.keep
-    # All other fields are those of the last row, as they are.
+    # All other fields are those of the last row, unchanged.
     open_ = {path.partition(".")[0] for path in last.keep}
     version = _folded(
         Version.of(decode_content(b"".join(part.own), only=open_), -age, part.keep)
@@ -149,11 +151,11 @@ def _own(type_: FileType, parts: Sequence[RowPart]) -> tuple[Sequence[bytes], fr
 def make_document(
     type_: FileType, rows: Sequence[Row], keepable: frozenset[str] = frozenset()
 ) -> Document:
-    """Make one document of all rows of its key, given in file order, in Python's own types.
+    """Make one document from all rows of its key, given in file order, in Python's own types.
 
-    `keepable` are paths of the fields that a blank cell leaves open.
-    A type that is not grouped takes one row. Maps without content are left out. This is what
-    `join` is held against: the same, the slow way.
+    `keepable` are paths of the fields that a blank cell leaves open. A type that is not grouped
+    takes one row. Maps without content are left out. Tests compare the result of `join` with this:
+    it is the same, made the slow way.
     """
     own = _folded(
         Version.of(content(row, paths(type_.columns, "document")), -age, row.keep(keepable))
@@ -171,7 +173,7 @@ def make_document(
 
 
 def _folded(versions: Iterator[Version[int]]) -> Version[int]:
-    """Fold what rows say of a document's own fields, the last row first."""
+    """Fold the rows' values for a document's own fields, the last row first."""
     last = next(versions)
     while last.keep and (older := next(versions, None)):
         last.take(older)
@@ -190,5 +192,5 @@ def _array_heads(items: str) -> Heads:
 
 @lru_cache
 def _cuts(type_: FileType) -> tuple[str, ...]:
-    """Return the fields that all rows make, in the order in which they come in a document."""
+    """Return the fields that all rows make together, in their order in a document."""
     return tuple(sorted((type_.items, *type_.total_fields)))

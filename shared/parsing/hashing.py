@@ -10,20 +10,20 @@ from pandas.util import hash_array
 
 
 def halves(key: str) -> tuple[int, int]:
-    """Return the 128 bits that a key is told apart by, as two numbers: high and low."""
+    """Return the 128 bits that identify a key, as two numbers: high and low."""
     high, low = hashes([key])[0].tolist()
     return high, low
 
 
 def hashes(keys: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the `halves` of each key, a row a key."""
+    """Return the `halves` of each key, one row per key."""
     return np.stack([hash64(keys, key) for key in _HALVES], axis=1)
 
 
 def hash64(values: Sequence[str] | Sequence[bytes], key: str) -> NDArray[np.uint64]:
     """Return 64 bits of each value: its SipHash-2-4 with a key of 16 characters.
 
-    What is recorded in the index is made of them: they must be the same for ever.
+    The index stores these hashes, so they must never change.
     """
     found: NDArray[np.uint64] = hash_array(
         np.fromiter(values, object, len(values)), hash_key=key, categorize=False
@@ -32,4 +32,4 @@ def hash64(values: Sequence[str] | Sequence[bytes], key: str) -> NDArray[np.uint
 
 
 _HALVES = ("key of document1", "key of document2")
-"""With two keys there are 128 bits, as independent of each other as can be."""
+"""Keys of the two hashes of a document key. Together they give 128 independent bits."""

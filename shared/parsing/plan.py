@@ -1,4 +1,4 @@
-"""Finds out which rows of a file have one key, and which of them is the last."""
+"""Plan of a file's documents: the rows that have one key, and the last of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from shared.parsing.hashing import halves, hashes
 
 NOWHERE = -(2**31)
-"""The place of a row that has no part in any document; no key has it."""
+"""Place of a row that has no part in any document; no key has this place."""
 
 OPEN_ROWS_LIMIT = 50_000
-"""Rows of unfinished documents held in memory at most; a file that needs more is read in parts."""
+"""Upper bound of the rows of unfinished documents in memory. A file that needs more is read in
+parts."""
 
 _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("ordinal", "<i8")])
 _AGED = np.dtype([*_RECORD.descr, ("exported", "<i8")])
@@ -31,9 +32,9 @@ class Keys(NamedTuple):
 
 
 class Planner:
-    """Sees every good row of a file once and then says which documents they make.
+    """Sees every good row of a file once and then plans the documents.
 
-    Keeps 24 bytes a row and no text. Keys are told apart by 128 bits of hashes.
+    Keeps 24 bytes per row and no text. Keys are identified by 128 bits of hashes.
     """
 
     def __init__(self) -> None:
@@ -47,10 +48,10 @@ class Planner:
         ordinals: npt.ArrayLike,
         exported: npt.ArrayLike | None = None,
     ) -> None:
-        """Take note of rows; each ordinal is seen once, in rising order.
+        """Record rows; each ordinal is seen once, in rising order.
 
-        `exported` is when each row was exported, as `micros`, of all rows of a file
-        or of none.
+        `exported` is the time of export of each row, as `micros`, for all rows of a file or for
+        none.
         """
         if keys:
             self.see_hashes(hashes(keys), ordinals, exported)
@@ -61,7 +62,7 @@ class Planner:
         ordinals: npt.ArrayLike,
         exported: npt.ArrayLike | None = None,
     ) -> None:
-        """Take note of rows, one at least, by the `hashes` of their keys; else like `see`."""
+        """Record rows, at least one, by the `hashes` of their keys; otherwise like `see`."""
         self._aged = exported is not None
         rows = np.empty(len(found), _AGED if self._aged else _RECORD)
         if exported is not None:
@@ -80,10 +81,10 @@ class Planner:
         open_rows_limit: int = OPEN_ROWS_LIMIT,
         without: Sequence[str] = (),
     ) -> Plan:
-        """Return the plan for all rows seen; nothing is left of them here.
+        """Return the plan for all rows seen, and forget the rows.
 
-        `rows_of_a_key` is how many rows of one key are held at once at most; None: all. Rows of the
-        keys `without` are as if they had not been seen.
+        `rows_of_a_key` is the most rows of one key that are held at once; None: all. Rows of the
+        keys `without` are treated as if they had not been seen.
         """
         removed = [*map(halves, without)]
         dropped = 0
@@ -145,7 +146,7 @@ class Planner:
 
 
 class Plan:
-    """Says of every row to which document it belongs, and whether it completes that."""
+    """The document that every row belongs to, and the rows that complete a document."""
 
     def __init__(
         self,
@@ -164,27 +165,27 @@ class Plan:
         """Rows that were seen and left out."""
         self._layers = layers
         self.exported = exported
-        """Layer -> when what it says of each document was exported, as `micros`;
-        empty where all rows are as old as the file."""
+        """Layer -> time of export of each document's rows, as `micros`; empty if all rows are as
+        old as the file."""
         self._several = several
         self.keys = keys
-        """The keys of the documents that the file holds, in their order."""
+        """Keys of the documents that the file holds, in order."""
         self.repeated = repeated
         """Rows beyond the first of their key and export."""
         self.partitions = partitions
-        """Parts, by key, in which the file is to be read to keep memory flat."""
+        """Parts, by key, in which the file is read to keep memory flat."""
 
     @property
     def documents(self) -> int:
-        """How many documents the file holds."""
+        """Number of documents in the file."""
         return len(self.keys.high)
 
     @property
     def layers(self) -> int:
-        """How many exports the rows of one key come from at most.
+        """Largest number of exports that the rows of one key come from.
 
-        The latest export of each key is in layer 0, the one before it in layer 1. A file of
-        several layers is loaded as if each was a file of its own.
+        The latest export of each key is in layer 0, the one before it in layer 1. A file of several
+        layers is loaded as if each layer was a file of its own.
         """
         return max(1, len(self.exported))
 
@@ -197,10 +198,10 @@ class Plan:
         return mine
 
     def places(self, ordinals: npt.ArrayLike) -> NDArray[np.int64]:
-        """Return where in `keys` the keys of rows are; of rows that are not the last of their key
-        and export, `~place`, which is less than 0.
+        """Return the places in `keys` of the keys of rows.
 
-        Only rows that were seen have a place.
+        For a row that is not the last of its key and export, the result is `~place`, which is less
+        than 0. Only rows that were seen have a place.
         """
         return self._places[np.asarray(ordinals, dtype=np.int64)].astype(np.int64)
 
@@ -219,7 +220,7 @@ class Plan:
 
 
 class _Ages(NamedTuple):
-    """When what is said of some documents was exported."""
+    """Times of export of the rows of some documents."""
 
     places: NDArray[np.int32]
     layers: NDArray[np.int64]
@@ -251,9 +252,9 @@ def _count_open(
     last_of_key: NDArray[np.bool_],
     rows_of_a_key: int | None,
 ) -> None:
-    """Note at each row by how much it changes the number of rows held, if each key is let go at
-    its last row, and of each key no more than `rows_of_a_key` are held.
+    """Record at each row the change of the number of rows held.
 
+    Each key is let go at its last row, and at most `rows_of_a_key` rows of a key are held.
     `ordinals` are sorted by key, then in file order; `last_of_key` marks each key's last.
     """
     ends = np.flatnonzero(last_of_key)

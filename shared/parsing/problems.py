@@ -1,4 +1,4 @@
-"""Everything that is odd or wrong with one file: counted by code, the first so many in full."""
+"""Tally of the problems of one file: all are counted by code, the first are kept in full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from shared.core import Problem
 
 PROBLEMS_LIMIT = 10_000
-"""Problems listed one by one in a report; beyond it they are only counted."""
+"""Problems listed one by one in a report. Further problems are only counted."""
 
 
 PlainProblem = tuple[str, str, int | None, str | None]
@@ -22,13 +22,13 @@ def plain_problem(problem: Problem) -> PlainProblem:
 
 
 def problem_of(plain: PlainProblem) -> Problem:
-    """Return the problem that is this plain data."""
+    """Return the problem from its plain data."""
     code, message, line, column = plain
     return Problem(code=code, message=message, line=line, column=column)
 
 
 class Tally:
-    """Keeps the problems of a file: every one counted by code, the first so many in full."""
+    """Keeps the problems of a file: all are counted by code, the first are kept in full."""
 
     def __init__(self) -> None:
         self.kept: list[Problem] = []
@@ -36,7 +36,7 @@ class Tally:
         self._first: dict[tuple[str, str | None], dict[str, Any]] = {}
 
     def add(self, problem: Problem, *, times: int = 1) -> None:
-        """Take note of a problem that occurs `times` times."""
+        """Record a problem that occurs `times` times."""
         self.counts[problem.code] += times
         if len(self.kept) < PROBLEMS_LIMIT:
             self.kept.append(problem)
@@ -50,12 +50,12 @@ class Tally:
             self._first[key] = {**problem.to_document(), "count": times}
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Take note of several problems."""
+        """Record several problems."""
         for problem in problems:
             self.add(problem)
 
     def dump(self) -> dict[str, Any]:
-        """Return all of it as plain data, for `absorb`."""
+        """Return the tally as plain data, for `absorb`."""
         return {
             "kept": [plain_problem(problem) for problem in self.kept],
             "counts": dict(self.counts),
@@ -63,7 +63,7 @@ class Tally:
         }
 
     def absorb(self, dumped: Mapping[str, Any]) -> None:
-        """Take over what another tally has noted."""
+        """Add the problems of another tally."""
         self.counts.update(dumped["counts"])
         room = PROBLEMS_LIMIT - len(self.kept)
         self.kept.extend(map(problem_of, dumped["kept"][:room]))
@@ -75,12 +75,12 @@ class Tally:
                 self._first[key] = dict(entry)
 
     def summary(self) -> tuple[dict[str, Any], ...]:
-        """Return one entry a code and column: the first such problem, with its count."""
+        """Return one entry per code and column: the first such problem, with its count."""
         return tuple(self._first.values())
 
 
 def _count(known: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add to the count of a problem; the one that stands first in the file is told of."""
+    """Add to the count of a problem; keep the problem that comes first in the file."""
     count = known["count"] + more["count"]
     if 0 < more.get("line", 0) < known.get("line", 0):
         known.clear()

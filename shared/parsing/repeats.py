@@ -1,7 +1,7 @@
-"""Makes one document of all rows of a key, where each row is a document by itself.
+"""Merge of all rows of a key into one document, where each row alone is a document.
 
-The row that was updated last counts, of equals the later one in the file. What it leaves open is
-taken from the latest row that says something. Where two rows are equally late, or it is not known
+The row that was updated last counts; of equals, the later one in the file. Fields that it leaves
+open are taken from the latest row with a value. If two rows are equally late, or if it is unknown
 which is later, a row that withdraws consent counts more than one that gives it.
 """
 
@@ -16,32 +16,31 @@ from shared.firestore.bulk import decode_content, encode_content
 from shared.parsing.columnar.parts import NEVER
 
 ROWS_OF_A_KEY = 4
-"""Rows of one key that are held at most: more are made one."""
+"""Upper bound of the rows of one key that are held. More rows are merged."""
 
 Rank = tuple[int, int]
-"""Orders rows of a key: when they were last changed, NEVER if that is unknown, and where in the
-file they are."""
+"""Order of the rows of a key: time of the last change, NEVER if unknown, then place in the file."""
 
 
 class _Consent(NamedTuple):
-    """What rows say of one consent."""
+    """Values of one consent in some rows."""
 
     latest: int = NEVER
-    """When the latest of those rows was changed of which that is known."""
+    """Latest known time of change of these rows."""
     said: bool | None = None
-    """What the latest say: False if one of them does."""
+    """Value in the latest rows: False if one of them says False."""
     undated: bool | None = None
-    """The same of the rows of which it is unknown."""
+    """Value, by the same rule, in the rows whose time of change is unknown."""
 
     @classmethod
     def of(cls, updated: int, said: bool | None) -> _Consent:
-        """Return what one row says."""
+        """Return the consent of one row."""
         if said is None:
             return cls()
         return cls(undated=said) if updated == NEVER else cls(updated, said)
 
     def __add__(self, other: object) -> _Consent:
-        """Return what the rows of both say."""
+        """Return the consent of the rows of both."""
         assert isinstance(other, _Consent)
         latest = max(self.latest, other.latest)
         return _Consent(
@@ -52,31 +51,31 @@ class _Consent(NamedTuple):
 
     @property
     def value(self) -> bool | None:
-        """What counts; None where nothing is said."""
+        """Value that counts; None if no row has one."""
         return _lowest((self.said, self.undated))
 
 
 @dataclass(slots=True)
 class RowOfKey:
-    """One row, or several that have been made one."""
+    """One row, or several merged rows."""
 
     line: int
-    """The line of the row that counts."""
+    """Line of the row that counts."""
     rank: Rank
     wire: bytes = field(repr=False)
-    """The document, as `shared.firestore.bulk.encoding.encode_content` makes it."""
+    """Document, as `shared.firestore.bulk.encoding.encode_content` makes it."""
     open: dict[str, Rank | None]
     """As in `shared.core.folding.Version`."""
     consents: dict[str, _Consent] | None = None
-    """What several rows say of consent, by its path; None of one row."""
+    """Path of a consent -> its values in several rows; None for one row."""
 
     @property
     def keep(self) -> frozenset[str]:
-        """Paths of the fields that are left as they are stored."""
+        """Paths of the fields whose stored values are kept."""
         return frozenset(path for path, rank in self.open.items() if rank is None)
 
     def outdoes(self, other: RowOfKey, consent: frozenset[str]) -> bool:
-        """Whether nothing of the other row counts where this one is."""
+        """Return True if nothing of the other row counts beside this one."""
         if other.consents is not None or self.rank < other.rank:
             return False
         if not self.open.keys() <= other.open.keys():
@@ -90,10 +89,10 @@ class RowOfKey:
 
 
 class Repeats:
-    """Holds what counts of the rows of keys that repeat, until the last row of each has come."""
+    """Holds the rows of keys that repeat until the last row of each key arrives."""
 
     def __init__(self, consent: frozenset[str]) -> None:
-        """`consent` are the paths of the fields that hold consent."""
+        """Begin without rows; `consent` are the paths of the fields that hold consent."""
         self._consent = consent
         self._rows: dict[int, list[RowOfKey]] = {}
 
@@ -108,7 +107,7 @@ class Repeats:
         self._rows[place] = [self._fold(rows)] if len(rows) > ROWS_OF_A_KEY else rows
 
     def pop(self, place: int) -> RowOfKey:
-        """Return what the rows of a key make together, and hold them no longer."""
+        """Return the merged rows of a key, and forget them."""
         rows = self._rows.pop(place)
         return rows[0] if len(rows) == 1 else self._fold(rows)
 

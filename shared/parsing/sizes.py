@@ -1,7 +1,7 @@
-"""Finds documents of many rows that are larger than Firestore takes, in memory that does not grow.
+"""Search for documents of many rows that are larger than Firestore accepts, in constant memory.
 
-A first reading adds up, for all keys whose hashes begin alike, what their rows take at most. Only
-where that is too much are the rows of these keys measured, in another reading.
+A first reading adds up an upper bound of the rows' sizes, for all keys whose hashes begin alike.
+Only if a sum is too large are the rows of these keys measured, in another reading.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from shared.core.arrays import Numbers
 
 DOCUMENT_BYTES = 1024 * 1024
-"""What a document of Firestore takes, in all."""
+"""Bytes of a whole document that Firestore accepts."""
 LINES = 5
-"""Lines that are named of a document that is too large."""
+"""Lines that are named for a document that is too large."""
 
 _OUTSIDE = 2048
-"""What the name of a document and its field `source` take at most, about."""
+"""Approximate upper bound of the bytes of a document's name and its field `source`."""
 _BITS = 16
 _ARRAY: Any = types.ArrayValue.pb()
 _DOCUMENT: Any = types.Document.pb()
 
 
 class Sums:
-    """Adds up what the rows of keys take at most, all keys together whose hashes begin alike."""
+    """Upper bounds of the sizes of keys' rows, added up for all keys whose hashes begin alike."""
 
     def __init__(self, row_bytes: int) -> None:
-        """`row_bytes` is what the names of the fields of a row take."""
+        """Begin; `row_bytes` are the bytes of the names of a row's fields."""
         self._row_bytes = row_bytes
         self._sums = np.zeros(1 << _BITS, np.int64)
 
@@ -42,30 +42,30 @@ class Sums:
 
     @property
     def suspicious(self) -> bool:
-        """Whether there may be a document that is too large."""
+        """True if there may be a document that is too large."""
         return bool(self._sums.max() > DOCUMENT_BYTES - _OUTSIDE)
 
     def suspects(self, found: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Return which rows may belong to such a document."""
+        """Mark the rows that may belong to such a document."""
         mask: NDArray[np.bool_] = self._sums[_bucket(found)] > DOCUMENT_BYTES - _OUTSIDE
         return mask
 
 
 @dataclass(slots=True)
 class Measured:
-    """What the rows of one key come to."""
+    """Measured sizes of the rows of one key."""
 
     items: int = 0
-    """Bytes of their items, as Firestore counts them."""
+    """Bytes of the items, as Firestore counts them."""
     own: int = 0
     """Bytes of the document's own fields, in the last row."""
     rows: int = 0
     lines: list[int] = field(default_factory=list)
-    """The lines of the first of them."""
+    """Lines of the first rows."""
 
     @property
     def too_large(self) -> bool:
-        """Whether no document can hold them."""
+        """True if the rows are too large for a document."""
         return self.items + self.own > DOCUMENT_BYTES - _OUTSIDE
 
     def count(self, line: int) -> None:
@@ -75,7 +75,7 @@ class Measured:
             self.lines.append(line)
 
     def add(self, own: Sequence[bytes], item: bytes) -> None:
-        """Add what a row takes: entries of the document's own fields, and the item that it is."""
+        """Add the size of a row: entries of the document's own fields, and the item of the row."""
         self.items += _size(_ARRAY.FromString(item).values)
         if own:
             self.own = _fields_size(_DOCUMENT.FromString(b"".join(own)).fields)
