@@ -1,4 +1,4 @@
-"""`python -m local`: see `local.cli`."""
+"""Runs `local.cli`: `python -m local`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 
 def run() -> int:
-    """Do what the command line asks; return the exit code, also when that is broken off at once."""
+    """Run the command line; return the exit code, also when it is interrupted at once."""
     try:
-        # Imported here because it takes a while, in which somebody may change their mind.
+        # Imported here because it takes a while, and Ctrl-C must work meanwhile.
         from local.cli import main
 
         return main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What can be asked of `python -m local`, and how it answers in the terminal."""
+"""Reads the command line of `python -m local`, and prints the results in the terminal."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ FAULT = 70
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line asks; return the exit code.
+    """Run the command line; return the exit code.
 
-    0: ended as asked. 1: a part did not come up, or the demo did not end right. 2: the command
-    line is wrong, the folder is in use, or something that was asked for is not installed. 70: a
-    fault of the program. 130: interrupted. The commands about a stack that runs: see `shared.ops`.
+    0: success, or `up` was ended. 1: a part did not start, or the demo failed. 2: the command line
+    is not valid, the folder is in use, or something requested is not installed. 70: a fault of the
+    program. 130: interrupted. For commands about a running stack, see `shared.ops`.
     """
     parsed = _parser().parse_args(ops.with_defaults(arguments))
     os.environ.update(loopback_environment(os.environ))
@@ -231,7 +231,7 @@ def _run_demo(parsed: argparse.Namespace, data: Path) -> int:
 
 
 def _ask(parsed: argparse.Namespace) -> int:
-    """Ask something of the stack that runs in a folder."""
+    """Run a command about the stack that runs in a folder."""
     if parsed.command == "completion":
         return ops.run(parsed, lambda: _lead_to(_typed_data(parsed.typed)))
     environment = _lead_to(parsed.data)
@@ -244,7 +244,7 @@ def _ask(parsed: argparse.Namespace) -> int:
 
 
 def _lead_to(data: Path) -> Mapping[str, str]:
-    """Lead this process's clients to the stack in a folder; return its environment."""
+    """Point this process's clients at the stack in a folder; return the environment."""
     file = data / "endpoints.json"
     try:
         endpoints = Endpoints.read(file)
@@ -274,7 +274,7 @@ def _say(sentence: str) -> None:
 
 @contextmanager
 def _signals_as_interrupt() -> Iterator[None]:
-    """Let the first SIGINT, SIGTERM or SIGHUP end what runs, and let it end undisturbed."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt, and ignore later ones."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupt(*_: object) -> NoReturn:
@@ -282,7 +282,7 @@ def _signals_as_interrupt() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    # What is ignored from the start, such as SIGHUP under nohup, stays ignored.
+    # Signals ignored from the start, such as SIGHUP under nohup, stay ignored.
     heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in heeded}
     try:

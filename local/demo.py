@@ -1,4 +1,4 @@
-"""How the pipeline is shown in half a minute: what is uploaded, and what must come of it."""
+"""Shows the pipeline in half a minute: uploads the samples, and checks the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.files import ExportFile, read_name
 from shared.ledger import ENDED
 
 _PATIENCE_SECONDS = 300.0
-"""How long a step may take, beyond the delay of the orders."""
+"""Seconds that a step may take, in addition to the delay of the orders."""
 
 CUSTOMERS = "good/customers_20241118T190000Z.csv"
 ORDERS = "good/orders_20241118T190500Z.csv"
@@ -35,9 +35,9 @@ NZ_REWARDS = "good/nz/rewards_20241118T181000Z.csv"
 TEN_FAULTS = "faulty/ten-faults/customers_20241120T030200Z.csv"
 MISNAMED = "faulty/wrong-name/Customers_20241120T010000Z.csv"
 LARGE_ROWS = 25_000
-"""Of the larger file, unless another number is asked for."""
+"""Rows of the larger file, unless another number is given."""
 STRANGERS_ORDERS = 3
-"""Orders in `ORDERS` of people whom no customers file holds."""
+"""Orders in `ORDERS` of people who are in no customers file."""
 
 
 _LEGEND = (
@@ -53,7 +53,7 @@ _NEXT = (
 
 
 class Uploader:
-    """A client of the gateway, as the retailer's ERP is one."""
+    """SFTP client of the gateway, in the place of the retailer's ERP."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         sftp = endpoints.sftp
@@ -72,7 +72,7 @@ class Uploader:
         self._transport.close()
 
     def put(self, name: str, content: bytes) -> None:
-        """Upload a file; the OSError of a refused one holds the gateway's words."""
+        """Upload a file. If it is refused, the OSError has the gateway's message."""
         folder, _, _ = name.rpartition("/")
         with contextlib.suppress(OSError):
             self._client.mkdir(folder)
@@ -86,10 +86,9 @@ class Uploader:
 
 
 def run_demo(stack: Stack, *, orders_delay: timedelta, rows: int = LARGE_ROWS) -> bool:
-    """Upload, watch, and check; return whether everything came out as it must.
+    """Upload the samples, report progress, and check; return True if the result is correct.
 
-    What is told on the way is for people; what is checked comes from the generator of the samples,
-    which knows what every file amounts to.
+    The report is for people. The expected result comes from the generator of the samples.
     """
     os.environ.update(stack.endpoints.environment())
     database = firestore.Client(project=stack.endpoints.project)
@@ -110,7 +109,7 @@ def run_demo(stack: Stack, *, orders_delay: timedelta, rows: int = LARGE_ROWS) -
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on."""
+    """A demo that cannot continue."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,7 +128,7 @@ class _Demo:
     # -- what is told -------------------------------------------------------------------------
 
     def tell(self) -> None:
-        """Upload the files, one story after the other."""
+        """Upload the files, one scenario after the other."""
         screen = self.screen
         self.began_empty = not self.timeline.imports
         delay = f"{self.orders_delay.total_seconds():g} seconds"
@@ -211,7 +210,7 @@ class _Demo:
             self.uploads[path] = Upload(
                 connection=named.connection,
                 import_id=named.import_id,
-                # The bucket may keep no more than milliseconds.
+                # The bucket may store no more than milliseconds.
                 at=now.replace(microsecond=now.microsecond // 1000 * 1000),
             )
             try:
@@ -278,7 +277,7 @@ class _Demo:
     # -- what is checked ----------------------------------------------------------------------
 
     def check(self) -> bool:
-        """Hold Firestore and the ledger against what the generator knows; tell the outcome."""
+        """Compare Firestore and the ledger with the expected result; print the outcome."""
         screen = self.screen
         for path in self.uploads:
             self.failures += self._check_import(path)
@@ -336,7 +335,7 @@ class _Demo:
             yield f"{orders_path} or its customers file has not been loaded."
             return
         if not self.began_empty:
-            # They may rightly have gone by the customers file of the earlier run.
+            # The customers file of the earlier run may have let them start.
             return
         if orders.started_at < customers.finished_at:
             yield f"{orders_path} was begun before its customers file had ended."
@@ -350,7 +349,7 @@ class _Demo:
             if path in self.uploads and sample.connection == connection
         ]
         truth = Truth()
-        # By the time in the name: what counts is when a file was exported, not when it came.
+        # Sorted by the time in the name: the time of export counts, not the time of upload.
         for sample in sorted(loaded, key=lambda sample: sample.object.rpartition("_")[2]):
             truth = truth.then(sample.truth)
         return truth
@@ -406,7 +405,7 @@ class _Demo:
 
 
 def differences(connection: str, expected: Truth, found: Truth) -> Iterator[str]:
-    """Say in sentences what a connection's documents are that they should not be."""
+    """Describe how a connection's documents differ from the expected ones."""
     for name in ("customers", "orders", "rewards"):
         wanted: Mapping[str, object] = getattr(expected, name)
         there: Mapping[str, object] = getattr(found, name)

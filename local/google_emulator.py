@@ -1,4 +1,4 @@
-"""Google's own Firestore emulator: where an installed one is, and how to run it."""
+"""Finds and runs Google's own Firestore emulator."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is none, and what to install, in one screen of text."""
+    """Reason why no emulator can be started, with what to install, on one screen."""
 
     explanation: str
 
     @property
     def reason(self) -> str:
-        """The first line of it, for a test that is skipped."""
+        """First line of the explanation, for a skipped test."""
         return self.explanation.partition("\n")[0]
 
 
 class NotStarted(Exception):
-    """The emulator ended, or did not answer in time; the message has the end of its log."""
+    """An emulator that ended or did not answer in time. The message has the end of its log."""
 
 
 class Emulator:
@@ -80,7 +80,7 @@ class Emulator:
 
     @property
     def address(self) -> str:
-        """What FIRESTORE_EMULATOR_HOST has to be."""
+        """Value of FIRESTORE_EMULATOR_HOST for this emulator."""
         return f"{self.host}:{self.port}"
 
     @property
@@ -88,7 +88,7 @@ class Emulator:
         return self._process.pid
 
     def stop(self) -> None:
-        """End the emulator and everything it has started. Doing it twice does no harm."""
+        """End the emulator and everything it has started. Can be called twice."""
         if self._process.poll() is None:
             # It leads a process group of its own, see `start`.
             os.killpg(self._process.pid, signal.SIGTERM)
@@ -100,8 +100,8 @@ class Emulator:
         self._log.close()
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines that it has said."""
-        # Not by the shared position of the file: the emulator goes on writing there.
+        """Return the last lines of the emulator's log."""
+        # Do not move the shared file position: the emulator continues to write there.
         descriptor = self._log.fileno()
         said = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         return "\n".join(said.decode(errors="replace").splitlines()[-lines:])
@@ -121,8 +121,7 @@ class Emulator:
 def find(*, path: str | None = None, home: Path | None = None) -> Found | Missing:
     """Look for an installed emulator and a Java to run it with.
 
-    `path` stands for the PATH, `home` for the home directory; both are the process's own by
-    default.
+    `path` replaces the PATH and `home` the home directory. By default, both are the process's own.
     """
     jar = next(_jars(path, home or Path.home()), None)
     if jar is None:
@@ -164,7 +163,7 @@ def _javas(path: str | None) -> Iterator[Path]:
 
 
 def _java_version(java: Path) -> int:
-    """The major version, 0 where it does not tell: macOS has a `java` that only asks for one."""
+    """Return the major version; 0 if unknown, as for a `java` on macOS that only asks for one."""
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     match = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
     return int(match.group(1)) if match else 0

@@ -1,4 +1,4 @@
-"""What ties a program to the process that started it, so that it never outlives it.
+"""Ties a program to the process that started it, so that the program ends with that process.
 
 Run as a script, without the site packages, so that it costs next to nothing:
 
@@ -21,19 +21,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 CANNOT_START = 127
-"""Exit code when the program could not be run at all, as shells have it."""
+"""Exit code if the program cannot be run, as in shells."""
 
 
 def guard(lifeline: int, command: Sequence[str]) -> NoReturn:
-    """Run `command` and end as it ends, or kill it once `lifeline` is closed at its other end.
+    """Run `command` and end when it ends, or kill it once the other end of `lifeline` is closed.
 
     The exit code is the program's own, or 128 plus the number of the signal that killed it.
     """
     awake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    # Handlers rather than SIG_IGN, which the program would inherit: a stop that is sent to the
-    # group is the program's to answer.
+    # Handlers are used instead of SIG_IGN, which the program would inherit. The program itself
+    # handles a stop signal that is sent to the group.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
 

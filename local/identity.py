@@ -1,8 +1,8 @@
-"""Who a caller on this machine says it is: the key, the tokens it signs, and its certificates.
+"""Identity service of this machine: a key, the tokens it signs, and its certificates.
 
-It stands in for Google's identity service. A token minted here is what Cloud Tasks and Cloud
-Scheduler send along, and google-auth verifies it unchanged when it is told this certificates URL
-instead of Google's.
+It replaces Google's identity service. A token minted here is what Cloud Tasks and Cloud Scheduler
+send along. google-auth verifies it unchanged when it is given this certificates URL instead of
+Google's.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 ISSUER = "https://accounts.google.com"
-"""`iss` of every token, as Google's."""
+"""`iss` of every token, as in Google's tokens."""
 
 LIFETIME = timedelta(hours=1)
-"""How long a token is good for, as Google's."""
+"""Time for which a token is valid, as for Google's tokens."""
 
 KEY_FILE = "identity.pem"
 """Name of the file that keeps the key, within the folder given to `load_key`."""
@@ -106,7 +106,7 @@ def mint(*, key: Key, audience: str, email: str, now: datetime) -> str:
 
 
 def _account_number(email: str) -> str:
-    """The unique id of a service account, 21 digits as Google's, always the same for an e-mail."""
+    """Return the id of a service account: 21 digits as Google's, always the same for an e-mail."""
     digest = hashlib.sha256(email.encode()).digest()
     return f"1{int.from_bytes(digest, 'big') % 10**20:020d}"
 
@@ -152,7 +152,7 @@ class CertsServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving and let the port go."""
+        """Stop serving and release the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -167,7 +167,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(body: bytes) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # A client that goes silent gives its thread back.
+        # A client that stops sending frees its thread.
         timeout = 30
 
         def do_GET(self) -> None:
@@ -182,6 +182,6 @@ def _handler(body: bytes) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet: functions ask for the certificates at every call."""
+            """Log nothing: functions request the certificates at every call."""
 
     return Handler

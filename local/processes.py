@@ -1,4 +1,4 @@
-"""How a set of programs is kept running, brought back when one dies, and ended for good."""
+"""Keeps a set of programs running: restarts one that ends, and ends all of them on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Program:
     """One program that runs until it is told to stop."""
 
     name: str
-    """What people call it; its log is `{name}.log`."""
+    """Name shown to people; the log is `{name}.log`."""
     command: tuple[str, ...]
     """The program and its arguments."""
     ports: tuple[int, ...]
@@ -36,30 +36,30 @@ class Program:
 
 
 class StartFailed(Exception):
-    """A program did not come up; the message ends with the end of its log."""
+    """A program that cannot be started. If it has run, the message has the end of its log."""
 
 
 def restart_delay(failures: int) -> float:
-    """Seconds to wait before a program that has failed this many times in a row starts again."""
+    """Return the seconds to wait before restarting a program that failed this often in a row."""
     return min(0.25 * float(1 << min(failures - 1, 10)), 15.0)
 
 
 LIVED = 20.0
-"""Seconds of life after which an earlier failure no longer counts."""
+"""Seconds of running after which an earlier failure no longer counts."""
 
 
 def free_ports(wanted: Sequence[int]) -> list[int]:
-    """Find as many different free loopback ports as are wanted; 0 stands for any.
+    """Find a free loopback port for each wanted one; 0 means any. All are different.
 
-    A wanted port that is taken is replaced by a free one. The ports are free at the moment of
-    asking, no longer held on return.
+    A wanted port that is taken is replaced by a free one. The ports are free when they are found,
+    but are not reserved.
 
     Raises:
         StartFailed: the machine has no free port left.
     """
     found = [0] * len(wanted)
     with contextlib.ExitStack() as held:
-        # Wishes come first, lest one of them be handed out as "any".
+        # Named ports come first, so that none of them is handed out as "any".
         for place in sorted(range(len(wanted)), key=lambda place: wanted[place] == 0):
             listener = held.enter_context(_bind(wanted[place]) or _bind_any())
             found[place] = listener.getsockname()[1]
@@ -67,8 +67,8 @@ def free_ports(wanted: Sequence[int]) -> list[int]:
 
 
 _ANY_PORT = range(20_000, 32_000)
-"""Below those that systems hand out to outgoing connections, one of which might take a port while
-its program is being started again."""
+"""Ports below those that systems use for outgoing connections. Such a connection could take a port
+while its program restarts."""
 
 
 def _bind_any() -> socket.socket:
@@ -80,7 +80,7 @@ def _bind_any() -> socket.socket:
 
 
 def is_free(port: int) -> bool:
-    """Say whether a loopback port can be listened on right now."""
+    """Return True if a loopback port can be listened on now."""
     listener = _bind(port)
     if listener is None:
         return False
@@ -92,7 +92,7 @@ def _bind(port: int) -> socket.socket | None:
     if not port:
         return None
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # As the servers do, so that connections of an earlier run that linger do not count as taken.
+    # As in the servers. Lingering connections of an earlier run then do not block the port.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
@@ -104,7 +104,7 @@ def _bind(port: int) -> socket.socket | None:
 
 
 def answers(port: int) -> bool:
-    """Say whether something accepts connections on a loopback port.
+    """Return True if something accepts connections on a loopback port.
 
     Only a connection is made, nothing is sent: a GET would run an HTTP function.
     """
@@ -127,16 +127,16 @@ def describe_exit(code: int) -> str:
 
 
 class Supervisor:
-    """Keeps programs running until it is stopped, and takes them with it if it is killed.
+    """Keeps programs running until it is stopped, and ends them even if it is killed.
 
     Each program leads a process group of its own, so a Ctrl-C in the terminal reaches only the
-    supervisor, and has a guard as parent (`local.guard`) that outlives it by nothing.
+    supervisor. Its parent is a guard (`local.guard`), which ends with the supervisor.
 
     Args:
         logs: folder for `{name}.log`, made if need be; output is appended.
         folder: working folder of the programs.
-        say: called with one sentence whenever something happens that a person should know. Comes
-            from several threads.
+        say: called with one sentence for each event that a person should know. Called from several
+            threads.
         keep_open: file descriptors that every program inherits, such as a lock to be held for as
             long as one of them lives.
         grace: seconds that a program has to end itself before it is killed.
@@ -163,7 +163,7 @@ class Supervisor:
     def start(self, layers: Sequence[Sequence[Program]], *, timeout: float) -> None:
         """Start every program of every layer at once and wait until all of them answer.
 
-        A layer leans on those before it: `stop` ends the last one first.
+        A layer depends on those before it, so `stop` ends the last one first.
 
         Raises:
             StartFailed: a port is taken, a program has ended, or one does not answer in `timeout`
@@ -177,7 +177,7 @@ class Supervisor:
                         f"{program.name} cannot have port {port}: something else listens there."
                     )
         new = [[self._kept(program) for program in layer] for layer in layers]
-        # Known before they run: whatever happens from here on, `stop` ends them.
+        # Recorded before they run, so that `stop` ends them in every case.
         self._layers += new
         deadline = time.monotonic() + timeout
         for kept in (kept for layer in new for kept in layer):
@@ -197,7 +197,7 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process ids of the guards by program; each is the id of its process group as well."""
+        """Process ids of the guards, by program. Each is also the id of the process group."""
         return {
             kept.program.name: kept.pid
             for layer in self._layers
@@ -210,7 +210,7 @@ class Supervisor:
         if self._closed:
             return
         self._closed = True
-        # None may come back while another is being ended.
+        # No program may restart while another is being ended.
         for layer in self._layers:
             for kept in layer:
                 kept.give_up()
@@ -225,7 +225,7 @@ class Supervisor:
 
 
 class _Kept:
-    """One program and the thread that starts it as often as it takes."""
+    """A program and the thread that restarts it."""
 
     def __init__(
         self,
@@ -271,7 +271,7 @@ class _Kept:
                 except OSError:  # out of memory, processes or disk; it may pass
                     process = None
             code = process.wait() if process else guard.CANNOT_START
-            # What the program has started must not hold its ports when it comes back.
+            # Children of the program must not hold its ports when it restarts.
             self._signal(signal.SIGKILL)
             self._process = None
             if self._stopping.is_set():
@@ -320,7 +320,7 @@ class _Kept:
                     raise StartFailed(
                         f"{self.program.name} does not answer on port {port}.{self._log_end()}"
                     )
-        # Something else may have answered in its place.
+        # Another program may have answered instead.
         if self._ended.is_set():
             code = self._exit_code if self._exit_code is not None else 0
             raise StartFailed(f"{self.program.name} {describe_exit(code)}.{self._log_end()}")
@@ -334,7 +334,7 @@ class _Kept:
         return "".join(f"\n    {line}" for line in (f"The end of {self._log}:", *lines))
 
     def give_up(self) -> None:
-        """Do not start the program again."""
+        """Stop restarting the program."""
         with self._lock:
             self._stopping.set()
 

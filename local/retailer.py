@@ -1,8 +1,8 @@
-"""The made-up retailer behind the samples: its customers, its shops, what it sells and gives away.
+"""Invented retailer behind the samples: its customers, shops, products and rewards.
 
 Nobody in here exists. E-mail addresses are on the domains reserved for examples. Australian mobile
-numbers are those that the regulator (ACMA) keeps free for fiction; New Zealand keeps none free, so
-those begin with 025, a prefix that has been out of use since 2007.
+numbers are those that the regulator (ACMA) reserves for fiction. New Zealand reserves none, so its
+numbers begin with 025, a prefix out of use since 2007.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A town as it stands in an address."""
+    """A town as written in an address."""
 
     city: str
     state: str
@@ -42,7 +42,7 @@ class Country:
     name: str
     currency: str
     docket: str
-    """The digits that its order numbers begin with."""
+    """First digits of the order numbers."""
     first_names: Sequence[str]
     surnames: Sequence[str]
     streets: Sequence[str]
@@ -147,12 +147,12 @@ class Person:
 
     @property
     def email(self) -> str:
-        """The address, "" where the retailer knows none."""
+        """E-mail address; "" if the retailer has none."""
         return self.cells["EMAIL"]
 
     @property
     def subscribed(self) -> bool | None:
-        """What the row says of consent; PRIVACY is the inverted flag."""
+        """Consent in the row, the inverse of PRIVACY; None if PRIVACY is blank."""
         return {"Yes": False, "No": True}.get(self.cells["PRIVACY"])
 
     def but(self, **cells: str) -> Person:
@@ -165,7 +165,7 @@ CUSTOMER_COLUMNS = (
     *("POSTCODE", "COUNTRY", "MOBILE", "EMAIL", "DOB", "PRIVACY", "RETAIL_REP", "LAST_UPDATED"),
     *("CREATED_DATE", "JOINED_STORE_ID", "JOINED_STORE_CODE", "STORE_ID", "STORE_CODE"),
     *("STORE_NUMBER", "REF1_GROUP", "REF1_ID", "REF1_CODE", "LOYALTY_CODE", "LOYALTY_NAME"),
-    # Two that the vendor does not publish, as every retailer has some: kept under `extra`.
+    # Two columns that the vendor does not publish; every retailer has some. They are in `extra`.
     *("RETAIL_CUST", "SMS_OPT_IN"),
 )
 
@@ -320,7 +320,7 @@ PRODUCTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order: its rows, one a line, and what was paid in cents."""
+    """An order: one row per line, and the amount paid in cents."""
 
     number: str
     rows: Sequence[Mapping[str, str]]
@@ -491,7 +491,7 @@ def reward_account(chance: random.Random, person: Person, *, day: date) -> dict[
 def rewards_of(
     chance: random.Random, account: dict[str, str], *, first: int, day: date
 ) -> list[dict[str, str]]:
-    """Give an account one to three rewards: its rows, one a reward."""
+    """Give an account one to three rewards; return one row per reward."""
     rewards = []
     for number in range(chance.randint(1, 3)):
         total = chance.choice((1000, 2000, 5000))

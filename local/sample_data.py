@@ -1,6 +1,6 @@
-"""Every file below `samples/`: what is in it, what the pipeline does with it, what it comes to.
+"""Generates every file below `samples/`, with its description and its expected result.
 
-`python -m local.sample_data` writes `samples/` anew; the same files come out every time.
+`python -m local.sample_data` writes `samples/` again. Every run generates the same files.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _SEED = 20241118
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What must be in Firestore once files have been loaded, as far as the generator knows it."""
+    """Expected content of Firestore once files are loaded, as far as it is known here."""
 
     customers: Mapping[str, bool | None] = field(default_factory=dict)
-    """Document id -> `subscribed`, None where no file has ever said."""
+    """Document id -> `subscribed`, None if no file has said."""
     orders: Mapping[str, int] = field(default_factory=dict)
     """Document id -> `valueCents`."""
     rewards: Mapping[str, int] = field(default_factory=dict)
     """Document id -> number of `rewards` inside."""
 
     def then(self, later: Truth) -> Truth:
-        """Return what holds when a later export has been loaded on top of this one.
+        """Return the expected content after a later export is loaded too.
 
-        A blank consent leaves the stored one alone.
+        A blank consent leaves the stored one unchanged.
         """
         consent = {
             key: self.customers.get(key) if subscribed is None else subscribed
@@ -67,33 +67,33 @@ class Sample:
     """One file below `samples/`."""
 
     path: str
-    """Where it lies, e.g. `good/nz/orders_….csv` or `faulty/bom/customers_….csv`."""
+    """Path below `samples/`, e.g. `good/nz/orders_….csv` or `faulty/bom/customers_….csv`."""
     about: str
-    """What is in it, in one sentence."""
+    """Content, in one sentence."""
     happens: str
-    """What the pipeline does with it, in one or two sentences."""
+    """Effect in the pipeline, in one or two sentences."""
     status: str
-    """Status that its import ends in."""
+    """Final status of the import."""
     codes: tuple[str, ...] = ()
-    """The stable codes that its ledger entry or its report names."""
+    """Stable codes in the ledger entry or the report."""
     content: bytes
     rows: int = 0
     """Records below the header, good and bad."""
     rejected: int = 0
     """Rows that are not loaded although the file is."""
     truth: Truth = field(default_factory=Truth)
-    """What its rows come to on an empty database."""
+    """Expected content of an empty database after the file is loaded."""
 
     @property
     def object(self) -> str:
-        """Its name in the bucket, e.g. `pending/nz/orders_….csv`."""
+        """Name in the bucket, e.g. `pending/nz/orders_….csv`."""
         kind, *folders, file = self.path.split("/")
         place = "".join(f"{folder}/" for folder in folders) if kind == "good" else ""
         return f"pending/{place}{file}"
 
     @property
     def connection(self) -> str:
-        """The connection that it belongs to."""
+        """Connection that the file belongs to."""
         _, *folders, _ = self.object.split("/")
         return folders[0] if folders else "main"
 
@@ -128,7 +128,7 @@ def _totals(orders: Iterable[Order]) -> Truth:
 
 
 def make_samples() -> list[Sample]:
-    """Make every sample, good ones first; the same ones every time."""
+    """Make every sample, good ones first. The result is always the same."""
     chance = random.Random(_SEED)
     return [*_good(chance), *_faulty(chance)]
 
@@ -260,7 +260,7 @@ def _good(chance: random.Random) -> list[Sample]:
 
 
 def make_large(rows: int) -> Sample:
-    """Make a customers file of a connection of its own, `outlet`; it is not kept in `samples/`."""
+    """Make a large customers file of the separate connection `outlet`; it is not in `samples/`."""
     chance = random.Random(_SEED)
     people = retailer.people(
         chance, AUSTRALIA, first=1_000_000, count=rows, latest=date(2024, 11, 18)
@@ -537,7 +537,7 @@ def _one(columns: Sequence[str], cells: Mapping[str, str]) -> str:
 def _with_lines(
     people: Sequence[Person], spoil: Mapping[int, Callable[[Mapping[str, str]], str]]
 ) -> bytes:
-    """Write a customers file in which some rows, by place, are written by a function."""
+    """Write a customers file in which the functions in `spoil` write the rows at their places."""
     header = ",".join(CUSTOMER_COLUMNS) + "\r\n"
     rows = (
         spoil[place](person.cells) if place in spoil else _one(CUSTOMER_COLUMNS, person.cells)
@@ -562,7 +562,7 @@ def _unusable(people: Sequence[Person], lines: Sequence[Mapping[str, str]]) -> l
             content=content,
         )
 
-    # The orders come before the customers files below: they belong with one that was loaded.
+    # The orders come before the customers files below, so that they match one that was loaded.
     return [
         sample(
             "missing-column",
@@ -646,7 +646,7 @@ def _unusable(people: Sequence[Person], lines: Sequence[Mapping[str, str]]) -> l
 
 
 def make_readme(samples: Sequence[Sample]) -> str:
-    """Write `samples/README.md`: every sample, what is in it and what happens to it."""
+    """Return `samples/README.md`: every sample with its content and its result."""
     misnamed = [sample for sample in samples if sample.path.startswith(_WRONG_NAME)]
     faulty = [sample for sample in samples if sample.path.startswith("faulty/")]
     parts = [
@@ -716,7 +716,9 @@ def make_files() -> dict[str, bytes]:
 
 
 def write(folder: Path) -> int:
-    """Write the files below a folder, remove CSV files that are no longer made; return how many."""
+    """Write the files below a folder and remove CSV files no longer made; return the number
+    written.
+    """
     files = make_files()
     for old in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".csv"):
         if old.relative_to(folder).as_posix() not in files:

@@ -1,4 +1,4 @@
-"""When the sweep is called: a stand-in for Cloud Scheduler that posts to one URL at an interval."""
+"""Replaces Cloud Scheduler: posts to one URL at an interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from local import identity
 
 _TIMEOUT_SECONDS = 180.0
-"""How long Cloud Scheduler waits for an answer unless told otherwise."""
+"""Seconds that Cloud Scheduler waits for an answer by default."""
 
 
 def make_request(
@@ -19,8 +19,8 @@ def make_request(
 ) -> urllib.request.Request:
     """Make the request that Cloud Scheduler would send at the moment `now`.
 
-    It carries a token that speaks for the service account `email` and is meant for `url`, and the
-    headers that Cloud Scheduler documents for HTTP targets.
+    Its token names the service account `email` and the audience `url`. Its headers are those that
+    Cloud Scheduler documents for HTTP targets.
     """
     token = identity.mint(key=key, audience=url, email=email, now=now)
     return urllib.request.Request(
@@ -38,15 +38,15 @@ def make_request(
 
 
 class Scheduler:
-    """Posts to a URL every so often from a thread of its own until it is stopped.
+    """Posts to a URL at an interval, in its own thread, until it is stopped.
 
     Args:
-        url: what is called; also the audience of the tokens.
+        url: address that is called; also the audience of the tokens.
         job: name of the job, e.g. `sweep`.
-        key: what the tokens are signed with.
-        email: service account that the tokens speak for.
-        every: from one call to the next; the first comes after that time as well.
-        say: called with a sentence when a call fails after one that did not.
+        key: signs the tokens.
+        email: service account that the tokens name.
+        every: time from one call to the next, and before the first call.
+        say: called with a sentence when a call fails after a success.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Scheduler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Make no further call; one that is under way goes on."""
+        """Make no further call. A call under way continues."""
         self._stopping.set()
 
     def join(self) -> None:
@@ -84,7 +84,7 @@ class Scheduler:
         self._thread.join()
 
     def call(self) -> str | None:
-        """Post once; return what went wrong, or None."""
+        """Post once; return the error as text, or None."""
         request = make_request(
             self._url, job=self._job, key=self._key, email=self._email, now=datetime.now(UTC)
         )

@@ -1,4 +1,4 @@
-"""Which parts the pipeline has on one machine, and how each is told where the others are."""
+"""Defines the parts of the pipeline on one machine, and connects, starts and stops them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ LOCATION = "australia-southeast1"
 BUCKET = "exports"
 QUEUE = "imports"
 TASKS_ACCOUNT = f"tasks@{PROJECT}.iam.gserviceaccount.com"
-"""Whom the tokens of tasks speak for."""
+"""Service account in the tokens of tasks."""
 SCHEDULER_ACCOUNT = f"scheduler@{PROJECT}.iam.gserviceaccount.com"
-"""Whom the tokens of the scheduler speak for."""
+"""Service account in the tokens of the scheduler."""
 USER = "apparel21"
-"""The SFTP user; it belongs to every connection."""
+"""SFTP user, with access to every connection."""
 
 PORTS = (
     "firestore",
@@ -51,7 +51,7 @@ PORTS = (
     "sweep",
     "status",
 )
-"""What listens, in the order of the ports from `--port-base` on."""
+"""Names of the ports, in the order of the numbers from `--port-base`."""
 
 FUNCTIONS: Mapping[str, str] = {
     "classify": "cloudevent",
@@ -62,7 +62,7 @@ FUNCTIONS: Mapping[str, str] = {
 """Function -> its signature type."""
 
 _EMULATOR = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-"""The program in the emulator's JAR, which names none as its main one."""
+"""Main class of the emulator, which its JAR does not name."""
 
 _NOT_INHERITED = (
     "DATABASE",
@@ -71,40 +71,40 @@ _NOT_INHERITED = (
     "K_SERVICE",
     "CLOUD_RUN_TIMEOUT_SECONDS",
 )
-"""Variables with names so common that one of another program may be set, and that change what the
-functions or the functions framework do."""
+"""Variables that change what the functions or the functions framework do. Their names are common,
+so another program may have set them."""
 
 _LEASE = "20s"
-"""How long a worker that was killed keeps its import: shorter than in production, as somebody
-may be waiting for a stack that was killed to go on."""
+"""Time for which a killed worker keeps its import. It is shorter than in production, because
+somebody may be waiting for a killed stack to continue."""
 _READY_SECONDS = 300.0
 _TAKEOVER_SECONDS = 120.0
-"""How long the parts of a stack that was killed may take to notice and to end."""
+"""Seconds that the parts of a killed stack may take to notice and to end."""
 
 
 class StackError(Exception):
-    """The stack cannot be started as asked; the message says what to do."""
+    """A stack that cannot be started or found. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a stack is to be run."""
+    """Settings of a stack."""
 
     data: Path
     """Folder in which everything is kept that outlives a restart."""
     orders_delay: timedelta = timedelta(minutes=30)
-    """How long after its customers file was uploaded an orders file may start."""
+    """Time from the upload of a customers file until its orders file may start."""
     port_base: int | None = None
     """First of the consecutive ports for `PORTS`; None takes free ones and remembers them."""
     firestore: Literal["embedded", "google"] = "embedded"
     """The embedded server, or Google's own emulator."""
     sweep_every: timedelta = timedelta(seconds=60)
-    """From one sweep to the next."""
+    """Time from one sweep to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sftp:
-    """How to log in to the gateway."""
+    """Login to the gateway."""
 
     host: str
     port: int
@@ -114,18 +114,18 @@ class Sftp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Where everything is: the content of `endpoints.json`."""
+    """Addresses of all parts: the content of `endpoints.json`."""
 
     project: str
     location: str
     bucket: str
     queue: str
     firestore: str
-    """As `FIRESTORE_EMULATOR_HOST` takes it."""
+    """Value for `FIRESTORE_EMULATOR_HOST`."""
     storage: str
-    """As `STORAGE_EMULATOR_HOST` takes it."""
+    """Value for `STORAGE_EMULATOR_HOST`."""
     tasks: str
-    """As `CLOUD_TASKS_EMULATOR_HOST` takes it."""
+    """Value for `CLOUD_TASKS_EMULATOR_HOST`."""
     sftp: Sftp
     functions: Mapping[str, str]
     """Function -> URL."""
@@ -133,7 +133,7 @@ class Endpoints:
     """Process that runs the stack."""
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that lead the clients and the pipeline itself to this stack."""
+        """Return the variables that point the clients and the pipeline at this stack."""
         return {
             "GOOGLE_CLOUD_PROJECT": self.project,
             "FIRESTORE_EMULATOR_HOST": self.firestore,
@@ -150,7 +150,7 @@ class Endpoints:
 
     @classmethod
     def read(cls, file: Path) -> Endpoints:
-        """Read what `write` has written.
+        """Read a file that `write` has written.
 
         Raises:
             FileNotFoundError: there is no such file: no stack runs there.
@@ -159,7 +159,7 @@ class Endpoints:
         return cls(**{**content, "sftp": Sftp(**content["sftp"])})
 
     def write(self, file: Path) -> None:
-        """Write the file whole or not at all; it holds a password, so only its owner may read."""
+        """Write the whole file or nothing. Only its owner may read it: it has a password."""
         _write_private(file, json.dumps(asdict(self), indent=2) + "\n")
 
 
@@ -168,7 +168,7 @@ class Stack:
 
     Args:
         options: how it is to be run.
-        say: called with one sentence whenever something happens that a person should know.
+        say: called with one sentence for each event that a person should know.
     """
 
     def __init__(self, options: Options, *, say: Callable[[str], None]) -> None:
@@ -191,7 +191,7 @@ class Stack:
 
     @property
     def endpoints_file(self) -> Path:
-        """Where the endpoints are written while the stack is up."""
+        """File that holds the endpoints while the stack is up."""
         return self._data / "endpoints.json"
 
     def start(self) -> Endpoints:
@@ -237,7 +237,7 @@ class Stack:
         return endpoints
 
     def stop(self) -> None:
-        """End every part and return when none is left; harmless when nothing runs."""
+        """End every part and return when none is left. Has no effect when nothing runs."""
         self._cleanup.close()
 
     def _choose_ports(self) -> dict[str, int]:
@@ -256,7 +256,7 @@ class Stack:
         return ports
 
     def _choose_database(self, port: int) -> _Database:
-        """Decide which Firestore it is: ours, an installed emulator, or one that runs already."""
+        """Choose the Firestore: the embedded one, an installed emulator, or a running one."""
         if self._options.firestore == "embedded":
             data = self._data / "firestore"
             return _Database(
@@ -297,7 +297,7 @@ class Stack:
     def _layers(
         self, ports: Mapping[str, int], endpoints: Endpoints, database: _Database
     ) -> list[list[Program]]:
-        """List the parts: what keeps state first, what leans on it after."""
+        """List the parts in layers: those that keep state first, then those that depend on them."""
         data = self._data
         inherited = loopback_environment(os.environ)
         for name in _NOT_INHERITED:
@@ -332,7 +332,7 @@ class Stack:
             *("gateway", "--host", "127.0.0.1", "--port", ports["sftp"], "--bucket", BUCKET),
             *("--users", data / "gateway" / "users.json"),
             *("--host-key", data / "gateway" / "host_key"),
-            # Shorter than the supervisor's patience.
+            # Shorter than the supervisor's grace period.
             *("--drain", 4),
         )
         functions = {
@@ -359,7 +359,7 @@ class _Database:
 
     address: str
     command: tuple[str, ...] | None
-    """What runs it; None where somebody else does."""
+    """Command that runs the database; None if it runs already."""
 
 
 def _module(name: str, *arguments: object) -> tuple[str, ...]:
@@ -376,7 +376,7 @@ def _reachable(address: str) -> bool:
 
 
 def loopback_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which nothing on this machine is looked for behind a proxy."""
+    """Return an environment in which no proxy is used for this machine."""
     local = {"127.0.0.1", "localhost"}
     listed = (environment.get("NO_PROXY") or environment.get("no_proxy") or "").split(",")
     hosts = ",".join(sorted(local | {host.strip() for host in listed if host.strip()}))
@@ -384,7 +384,7 @@ def loopback_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def create_queue(endpoints: Endpoints) -> None:
-    """Create the queue of the tasks, as it is set up in the cloud, unless it is there already."""
+    """Create the task queue as it is set up in the cloud, unless it exists."""
     channel = grpc.insecure_channel(endpoints.tasks)
     client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
     queue = tasks_v2.Queue(
@@ -409,10 +409,10 @@ def create_queue(endpoints: Endpoints) -> None:
 
 @contextlib.contextmanager
 def _claim(data: Path) -> Any:
-    """Hold a data folder for one stack; gives the lock for its parts to hold as well.
+    """Lock a data folder for one stack; yield the lock that its parts inherit.
 
-    The first lock is this process's alone. The second is inherited by every part, so that it is
-    free only when the last part of a stack that was killed has gone, too.
+    The first lock belongs to this process alone. Every part inherits the second. So the second is
+    free only once the last part of a killed stack has ended.
     """
     with (data / "up.lock").open("a+") as own, (data / "parts.lock").open("a") as parts:
         if not _lock(own):
@@ -447,7 +447,7 @@ def _lock(file: IO[str]) -> bool:
 def _keep_user(folder: Path) -> str:
     """Return the password of the SFTP user, who is made at the first start.
 
-    The users file is not touched after that: more users can be added to it.
+    Later starts leave the users file unchanged, so more users can be added to it.
     """
     users, password_file = folder / "users.json", folder / "password"
     if users.exists() and password_file.exists():

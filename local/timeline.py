@@ -1,4 +1,4 @@
-"""What happens in the ledger while somebody watches, told line by line in the terminal."""
+"""Prints each change of an import in the ledger as a line in the terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from shared.ledger import Import
 
 
 class Screen:
-    """Writes lines with the seconds since the start before them, no wider than the terminal;
-    colours only for a terminal.
-    """
+    """Writes lines with the seconds since the start, wrapped and, in a terminal, coloured."""
 
     WIDTH = 100
-    """Of what is not a terminal, and the least of what is one."""
+    """Width if the output is not a terminal, and the smallest width in a terminal."""
 
     _COLOURS: Mapping[str, str] = {
         "good": "32",
@@ -44,11 +42,11 @@ class Screen:
         self._width = max(self.WIDTH, min(columns, 160))
 
     def paint(self, text: str, colour: str) -> str:
-        """Return the text in a colour where there are colours."""
+        """Return the text in a colour if colours are on."""
         return f"\033[{self._COLOURS[colour]}m{text}\033[0m" if self._colour else text
 
     def line(self, text: str = "") -> None:
-        """Write a line as it is."""
+        """Write a line unchanged."""
         with self._lock:
             print(text, flush=True)
 
@@ -57,9 +55,9 @@ class Screen:
         self.line(f"\n{self.paint(text, 'bold')}\n{self.paint(self.wrap(explanation, 2), 'dim')}")
 
     def say(self, text: str, *, colours: Mapping[str, str] | None = None, indent: int = 9) -> None:
-        """Write a sentence with the time before it; further lines of it begin at `indent`.
+        """Write a sentence with the time before it; its further lines begin at `indent`.
 
-        `colours` names words of its first line and what they are painted in.
+        `colours` maps words of the first line to their colours.
         """
         clock = f"{time.monotonic() - self._began:5.1f} s"
         first, *rest = self.wrap(f"{clock}  {text}", 0, indent).splitlines()
@@ -82,25 +80,25 @@ class Screen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """One upload that is being followed."""
+    """An upload to follow."""
 
     connection: str
     import_id: str
     at: datetime
-    """When it began; an import of an earlier upload of the same name does not count."""
+    """Start of the upload; imports of earlier uploads of the same name do not count."""
 
 
 _NAME = 33
-"""Room for the name of an import in a line."""
+"""Width of the name of an import in a line."""
 _SENTENCE = 9 + _NAME + 1
-"""Where what is said of it begins."""
+"""Column where the sentence about an import begins."""
 
 
 class Timeline:
-    """Reads the ledger a few times a second and tells every change of status as it comes.
+    """Reads the ledger a few times a second and prints every change of status.
 
     Raises:
-        Exception: in `wait`, whatever has kept the ledger from being read.
+        Exception: in `wait`, the error that prevented reading the ledger.
     """
 
     _EVERY_SECONDS = 0.2
@@ -141,7 +139,7 @@ class Timeline:
 
     @property
     def imports(self) -> Sequence[Import]:
-        """Every import as last seen."""
+        """Imports, each as last seen."""
         with self._changed:
             return list(self._imports.values())
 
@@ -170,7 +168,7 @@ class Timeline:
         while not self._stopping.wait(self._EVERY_SECONDS):
             try:
                 seen = self._read()
-            except Exception as error:  # handed to whoever waits
+            except Exception as error:  # raised in `wait`
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()
@@ -193,16 +191,17 @@ class Timeline:
         ]
 
     def _news(self, import_: Import) -> Iterator[tuple[datetime, str, Mapping[str, str]]]:
-        """Say what has happened to an import since it was last looked at, with when.
+        """Yield the changes of an import since it was last read, with their times.
 
-        Several steps at once are one line: the way it has gone, and the sentence of where it is.
+        Several changes at once make one line: the statuses in order, and the sentence of the last
+        one.
         """
         key = (import_.connection, import_.import_id, import_.generation)
         name = f"{import_.connection}/{import_.import_id}"
         if news := import_.history[self._told.get(key, 0) :]:
             way = " → ".join(entry.status for entry in news)
             status = news[-1].status
-            # With what is before it, as a status can be a part of another one's name.
+            # Includes the characters around the status, which can be part of another status.
             colours = {f" {status}: ": self._COLOURS.get(status, "news")}
             yield news[-1].at, f"{name:<{_NAME}} {way}: {news[-1].text}", colours
         self._told[key] = len(import_.history)

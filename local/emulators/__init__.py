@@ -1,1 +1,1 @@
-"""Local stand-ins for Firestore, Cloud Storage and Cloud Tasks."""
+"""Local servers in place of Firestore, Cloud Storage and Cloud Tasks."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from local.emulators.firestore import InUse, serve
 
 _SWITCH_SECONDS = 0.0005
-"""How long one thread may keep the interpreter. SQLite lets go of it at every row, and waiting
-Python's usual 5 ms to have it back would make every request slow as soon as two come at once."""
+"""Seconds that one thread may keep the interpreter. SQLite releases it at every row. Waiting
+Python's usual 5 ms to get it again would slow down every request as soon as two arrive at once."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code is 0, or 1 where it cannot start."""
+    """Serve until SIGTERM or SIGINT; return 0, or 1 if the server cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m local.emulators.firestore", description=__doc__
     )

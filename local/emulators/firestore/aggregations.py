@@ -26,7 +26,7 @@ class Aggregation:
     path: Path | None
     """The field that is summed; None for a count."""
     up_to: int | None
-    """Where a count stops."""
+    """Number at which a count stops."""
 
 
 class _Total:
@@ -107,7 +107,7 @@ def _parse(alias: str, message: Any) -> Aggregation:
 
 
 def compute(aggregations: Sequence[Aggregation], found: Iterator[Found]) -> dict[str, Any]:
-    """The values by alias. Documents that lack one of the summed fields do not count at all."""
+    """Return the values by alias. Documents without one of the summed fields do not count."""
     totals = {each.path: _Total() for each in aggregations if each.path is not None}
     count = 0
     if not totals:
@@ -125,14 +125,14 @@ def compute(aggregations: Sequence[Aggregation], found: Iterator[Found]) -> dict
 
 
 def paths(aggregations: Sequence[Aggregation]) -> list[Path]:
-    """The fields that are summed."""
+    """Return the fields that are summed."""
     return list(dict.fromkeys(each.path for each in aggregations if each.path is not None))
 
 
 def compute_keys(
     aggregations: Sequence[Aggregation], rows: Iterator[Sequence[Key]]
 ) -> dict[str, Any]:
-    """The values by alias, from the keys of the summed fields, in the order of `paths`."""
+    """Return the values by alias, from the keys of the summed fields, in the order of `paths`."""
     totals = {path: _Total() for path in paths(aggregations)}
     count = 0
     for keys in rows:
@@ -145,7 +145,7 @@ def compute_keys(
 def report(
     aggregations: Sequence[Aggregation], *, count: int, totals: dict[Path, _Total] | None = None
 ) -> dict[str, Any]:
-    """The result values by alias, from what was counted and summed."""
+    """Return the result values by alias, from the counts and sums."""
     result: dict[str, Any] = {}
     for each in aggregations:
         value = Value()

@@ -1,4 +1,4 @@
-"""Commits: how the writes of one request become changes of the store, all of them or each alone."""
+"""Applies the writes of one request to the store, all together or each separately."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from local.emulators.firestore.writes import Content, Write
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of one write."""
+    """Result of one write."""
 
     updated: int | None
-    """The document's update time afterwards; None where the document is gone."""
+    """Update time of the document afterwards; None if the document is gone."""
     transforms: Sequence[Any] = ()
     refusal: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request."""
+    """Result of a request."""
 
     version: int
     written: Sequence[Written]
@@ -32,20 +32,20 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Staged:
-    """A document in the course of the writes of one commit."""
+    """A document during the writes of one commit."""
 
     before: Content | None
     fields: bytes | None
     replaced: bool = False
-    """Whether it was deleted on the way: what comes after is a new document."""
+    """True if it was deleted during the commit: later writes make a new document."""
 
 
 def commit(
     store: Store, writes: Sequence[Write], *, check: Callable[[Reader], None] | None = None
 ) -> Outcome:
-    """Apply all writes or, where one is refused, none.
+    """Apply all writes, or none if one is refused.
 
-    `check` is called first, with the state that the writes meet, and may refuse them all.
+    `check` is called first, with the state before the writes. It may refuse them all.
     """
     _check_sequence(writes)
     transforms: list[list[Any]] = []
@@ -88,7 +88,7 @@ def _check_sequence(writes: Sequence[Write]) -> None:
 
 
 def batch(store: Store, writes: Sequence[Write]) -> Outcome:
-    """Apply each write on its own: a refused one leaves the others alone."""
+    """Apply each write separately. A refused write does not affect the others."""
     if len({write.document for write in writes}) < len(writes):
         raise invalid("the same document cannot be written more than once in a single request")
     written: list[Written] = []
@@ -113,7 +113,7 @@ def batch(store: Store, writes: Sequence[Write]) -> Outcome:
 def _after(
     before: Content | None, fields: bytes | None, version: int, *, replaced: bool = False
 ) -> Content | None:
-    """The content after a write; the very object from before where nothing has changed."""
+    """Return the content after a write; the same object as before if nothing changed."""
     if fields is None:
         return None
     if before is None or replaced:

@@ -1,4 +1,4 @@
-"""Field paths: their quoting, and how to read, set and drop what they point at in a document."""
+"""Parses field paths, and reads, sets and removes the fields they name in a document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path = tuple[str, ...]
 """The names from the top of a document down to a field."""
 
 KEY = ("__name__",)
-"""The path by which queries, masks and projections mean the document's own name."""
+"""Path that means the document's name in queries, masks and projections."""
 
 Fields = Any
 """The protobuf map from names to values of a document or of a map value."""
@@ -54,7 +54,7 @@ def parse(path: str) -> Path:
 
 
 def parse_writable(path: str) -> Path:
-    """The same, for a path that is going to be written: reserved names are refused."""
+    """Split a field path that will be written. Reserved names are refused."""
     names = parse(path)
     for name in names:
         if is_reserved(name):
@@ -63,12 +63,12 @@ def parse_writable(path: str) -> Path:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether the API keeps a field name for itself: `__name__`, `__key__` and their like."""
+    """Return True for a field name that the API reserves: `__name__`, `__key__` and similar."""
     return len(name) > 4 and name.startswith("__") and name.endswith("__")
 
 
 def get(fields: Fields, path: Path) -> Any | None:
-    """The value that a path points at; None where there is none."""
+    """Return the value at a path; None if there is none."""
     last = len(path) - 1
     for position, name in enumerate(path):
         if name not in fields:
@@ -83,7 +83,7 @@ def get(fields: Fields, path: Path) -> Any | None:
 
 
 def put(fields: Fields, path: Path, value: Any) -> None:
-    """Set the value at a path; whatever on the way there is not a map becomes one."""
+    """Set the value at a path. Anything on the way that is not a map becomes one."""
     for name in path[:-1]:
         inner = fields[name]
         inner.map_value.SetInParent()
@@ -92,7 +92,7 @@ def put(fields: Fields, path: Path, value: Any) -> None:
 
 
 def drop(fields: Fields, path: Path) -> None:
-    """Remove the field at a path, if there is one. A map that becomes empty by it stays."""
+    """Remove the field at a path, if there is one. A map that becomes empty is kept."""
     for name in path[:-1]:
         if name not in fields or fields[name].WhichOneof("value_type") != "map_value":
             return
@@ -101,7 +101,7 @@ def drop(fields: Fields, path: Path) -> None:
 
 
 class Mask:
-    """The part of a document that somebody wants to see."""
+    """Selected fields of a document."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         parsed = {parse(path) for path in paths}

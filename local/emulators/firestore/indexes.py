@@ -1,9 +1,9 @@
-"""Which documents stand in which order: indexes in memory, made when a query first needs one.
+"""Indexes in memory that give documents in order, made when a query first needs one.
 
-An index holds, for the collections of one scope, the documents that have certain fields, sorted by
-the values of these. A query that asks for equal values and an order reads a stretch of it instead
-of looking at every document. Small collections have none, very large ones neither: making one
-takes a look at every document, and its entries stay in memory.
+An index covers the collections of one scope. It holds the documents that have certain fields,
+sorted by the values of these fields. A query for equal values and an order reads a part of the
+index instead of every document. Small and very large collections have no index: making one reads
+every document, and its entries stay in memory.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from local.emulators.firestore.queries import Found, Query, Scope, test
 from local.emulators.firestore.values import Key
 
 FEWEST = 1_000
-"""Documents of a scope below which it is quicker to look at all of them."""
+"""Documents of a scope below which it is quicker to read all of them."""
 MOST = 250_000
 """Documents of a scope above which an index would take too much time and memory to make."""
 KEPT = 12
-"""Indexes kept; the one that was not used for longest goes first."""
+"""Indexes kept. The least recently used one is dropped first."""
 
 Entry = tuple[Any, ...]
 """The keys of the fields, the key of the name, and the document."""
@@ -35,12 +35,12 @@ Entry = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What an index is of."""
+    """Scope and fields of an index."""
 
     scope: Scope
     paths: tuple[Path, ...]
-    """Fields that must be equal to something, then those of the order, then any whose values are
-    wanted from the index itself."""
+    """Fields with an equality condition, then the fields of the order, then fields whose values are
+    read from the index itself."""
 
 
 class Index:
@@ -56,7 +56,7 @@ class Index:
         self._entries = sorted(self._of.values())
 
     def change(self, document: Document, stored: Any | None) -> None:
-        """Take note of what a document holds now: its fields, None where it is gone."""
+        """Record a document's current fields; None if the document is gone."""
         entry = None if stored is None else self._entry(document, stored)
         before = self._of.pop(document, None)
         if before is not None:
@@ -66,7 +66,7 @@ class Index:
             self._of[document] = entry
 
     def stretches(self, query: Query, plan: Plan) -> list[list[Entry]]:
-        """Return the parts in which every result is, one for each combination of equal values."""
+        """Return the parts that hold every result, one for each combination of equal values."""
         return [self._stretch(query, plan, equal) for equal in product(*plan.alternatives)]
 
     def _stretch(self, query: Query, plan: Plan, equal: tuple[Key, ...]) -> list[Entry]:
@@ -105,20 +105,18 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a query is answered from an index."""
+    """Way to answer a query from an index."""
 
     shape: Shape
     alternatives: tuple[tuple[Key, ...], ...]
-    """For each of the equal fields the values that will do."""
+    """Allowed values for each field with an equality condition."""
     ranges: tuple[tuple[str, Key], ...]
     """Operators and limits on the first field of the order."""
     descending: bool
 
 
 def plan_values(query: Query, wanted: Sequence[Path]) -> Plan | None:
-    """Say how the values of fields in all results of a query could be had from an index alone;
-    None where the documents must be looked at.
-    """
+    """Return how to read field values of all results from an index alone; None if impossible."""
     whole = not (query.bounded or query.start or query.end)
     made = plan(query) if query.plain and whole else None
     if made is None:
@@ -130,7 +128,7 @@ def plan_values(query: Query, wanted: Sequence[Path]) -> Plan | None:
 
 
 def plan(query: Query) -> Plan | None:
-    """Say how an index would answer a query; None where none would."""
+    """Return how an index would answer a query; None if none would."""
     directions = {order.descending for order in query.orders}
     ordered = tuple(order.path for order in query.orders if order.path != KEY)
     if len(directions) > 1 or query.must_exist or not (query.equals or ordered):
@@ -150,7 +148,7 @@ def plan(query: Query) -> Plan | None:
 
 
 class Indexes:
-    """The indexes of a store. Whoever uses them holds the store's lock."""
+    """Indexes of a store. The caller holds the store's lock."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Shape, Index] = OrderedDict()
@@ -169,7 +167,7 @@ class Indexes:
             self._kept.popitem(last=False)
 
     def change(self, document: Document, content: bytes | None) -> None:
-        """Take note of a commit to a document."""
+        """Record a commit to a document."""
         concerned = [
             index for index in self._kept.values() if index.shape.scope.covers(document.collection)
         ]
@@ -181,9 +179,7 @@ class Indexes:
 
 
 def fitting(stretches: Sequence[Sequence[Entry]], plan: Plan) -> Iterator[Entry]:
-    """Give the entries that meet the inequalities to the letter: a stretch that is open at one end
-    holds values of other types as well.
-    """
+    """Yield the entries that meet the inequalities. Open stretches also hold other types."""
     place = len(plan.alternatives)
     tests = [test(operator, [key]) for operator, key in plan.ranges]
     for stretch in stretches:
@@ -195,9 +191,7 @@ def fitting(stretches: Sequence[Sequence[Entry]], plan: Plan) -> Iterator[Entry]
 def in_order(
     stretches: Sequence[Sequence[Entry]], *, descending: bool, fixed: int
 ) -> Iterator[Document]:
-    """Give the documents of several stretches in one order, that of the keys behind the first
-    `fixed` ones.
-    """
+    """Yield the documents of several stretches in one order, ignoring the first `fixed` keys."""
     if descending:
         stretches = [stretch[::-1] for stretch in stretches]
     if len(stretches) == 1:

@@ -1,4 +1,4 @@
-"""Listening: what a stream of `Listen` is told when documents change."""
+"""Tells `Listen` streams when documents change."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _TOKEN = b"version:"
 
 @dataclass(slots=True)
 class _Target:
-    """Something that a stream listens to."""
+    """A query, or documents, that a stream listens to."""
 
     id: int
     query: Query | None
-    """None where single documents are listened to."""
+    """Query that is listened to; None for single documents."""
     documents: tuple[Document, ...]
     version: int
-    """The state that the client knows of."""
+    """State that the client knows."""
     known: dict[Document, int] = field(default_factory=dict)
-    """The results that the client knows of, with their update times."""
+    """Results that the client knows, with their update times."""
 
     def concerns(self, change: Change) -> bool:
         if self.query is None:
@@ -59,7 +59,7 @@ class Stream:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def run(self, requests: Iterable[bytes], parse: Callable[[bytes], Any]) -> Iterator[bytes]:
-        """The responses, until the client has no more requests and hangs up."""
+        """Yield the responses until the client ends the call."""
         end = self._store.subscribe(self._inbox.put)
         threading.Thread(target=self._read, args=(requests, parse), daemon=True).start()
         try:
@@ -76,7 +76,7 @@ class Stream:
             end()
 
     def close(self) -> None:
-        """End `run`, from whatever thread."""
+        """End `run`, from any thread."""
         self._inbox.put(None)
 
     def _read(self, requests: Iterable[bytes], parse: Callable[[bytes], Any]) -> None:
@@ -86,7 +86,7 @@ class Stream:
         except Refused as refusal:
             self._inbox.put(refusal)
         except Exception:
-            # The call is over in a way that grpc calls an error; there is nobody left to tell.
+            # The call ended in a way that grpc reports as an error. No client is left to tell.
             log.debug("A Listen call has ended.", exc_info=True)
         finally:
             self.close()
@@ -149,7 +149,7 @@ class Stream:
         return _Target(target_id, query, documents, self._store.now())
 
     def _since(self, message: Any) -> int | None:
-        """The version at which the client last listened, if it can still be read."""
+        """Return the version at which the client last listened, if it can still be read."""
         match message.WhichOneof("resume_type"):
             case "resume_token":
                 token = message.resume_token
@@ -171,7 +171,7 @@ class Stream:
             yield from reader.get_all(target.documents).items()
 
     def _catch_up(self, target: _Target, version: int, *, fresh: bool = False) -> Iterator[Any]:
-        """Everything that differs between what the client knows and a version."""
+        """Yield every difference between what the client knows and a version."""
         known = target.known
         target.known = {}
         for document, content in self._results(target, version):

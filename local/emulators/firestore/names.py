@@ -1,5 +1,4 @@
-"""Resource names: how databases, collections and documents are spelled, and which names the API
-refuses."""
+"""Parses and checks the resource names of databases, collections and documents."""
 
 from __future__ import annotations
 
@@ -31,13 +30,13 @@ class Collection:
         return self.path.rpartition("/")[2]
 
     def document(self, document_id: str) -> str:
-        """The full resource name of one of its documents."""
+        """Return the full resource name of a document in the collection."""
         return f"{self.database}/documents/{self.path}/{document_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: its collection and its id in there."""
+    """A document: its collection and its id."""
 
     collection: Collection
     id: str
@@ -54,7 +53,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """Where a list or a query starts: the root of a database (`path` is "") or a document."""
+    """Start of a list or a query: the root of a database (`path` is "") or a document."""
 
     database: str
     path: str
@@ -64,12 +63,12 @@ class Parent:
 
     @property
     def prefix(self) -> str:
-        """What every path below begins with."""
+        """Beginning of every path below the parent."""
         return f"{self.path}/" if self.path else ""
 
 
 def parse_database(name: str) -> str:
-    """Check `projects/{project}/databases/{database}` and hand it back."""
+    """Check `projects/{project}/databases/{database}` and return it."""
     parts = name.split("/")
     if len(parts) == 4 and _is_database(parts):
         return name
@@ -108,7 +107,7 @@ def check_id(value: str, what: str) -> None:
 
 
 def check_writable(document: Document) -> None:
-    """Refuse a name that can be asked for but under which nothing can be stored."""
+    """Refuse a name that can be read but not written."""
     if len(document.id) > MAX_ID_BYTES // 4 and len(document.id.encode()) > MAX_ID_BYTES:
         raise invalid(f"The key path element name is longer than {MAX_ID_BYTES} bytes.")
     _check_writable_collection(document.collection)
@@ -153,7 +152,7 @@ def _document_refusal(what: str, name: str) -> Refused:
 
 
 def _explain(what: str, name: str, expected: tuple[str, ...]) -> Refused:
-    """Say at which character a name stops being right."""
+    """Return a refusal with the position where a name stops being valid."""
     parts = name.split("/")
     if len(parts) == 5 and parts[4] == "documents" and len(expected) > 4:
         return invalid(

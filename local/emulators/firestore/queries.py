@@ -1,4 +1,4 @@
-"""Structured queries: which documents one matches, in which order, and what it refuses."""
+"""Parses structured queries, and finds and sorts the matching documents."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _INEQUALITIES = frozenset(
 _NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NAN", "IS_NOT_NULL"})
 
 Predicate = Callable[[Fields, str], bool]
-"""Whether a document matches, by its fields and its full name."""
+"""Function that returns True if a document matches, by its fields and its full name."""
 
 
 class Found(NamedTuple):
-    """A document and what is in it."""
+    """A document and its content."""
 
     document: Document
     content: Content
@@ -48,11 +48,11 @@ class Scope:
     collection_id: str
     """Empty for every collection id."""
     descendants: bool
-    """Whether collections at any depth below the parent count, or its own only."""
+    """True for collections at any depth below the parent, False for its direct ones only."""
 
     @property
     def collection(self) -> Collection | None:
-        """The one collection of the scope; None where it is a group of them."""
+        """The one collection of the scope; None for a collection group."""
         if self.descendants or not self.collection_id:
             return None
         return self.parent.collection(self.collection_id)
@@ -77,33 +77,33 @@ class Bounds:
     high_included: bool = True
 
     def above(self, low: str, *, included: bool) -> Bounds:
-        """The part of the range that begins at `low`."""
+        """Return the part of the range that begins at `low`."""
         if self.low is not None and (self.low, not self.low_included) >= (low, not included):
             return self
         return Bounds(low, included, self.high, self.high_included)
 
     def below(self, high: str, *, included: bool) -> Bounds:
-        """The part of the range that ends at `high`."""
+        """Return the part of the range that ends at `high`."""
         if self.high is not None and (self.high, self.high_included) <= (high, included):
             return self
         return Bounds(self.low, self.low_included, high, included)
 
 
 class Source(Protocol):
-    """Where the documents come from."""
+    """Source of the documents."""
 
     def collections(self, scope: Scope) -> Sequence[Collection]: ...
 
     def scan(
         self, collection: Collection, bounds: Bounds, needles: Sequence[bytes], page: int
     ) -> Iterator[Found]:
-        """The documents of a collection by id, those without one of the needles left out."""
+        """Yield the documents of a collection by id, without those that lack one of the needles."""
 
     def named(self, collection: Collection, ids: Iterable[str]) -> Iterator[Found]:
-        """Those of some documents of a collection that exist, by id."""
+        """Return the existing documents among some ids of a collection, by id."""
 
     def indexed(self, query: Query) -> Iterator[Found] | None:
-        """Documents in the query's order, all of its results among them; None without an index."""
+        """Return documents in the query's order, all results among them; None without an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A query that is well formed."""
+    """A valid query."""
 
     scope: Scope
     matches: Predicate
@@ -142,7 +142,7 @@ class Query:
     """Bytes that the serialized fields of every result contain."""
     limits: tuple[_Limit, ...]
     orders: tuple[Order, ...]
-    """The whole order, down to the name."""
+    """Complete order, which ends with the name."""
     must_exist: tuple[Path, ...]
     start: Cursor | None
     end: Cursor | None
@@ -150,30 +150,30 @@ class Query:
     limit: int | None
     mask: Mask | None
     equals: tuple[tuple[Path, tuple[Key, ...]], ...] = ()
-    """Fields that are equal to one of these in every result; at most one of them has several."""
+    """Fields with their allowed values in every result. At most one field has several values."""
     ranges: tuple[tuple[Path, str, Key], ...] = ()
     """Field, operator and operand of inequalities that every result meets."""
     named: tuple[Key, ...] | None = None
-    """The only documents that can be results, where there is such a condition."""
+    """Only documents that can be results, if a condition names them; otherwise None."""
     plain: bool = False
-    """Whether `equals` and `ranges` are all the conditions there are."""
+    """True if `equals` and `ranges` are all the conditions."""
 
     @property
     def bounded(self) -> bool:
-        """Whether a document can enter or leave the results because of another one."""
+        """True if a document can enter or leave the results because of another one."""
         return self.limit is not None or self.offset > 0
 
     @property
     def countable(self) -> bool:
-        """Whether the number of results is the number of documents there are."""
+        """True if counting the documents of the scope is enough to count the results."""
         return self.unfiltered and not (
             self.must_exist or self.start or self.end or len(self.orders) > 1
         )
 
     def keys(self, document: Document, content: Content) -> tuple[Key, ...] | None:
-        """What the document is sorted by; None where it is not a result.
+        """Return the sort keys of a document; None if it is not a result.
 
-        Offset and limit, which depend on other documents, are not looked at.
+        Offset and limit are ignored, because they depend on other documents.
         """
         name = document.name
         if self.unfiltered and len(self.orders) == 1 and not self.must_exist:
@@ -205,7 +205,7 @@ class Query:
         return keys
 
     def results(self, source: Source) -> Iterator[Found]:
-        """The documents found, in order."""
+        """Return the documents found, in order."""
         stop = None if self.limit is None else self.offset + self.limit
         if stop == 0:
             return iter(())
@@ -270,7 +270,7 @@ class Query:
         return 0
 
     def _bounds(self, collection: Collection) -> Bounds:
-        """The ids that can be results, as far as conditions on the name tell."""
+        """Return the range of ids that can be results, by the conditions on the name."""
         limits = list(self.limits)
         if self.orders[0] == Order(KEY, False):
             if self.start is not None and self.start.keys:
@@ -344,7 +344,7 @@ def _parse_scope(parent: Parent, selectors: Sequence[Any]) -> Scope:
 def _parse_orders(
     messages: Sequence[Any], filters: _Filters | None
 ) -> tuple[tuple[Order, ...], tuple[Path, ...]]:
-    """The whole order, and the fields that must exist without being part of it."""
+    """Return the complete order, and the fields that must exist without being part of it."""
     orders: list[Order] = []
     for message in messages:
         path = fields.parse(message.field.field_path)
@@ -386,7 +386,7 @@ def _anything(_fields: Fields, _name: str) -> bool:
 
 
 class _Filters:
-    """The filters of one query, on their way to a predicate."""
+    """Filters of one query, parsed into a predicate."""
 
     def __init__(self, message: Any) -> None:
         self.inequalities: set[Path] = set()
@@ -414,13 +414,13 @@ class _Filters:
 
     @property
     def plain(self) -> bool:
-        """Whether what was kept for an index is all that is asked for."""
+        """True if the conditions kept for an index are all the conditions of the query."""
         return self._conditions == len(self.equals) + len(self.ranges)
 
     def _parse(self, message: Any, *, required: bool) -> tuple[list[int], Predicate]:
-        """The disjuncts in normal form, each as its number of array-contains, and the predicate.
+        """Return the normal form, as the number of array-contains per disjunct, and the predicate.
 
-        `required`: whether every result has to meet this filter.
+        `required`: True if every result must meet this filter.
         """
         match message.WhichOneof("filter_type"):
             case "composite_filter":
@@ -510,7 +510,7 @@ class _Filters:
         return [contains] * alternatives, _on_field(path, test(operator, operands))
 
     def _note(self, path: Path, operator: str, operands: Sequence[Key]) -> None:
-        """Keep what an index can answer."""
+        """Record a condition that an index can answer."""
         if operator in _INEQUALITIES:
             self.ranges.append((path, operator, operands[0]))
         elif operator in ("EQUAL", "IN") and path not in self.equals:
@@ -529,7 +529,7 @@ def _check_disjunctions(number: int) -> None:
 
 
 def _operands(operator: str, value: Any) -> list[Key]:
-    """The value, or the values, that a field is compared with."""
+    """Return the value, or the values, that a field is compared with."""
     most = {"IN": MAX_DISJUNCTIONS, "ARRAY_CONTAINS_ANY": MAX_DISJUNCTIONS, "NOT_IN": MAX_NOT_IN}
     if operator not in most:
         values.check_value(value)
@@ -559,7 +559,7 @@ def _on_field(path: Path, test: Callable[[Key], bool]) -> Predicate:
 
 
 def test(operator: str, operands: Sequence[Key]) -> Callable[[Key], bool]:
-    """The comparison of a field's key with the operands. Null and NaN equal nothing."""
+    """Return the comparison of a field's key with the operands. Null and NaN equal nothing."""
     first = operands[0]
     kind = first[0]
     comparable = frozenset(key for key in operands if key[0] not in (NULL, NAN))

@@ -1,4 +1,4 @@
-"""The refusals of the Firestore API: which gRPC status stands for what, and in which words."""
+"""Refusals of the Firestore API: their gRPC statuses and messages."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ class Refused(Exception):
 
     @property
     def number(self) -> int:
-        """The code as `google.rpc.Status` carries it."""
+        """Code as a number, as in `google.rpc.Status`."""
         return int(self.code.value[0])
 
 
 def invalid(message: str) -> Refused:
-    """The request could never be right, whatever is stored."""
+    """Return the refusal of a request that is never valid, whatever is stored."""
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> Refused:
-    """A document that has to exist does not."""
+    """Return the refusal for a document that must exist and does not."""
     return Refused(grpc.StatusCode.NOT_FOUND, message)
 
 
 def already_exists(message: str) -> Refused:
-    """A document that must not exist does."""
+    """Return the refusal for a document that must not exist and does."""
     return Refused(grpc.StatusCode.ALREADY_EXISTS, message)
 
 
 def failed_precondition(message: str) -> Refused:
-    """The request is well formed but the state of the database does not allow it."""
+    """Return the refusal of a valid request that the stored state does not allow."""
     return Refused(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 
 def unimplemented(message: str) -> Refused:
-    """The real service can do it, this one cannot."""
+    """Return the refusal of a feature that only the real service has."""
     return Refused(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
 def contention() -> Refused:
-    """What a transaction has read was changed by somebody else; clients run it again."""
+    """Return the refusal of a transaction whose reads others have changed; clients retry it."""
     return Refused(
         grpc.StatusCode.ABORTED, "Too much contention on these documents. Please try again."
     )

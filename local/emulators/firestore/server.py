@@ -13,7 +13,7 @@ from local.emulators.firestore.service import Service, handler
 from local.emulators.firestore.store import Store
 
 _THREADS = 256
-"""Every open `Listen` stream and every waiting transaction takes one."""
+"""Threads of the server. Each open `Listen` stream and each waiting transaction takes one."""
 _GRACE_SECONDS = 1.0
 
 
@@ -37,11 +37,11 @@ class Server:
 
     @property
     def address(self) -> str:
-        """What FIRESTORE_EMULATOR_HOST has to be."""
+        """Value of FIRESTORE_EMULATOR_HOST for this server."""
         return f"{self.host}:{self.port}"
 
     def stop(self) -> None:
-        """Stop answering and close the database. Doing it twice does no harm."""
+        """Stop answering and close the database. Can be called twice."""
         self._grpc.stop(_GRACE_SECONDS).wait()
         self._store.close()
         if self._folder is not None:
@@ -60,10 +60,10 @@ class Server:
 
 
 def serve(*, port: int = 0, data: Path | None = None, host: str = "127.0.0.1") -> Server:
-    """Start a server that keeps its documents in the folder `data`, or for its own life only.
+    """Start a server that keeps its documents in the folder `data`, or in a temporary folder.
 
-    With port 0 the system chooses a free one, see `Server.port`. Raises `store.InUse` where
-    another server has the folder, `OSError` where the port is taken.
+    With port 0, the system chooses a free one, see `Server.port`. Raises `store.InUse` if another
+    server uses the folder, `OSError` if the port is taken.
     """
     temporary = None if data is not None else tempfile.TemporaryDirectory(prefix="firestore-")
     folder = data if data is not None else Path(temporary.name if temporary else "")
@@ -72,7 +72,7 @@ def serve(*, port: int = 0, data: Path | None = None, host: str = "127.0.0.1") -
         futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="firestore"),
         handlers=[handler(Service(store))],
         options=[
-            # Sizes are checked where the refusal can be worded as the real service words it.
+            # Sizes are checked later, with the message of the real service.
             ("grpc.max_receive_message_length", 64 * 1024 * 1024),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),

@@ -1,4 +1,4 @@
-"""The service: the methods of google.firestore.v1.Firestore over a store."""
+"""Implements the methods of google.firestore.v1.Firestore on a store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from local.emulators.firestore.writes import Content, Write
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 11_534_336
-"""What the API takes in one request: the documented 10 MiB and a tenth for the envelope."""
+"""Bytes of the largest request: the documented 10 MiB and a tenth for the envelope."""
 
 _PAGE_SIZE = 300
 _MIN_PARTITION = 128
@@ -44,7 +44,7 @@ _Streaming = Callable[[Any], Iterator[bytes]]
 
 
 class Service:
-    """Answers requests, given as messages, with responses, given as bytes."""
+    """Answers request messages with response bytes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Service:
         mask = _mask(request)
         size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE)
         shape = f"{request.parent}\n{request.collection_id}\n{request.order_by}"
-        # By name a page begins after the last id of the one before; other orders have to count.
+        # In name order, a page begins after the last id of the previous page; other orders count.
         by_name = bool(request.collection_id) and not request.order_by
         after = _token_position(request.page_token, shape)
         start = 0 if by_name else _number(after)
@@ -265,13 +265,13 @@ class Service:
         return bytes(response.SerializeToString())
 
     def listen(self) -> Stream:
-        """A stream of its own for one `Listen` call."""
+        """Return a new stream for one `Listen` call."""
         return Stream(self._store)
 
     # -- consistency ------------------------------------------------------------------------
 
     def _begun(self, request: Any, database: str) -> Transaction | None:
-        """The transaction that a read belongs to, begun by it if it asks for that."""
+        """Return the transaction of a read, if any, and begin it if the read asks for that."""
         match request.WhichOneof("consistency_selector"):
             case "new_transaction":
                 return self._transactions.begin(database, request.new_transaction)
@@ -281,7 +281,7 @@ class Service:
                 return None
 
     def _reader(self, request: Any) -> Reader:
-        """What a read outside of transactions sees."""
+        """Return the state that a read outside of transactions sees."""
         if request.WhichOneof("consistency_selector") == "read_time":
             return self._store.reader(self._transactions.version_at(request.read_time))
         return self._store.reader()
@@ -307,7 +307,7 @@ class Service:
         recheck: Recheck | None,
         transaction: Transaction | None = None,
     ) -> Reader:
-        """What a query sees; within a transaction, `recheck` stands for its results."""
+        """Return the state that a query sees. In a transaction, `recheck` repeats the query."""
         if transaction is None and recheck is not None:
             transaction = self._begun(request, database)
         if transaction is None or recheck is None:
@@ -329,7 +329,7 @@ def _writes(request: Any, database: str) -> list[Write]:
 
 
 def _fingerprint(found: Iterable[Found]) -> bytes:
-    """Something that differs whenever the results, or what is in them, differ."""
+    """Return a digest that differs whenever the results or their content differ."""
     digest = hashlib.blake2b(digest_size=16)
     for document, content in found:
         digest.update(f"{document.path}\0{content.updated}\0".encode())
@@ -352,7 +352,7 @@ def _aggregate(
 
 
 def _list_query(request: Any, *, offset: int, limit: int) -> Any:
-    """A `ListDocuments` request as the query that it is short for."""
+    """Return the query that a `ListDocuments` request means."""
     query = _Structured(offset=offset)
     query.limit.value = limit
     if request.collection_id:
@@ -373,7 +373,7 @@ def _list_query(request: Any, *, offset: int, limit: int) -> Any:
 def _with_missing(
     reader: Reader, collection: Collection, after: str
 ) -> Iterator[tuple[Document, Content | None]]:
-    """The documents of a collection and those that are only named by what is below them.
+    """Yield the documents of a collection, and missing ones that have documents below them.
 
     Sorted by id; with `after`, only those after that id.
     """
@@ -392,13 +392,13 @@ def _with_missing(
 
 
 def _page_token(position: str, shape: str) -> str:
-    """A token for the next page: where it begins, and for which request."""
+    """Return a token for the next page: its position, and a digest of the request."""
     digest = hashlib.blake2b(f"{shape}\n{position}".encode(), digest_size=6).hexdigest()
     return f"{digest}{position.encode().hex()}"
 
 
 def _token_position(token: str, shape: str) -> str:
-    """The position that a page token stands for; one of another request is refused."""
+    """Return the position in a page token; refuse a token of another request."""
     if not token:
         return ""
     try:
@@ -418,7 +418,7 @@ def _number(position: str) -> int:
 
 
 def handler(service: Service) -> grpc.GenericRpcHandler[bytes, bytes]:
-    """The gRPC face of a service."""
+    """Return the gRPC handler of a service."""
     types = firestore_types
     unary: dict[str, tuple[_Unary, Any]] = {
         "GetDocument": (service.get_document, types.GetDocumentRequest),

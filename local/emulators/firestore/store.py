@@ -1,7 +1,7 @@
-"""The store: documents in SQLite, every version of the last hour, and the clock of commits.
+"""Stores documents in SQLite, with every version of the last hour and the clock of commits.
 
-One file, one connection, one lock: a commit is one SQLite transaction, so whatever was
-acknowledged survives the end of the process. Reading is by version, never by SQLite snapshot: a
+There is one file, one connection and one lock. A commit is one SQLite transaction, so every
+acknowledged write survives the end of the process. Reads are by version, not by SQLite snapshot. A
 long read takes the lock page by page and still sees one state of the database.
 """
 
@@ -25,7 +25,7 @@ from local.emulators.firestore.writes import Content
 
 FILE = "firestore.sqlite"
 HISTORY_MICROS = 3600 * 1_000_000
-"""How far back a read can look, as on the real thing without point-in-time recovery."""
+"""Microseconds that a read can look back, as in Firestore without point-in-time recovery."""
 
 _FORMAT = 1
 _TRIM_EVERY_MICROS = 30 * 1_000_000
@@ -55,12 +55,12 @@ INSERT OR IGNORE INTO clock VALUES (1, 0);
 
 
 class InUse(Exception):
-    """Another process has the database open."""
+    """A database that another process has open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a commit did to one document; None stands for a document that does not exist."""
+    """Effect of a commit on one document; None stands for a document that does not exist."""
 
     document: Document
     before: Content | None
@@ -76,7 +76,7 @@ class Commit:
 
 
 class Store:
-    """All databases of one folder."""
+    """Databases of one folder."""
 
     def __init__(self, folder: Path, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -115,7 +115,7 @@ class Store:
 
     def _open(self) -> None:
         sql = self._sql
-        # Held for good: a second server on the same folder is refused, not mixed in.
+        # Held permanently, so that a second server on the same folder is refused.
         sql.execute("PRAGMA locking_mode = EXCLUSIVE")
         sql.execute("PRAGMA journal_mode = WAL")
         # A killed process loses nothing with NORMAL; only a power cut could.
@@ -135,27 +135,27 @@ class Store:
             self._sql.close()
 
     def now(self) -> int:
-        """A version that sees everything committed so far and nothing that is committed later."""
+        """Return a version that sees every commit so far and no later one."""
         with self._lock:
             self._version = max(self._version, self._micros())
             return self._version
 
     def oldest(self) -> int:
-        """The oldest version that can still be read."""
+        """Return the oldest version that can still be read."""
         return self._micros() - HISTORY_MICROS
 
     def _micros(self) -> int:
         return int(self._now() * 1_000_000)
 
     def reader(self, version: int | None = None) -> Reader:
-        """A view of everything as it was at a version; the latest by default."""
+        """Return a view of everything as it was at a version; the latest by default."""
         return Reader(self, self.now() if version is None else version)
 
     def commit(self, decide: Callable[[Reader, int], Iterable[Change]]) -> Commit:
         """Change documents, all or nothing.
 
-        `decide` is given the latest state and the version that the commit will have; nothing
-        else is committed meanwhile. What it raises is passed on and nothing changes.
+        `decide` gets the latest state and the version of the commit. Nothing else is committed
+        meanwhile. If it raises, the exception is passed on and nothing changes.
         """
         with self._lock:
             version = self._version = max(self._version + 1, self._micros())
@@ -243,9 +243,9 @@ class Store:
             self._trimmed = version
 
     def subscribe(self, subscriber: Callable[[Commit], None]) -> Callable[[], None]:
-        """Be told of every commit, in order, until the function handed back is called.
+        """Call `subscriber` for every commit, in order, until the returned function is called.
 
-        The subscriber runs in the committing thread and must only take note.
+        The subscriber runs in the committing thread, so it must return at once.
         """
         with self._lock:
             self._subscribers = [*self._subscribers, subscriber]
@@ -267,7 +267,7 @@ class Reader:
     def _select(
         self, where: str, arguments: Sequence[object], *, most: int | None = None
     ) -> list[tuple[str, int, int, bytes]]:
-        """Documents (id, created, updated, fields) as they were; `most` of them, by id."""
+        """Return documents (id, created, updated, fields) of the version; at most `most`, by id."""
         store = self._store
         chosen = f"SELECT id, created, updated, fields FROM documents WHERE {where}"
         tail, rest = ("", ()) if most is None else (" ORDER BY id LIMIT ?", (most,))
@@ -287,7 +287,7 @@ class Reader:
         return self.get_all([document]).get(document)
 
     def get_all(self, documents: Sequence[Document]) -> dict[Document, Content]:
-        """Those of the documents that exist."""
+        """Return the documents that exist."""
         found: dict[Document, Content] = {}
         for collection, group in groupby(documents, key=lambda document: document.collection):
             number = self._store._ids.get(collection)
@@ -304,7 +304,7 @@ class Reader:
     def scan(
         self, collection: Collection, bounds: Bounds, needles: Sequence[bytes], page: int
     ) -> Iterator[Found]:
-        """The documents of a collection by id, those without one of the needles left out.
+        """Yield the documents of a collection by id, without those that lack one of the needles.
 
         At most `page` documents are held at a time.
         """
@@ -331,13 +331,13 @@ class Reader:
             low, included = rows[-1][0], False
 
     def named(self, collection: Collection, ids: Iterable[str]) -> Iterator[Found]:
-        """Those of some documents of a collection that exist, by id."""
+        """Return the existing documents among some ids of a collection, by id."""
         documents = [Document(collection, document_id) for document_id in sorted(ids)]
         found = self.get_all(documents)
         return (Found(each, found[each]) for each in documents if each in found)
 
     def indexed(self, query: Query) -> Iterator[Found] | None:
-        """Documents in the query's order, all of its results among them; None without an index."""
+        """Return documents in the query's order, all results among them; None without an index."""
         plan = indexes.plan(query)
         stretches = None if plan is None else self._stretches(query, plan)
         if plan is None or stretches is None:
@@ -348,9 +348,9 @@ class Reader:
         return self._contents(found)
 
     def values(self, query: Query, wanted: Sequence[FieldPath]) -> Iterator[Sequence[Key]] | None:
-        """The keys of the wanted fields of every result that has them all, in no order.
+        """Return the keys of the wanted fields of every result that has them all, in no order.
 
-        None where an index alone cannot tell.
+        None if an index alone cannot tell.
         """
         plan = indexes.plan_values(query, wanted)
         stretches = None if plan is None else self._stretches(query, plan)
@@ -361,8 +361,9 @@ class Reader:
         return (entry[first:last] for entry in indexes.fitting(stretches, plan))
 
     def _stretches(self, query: Query, plan: indexes.Plan) -> list[list[indexes.Entry]] | None:
-        """Read an index, made if it is worth it; None if it is not, or if this is not the latest
-        state, the only one that an index knows.
+        """Read an index, made if needed; None if it is not worth making, or for an older state.
+
+        An index knows only the latest state.
         """
         store = self._store
         with store._lock:
@@ -383,7 +384,7 @@ class Reader:
             return index.stretches(query, plan)
 
     def _contents(self, documents: Iterator[Document]) -> Iterator[Found]:
-        """Read documents in a given order, some more at a time the further it goes."""
+        """Read documents in a given order, in batches that grow."""
         size = _FIRST_READ
         while batch := list(islice(documents, size)):
             contents = self.get_all(sorted(batch, key=lambda each: each.collection.path))
@@ -393,7 +394,7 @@ class Reader:
             size = min(2 * size, _IDS_A_STATEMENT)
 
     def count(self, collection: Collection) -> int:
-        """How many documents a collection has."""
+        """Return the number of documents in a collection."""
         number = self._store._ids.get(collection)
         if number is None:
             return 0
@@ -405,7 +406,7 @@ class Reader:
         return sum(1 for _ in self.scan(collection, Bounds(), (), 1000))
 
     def collections(self, scope: Scope) -> list[Collection]:
-        """The collections of a scope that may have documents, by path."""
+        """Return the collections of a scope that may have documents, by path."""
         one = scope.collection
         if one is not None:
             return [one]
@@ -419,10 +420,10 @@ class Reader:
         return next(self.scan(collection, Bounds(), (), 1), None) is not None
 
     def children(self, parent: Parent) -> list[str]:
-        """The ids right below a parent, sorted, under which there is any document at any depth.
+        """Return the sorted ids directly below a parent that have a document at any depth.
 
-        Below a document they are collection ids, below a collection (a path of an odd number of
-        ids) document ids.
+        Below a document, they are collection ids. Below a collection (a path with an odd number of
+        ids), they are document ids.
         """
         everything = Scope(Parent(parent.database, ""), "", True)
         found: set[str] = set()
@@ -434,7 +435,7 @@ class Reader:
         return sorted(found)
 
     def changed_since(self, scope: Scope, version: int) -> bool:
-        """Whether any document of a scope may have been changed after a version."""
+        """Return True if a document of a scope may have changed after a version."""
         with self._store._lock:
             if self._store._committed <= version:
                 return False

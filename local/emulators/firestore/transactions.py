@@ -1,9 +1,9 @@
-"""Transactions: what each has read, who waits for whom, and whether one may still commit.
+"""Runs transactions: records their reads, makes them wait for each other, and commits them.
 
-Two things together. Every read of a read-write transaction is remembered and checked again at its
-commit, results of queries included; if one would read otherwise now, the commit is ABORTED. That
-alone makes transactions serializable. So that they rarely have to be run again, a transaction also
-waits, for a limited time, before it reads what another unfinished one has read.
+Two mechanisms work together. Every read of a read-write transaction is recorded and checked again
+at its commit, including the results of queries. If a read would now differ, the commit is ABORTED.
+That alone makes transactions serializable. To make retries rare, a transaction also waits, for a
+limited time, before it reads what another unfinished one has read.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from local.emulators.firestore.store import Reader, Store
 from local.emulators.firestore.writes import Content, Write
 
 Recheck = Callable[[Reader], object]
-"""Does a read once more, answering with something that compares equal if nothing has changed."""
+"""Function that repeats a read. Its results are equal if nothing has changed."""
 
 WAIT_SECONDS = 5.0
-"""How long one transaction waits for another before it goes on regardless."""
+"""Seconds that one transaction waits for another before it continues anyway."""
 STALE_SECONDS = 2.0
-"""How long a transaction that asks for nothing is waited for."""
+"""Seconds that others wait for a transaction that sends no requests."""
 FORGET_SECONDS = 270.0
-"""How long a transaction lives."""
+"""Seconds after which a transaction expires."""
 MAX_WAITING = 160
-"""More transactions than this do not wait, so that threads are left to serve the others."""
+"""Waiting transactions above which no more wait, so that threads are left for the others."""
 
 _ID_BYTES = 16
 
 
 class Transaction:
-    """One transaction. Its fields belong to `Transactions`."""
+    """A transaction. Only `Transactions` changes its fields."""
 
     def __init__(self, database: str, *, read_only: bool, version: int | None, now: float) -> None:
         self.id = b"\x11" + os.urandom(_ID_BYTES - 1)
         self.database = database
         self.read_only = read_only
         self.version = version
-        """The state it reads; None until it first reads."""
+        """State that the transaction reads; None before its first read."""
         self.active = True
         self.documents: dict[Document, int] = {}
-        """Update times as read, 0 for a document that did not exist."""
+        """Update times as read; 0 for a document that did not exist."""
         self.results: list[tuple[Scope, Recheck, object]] = []
         self.held: set[Hashable] = set()
         self.waits_for: Hashable | None = None
@@ -88,14 +88,15 @@ class Transactions:
                 raise invalid("Invalid transaction.")
             self._all[transaction.id] = transaction
         if previous is not None:
-            # Its place in the line: what the failed attempt read is waited for up front.
+            # The retry keeps its place: it first waits for everything that the failed attempt has
+            # read.
             wanted: list[Hashable] = [*previous.documents]
             wanted += [scope for scope, _recheck, _result in previous.results]
             self._hold(transaction, wanted)
         return transaction
 
     def find(self, transaction_id: bytes, database: str) -> Transaction:
-        """The unfinished transaction of an id."""
+        """Return the unfinished transaction with an id."""
         with self._changed:
             transaction = self._all.get(transaction_id)
             if transaction is None and len(transaction_id) != _ID_BYTES:
@@ -106,7 +107,7 @@ class Transactions:
             return transaction
 
     def version_at(self, stamp: Any) -> int:
-        """The version that a `read_time` asks for."""
+        """Return the version that a `read_time` requests."""
         version = writes.micros(stamp)
         if version > self._store.now():
             raise invalid("The requested 'read_time' cannot be in the future.")
@@ -117,7 +118,7 @@ class Transactions:
     def read_documents(
         self, transaction: Transaction, documents: Sequence[Document]
     ) -> tuple[Reader, dict[Document, Content]]:
-        """Those of the documents that exist, as the transaction sees them."""
+        """Return the documents that exist, as the transaction sees them."""
         reader = self._reader(transaction, documents)
         found = reader.get_all(documents)
         if not transaction.read_only:
@@ -128,7 +129,7 @@ class Transactions:
         return reader, found
 
     def read_results(self, transaction: Transaction, scope: Scope, recheck: Recheck) -> Reader:
-        """The state that a query sees; what it finds there is remembered for the commit."""
+        """Return the state that a query sees, and record the query's results for the commit."""
         reader = self._reader(transaction, [scope])
         if not transaction.read_only:
             result = recheck(reader)
@@ -167,11 +168,11 @@ class Transactions:
             contended = refusal.code is grpc.StatusCode.ABORTED
             raise
         finally:
-            # What has lost is remembered: the next attempt names it to keep its place.
+            # A contended transaction is kept: its retry names it to keep its place.
             self._end(transaction, forget=not contended)
 
     def rollback(self, transaction_id: bytes) -> None:
-        """End a transaction without a trace. One that has ended already stays as it is."""
+        """End a transaction without writing anything. An ended transaction is unchanged."""
         with self._changed:
             transaction = self._all.get(transaction_id)
             if transaction is None and len(transaction_id) != _ID_BYTES:
@@ -194,7 +195,7 @@ class Transactions:
         )
 
     def _hold(self, transaction: Transaction, wanted: Iterable[Hashable]) -> None:
-        """Wait until nobody else is at work on what is wanted, then be the one who is."""
+        """Wait for a limited time until the wanted resources are free, then hold them."""
         with self._changed:
             for resource in wanted:
                 if resource not in transaction.held:
@@ -228,13 +229,14 @@ class Transactions:
             self._changed.notify_all()
 
     def _is_free(self, holder: Transaction | None, now: float) -> bool:
-        # One that is committing is inactive but holds on until what it has written can be read.
+        # A committing transaction is inactive, but holds its resources until its writes can be
+        # read.
         if holder is None:
             return True
         return holder.waits_for is None and now - holder.seen >= STALE_SECONDS
 
     def _deadlocked(self, transaction: Transaction) -> bool:
-        """Whether those it waits for wait, in the end, for it."""
+        """Return True if the transactions it waits for wait, in the end, for it."""
         resource = transaction.waits_for
         visited: set[int] = set()
         while resource is not None:

@@ -1,4 +1,4 @@
-"""Values: how Firestore orders, compares, measures and refuses them."""
+"""Compares, measures and checks values as Firestore does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from local.emulators.firestore.names import Document, parse_document
 from local.emulators.firestore.refusals import invalid
 
 Key = tuple[Any, ...]
-"""What a value is compared by. The first element is the rank of its type; two values that the
-API calls equal (1 and 1.0) have equal keys."""
+"""Sort key of a value. The first element is the rank of its type. Two values that the API calls
+equal (1 and 1.0) have equal keys."""
 
 NULL, BOOLEAN, NAN, NUMBER, TIMESTAMP, STRING, BYTES, REFERENCE, GEO, ARRAY, VECTOR, MAP = range(12)
 
@@ -22,12 +22,12 @@ MAX_DEPTH = 20
 _MIN_SECONDS = -62135596800
 _MAX_SECONDS = 253402300799
 _SMALL = 300_000
-"""No document whose serialized fields are shorter than this can exceed the size limit: a value
-counts at most three times what its serialized form takes."""
+"""Bytes of serialized fields below which no document can exceed the size limit. A value counts at
+most three times its serialized size."""
 
 
 def key(value: Any) -> Key:
-    """The sort key of a value, by the order of types and values of the API's documentation."""
+    """Return the sort key of a value, by the API's documented order of types and values."""
     kind = value.WhichOneof("value_type")
     match kind:
         case "string_value":
@@ -58,7 +58,7 @@ def key(value: Any) -> Key:
 
 
 def reference_key(name: str) -> Key:
-    """The sort key of a reference, which is also that of the document it names."""
+    """Return the sort key of a reference, which is also that of the document it names."""
     return (REFERENCE, *name.split("/"))
 
 
@@ -85,7 +85,7 @@ def check_fields(fields: Fields) -> None:
 
 
 def check_value(value: Any) -> None:
-    """The same for a value on its own, such as the operand of a transform."""
+    """Refuse a single value that cannot be stored, such as the operand of a transform."""
     _check(value, "value", 0, 0)
 
 
@@ -199,7 +199,7 @@ def _size(value: Any) -> int:
 
 
 def timestamp_value(micros: int) -> Any:
-    """A timestamp value, from microseconds since 1970."""
+    """Return a timestamp value for microseconds since 1970."""
     value = Value()
     value.timestamp_value.FromMicroseconds(micros)
     return value

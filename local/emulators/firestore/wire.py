@@ -1,4 +1,4 @@
-"""Answers as bytes: documents go from the store to the client without being decoded."""
+"""Encodes answers as bytes, so that documents reach the client without being decoded."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def committed(outcome: Outcome) -> bytes:
 
 
 def batch_written(outcome: Outcome) -> bytes:
-    """A `BatchWriteResponse`: one result and one status a write, in order."""
+    """A `BatchWriteResponse`: one result and one status per write, in order."""
     parts: list[bytes] = []
     for written in outcome.written:
         data = _write_result(written)

@@ -1,4 +1,4 @@
-"""Writes: what one write makes of a document, and when it is refused."""
+"""Parses, checks and applies writes to documents."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Transform:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write that is well formed, so that only the stored document can refuse it."""
+    """A valid write, which only the stored document or an earlier write can refuse."""
 
     document: names.Document
     update: Any | None
@@ -53,7 +53,7 @@ class Write:
     """The fields to set or to delete; None replaces the whole document."""
     transforms: Sequence[Transform]
     replacement: bytes | None
-    """What the fields become, where that does not depend on what is stored."""
+    """Resulting fields, if they do not depend on the stored ones; otherwise None."""
     exists: bool | None
     """Precondition: must, must not or may exist."""
     updated: int | None
@@ -68,7 +68,7 @@ class Write:
         return "insert" if self.exists is False else "update"
 
     def check(self, stored: Content | None) -> None:
-        """Refuse the write where its precondition does not hold for what is stored."""
+        """Refuse the write if its precondition does not hold for the stored document."""
         if self.updated is not None:
             version = stored.updated if stored else 0
             if version != self.updated:
@@ -82,7 +82,7 @@ class Write:
             raise already_exists(f"Document already exists: {self.document.name}")
 
     def check_after(self, earlier: Write) -> None:
-        """Refuse the write where an earlier one of the same request contradicts it."""
+        """Refuse the write if an earlier one of the same request contradicts it."""
         gone = earlier.verb == "delete"
         if self.verb == "insert":
             contradiction = not gone
@@ -98,9 +98,9 @@ class Write:
             raise invalid("Cannot collapse mutations with different version preconditions")
 
     def apply(self, stored: bytes | None, *, micros: int) -> tuple[bytes | None, list[Any]]:
-        """What the document's fields become (None: it is gone) and the transforms' results.
+        """Return the fields after the write (None: deleted) and the transforms' results.
 
-        `stored` is None where the document does not exist; `micros` is the commit time.
+        `stored` is None if the document does not exist; `micros` is the commit time.
         """
         if self.update is None:
             return None, []
@@ -172,14 +172,14 @@ def parse(message: Any, *, database: str) -> Write:
 
 
 def _serialize(document: names.Document, message: Any) -> bytes:
-    """The stored form of a document's fields, unless they are too many bytes."""
+    """Return the stored form of a document's fields; refuse a document that is too large."""
     serialized: bytes = message.SerializeToString(deterministic=True)
     values.check_size(document, message.fields, serialized)
     return serialized
 
 
 def _parse_mask(paths: Sequence[str]) -> list[Path]:
-    """The paths of an update mask; one that another of them covers is left out."""
+    """Return the paths of an update mask, without those that another path covers."""
     parsed = {fields.parse(path) for path in paths}
     parsed.discard(fields.KEY)
     for path in parsed:
@@ -201,7 +201,7 @@ def _precondition(message: Any) -> tuple[bool | None, int | None]:
 
 
 def micros(stamp: Any) -> int:
-    """A protobuf timestamp as microseconds since 1970; the API takes no finer ones."""
+    """Return a protobuf timestamp as microseconds since 1970; the API takes no finer ones."""
     if stamp.nanos % 1000:
         raise invalid("timestamp cannot have more than microseconds precision")
     return int(stamp.seconds) * 1_000_000 + int(stamp.nanos) // 1000
@@ -245,7 +245,7 @@ def _check_transforms(transforms: Sequence[Transform]) -> None:
 
 
 def _transform(document_fields: Any, transform: Transform, commit_micros: int) -> Any:
-    """Apply one transform in place; the value that the write result reports."""
+    """Apply one transform in place; return the value that the write result reports."""
     stored = fields.get(document_fields, transform.path)
     result = fields.Value()
     match transform.kind:

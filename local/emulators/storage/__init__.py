@@ -1,8 +1,8 @@
 """A Cloud Storage server for one machine: the JSON API as the client libraries see it, on files.
 
-Not served: the XML and gRPC APIs, access control (every request is allowed, access lists and
-policies are not there), encryption keys, soft delete, holds, retention and lifecycle rules (which
-are kept, but nothing acts on them), and the service's limit of one write a second to an object.
+Not served: the XML and gRPC APIs, access control, encryption keys, soft delete, and the limit of
+one write per second per object. Every request is allowed; access lists and policies do not exist.
+Holds, retention and lifecycle rules are stored but have no effect.
 """
 
 from local.emulators.storage.server import Server, serve

@@ -1,4 +1,4 @@
-"""`python -m local.emulators.storage`: the storage server as a program of its own."""
+"""Runs the storage server: `python -m local.emulators.storage`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.emulators.storage.refusals import Refusal
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT. Exit code 2 where it cannot start."""
+    """Serve until SIGTERM or SIGINT; return 0, or 2 if the server cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m local.emulators.storage",
         description="A Cloud Storage server for this machine.",

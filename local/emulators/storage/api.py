@@ -1,4 +1,4 @@
-"""The JSON API: which address and method stands for which operation.
+"""Routes requests of the JSON API to operations, by address and method.
 
 https://cloud.google.com/storage/docs/json_api/v1
 """
@@ -36,13 +36,13 @@ _TEXT = ("Content-Type", "text/html; charset=UTF-8")
 
 
 class Api:
-    """Answers requests; to be handed to the HTTP server."""
+    """Request handler for the HTTP server."""
 
     def __init__(self, buckets: Buckets, objects: Objects, uploads: Uploads) -> None:
         self._buckets = buckets
         self._objects = objects
         self._uploads = uploads
-        # `*` stands for a name, which is handed over.
+        # `*` matches a name, which is passed to the method.
         self._routes: dict[tuple[str, ...], Mapping[str, _Call]] = {
             ("b",): {"GET": self._list_buckets, "POST": self._insert_bucket},
             ("b", "*"): {
@@ -81,7 +81,7 @@ class Api:
         return call(request, *names)
 
     def _route(self, request: Request) -> tuple[_Call, list[str]]:
-        # Slashes of an object's name are percent-encoded, and so kept apart from those of the path.
+        # Slashes in an object's name are percent-encoded, unlike those of the path.
         parts = request.target.strip("/").split("/")
         if parts in (["batch"], ["batch", "storage", "v1"]) and request.method == "POST":
             return self._batch, []
@@ -199,7 +199,7 @@ class Api:
             )
             return download(item, file, request)
         except Refusal as refusal:
-            # Where bytes are asked for, the service explains itself in plain words.
+            # To a request for bytes, the service explains an error in plain text.
             text = refusal.message.encode() if refusal.body() else b""
             return Answer(status=refusal.status, headers=[_TEXT], body=text)
 

@@ -1,4 +1,4 @@
-"""Batches: several calls in one request, each answered for itself.
+"""Answers batches: several calls in one request, each with an answer.
 
 https://cloud.google.com/storage/docs/batch
 """
@@ -14,7 +14,7 @@ from local.emulators.storage.related import boundary
 from local.emulators.storage.wire import Answer, Handler, Request, refuse, split_query
 
 _MOST_CALLS = 1000
-"""The service asks for no more than 100; the Python client sends up to this many."""
+"""Calls per batch. The service asks for at most 100; the Python client sends up to 1000."""
 _BYTES = 10 * 1024 * 1024
 
 
@@ -33,8 +33,8 @@ def batch(request: Request, handler: Handler) -> Answer:
 
 
 def _parts(body: bytes, mark: bytes) -> Iterator[bytes]:
-    # Clients end lines of the envelope with LF or CRLF; what they enclose is JSON, to which it is
-    # all the same.
+    # Clients end lines of the envelope with LF or CRLF. Both have the same meaning in the JSON
+    # inside.
     pieces = (b"\n" + body.replace(b"\r\n", b"\n")).split(b"\n--" + mark)
     for piece in pieces[1:]:
         if piece.startswith(b"--"):
@@ -81,7 +81,7 @@ def _answered(part: bytes, outer: Request, handler: Handler) -> bytes:
 
 
 def _head(text: bytes) -> tuple[dict[str, str], bytes]:
-    """Take the headers off, by lower-case names."""
+    """Split off the headers, by lower-case names."""
     if text.startswith(b"\n"):
         return {}, text[1:]
     head, _, rest = text.partition(b"\n\n")

@@ -15,12 +15,12 @@ from local.emulators.storage.resources import bucket_settings, etag, patched
 from local.emulators.storage.store import Store
 
 _PAGE = 1000
-"""Most buckets of a page."""
+"""Buckets per page at most."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 class Buckets:
-    """Operations on buckets; each raises Refusal where it does not happen."""
+    """Operations on buckets. Each raises Refusal if it fails."""
 
     def __init__(
         self, store: Store, *, now: Callable[[], int] = lambda: time.time_ns() // 1000
@@ -30,7 +30,7 @@ class Buckets:
         self._now = now
 
     def get(self, name: str, conditions: Conditions) -> Bucket:
-        """Find a bucket for a reader, who is told 304 where nothing has changed for them."""
+        """Find a bucket for a reader; refuse with 304 if the reader's version is current."""
         with self._store.reading():
             bucket = self._find(name)
         conditions.check_reading(bucket, etag=etag(bucket))
@@ -39,7 +39,7 @@ class Buckets:
     def list_page(
         self, *, prefix: str, limit: int | None, token: str | None
     ) -> tuple[list[Bucket], str | None]:
-        """Buckets whose names begin as asked, by name, and what leads to the next ones."""
+        """Return buckets whose names begin with `prefix`, by name, and the next page's token."""
         limit = min(limit or _PAGE, _PAGE)
         with self._store.reading():
             found = [

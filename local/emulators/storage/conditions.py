@@ -1,4 +1,4 @@
-"""Preconditions: under which an operation on an object is to happen at all."""
+"""Preconditions of operations on objects and buckets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.emulators.storage.refusals import condition_not_met, invalid, not_mod
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What must hold of the object; None asks for nothing. Generation 0 stands for no object.
+    """Conditions on an object or bucket; None means no condition. Generation 0: no object.
 
     https://cloud.google.com/storage/docs/request-preconditions
     """
@@ -22,9 +22,9 @@ class Conditions:
     metageneration_match: int | None = None
     metageneration_not_match: int | None = None
     etags_match: tuple[str, ...] = ()
-    """From `If-Match`; `*` stands for any."""
+    """ETags from `If-Match`; `*` means any."""
     etags_not_match: tuple[str, ...] = ()
-    """From `If-None-Match`."""
+    """ETags from `If-None-Match`; `*` means any."""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str], *, prefix: str = "if") -> Self:
@@ -50,15 +50,15 @@ class Conditions:
 
     @classmethod
     def from_plan(cls, plan: Mapping[str, Any]) -> Self:
-        """Undo `plan`."""
+        """Read the values that `plan` returns."""
         return cls(**{name: _tuple(value) for name, value in plan.items()})
 
     def plan(self) -> dict[str, Any]:
-        """Give it as plain values, to be kept."""
+        """Return plain values that can be stored."""
         return asdict(self)
 
     def check(self, found: Object | Bucket | None, *, etag: str = "") -> None:
-        """Raise Refusal (412) unless all of it holds of what was found."""
+        """Raise Refusal (412) unless all conditions hold for what was found."""
         if not self._generation_matches(found):
             raise condition_not_met()
         if self.etags_match and not {"*", etag} & {*self.etags_match}:
@@ -67,7 +67,7 @@ class Conditions:
             raise condition_not_met("If-None-Match")
 
     def check_reading(self, found: Object | Bucket, *, etag: str) -> None:
-        """The same for a reader, who is told 304 where it has the object already."""
+        """Check for a reader; refuse first with 304 if the reader's version is current."""
         if not self._differs(found, etag):
             raise not_modified()
         self.check(found, etag=etag)
@@ -91,7 +91,7 @@ class Conditions:
 
 
 def whole(query: Mapping[str, str], name: str) -> int | None:
-    """Read a whole number from a query; None where it is not there. Raises Refusal."""
+    """Read a whole number from a query; None if it is missing. Raises Refusal."""
     text = query.get(name)
     if text is None:
         return None
@@ -101,7 +101,7 @@ def whole(query: Mapping[str, str], name: str) -> int | None:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Read a yes or no from a query; clients spell it in their own language's way."""
+    """Read true or false from a query. Clients write it in the way of their language."""
     return query.get(name, "").lower() == "true"
 
 

@@ -1,4 +1,4 @@
-"""Where the bytes of objects are: one file each, and the sums of what is in it."""
+"""Files that hold the bytes of objects, one per content, and their checksums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import google_crc32c
 _crc32c: Any = google_crc32c.Checksum
 
 PIECE_BYTES = 256 * 1024
-"""How much of a file is in memory at a time."""
+"""Bytes of a file that are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Content:
 
 
 class Contents:
-    """The files. What is written here outlives the process; a power cut may cost the last ones."""
+    """Files of objects. They survive the end of the process; a power cut may lose the last ones."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the files in `folder`, made where missing."""
@@ -45,20 +45,20 @@ class Contents:
         return draft
 
     def draft(self, id: str) -> Draft:
-        """Go on with a file that is not complete."""
+        """Continue a file that is not complete."""
         return Draft(id, self._path(id))
 
     def open(self, id: str) -> BinaryIO:
-        """Open a file for reading; what is open stays readable when the file is removed."""
+        """Open a file for reading. It stays readable after it is removed."""
         return self._path(id).open("rb")
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Remove files; harmless where they are gone."""
+        """Remove files; missing ones are skipped."""
         for id in ids:
             self._path(id).unlink(missing_ok=True)
 
     def ids(self) -> Iterator[str]:
-        """Every file there is."""
+        """Yield the id of every file."""
         for folder in self._folder.iterdir():
             for file in folder.iterdir():
                 yield file.name
@@ -80,8 +80,8 @@ class Draft:
         return self._path.stat().st_size
 
     def append(self, pieces: Iterable[bytes]) -> None:
-        """Write pieces to its end, each handed to the system before the next is asked for."""
-        # Not made anew where an upload was cancelled in the meantime.
+        """Append pieces. Each is handed to the system before the next one is requested."""
+        # The file is not created again if the upload was cancelled in the meantime.
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
             for piece in pieces:
@@ -90,11 +90,11 @@ class Draft:
             os.close(descriptor)
 
     def cut(self, size: int) -> None:
-        """Shorten it to a size."""
+        """Shorten the file to a size."""
         os.truncate(self._path, size)
 
     def finish(self) -> Content:
-        """Sum up what is in it."""
+        """Return the complete content with its checksums."""
         crc32c, md5 = _crc32c(), hashlib.md5(usedforsecurity=False)
         size = 0
         with self._path.open("rb") as file:
@@ -106,7 +106,7 @@ class Draft:
 
 
 def pieces(file: BinaryIO, *, size: int | None = None) -> Generator[bytes, None, None]:
-    """Read on from where the file is, to its end or for `size` bytes."""
+    """Read from the file's position to its end, or `size` bytes."""
     left = size
     while left is None or left > 0:
         piece = file.read(PIECE_BYTES if left is None else min(PIECE_BYTES, left))

@@ -1,4 +1,4 @@
-"""How an object's bytes go out: whole or in part, compressed as stored or not.
+"""Sends an object's bytes: whole or in part, compressed as stored or unpacked.
 
 https://cloud.google.com/storage/docs/transcoding
 """
@@ -25,7 +25,7 @@ def download(item: Object, file: BinaryIO, request: Request) -> Answer:
     headers = _headers(item)
     encoding = item.settings.get("contentEncoding")
     if encoding == "gzip" and not _keeps_gzip(item, request):
-        # Of what is unpacked nobody knows the size, so there are no parts of it.
+        # The unpacked size is unknown, so no part of it can be requested.
         headers.append(("Warning", "214 UploadServer gunzipped"))
         return Answer(headers=headers, body=_unpacked(file))
     if encoding:
@@ -45,9 +45,9 @@ def download(item: Object, file: BinaryIO, request: Request) -> Answer:
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Read which bytes are wanted, both ends included; None for all of them.
+    """Read the requested range, both ends included; None for the whole object.
 
-    A header that makes no sense, or that asks for several parts, is ignored as the RFC has it.
+    A header that is not valid, or that asks for several ranges, is ignored, as in the RFC.
 
     Raises:
         Refusal: 416, none of the bytes exist.

@@ -1,4 +1,4 @@
-"""How word of new objects reaches its receiver: as Eventarc sends it, at least once.
+"""Delivers events of new objects to their receiver at least once, as Eventarc does.
 
 https://cloud.google.com/eventarc/docs/cloudevents
 """
@@ -26,26 +26,26 @@ TYPE = "google.cloud.storage.object.v1.finalized"
 _AT_ONCE = 8
 """Deliveries under way at a time."""
 _HELD = 1000
-"""Events that are in memory; the others wait in the store."""
+"""Events held in memory; the others wait in the store."""
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
 _KEPT_SECONDS = 24 * 3600
 """Age at which an undelivered event is given up, as Eventarc does."""
 _ANSWER_SECONDS = 600.0
-"""How long the receiver may take to answer."""
+"""Seconds that the receiver may take to answer."""
 
 
 def pause_after(failures: int) -> float:
-    """Seconds from a failed attempt to the next one, by how many have failed."""
+    """Return the seconds until the next attempt, by the number of failed attempts."""
     return min(_FIRST_PAUSE * float(1 << min(failures - 1, 30)), _LONGEST_PAUSE)
 
 
 def headers(event: Event) -> dict[str, str]:
-    """The attributes of a CloudEvent in binary mode; the id is the same in every attempt.
+    """Return the attributes of a CloudEvent in binary mode; the id is the same in every attempt.
 
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
     """
-    # A data folder of its own counts its own events, so the time tells them apart.
+    # Each data folder counts its own events, so the time keeps the ids apart.
     attributes = {
         "id": f"{event.created}{event.id:08d}",
         "specversion": "1.0",
@@ -69,7 +69,7 @@ _AS_THEY_ARE = "".join(chr(sign) for sign in range(0x21, 0x7F) if chr(sign) not 
 
 
 class Dispatcher:
-    """Delivers what the store holds until it is stopped; what it could not deliver stays there."""
+    """Delivers the events in the store until it is stopped. Undelivered events stay there."""
 
     def __init__(
         self, store: Store, url: str, *, clock: Callable[[], float] = time.monotonic
@@ -84,13 +84,13 @@ class Dispatcher:
         self._last = 0
         """Id of the last event that was taken from the store."""
         self._due: list[tuple[float, int, int, Event]] = []
-        """When, id, failures so far, event: a heap."""
+        """Heap of time, id, failures so far and event."""
         self._busy: set[Delivery] = set()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="event")
         self._thread = threading.Thread(target=self._run, name="events")
 
     def start(self) -> None:
-        """Begin to deliver, first of all what an earlier server has left."""
+        """Begin to deliver, first the events that an earlier server has left."""
         self._thread.start()
 
     def wake(self) -> None:
@@ -100,7 +100,7 @@ class Dispatcher:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Stop; deliveries under way are cut off and made again by the next server."""
+        """Stop. The next server repeats the deliveries that were under way."""
         with self._changed:
             self._stopping = True
             for delivery in self._busy:
@@ -167,7 +167,7 @@ class Dispatcher:
         finally:
             with self._changed:
                 self._busy.discard(delivery)
-                # There may be room again for those that wait in the store.
+                # There may be room again for events that wait in the store.
                 self._news = True
                 self._changed.notify_all()
 
@@ -183,7 +183,7 @@ class Delivery:
         self._is_cut = False
 
     def cut(self) -> None:
-        """Stop listening: `run` comes back at once, the receiver may go on unheard."""
+        """Stop waiting: `run` returns at once, and the receiver's answer is ignored."""
         with self._lock:
             self._is_cut = True
             sock = self._connection.sock if self._connection is not None else None
@@ -192,7 +192,7 @@ class Delivery:
                     sock.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> bool:
-        """Post the event and say whether it was taken, which any status of 2xx means."""
+        """Post the event; return True if it was accepted, with any status of 2xx."""
         kind = (
             http.client.HTTPSConnection
             if self._url.scheme == "https"

@@ -1,4 +1,4 @@
-"""Partial answers: which fields of a resource a client asks for.
+"""Selects the fields of a resource that a client asks for.
 
 https://cloud.google.com/storage/docs/json_api#fields
 """
@@ -11,7 +11,7 @@ from typing import Any
 from local.emulators.storage.refusals import invalid
 
 Mask = dict[str, "Mask"]
-"""Field -> what of it; an empty mask stands for all of it. `*` is any field."""
+"""Field -> mask of its content; an empty mask means all of it. `*` is any field."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_*-]+|[,/()]")
 
@@ -28,7 +28,7 @@ def parse(text: str) -> Mask:
 
 
 def select(value: Any, mask: Mask) -> Any:
-    """Leave of a value what the mask names; lists are looked into."""
+    """Return the parts of a value that the mask names, also within lists."""
     if not mask:
         return value
     if isinstance(value, list):

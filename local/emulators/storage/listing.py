@@ -1,4 +1,4 @@
-"""Lists of objects: what is on a page, and where the next one begins.
+"""Pages of object lists: their content, and the start of the next page.
 
 https://cloud.google.com/storage/docs/json_api/v1/objects/list
 """
@@ -17,24 +17,24 @@ from local.emulators.storage.model import Object
 from local.emulators.storage.refusals import invalid
 
 Scan = Callable[[str, int], Iterator[Object]]
-"""Gives the objects from a name and generation on, in the order of the list."""
+"""Function that yields the objects from a name and generation on, in the order of the list."""
 
 _PAGE = 1000
-"""Most entries of a page, prefixes included."""
+"""Entries per page at most, prefixes included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a page begins."""
+    """Start of a page."""
 
     name: str
     generation: int
     folder: str | None
-    """The prefix that the page before has ended with."""
+    """Prefix at which the previous page ended."""
 
     @classmethod
     def from_token(cls, token: str) -> Self:
-        """Undo `token`. Raises Refusal."""
+        """Read a page token. Raises Refusal."""
         try:
             name, generation, folder = json.loads(base64.urlsafe_b64decode(token))
             return cls(name=str(name), generation=int(generation), folder=folder)
@@ -42,24 +42,24 @@ class Place:
             raise invalid("Invalid page token.") from None
 
     def token(self) -> str:
-        """Give it as clients send it back."""
+        """Return the page token that clients send back."""
         text = json.dumps([self.name, self.generation, self.folder])
         return base64.urlsafe_b64encode(text.encode()).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a client wants to see."""
+    """Part of a list that a client asks for."""
 
     prefix: str = ""
     delimiter: str = ""
-    """Names are cut after its first appearance behind the prefix, and what is left is a prefix."""
+    """Text after which names are cut, behind the prefix. The cut names become prefixes."""
     include_trailing_delimiter: bool = False
-    """Whether an object that ends where its name would be cut is listed itself as well."""
+    """True if an object whose name ends at the cut is also listed itself."""
     start_offset: str = ""
-    """Names from here on."""
+    """Name from which objects are listed."""
     end_offset: str = ""
-    """Names before this one."""
+    """Name before which the list ends."""
     glob: str = ""
     """Pattern that objects and prefixes must match."""
     limit: int = _PAGE
@@ -92,7 +92,7 @@ class Page:
 
 
 def page(scan: Scan, query: Query) -> Page:
-    """Take one page from what `scan` gives."""
+    """Return one page of the objects that `scan` gives."""
     pattern = _glob(query.glob) if query.glob else None
 
     def matches(entry: str) -> bool:
@@ -129,7 +129,7 @@ def page(scan: Scan, query: Query) -> Page:
                 break
         if jump is None:
             return Page(items, prefixes, None)
-        # Past everything in the folder, however much it is.
+        # Skip everything in the folder.
         name, generation = jump, 0
 
 
@@ -141,7 +141,7 @@ def _folder(name: str, query: Query) -> str | None:
 
 
 def _after(prefix: str) -> str | None:
-    """The first name behind all that begin with a prefix, by code points and so by UTF-8."""
+    """Return the first name after all that begin with a prefix, by code point and so by UTF-8."""
     for length in range(len(prefix), 0, -1):
         sign = ord(prefix[length - 1]) + 1
         if 0xD800 <= sign <= 0xDFFF:

@@ -1,4 +1,4 @@
-"""What a bucket and an object are, apart from how they are stored or sent."""
+"""Values for a bucket and an object, independent of storage and transport."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Bucket:
 
     @property
     def versioned(self) -> bool:
-        """Whether objects that are replaced or deleted stay as noncurrent ones."""
+        """True if replaced or deleted objects are kept as noncurrent ones."""
         return (self.settings.get("versioning") or {}).get("enabled") is True
 
 
@@ -33,18 +33,18 @@ class Object:
     generation: int
     metageneration: int
     live: bool
-    """Whether this is the generation that the plain name means."""
+    """True if this is the generation that the plain name means."""
     content: str
     """Id of the file with its bytes."""
     size: int
     crc32c: str
     md5: str | None
-    """None where the object is composed of others, as in the service."""
+    """MD5 of the bytes; None for a composed object, as in the service."""
     components: int | None
-    """Of how many objects it is composed; None where it was uploaded as it is."""
+    """Number of objects it is composed of; None if it was uploaded."""
     created: int
     updated: int
     deleted: int | None
-    """When it ceased to be live."""
+    """Time when the object ceased to be live."""
     settings: Mapping[str, Any]
     """The fields of its resource that clients set, such as `contentType`."""

@@ -1,4 +1,4 @@
-"""The rules of objects: what replaces what, which generation is meant, and what is announced."""
+"""Rules of objects: replacement, generations, preconditions and events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_COMPOSED = 32
 
 _SCAN_ROWS = 256
 _STEP_BYTES = 1024 * 1024
-"""Least a client may ask for of one call of a rewrite."""
+"""Bytes that a client may request per call of a rewrite, at least."""
 _NAME_BYTES = 1024
 
 
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a rewrite has come that is done in several calls."""
+    """State of a rewrite that takes several calls."""
 
     source: tuple[str, str, int]
     """Bucket, name and generation."""
@@ -56,7 +56,7 @@ class Progress:
 
     @classmethod
     def from_token(cls, token: str) -> Self:
-        """Undo `token`. Raises Refusal."""
+        """Read a rewrite token. Raises Refusal."""
         try:
             source, target, done, size = json.loads(base64.urlsafe_b64decode(token))
             return cls(source=tuple(source), target=tuple(target), bytes=int(done), size=int(size))
@@ -64,14 +64,14 @@ class Progress:
             raise invalid("Invalid rewrite token.") from None
 
     def token(self) -> str:
-        """Give it as clients send it back."""
+        """Return the rewrite token that clients send back."""
         text = json.dumps([self.source, self.target, self.bytes, self.size])
         return base64.urlsafe_b64encode(text.encode()).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An object that is to come into being."""
+    """An object to be made."""
 
     bucket: str
     name: str
@@ -81,7 +81,7 @@ class Target:
 
 
 class Objects:
-    """Operations on objects; each happens wholly or not at all, and raises Refusal if not."""
+    """Operations on objects. Each is done completely, or raises Refusal and changes nothing."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Objects:
     def get(
         self, bucket: str, name: str, *, generation: int | None, conditions: Conditions
     ) -> Object:
-        """Find an object for a reader, who is told 304 where nothing has changed for them."""
+        """Find an object for a reader; refuse with 304 if the reader's version is current."""
         with self._store.reading():
             item = self._find(bucket, name, generation)
         conditions.check_reading(item, etag=etag(item))
@@ -120,7 +120,7 @@ class Objects:
         self, bucket: str, name: str, *, generation: int | None, conditions: Conditions
     ) -> tuple[Object, BinaryIO]:
         """Find an object as `get` does, and open its bytes."""
-        # Within one look: the file of an object that is found cannot be gone.
+        # Both in one reading, so that the file of the object still exists.
         with self._store.reading():
             item = self.get(bucket, name, generation=generation, conditions=conditions)
             return item, self._contents.open(item.content)
@@ -147,7 +147,7 @@ class Objects:
             return page(scan, query)
 
     def expect(self, target: Target) -> None:
-        """Refuse what could not be written, before its bytes are sent."""
+        """Refuse a target that cannot be written, before its bytes are sent."""
         check_name(target.name)
         with self._store.reading():
             self._bucket(target.bucket)
@@ -163,7 +163,7 @@ class Objects:
         *,
         within: Callable[[Object], None] = lambda item: None,
     ) -> Object:
-        """Make an object of bytes that have arrived; `within` is called in the transaction."""
+        """Make an object from bytes that have arrived; `within` is called in the transaction."""
         with self._changing() as dropped:
             item = self._put(target, content, {"contentType": CONTENT_TYPE, **settings}, dropped)
             within(item)
@@ -204,7 +204,7 @@ class Objects:
                 self._drop(item, dropped)
 
     def copy(self, source: Source, target: Target, body: Mapping[str, Any]) -> Object:
-        """Copy an object; with metadata in `body`, that replaces the source's."""
+        """Copy an object. Metadata in `body` replaces that of the source."""
         check_name(target.name)
         with self._changing() as dropped:
             item = self._source(source)
@@ -219,9 +219,7 @@ class Objects:
         limit: int | None,
         progress: Progress | None,
     ) -> Object | Progress:
-        """Copy an object in steps of `limit` bytes, for clients who want it so; only the last one
-        makes the target.
-        """
+        """Copy an object, in steps of `limit` bytes if given. Only the last makes the target."""
         if limit is not None and (limit < _STEP_BYTES or limit % _STEP_BYTES):
             raise invalid("maxBytesRewrittenPerCall must be a multiple of 1 MiB.")
         check_name(target.name)
@@ -242,7 +240,7 @@ class Objects:
         return self.copy(replace(source, generation=item.generation), target, body)
 
     def move(self, source: Source, target: Target) -> Object:
-        """Rename an object within its bucket; nobody ever sees both names, or neither."""
+        """Rename an object within its bucket. Readers always see exactly one of the names."""
         check_name(target.name)
         if source.name == target.name:
             raise invalid("The source and the destination must differ.")
@@ -260,7 +258,7 @@ class Objects:
         *,
         delete_sources: bool = False,
     ) -> Object:
-        """Make an object of others, one after another."""
+        """Make an object from others, one after another."""
         check_name(target.name)
         if not 1 <= len(sources) <= MOST_COMPOSED:
             raise invalid(
@@ -302,9 +300,9 @@ class Objects:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[set[str]]:
-        """A transaction; gives a set for the files that objects have let go of.
+        """Run a transaction; yield a set for the files that objects no longer use.
 
-        Those that nothing else has are removed once it has ended well.
+        After the commit, those files are removed unless something else uses them.
         """
         dropped: set[str] = set()
         with self._store.transaction():
@@ -388,7 +386,7 @@ class Objects:
         return item
 
     def _retire(self, item: Object, dropped: set[str]) -> None:
-        """End an object's time as the live one."""
+        """Make an object noncurrent, or drop it if its bucket is not versioned."""
         if self._bucket(item.bucket).versioned:
             self._store.put(replace(item, live=False, deleted=self._now()))
         else:

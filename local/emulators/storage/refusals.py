@@ -1,4 +1,4 @@
-"""How the service says no: statuses, reasons and the JSON that carries them."""
+"""Refusals of the service: statuses, reasons and their JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Refusal(Exception):
         self._location = location
 
     def body(self) -> bytes:
-        """The JSON document of the answer; nothing where the status allows none."""
+        """Return the JSON document of the answer; empty if the status allows none."""
         if self.status == 304:
             return b""
         error: dict[str, Any] = {
@@ -38,32 +38,32 @@ class Refusal(Exception):
 
 
 def invalid(message: str) -> Refusal:
-    """The request has a value that cannot be."""
+    """Return the refusal of a value that is not valid."""
     return Refusal(400, "invalid", message)
 
 
 def required(name: str) -> Refusal:
-    """The request lacks a parameter."""
+    """Return the refusal of a request without a required parameter."""
     return Refusal(400, "required", f"Required parameter: {name}", location=("parameter", name))
 
 
 def no_route() -> Refusal:
-    """There is nothing at this address."""
+    """Return the refusal of an unknown address."""
     return Refusal(404, "notFound", "Not Found")
 
 
 def no_bucket() -> Refusal:
-    """There is no such bucket."""
+    """Return the refusal for a bucket that does not exist."""
     return Refusal(404, "notFound", "The specified bucket does not exist.")
 
 
 def no_object(bucket: str, name: str) -> Refusal:
-    """There is no such object, or not in the generation asked for."""
+    """Return the refusal for an object, or a generation of it, that does not exist."""
     return Refusal(404, "notFound", f"No such object: {bucket}/{name}")
 
 
 def condition_not_met(header: str = "If-Match") -> Refusal:
-    """A precondition does not hold."""
+    """Return the refusal for a precondition that does not hold."""
     return Refusal(
         412,
         "conditionNotMet",
@@ -73,5 +73,5 @@ def condition_not_met(header: str = "If-Match") -> Refusal:
 
 
 def not_modified() -> Refusal:
-    """The object is still the one that the reader has."""
+    """Return the answer to a reader who has the current version."""
     return Refusal(304, "notModified", "Not Modified")

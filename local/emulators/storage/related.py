@@ -1,4 +1,4 @@
-"""`multipart/related` bodies: the JSON and the bytes in one request, taken apart as they stream by.
+"""Splits `multipart/related` bodies (JSON and bytes in one request) while they stream in.
 
 https://cloud.google.com/storage/docs/uploading-objects-from-memory#upload-object-json
 """
@@ -11,12 +11,12 @@ from email.parser import HeaderParser
 from local.emulators.storage.refusals import Refusal, invalid
 
 _HEAD_BYTES = 1024 * 1024
-"""Most bytes of the part that holds the JSON."""
+"""Bytes of the part that holds the JSON, at most."""
 _LINE_BYTES = 16 * 1024
 
 
 class Related:
-    """The two parts of a body. `head` is to be called first, `media` after it, both once."""
+    """Two parts of a body. Call `head` first and `media` after it, each once."""
 
     def __init__(self, content_type: str, body: Iterator[bytes]) -> None:
         """Read `body`, whose parts are kept apart as `content_type` says. Raises Refusal."""
@@ -26,7 +26,7 @@ class Related:
         self._line_break = b"\r\n"
 
     def head(self) -> tuple[bytes, Mapping[str, str]]:
-        """The first part, and the headers of the second with lower-case names."""
+        """Return the first part, and the headers of the second with lower-case names."""
         line = self._line()
         while line.rstrip() != self._mark:
             line = self._line()
@@ -39,9 +39,9 @@ class Related:
         return first, self._headers()
 
     def media(self) -> Iterator[bytes]:
-        """The second part, piece by piece."""
+        """Yield the second part, piece by piece."""
         yield from self._until_delimiter(limit=None)
-        # What is left is the end mark; a third part has no meaning.
+        # Only the end mark is left; a third part is ignored.
         for _ in self._body:
             pass
 
@@ -62,7 +62,7 @@ class Related:
         return line
 
     def _until_delimiter(self, *, limit: int | None) -> Iterator[bytes]:
-        """What comes before the next delimiter, which is taken off."""
+        """Yield the bytes before the next delimiter, and remove the delimiter."""
         delimiter = self._line_break + self._mark
         size = 0
         while (end := self._buffer.find(delimiter)) < 0:

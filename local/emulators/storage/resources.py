@@ -1,4 +1,4 @@
-"""How buckets and objects look in the JSON API, and which of their fields clients may set."""
+"""Writes buckets and objects as JSON resources, and reads the fields that clients set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.emulators.storage.model import Bucket, Object
 from local.emulators.storage.refusals import invalid
 
 CONTENT_TYPE = "application/octet-stream"
-"""Of objects that were uploaded without one."""
+"""Content type of objects uploaded without one."""
 
 OBJECT_SETTINGS = frozenset(
     {
@@ -51,7 +51,7 @@ _BUCKET_FIXED = frozenset(
 
 
 def bucket_settings(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a bucket resource what a client sets; the service writes places in capitals."""
+    """Return the fields of a bucket resource that a client sets, with the location in capitals."""
     settings = {key: value for key, value in body.items() if key not in _BUCKET_FIXED}
     if isinstance(settings.get("location"), str):
         settings["location"] = settings["location"].upper()
@@ -59,7 +59,7 @@ def bucket_settings(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def object_settings(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from an object resource what a client sets; a field that is null is not set."""
+    """Return the fields of an object resource that a client sets, without null fields."""
     _check_texts(body)
     return {
         key: value for key, value in body.items() if key in OBJECT_SETTINGS and value is not None
@@ -67,7 +67,7 @@ def object_settings(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def copied_settings(source: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a copy is set to: as its source, unless the request brings metadata of its own."""
+    """Return a copy's settings: those of its source, unless the request has metadata."""
     own = object_settings(body)
     if _OWN_METADATA & own.keys():
         return own
@@ -119,7 +119,7 @@ _KINDS: Mapping[str, type] = {
 
 
 def bucket_resource(bucket: Bucket, *, base: str) -> dict[str, Any]:
-    """The JSON of a bucket; `base` is the server's address, for links."""
+    """Return the JSON of a bucket; `base` is the server's address, for links."""
     return {
         "kind": "storage#bucket",
         "id": bucket.name,
@@ -138,7 +138,7 @@ def bucket_resource(bucket: Bucket, *, base: str) -> dict[str, Any]:
 
 
 def object_resource(item: Object, *, base: str) -> dict[str, Any]:
-    """The JSON of an object; `base` is the server's address, for links."""
+    """Return the JSON of an object; `base` is the server's address, for links."""
     place = f"storage/v1/b/{item.bucket}/o/{quote(item.name, safe='')}"
     resource = {
         "kind": "storage#object",
@@ -169,7 +169,7 @@ def object_resource(item: Object, *, base: str) -> dict[str, Any]:
 
 
 def etag(item: Object | Bucket) -> str:
-    """What identifies one state of an object or bucket."""
+    """Return the ETag of one state of an object or bucket."""
     generation = item.generation if isinstance(item, Object) else 0
     numbers = generation.to_bytes(8, "big") + item.metageneration.to_bytes(4, "big")
     return base64.b64encode(numbers.lstrip(b"\0")).decode("ascii")

@@ -1,4 +1,4 @@
-"""The server: a store, the API before it and the delivery of its events, from start to end."""
+"""Runs the server: a store, its API and the delivery of its events."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Server:
 
     def __init__(self, http: HttpServer, cleanup: contextlib.ExitStack) -> None:
         self.port = http.port
-        """Where it listens."""
+        """Port on which the server listens."""
         self._cleanup = cleanup
 
     def stop(self) -> None:
-        """Stop answering and delivering, and close the store. Twice does no harm."""
+        """Stop answering and delivering, and close the store. Can be called twice."""
         self._cleanup.close()
 
 
@@ -44,7 +44,7 @@ def serve(
         port: where to listen; 0 takes a free one.
         data: the folder.
         buckets: names of buckets that are made where missing.
-        events: URL to which word of every new object is posted; None for no events.
+        events: URL to which an event is posted for every new object; None for no events.
         host: the address to listen on.
 
     Raises:
@@ -74,7 +74,7 @@ def serve(
 
 
 def _tidy(store: Store, contents: Contents) -> None:
-    """Remove what a kill has left behind, and uploads that nobody can resume any more."""
+    """Remove files that a kill has left unused, and uploads that have expired."""
     with store.transaction():
         store.drop_uploads(before=time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000)
         contents.remove([id for id in contents.ids() if not store.is_used(id)])

@@ -1,5 +1,4 @@
-"""How buckets, objects, uploads and events are kept on disk: what was acknowledged is there again
-after a kill."""
+"""Stores buckets, objects, uploads and events on disk. Acknowledged changes survive a kill."""
 
 from __future__ import annotations
 
@@ -50,7 +49,7 @@ _OBJECT = (
 
 
 class InUse(Exception):
-    """Another server works on the same folder."""
+    """A folder that another server uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +60,18 @@ class Upload:
     created: int
     """Microseconds since 1970."""
     content: str
-    """Id of the file with what has arrived."""
+    """Id of the file with the bytes that have arrived."""
     state: str
     """`open`, `done` or `cancelled`."""
     plan: dict[str, Any]
-    """What the object is to be; the store only keeps it."""
+    """Description of the object to be made; the store does not read it."""
     result: str | None
     """The finished object's resource, as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Word of a new object that is yet to be delivered."""
+    """An event of a new object that is not delivered yet."""
 
     id: int
     bucket: str
@@ -98,10 +97,10 @@ class Store:
             directory / FILE, timeout=0.5, isolation_level=None, check_same_thread=False
         )
         try:
-            # Two servers on one folder would each think the other's files left over.
+            # Two servers on one folder would each remove the other's files as unused.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            # Enough against the death of the process; only a power cut could lose the last ones.
+            # Safe if the process is killed; only a power cut could lose the last commits.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         except sqlite3.OperationalError as error:
@@ -117,7 +116,7 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep all that is done within, or nothing; nobody else sees a part of it."""
+        """Commit all changes made within, or none. Nobody else sees a part of them."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -129,12 +128,12 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Let nothing change while something is being looked at."""
+        """Prevent changes while something is read."""
         with self._lock:
             yield
 
     def next_generation(self, now: int) -> int:
-        """Give the microseconds `now`, or more where that is not later than any given before."""
+        """Return `now` in microseconds, or the last generation plus one if that is larger."""
         (last,) = self._db.execute("SELECT last_generation FROM clock").fetchone()
         generation = max(int(last) + 1, now)
         self._db.execute("UPDATE clock SET last_generation = ?", (generation,))
@@ -148,7 +147,7 @@ class Store:
         return _bucket(row) if row else None
 
     def buckets(self) -> list[Bucket]:
-        """Every bucket, by name."""
+        """Return every bucket, by name."""
         return [_bucket(row) for row in self._db.execute("SELECT * FROM buckets ORDER BY name")]
 
     def put_bucket(self, bucket: Bucket) -> None:
@@ -217,7 +216,7 @@ class Store:
     def scan(
         self, bucket: str, *, name: str, generation: int, versions: bool, limit: int
     ) -> list[Object]:
-        """The first objects from a name and generation on, by name as UTF-8, then generation."""
+        """Return the first objects from a name and generation on, by UTF-8 name and generation."""
         rows = self._db.execute(
             f"SELECT {_OBJECT} FROM objects"
             " WHERE bucket = ? AND (name, generation) >= (?, ?) AND (live OR ?)"
@@ -227,7 +226,7 @@ class Store:
         return [_object(row) for row in rows]
 
     def is_used(self, content: str) -> bool:
-        """Whether a file of content belongs to anything."""
+        """Return True if a file of content belongs to an object or an open upload."""
         row = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM objects WHERE content = ?1)"
             " OR EXISTS (SELECT 1 FROM uploads WHERE content = ?1 AND state = 'open')",
@@ -284,7 +283,7 @@ class Store:
         )
 
     def events(self, *, after: int, limit: int) -> list[Event]:
-        """The first events with a higher id, in the order in which things happened."""
+        """Return the first events with a higher id, oldest first."""
         rows = self._db.execute(
             "SELECT id, bucket, name, created, body FROM events WHERE id > ? ORDER BY id LIMIT ?",
             (after, limit),

@@ -1,4 +1,4 @@
-"""How bytes become an object: at once, with their metadata, or bit by bit in a resumable upload.
+"""Receives the bytes of objects: in one request, or in the parts of a resumable upload.
 
 https://cloud.google.com/storage/docs/performing-resumable-uploads
 """
@@ -29,22 +29,22 @@ from local.emulators.storage.store import Store, Upload
 from local.emulators.storage.wire import Answer, Interrupted, Request
 
 QUANTUM = 256 * 1024
-"""Of an upload that is not at its end, only multiples of this are kept."""
+"""Bytes of which an unfinished upload keeps only multiples."""
 
 KEPT_SECONDS = 7 * 24 * 3600
-"""How long an upload can be resumed."""
+"""Seconds for which an upload can be resumed."""
 
 _RANGE = re.compile(r"bytes (?:\*|(?P<first>\d+)-(?P<last>\d+|\*))/(?P<total>\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A `Content-Range`: which bytes of the object a request carries, both ends included."""
+    """A `Content-Range`: the bytes of the object that a request carries, both ends included."""
 
     first: int | None
-    """None where it carries none."""
+    """First byte; None if the request carries none."""
     last: int | None
-    """None where that is only known once they have come."""
+    """Last byte; None if it is known only once the bytes have arrived."""
     total: int | None
     """Size of the whole object; None while that is not known."""
 
@@ -68,7 +68,7 @@ class Span:
 
 
 class Uploads:
-    """Uploads of every kind. All of it raises Refusal, and Interrupted where a client goes away."""
+    """Uploads of every kind. Methods raise Refusal, and Interrupted if a client disconnects."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Uploads:
     # -- at once ----------------------------------------------------------------------------
 
     def media(self, bucket: str, request: Request) -> Object:
-        """Take a body that is nothing but the object's bytes."""
+        """Receive a body that has only the object's bytes."""
         settings = {}
         if "content-type" in request.headers:
             settings["contentType"] = request.headers["content-type"]
@@ -96,7 +96,7 @@ class Uploads:
         return self._take(target, request, settings, request.body, {})
 
     def multipart(self, bucket: str, request: Request) -> Object:
-        """Take a body that holds the object's metadata and its bytes."""
+        """Receive a body that has the object's metadata and its bytes."""
         related = Related(request.headers.get("content-type", ""), request.body)
         first, headers = related.head()
         body = _json(first)
@@ -160,14 +160,14 @@ class Uploads:
         return Answer(headers=[("Location", place), ("X-GUploader-UploadID", upload.id)])
 
     def resume(self, id: str, request: Request) -> Answer:
-        """Take the next bytes, or say how many have come."""
+        """Receive the next bytes, or report how many have arrived."""
         with self._hand(id) as hand:
             with hand.lock:
                 upload = self._upload(id)
                 if upload.state == "done":
                     return _finished(upload)
-                # Whoever speaks last has the upload: a connection that still seems to send is
-                # taken for dead, and what it brings from here on is not kept.
+                # The latest request owns the upload. A connection that still seems to send is
+                # considered dead, and its further bytes are not kept.
                 hand.turn += 1
                 turn = hand.turn
                 draft = self._contents.draft(upload.content)
@@ -213,7 +213,7 @@ class Uploads:
         room = None if span.last is None else span.last - first + 1
 
         def fresh() -> Iterator[bytes]:
-            """What is not there yet; clients may send again what they are unsure of."""
+            """Yield the bytes that have not arrived before; clients may send bytes again."""
             at = 0
             for piece in request.body:
                 if room is not None and at + len(piece) > room:
@@ -289,7 +289,7 @@ class Uploads:
 
 
 class _Hand:
-    """Who may write to an upload: the request with the latest turn, while it holds the lock."""
+    """Access to an upload: the latest request may write to it, while it holds the lock."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -330,13 +330,13 @@ def _declared_size(request: Request) -> int | None:
 
 
 def _sums(body: Mapping[str, Any]) -> dict[str, str]:
-    """What the metadata says the sums are."""
+    """Return the checksums in the metadata."""
     given = {"crc32c": body.get("crc32c"), "md5": body.get("md5Hash")}
     return {name: value for name, value in given.items() if isinstance(value, str) and value}
 
 
 def _header_sums(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the headers say the sums are: `x-goog-hash: crc32c=...,md5=...`."""
+    """Return the checksums in the headers: `x-goog-hash: crc32c=...,md5=...`."""
     pairs = (part.strip().partition("=") for part in headers.get("x-goog-hash", "").split(","))
     found = {name: value for name, _, value in pairs if name in ("crc32c", "md5")}
     if "content-md5" in headers:
@@ -345,7 +345,7 @@ def _header_sums(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_sums(content: Content, *given_sums: Mapping[str, str]) -> None:
-    """Hold the bytes against every sum that was given, in whatever place."""
+    """Compare the bytes with every checksum that was given."""
     actual_sums = {"crc32c": content.crc32c, "md5": content.md5}
     for name, given in (pair for sums in given_sums for pair in sums.items()):
         actual = actual_sums[name]
@@ -364,7 +364,7 @@ def _check_sums(content: Content, *given_sums: Mapping[str, str]) -> None:
 
 
 def _settle(draft: Draft) -> int:
-    """Cut what has come down to what is kept, and say how much that is."""
+    """Cut the bytes that have arrived to the part that is kept; return its size."""
     size = draft.size
     kept = size - size % QUANTUM
     if kept < size:

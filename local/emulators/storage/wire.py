@@ -1,7 +1,7 @@
-"""HTTP/1.1: how requests reach the rest of the server as values, and answers the client.
+"""HTTP/1.1 server that turns requests into values and sends the answers.
 
-Bodies stream both ways, chunked ones included, and a connection serves one request after another.
-The framing is h11's; each connection has a thread, as everything behind it blocks.
+Bodies stream both ways, chunked ones included. A connection serves one request after another. h11
+does the framing. Each connection has a thread, because everything behind it blocks.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _READ_BYTES = 256 * 1024
 _HEAD_BYTES = 64 * 1024
 """Room for two object names of 1024 bytes in one address, every byte percent-encoded."""
 _STALL_SECONDS = 600.0
-"""How long a client may take for its next bytes, or for its next request."""
+"""Seconds that a client may take for its next bytes, or for its next request."""
 _GRACE_SECONDS = 2.0
-"""How long requests under way may take to end when the server stops."""
+"""Seconds that requests under way may take to end when the server stops."""
 
 
 class Interrupted(Exception):
-    """The client went away, or stopped making sense, in the middle of its body."""
+    """A client that disconnected, or sent invalid data, in the middle of its body."""
 
 
 @dataclass(slots=True)
 class Request:
     """One request.
 
-    Headers have lower-case names. `target` is the path as it was sent, still percent-encoded: a
-    slash in an object's name comes as `%2F`, and only here can the two be told apart.
+    Headers have lower-case names. `target` is the path as it was sent, still percent-encoded. A
+    slash in an object's name is `%2F` there, unlike a slash of the path.
     """
 
     method: str
@@ -55,11 +55,11 @@ class Request:
 
     @property
     def base(self) -> str:
-        """Where the client thinks the server is, for absolute links."""
+        """Server address as the client knows it, for absolute links."""
         return f"http://{self.headers.get('host', 'localhost')}"
 
     def read(self, *, limit: int) -> bytes:
-        """The whole body, of at most `limit` bytes. Raises Refusal, Interrupted."""
+        """Return the whole body, of at most `limit` bytes. Raises Refusal, Interrupted."""
         data = bytearray()
         for piece in self.body:
             data += piece
@@ -68,7 +68,7 @@ class Request:
         return bytes(data)
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; an absent or `null` one is empty. Raises Refusal."""
+        """Return the body as a JSON object; an absent or `null` one is empty. Raises Refusal."""
         data = self.read(limit=1024 * 1024)
         try:
             content = json.loads(data) if data.strip() else None
@@ -83,7 +83,7 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """What the client gets. A streamed body has its length in the headers or is sent chunked."""
+    """Answer to the client. A streamed body has its length in the headers or is sent chunked."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -94,7 +94,7 @@ Handler = Callable[[Request], Answer]
 
 
 def split_query(text: str) -> dict[str, str]:
-    """Read a query string; of a name that comes twice, the last counts. Raises Refusal."""
+    """Read a query string; if a name occurs twice, the last one counts. Raises Refusal."""
     try:
         return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
     except ValueError:
@@ -135,7 +135,7 @@ class HttpServer:
         """Listen on `port`, or on a free one for 0. Raises OSError."""
         self._listener = _Listener((host, port), _by_own_names(handler, host))
         self.port: int = self._listener.server_address[1]
-        """Where it listens."""
+        """Port on which the server listens."""
         self._thread = threading.Thread(
             target=self._listener.serve_forever, kwargs={"poll_interval": 0.05}, name="accept"
         )
@@ -216,7 +216,7 @@ class _Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def serve(self) -> None:
-        """Answer requests until either side has had enough."""
+        """Answer requests until either side ends the connection."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(_STALL_SECONDS)
         with contextlib.suppress(OSError, h11.LocalProtocolError, Interrupted):
@@ -246,8 +246,8 @@ class _Connection:
         self._send(answer)
         if unsent:
             return False
-        # The rest of a body that nobody wanted: a client that is still sending would otherwise
-        # meet a closed connection instead of its answer.
+        # Read the unused rest of the body. Otherwise, a client that is still sending would meet a
+        # closed connection instead of its answer.
         for _ in self._body():
             pass
         with self._lock:
@@ -309,7 +309,7 @@ class _Connection:
         with contextlib.closing(pieces):
             waiting = self._h11.send(head) or b""
             for piece in pieces:
-                # Small answers leave in one packet, headers and all.
+                # Small answers are sent in one packet with their headers.
                 self._socket.sendall(waiting + (self._h11.send(h11.Data(data=piece)) or b""))
                 waiting = b""
             self._socket.sendall(waiting + (self._h11.send(h11.EndOfMessage()) or b""))
@@ -326,7 +326,7 @@ def _one(data: bytes) -> Generator[bytes, None, None]:
 
 
 def _header_value(text: str) -> bytes:
-    """What a header can hold of a text that may be an object's metadata."""
+    """Return the part of a text that a header can hold; it may be an object's metadata."""
     return (
         "".join(" " if ord(sign) < 32 or ord(sign) == 127 else sign for sign in text)
         .strip()

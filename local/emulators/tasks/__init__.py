@@ -1,9 +1,11 @@
-"""A Cloud Tasks v2 server for one machine: how it is started and stopped.
+"""A Cloud Tasks v2 server for one machine, with its start and stop.
 
-It speaks gRPC with the unmodified google-cloud-tasks client, keeps queues and tasks in a folder so
-that they survive a kill, and sends HTTP tasks as the service does: at least once, signed, limited,
-retried with backoff. Not served: App Engine targets, OAuth tokens, queue-level targets, batches,
-IAM. Unlike the service it follows no redirects and does not slow a whole queue down on errors.
+It speaks gRPC with the unmodified google-cloud-tasks client. It keeps queues and tasks in a folder,
+so that they survive a kill. It sends HTTP tasks as the service does: at least once, signed,
+limited, and retried with backoff.
+
+Not served: App Engine targets, OAuth tokens, queue-level targets, batches, IAM. Unlike the service,
+it follows no redirects and does not slow down a whole queue after errors.
 """
 
 from __future__ import annotations
@@ -39,15 +41,15 @@ class Server:
         )
         self._grpc.add_generic_rpc_handlers((handler(queues),))
         self.port = self._grpc.add_insecure_port(f"{host}:{port}")
-        """Where the gRPC service listens."""
+        """Port of the gRPC service."""
         self.key = key
         """Signs the tokens of tasks that ask for one."""
         self.certs_url = certs.url
-        """Where the certificates are that verify those tokens."""
+        """URL of the certificates that verify those tokens."""
         self._grpc.start()
 
     def stop(self) -> None:
-        """Stop. Attempts under way are dropped; their tasks are sent again by the next server."""
+        """Stop. The next server repeats the attempts that were under way."""
         self._grpc.stop(grace=0.5).wait()
         self._queues.stop()
         self._certs.stop()

@@ -1,4 +1,4 @@
-"""`python -m local.emulators.tasks`: the tasks server as a program of its own."""
+"""Runs the tasks server: `python -m local.emulators.tasks`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.emulators.tasks import InUse, serve
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT. Exit code 2 where it cannot start."""
+    """Serve until SIGTERM or SIGINT; return 0, or 2 if the server cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m local.emulators.tasks", description="A Cloud Tasks server for this machine."
     )

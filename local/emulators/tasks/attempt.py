@@ -1,4 +1,4 @@
-"""One attempt of a task: an HTTP request that is sent once, and what came of it."""
+"""One attempt of a task: an HTTP request that is sent once, and its outcome."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent."""
+    """HTTP request of an attempt."""
 
     method: str
     url: str
     headers: Sequence[tuple[str, str]]
-    """All but `Host` and `Content-Length`, which follow from the rest."""
+    """Headers except `Host` and `Content-Length`, which follow from the rest."""
     body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an attempt ended."""
+    """Result of an attempt."""
 
     http_status: int | None
     """Status of the response; None where there was none."""
     code: int
-    """The same as a `google.rpc.Code`."""
+    """Result as a `google.rpc.Code`."""
     message: str
-    """For people, e.g. `INTERNAL(13): HTTP status code 500`."""
+    """Message for people, e.g. `INTERNAL(13): HTTP status code 500`."""
     retry_after: float = 0.0
-    """Seconds that the handler asked to be left alone, with 429 and 503 only."""
+    """Seconds that the handler asked to wait, with 429 and 503 only."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether the task is done."""
+        """True if the task is done."""
         return self.http_status is not None and 200 <= self.http_status < 300
 
 
@@ -70,7 +70,7 @@ class Attempt:
         self._is_cut = False
 
     def cut(self) -> None:
-        """Stop listening: `run` comes back at once, the handler may go on unheard."""
+        """Stop waiting: `run` returns at once, and the handler's response is ignored."""
         with self._lock:
             self._is_cut = True
             if self._socket is not None:
@@ -80,8 +80,8 @@ class Attempt:
     def run(self, request: Request) -> Outcome:
         """Send `request` and wait for the response. Redirects are not followed.
 
-        Whatever goes wrong is an outcome too. The deadline is kept by whoever calls `cut`; here it
-        only bounds each single wait.
+        Every failure is an outcome too. The caller of `cut` enforces the deadline; here it only
+        limits each single wait.
         """
         try:
             return self._exchange(request)
@@ -91,7 +91,7 @@ class Attempt:
             return no_response("UNAVAILABLE", f"no response ({type(error).__name__})")
 
     def _exchange(self, request: Request) -> Outcome:
-        # Some characters are encoded for safety, as documented; escapes stay as they are.
+        # Some characters are encoded for safety, as documented; existing escapes are unchanged.
         parts = urlsplit(quote(request.url, safe="%/:=&?~#+!$,;'@()*[]"))
         if parts.hostname is None:
             raise ValueError("The URL names no host.")
@@ -139,6 +139,6 @@ def _response(status: int, retry_after: str) -> Outcome:
 
 
 def no_response(name: str, why: str) -> Outcome:
-    """Give the outcome of an attempt without a response: name of a `google.rpc.Code`, reason."""
+    """Return the outcome of an attempt without a response. `name` is a `google.rpc.Code`."""
     code = _Code.Value(name)
     return Outcome(http_status=None, code=code, message=f"{name}({code}): {why}")

@@ -1,4 +1,4 @@
-"""One queue in memory: which of its tasks goes out next, and when.
+"""One queue in memory, which chooses the next task to send and its time.
 
 Takes the time as an argument throughout, as Unix seconds.
 """
@@ -24,21 +24,21 @@ class Entry:
 
     held: Held
     ticket: int = 0
-    """Number of its place in the plan; 0 while it is planned for no time."""
+    """Number of its place in the plan; 0 while it is not planned."""
 
 
 class Lane:
-    """The tasks of a queue, and what its limits and its state allow."""
+    """Tasks of a queue, with the limits and the state of the queue."""
 
     def __init__(self, queue: Any, now: float) -> None:
         """Start with a full bucket and no task."""
         self.queue = queue
         """The `Queue` message."""
         self.entries: dict[str, Entry] = {}
-        """Its tasks by full name, under way or not."""
+        """Tasks by full name, under way or not."""
         self.under_way = 0
-        """How many attempts are being made."""
-        # A heap. A place whose ticket is no longer that of its task is void.
+        """Number of attempts under way."""
+        # A heap. An item is void if its ticket is no longer that of its task.
         self._plan: list[tuple[float, int, Entry]] = []
         self._bucket = TokenBucket(
             rate=queue.rate_limits.max_dispatches_per_second,
@@ -47,7 +47,7 @@ class Lane:
         )
 
     def change(self, queue: Any, now: float) -> None:
-        """Go on with another configuration or state."""
+        """Continue with another configuration or state."""
         self.queue = queue
         self._bucket.change(
             rate=queue.rate_limits.max_dispatches_per_second,
@@ -76,9 +76,9 @@ class Lane:
         self._plan.clear()
 
     def due(self, now: float) -> tuple[Entry | None, float]:
-        """Give the task to send now, or None and the time at which to look again.
+        """Return the task to send now, or None and the time to check again.
 
-        That time is infinite where only a change of the lane can bring something.
+        The time is infinite if only a change of the lane can make a task due.
         """
         while self._plan and self._plan[0][1] != self._plan[0][2].ticket:
             heapq.heappop(self._plan)

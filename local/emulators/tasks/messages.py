@@ -39,7 +39,7 @@ FULL: int = int(types.Task.View.FULL)
 
 
 def seconds(value: Any) -> float:
-    """Give a Timestamp or a Duration in seconds, to the microsecond."""
+    """Return a Timestamp or a Duration in seconds, to the microsecond."""
     return float(value.seconds) + float(value.nanos // 1000) / 1e6
 
 

@@ -1,4 +1,4 @@
-"""When a task may go out: the rate of a queue, and the wait and the end after a failure.
+"""Computes when a task may be sent: rate of a queue, backoff after failures, and giving up.
 
 Pure arithmetic on Unix seconds. The rules are those documented for `RateLimits` and `RetryConfig`
 in the Cloud Tasks v2 reference.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 RETENTION = 31 * 24 * 3600.0
-"""Seconds after its creation at which a task is given up whatever its queue says."""
+"""Seconds after its creation when a task is given up, whatever its queue allows."""
 
 
 def backoff(*, failures: int, minimum: float, maximum: float, doublings: int) -> float:
-    """Seconds to wait after the given number of failed attempts (1 or more).
+    """Return the seconds to wait after the given number of failed attempts (1 or more).
 
     The wait starts at `minimum`, doubles `doublings` times, then grows by the last step each time,
     and never exceeds `maximum`: 10, 300 and 3 doublings make 10, 20, 40, 80, 160, 240, 300, 300.
@@ -32,7 +32,7 @@ def exhausted(
     max_duration: float,
     now: float,
 ) -> bool:
-    """Say whether a task that has just failed is given up.
+    """Return True if a task that has just failed is given up.
 
     Where both the number of attempts and the duration are limited, both must be reached.
 
@@ -55,7 +55,7 @@ def exhausted(
 
 
 class TokenBucket:
-    """Lets `size` pass at once and then `rate` a second."""
+    """Lets `size` tasks pass at once, and then `rate` per second."""
 
     def __init__(self, *, rate: float, size: int, now: float) -> None:
         self._rate = rate
@@ -64,20 +64,20 @@ class TokenBucket:
         self._at = now
 
     def change(self, *, rate: float, size: int, now: float) -> None:
-        """Go on at another rate with the tokens left, no more than the new size."""
+        """Continue at another rate with the tokens left, no more than the new size."""
         self._refill(now)
         self._rate, self._size = rate, size
         self._tokens = min(self._tokens, float(size))
 
     def ready_at(self, now: float) -> float:
-        """When the next one may pass: `now`, or a time after it."""
+        """Return the time when the next task may pass: `now` or later."""
         self._refill(now)
-        # A hair less than a whole token is one: the refill of a wait adds up to 0.999999 of it.
+        # Slightly less than a whole token is enough: the refill of a wait may add up to 0.999999.
         missing = 1.0 - self._tokens
         return now if missing <= 1e-6 else now + missing / self._rate
 
     def take(self, now: float) -> None:
-        """Let one pass."""
+        """Count a task that passes."""
         self._refill(now)
         self._tokens = max(0.0, self._tokens - 1.0)
 

@@ -1,4 +1,4 @@
-"""Which tasks are waiting in which queue, and the thread that sends each when its time has come."""
+"""Keeps the tasks of all queues, and sends each task when it is due."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _GONE = (
 )
 
 _LONGEST_WAIT = 60.0
-"""Seconds after which the clock is looked at again, in case somebody has set it."""
+"""Seconds after which the clock is read again, in case it was changed."""
 
 
 class Queues:
-    """All queues and tasks of a server. Every method may be called from any thread.
+    """Queues and tasks of a server. Every method may be called from any thread.
 
-    A task is sent at least once: it leaves the store only after a handler has taken it, after its
-    last attempt, or when somebody deletes it.
+    A task is sent at least once. It leaves the store only after a handler has accepted it, after
+    its last attempt, or when it is deleted.
     """
 
     def __init__(self, *, store: Store, mint: Mint, tombstone_seconds: float) -> None:
-        """Take up what the store holds and start to send.
+        """Load the stored queues and tasks, and start to send.
 
         Args:
             store: where everything is kept; closed by `stop`.
@@ -73,7 +73,7 @@ class Queues:
         self._sender.start()
 
     def stop(self) -> None:
-        """Send no more, drop the attempts under way (they are made again), close the store."""
+        """Stop sending, drop the attempts under way (they are repeated later), close the store."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -99,7 +99,7 @@ class Queues:
         return queue
 
     def update_queue(self, sent: Any, paths: list[str]) -> Any:
-        """Change the fields `paths` of a queue (all where empty), or make it."""
+        """Change the fields `paths` of a queue (all if empty), or make the queue."""
         with self._changed:
             now = time.time()
             lane = self._lanes.get(sent.name)
@@ -185,7 +185,7 @@ class Queues:
     # -- tasks ----------------------------------------------------------------------------
 
     def create_task(self, sent: Any, *, queue: str) -> Any:
-        """Take a task; once this returns, it is kept and will be sent."""
+        """Accept a task. Once this returns, the task is stored and will be sent."""
         with self._changed:
             now = time.time()
             lane = self._lane(queue)
@@ -213,7 +213,7 @@ class Queues:
             return [entries[name].held.task for name in names]
 
     def delete_task(self, name: str) -> None:
-        """Remove a task; an attempt under way goes on, but is the last."""
+        """Remove a task. An attempt under way continues, but is the last."""
         with self._changed:
             lane, _ = self._find(name)
             self._bury([name], time.time())
@@ -252,14 +252,14 @@ class Queues:
                         default=math.inf,
                     )
                 except Exception:
-                    # A full disk, no thread left: what is due stays due.
+                    # A full disk, or no thread left: due tasks stay due.
                     log.exception("A task could not be sent; trying again in a second.")
                     wake = now + 1.0
                 wake = min(wake, self._cut_overdue(now), now + _LONGEST_WAIT)
                 self._changed.wait(max(0.0, wake - time.time()))
 
     def _send_due(self, lane: Lane, now: float) -> float:
-        """Send what may go now; give the time at which to look again."""
+        """Send all tasks that are due; return the time to check again."""
         while True:
             entry, wake = lane.due(now)
             if entry is None:
@@ -273,7 +273,7 @@ class Queues:
         return self._deadlines[0][0] if self._deadlines else math.inf
 
     def _forget_deadlines(self) -> None:
-        # Most attempts end long before their deadline: clear up when most of the heap is of those.
+        # Most attempts end long before their deadline: clean up when most of the heap is obsolete.
         if len(self._deadlines) > 2 * len(self._attempts) + 64:
             self._deadlines = [item for item in self._deadlines if item[2] in self._attempts]
             heapq.heapify(self._deadlines)
@@ -292,8 +292,8 @@ class Queues:
 
         deadline = seconds(task.dispatch_deadline)
         attempt = Attempt(deadline=deadline)
-        # It cannot end before this method does, which holds the lock; and should it fail to start,
-        # nothing has changed yet.
+        # The attempt cannot end before this method, which holds the lock. If it fails to start,
+        # nothing in memory has changed yet.
         threading.Thread(
             target=self._attend, args=(lane, entry, held, attempt), daemon=True
         ).start()
@@ -323,7 +323,8 @@ class Queues:
             try:
                 self._conclude(lane, entry, outcome)
             except sqlite3.Error:
-                # What memory knows is right; what was not written is at worst sent again.
+                # The state in memory is correct. At worst, a task whose outcome was not written is
+                # sent again.
                 log.exception("The outcome of %s could not be kept.", name)
 
     def _conclude(self, lane: Lane, entry: Entry, outcome: Outcome) -> None:
@@ -355,7 +356,7 @@ class Queues:
             "; given up" if given_up else "",
         )
         if outcome.succeeded or given_up:
-            # Out of memory first: should the store fail, it is not sent twice by this process.
+            # Removed from memory first: if the store fails, this process does not send it twice.
             lane.remove(name)
             self._bury([name], now)
             return

@@ -1,4 +1,4 @@
-"""What the handler of a task receives: the headers, the token and the body of each attempt."""
+"""Makes the request that the handler of a task receives: headers, token and body."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from local.emulators.tasks.messages import HttpMethod
 from local.emulators.tasks.store import Held
 
 Mint = Callable[[str, str, datetime], str]
-"""Makes an OpenID Connect token: audience, e-mail of the service account, now -> token."""
+"""Function that makes an OpenID Connect token: audience, e-mail of the account, now -> token."""
 
 _RESERVED = ("x-cloudtasks-", "x-google-", "x-appengine-")
 _COMPUTED = {"host", "content-length", "connection", "transfer-encoding"}
 
 
 def request_of(held: Held, *, mint: Mint, now: datetime) -> Request:
-    """Give the request of an attempt that has already been counted in the task.
+    """Return the request of an attempt that is already counted in the task.
 
-    A task's own headers give way to those that Cloud Tasks sets, whatever their capitals.
+    Headers that Cloud Tasks sets replace the task's own, whatever their capitals.
     """
     task, http = held.task, held.task.http_request
     queue, _, task_id = task.name.partition("/tasks/")

@@ -1,7 +1,7 @@
-"""What Cloud Tasks accepts, what it fills in, and the words in which it refuses the rest.
+"""Checks requests as Cloud Tasks does, fills in defaults, and words the refusals.
 
-Pure functions over the messages. The wording is the service's own where it is known, since people
-search for it.
+All functions are pure. The wording is the service's own if it is known, because people search for
+it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WITH_BODY = {HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH}
 
 
 class Refused(Exception):
-    """A request is not carried out; `code` and the message are what the caller gets."""
+    """A refused request. The caller gets `code` and the message."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -91,7 +91,7 @@ def check_task_name(name: str, *, queue: str | None = None) -> None:
 
 
 def settle_queue(queue: Any) -> None:
-    """Check the configuration of a queue and fill in what it leaves open, in place."""
+    """Check the configuration of a queue and fill in its defaults, in place."""
     if queue.HasField("http_target"):
         raise _unserved("Queue.http_target is")
     if queue.HasField("app_engine_routing_override"):
@@ -115,7 +115,7 @@ def settle_queue(queue: Any) -> None:
 
 
 def settle_retry(retry: Any) -> None:
-    """Check a `RetryConfig` and fill in what it leaves open, in place."""
+    """Check a `RetryConfig` and fill in its defaults, in place."""
     if retry.max_attempts < -1:
         raise _invalid("RetryConfig.maxAttempts must be greater or equal to -1.")
     if retry.max_doublings < 0:
@@ -140,7 +140,7 @@ def settle_retry(retry: Any) -> None:
 
 
 def changed_queue(old: Any | None, new: Any, paths: list[str]) -> Any:
-    """Give the queue that an update makes of `old`, or of nothing where it does not exist.
+    """Return `old` as changed by an update, or the new queue if `old` is None.
 
     Args:
         old: the queue as it is.
@@ -160,7 +160,7 @@ def changed_queue(old: Any | None, new: Any, paths: list[str]) -> Any:
     source = Queue()
     source.CopyFrom(new)
     for path in kept:
-        # Where the whole message is absent, a field of it that the mask names is to be cleared.
+        # If the whole message is absent, a field of it that the mask names is cleared.
         head, dot, _ = path.partition(".")
         if dot:
             getattr(source, head).SetInParent()
@@ -172,7 +172,7 @@ def changed_queue(old: Any | None, new: Any, paths: list[str]) -> Any:
 
 
 def new_task(sent: Any, *, queue: str, task_id: str, now: float) -> Any:
-    """Give the task that is kept for one that was sent, checked and with the defaults filled in.
+    """Return the task to keep for a task that was sent, checked and with its defaults.
 
     Output-only fields of `sent` are ignored. A schedule time in the past becomes `now`.
 

@@ -1,4 +1,4 @@
-"""How the methods of the CloudTasks gRPC service map onto the queues."""
+"""Maps the methods of the CloudTasks gRPC service to the queues."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_TASKS = 1000
 
 
 def handler(queues: Queues) -> Any:
-    """Give what a gRPC server needs to serve the queues. Methods not served are UNIMPLEMENTED."""
+    """Return the gRPC handler for the queues. Methods not served are UNIMPLEMENTED."""
     methods = _Methods(queues)
     return grpc.method_handlers_generic_handler(
         SERVICE,
@@ -68,7 +68,7 @@ def _serialize(message: Any) -> bytes:
 
 
 class _Methods:
-    """One method a method of the service, by its name there: request in, response out."""
+    """One method per method of the service, with the same name: request in, response out."""
 
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
@@ -152,7 +152,7 @@ class _Methods:
 
 
 def _view(task: Any, view: int) -> Any:
-    """Give the task as asked for: BASIC, the default, leaves the body out."""
+    """Return the task in a view. BASIC, the default, leaves the body out."""
     shown = Task()
     shown.CopyFrom(task)
     shown.view = FULL if view == FULL else BASIC
@@ -168,7 +168,7 @@ def _page_size(asked: int, *, most: int) -> int:
 
 
 def _next_token(found: Sequence[Any], size: int) -> str:
-    """Give the token of the page after the first `size` of `found`, empty where that is all."""
+    """Return the token of the page after the first `size` of `found`; empty if there is none."""
     if len(found) <= size:
         return ""
     return base64.urlsafe_b64encode(found[size - 1].name.encode()).decode()

@@ -1,4 +1,4 @@
-"""How queues and tasks are kept on disk: what was acknowledged outlives the process."""
+"""Stores queues and tasks on disk. Acknowledged changes survive the end of the process."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CREATE INDEX IF NOT EXISTS tombstones_until ON tombstones (until);
 
 
 class InUse(Exception):
-    """Another server works on the same folder."""
+    """A folder that another server uses."""
 
 
 @dataclass(slots=True)
 class Held:
-    """A task, and what of its attempts the message has no field for."""
+    """A task, with facts about its attempts for which the message has no field."""
 
     task: Any
     """The `Task` message, with its body."""
@@ -57,7 +57,7 @@ class Store:
             # Two servers on one folder would each send every task.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            # Enough against the death of the process; only a power cut could lose the last ones.
+            # Safe if the process is killed; only a power cut could lose the last commits.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         except sqlite3.OperationalError as error:
@@ -71,12 +71,12 @@ class Store:
         self._db.close()
 
     def queues(self) -> Iterator[Any]:
-        """Every queue."""
+        """Yield every queue."""
         for (message,) in self._db.execute("SELECT message FROM queues"):
             yield Queue.FromString(message)
 
     def tasks(self) -> Iterator[Held]:
-        """Every task, in the order in which they were created."""
+        """Yield every task, in order of creation."""
         rows = self._db.execute("SELECT message, executions, previous FROM tasks ORDER BY rowid")
         for message, executions, previous in rows:
             yield Held(Task.FromString(message), executions, previous)
@@ -99,7 +99,7 @@ class Store:
         )
 
     def bury(self, names: Iterable[str], *, now: float, until: float) -> None:
-        """Remove queues or tasks, and refuse their names to new ones until then."""
+        """Remove queues or tasks, and refuse their names to new ones until `until`."""
         with self._transaction():
             self._db.execute("DELETE FROM tombstones WHERE until <= ?", (now,))
             for name in names:
@@ -111,7 +111,7 @@ class Store:
                 )
 
     def is_buried(self, name: str, *, now: float) -> bool:
-        """Say whether a queue or task of this name existed a short time ago."""
+        """Return True if the name of a removed queue or task is still refused."""
         row = self._db.execute(
             "SELECT 1 FROM tombstones WHERE name = ? AND until > ?", (name, now)
         ).fetchone()
