@@ -36,8 +36,6 @@ PENDING = (
     "shared/ops/erase.py",
     "shared/ops/imports.py",
     "shared/parsing/checker.py",
-    "shared/parsing/columnar",
-    "shared/parsing/csv",
     "shared/scheduling/claims.py",
     "shared/scheduling/replay.py",
     "shared/web/answers.py",

@@ -1,1 +1,1 @@
-"""Rows to contents of documents, one column of many rows at a time."""
+"""Conversion of rows to contents of documents, one column of many rows at a time."""

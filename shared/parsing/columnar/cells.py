@@ -1,4 +1,4 @@
-"""What the cells of one column come to on the wire, the whole column of a chunk at once."""
+"""Wire entries of the cells of one column, for the whole column of a chunk at once."""
 
 from __future__ import annotations
 
@@ -27,34 +27,36 @@ from shared.parsing.csv.grid import Grid, Places, numbered
 from shared.parsing.csv.records import PADDING
 
 HEADS: Final = 4096
-"""Bytes of the shortest text or map whose head is not to be had from a table."""
+"""Bytes of the shortest text or map whose head is not in a table."""
 MANY: Final = 128
-"""Different cells of a column that are quicker to read together than to remember one by one."""
+"""Different cells of a column from which reading them together is faster than one by one."""
 _REMEMBERED = 8192
 """Different cells of a column that are remembered from one chunk to the next."""
 
 Read = tuple[bytes | None, Any]
-"""The entry that a cell comes to, empty for a blank, and its value; (None, None) if it is odd."""
+"""Entry of a cell, empty for a blank, and its value; (None, None) if the cell is odd."""
 
 
 class Pool:
-    """The bytes that are there for every chunk to put wire entries together from.
+    """Bytes that every chunk can use in its wire entries.
 
-    Their places count back from the end of all bytes, so that they stay the same.
+    The places of the bytes are counted back from the end of all bytes, so that they never change.
     """
 
     def __init__(self) -> None:
         self.octets: Octets = np.empty(0, np.uint8)
 
     def add(self, piece: bytes) -> int:
-        """Keep bytes for all chunks to come; returns where they are."""
+        """Keep bytes for all later chunks; return their place."""
         self.octets = np.concatenate((np.frombuffer(piece, np.uint8), self.octets))
         return -len(self.octets)
 
 
 class Supply:
-    """The bytes that the wire entries of one chunk are put together from: its block, what it needs
-    besides, and the pool. A place in the block is the place itself."""
+    """Bytes for the wire entries of one chunk: its block, added bytes, and the pool.
+
+    A place in the block is the same place here.
+    """
 
     def __init__(self, block: Octets, pool: Pool) -> None:
         self.block = block
@@ -62,20 +64,22 @@ class Supply:
         self._added = bytearray()
 
     def add(self, piece: bytes) -> int:
-        """Add bytes; returns where they are."""
+        """Add bytes; return their place."""
         start = len(self.block) + len(self._added)
         self._added += piece
         return start
 
     @property
     def size(self) -> int:
-        """Bytes that there are besides the pool."""
+        """Number of bytes besides the pool."""
         return len(self.block) + len(self._added)
 
     def octets(self, spare: int, more: Octets | None = None) -> Octets:
-        """Return all of it, and so many bytes behind it; places from the end count without them.
+        """Return all bytes, and `spare` zeros after them.
 
-        `more` is there this once only, from `size` on.
+        Places from the end do not count the zeros.
+
+        `more` is included this once only, from `size` on.
         """
         added = np.frombuffer(bytes(self._added), np.uint8)
         parts = [self.block, added, *(() if more is None else (more,)), self._pool.octets]
@@ -83,13 +87,13 @@ class Supply:
 
 
 class HeadTable:
-    """Heads by the length of what follows them, looked up for many rows at once."""
+    """Heads by the length of the bytes after them, looked up for many rows at once."""
 
     def __init__(self, heads: wire.Heads, pool: Pool) -> None:
         self._heads = heads
         self._pool = pool
         self._starts = np.zeros(1, np.int32)
-        self._lengths = np.zeros(1, np.int32)  # nothing needs no head
+        self._lengths = np.zeros(1, np.int32)  # an empty entry needs no head
 
     @property
     def longest(self) -> int:
@@ -97,7 +101,7 @@ class HeadTable:
         return len(self._heads[HEADS - 1])
 
     def look_up(self, lengths: Places) -> tuple[Places, Places]:
-        """Return where the heads are and how long they are. `lengths` are less than HEADS."""
+        """Return the places and the lengths of the heads. `lengths` are less than HEADS."""
         most = int(lengths.max(initial=0))
         size = len(self._starts)
         if most >= size:
@@ -113,44 +117,45 @@ class HeadTable:
 
 @dataclass(slots=True, eq=False)
 class ColumnCells:
-    """What a column's cells come to: where each entry is, or, behind its head, the rest of it."""
+    """Place and length of each entry of a column or, with heads from a table, of its rest."""
 
     starts: Places
     lengths: Places
     odd: Mask | None = None
-    """The cells whose whole rows must be looked at; None if there are none."""
+    """True for cells whose whole rows must be checked; None if there are none."""
     table: HeadTable | None = None
-    """The heads of the entries; None where all entries are whole."""
+    """Heads of the entries; None if all entries are whole."""
     whole: Mask | None = None
-    """The entries that have no head from the table because it is part of them; None if none is."""
+    """True for entries with the head included, which need none from the table; None if there are
+    none."""
     values: list[Any] = field(default_factory=list)
-    """Their values, None where there is none, times in nanoseconds since 1970; if wanted."""
+    """Values, if wanted: None for no value, times in nanoseconds since 1970."""
     times: Numbers | None = None
-    """In place of `values`, where times are read together: UNREAD where there is none."""
+    """Used instead of `values` if times are read together: UNREAD for no time."""
 
     @property
     def there(self) -> Mask:
-        """Which cells come to an entry at all."""
+        """True for cells with an entry."""
         return self.lengths > 0
 
     @property
     def blank(self) -> Mask:
-        """Which cells are blank, and not merely odd."""
+        """True for cells that are blank, and not odd."""
         return ~self.there if self.odd is None else ~(self.there | self.odd)
 
     def heads(self) -> tuple[Places, Places] | None:
-        """Return where the heads of the entries are and how long they are."""
+        """Return the places and the lengths of the entries' heads; None if all are whole."""
         if self.table is None:
             return None
         lengths = self.lengths if self.whole is None else self.lengths * ~self.whole
         return self.table.look_up(lengths)
 
     def longest(self) -> int:
-        """Return what no entry is longer than."""
+        """Return an upper bound of the entry lengths."""
         return int(self.lengths.max(initial=0)) + (self.table.longest if self.table else 0)
 
     def compact(self) -> ColumnCells:
-        """Return what the entries are made of, in arrays as small as can be."""
+        """Return the same entries, in the smallest possible arrays."""
         most = int(self.lengths.max(initial=0))
         starts, lengths = self.starts, self.lengths.astype(np.min_scalar_type(most))
         return ColumnCells(
@@ -161,17 +166,17 @@ class ColumnCells:
         )
 
     def at(self, rows: Numbers) -> ColumnCells:
-        """Return what the entries of some rows are made of, in their order."""
+        """Return the entries of some rows, in the order of the rows."""
         whole = None if self.whole is None else self.whole[rows]
         return ColumnCells(self.starts[rows], self.lengths[rows], table=self.table, whole=whole)
 
     @property
     def size(self) -> int:
-        """Bytes that this takes in memory, about."""
+        """Approximate bytes in memory."""
         return self.starts.nbytes + self.lengths.nbytes
 
     def mark(self, rows: Numbers, *, odd: Sequence[bool], whole: Sequence[bool]) -> None:
-        """Say of some rows whether they are odd, or have no head from the table."""
+        """Mark some rows as odd or not, and as having no head from the table or having one."""
         if any(odd):
             self.odd = np.zeros(len(self.lengths), bool) if self.odd is None else self.odd
             self.odd[rows] = odd
@@ -183,8 +188,8 @@ class ColumnCells:
 class Cells:
     """Makes wire entries of the cells of one column, a chunk at a time.
 
-    A cell that the column's kind refuses, that is too long, or blank although the row needs it, is
-    odd: what it means for its row is for `shared.parsing.checker.Checker` to say.
+    A cell is odd if its kind refuses it, if it is too long, or if it is blank although the row
+    needs it. `shared.parsing.checker.Checker` decides what an odd cell means for its row.
     """
 
     def __init__(
@@ -207,11 +212,11 @@ class Cells:
             place: the column's place in the grid.
             tag: `FIELD` for a field of the document itself, MAP_FIELD for one in a map.
             name: the field's own name, without those of the maps around it.
-            context: the file that they are in.
-            pool: what the entries will be put together from.
+            context: the facts about the file.
+            pool: the bytes that entries of all chunks can use.
             longest: characters above which a cell is odd.
-            needed: whether a blank cell is odd.
-            values: whether the values are wanted too.
+            needed: True if a blank cell is odd.
+            values: True if the values are wanted too.
         """
         self.place = place
         self._kind = kind
@@ -232,7 +237,7 @@ class Cells:
         self._known: dict[bytes, Read] = {}
 
     def column(self, grid: Grid, supply: Supply) -> ColumnCells:
-        """Return what the column of a grid comes to; entries are put into the supply."""
+        """Return the entries of the column of a grid; the supply gets their bytes."""
         if self._is_text or self._certain is not None:
             column = self._of_texts(grid, supply)
         elif self._kind.moments is not None:
@@ -244,7 +249,7 @@ class Cells:
         return column
 
     def _of_texts(self, grid: Grid, supply: Supply) -> ColumnCells:
-        """Take cells for what they are, wherever that is certain."""
+        """Use cells unchanged, where that is certainly right."""
         lengths = grid.lengths[self.place]
         column = ColumnCells(grid.starts[self.place], lengths, table=self._table)
         most = int(lengths.max(initial=0))
@@ -272,15 +277,14 @@ class Cells:
         return column
 
     def _is_plain(self, grid: Grid) -> bool:
-        """Whether all cells of the column are seen to be certain at their first bytes."""
+        """Return True if the first bytes of all cells of the column show that they are certain."""
         if self._kind.plain is None or self.place in grid.wide:
             return False
         begins = BEGINS[grid.firsts(self.place)] * (grid.lengths[self.place] > 0)
         return not begins.any()
 
     def _days_among(self, column: ColumnCells, cells: Mask, grid: Grid) -> Mask:
-        """Read the times among some cells of a column of texts as their days; returns which cells
-        have been read."""
+        """Read the times among some cells of a column of texts as their days; mark these cells."""
         assert self._kind.moments is not None
         read = np.zeros(len(cells), bool)
         rows = np.flatnonzero(cells & (grid.lengths[self.place] == MOMENT_BYTES))
@@ -299,8 +303,10 @@ class Cells:
     def _read_alone(
         self, column: ColumnCells, places: Numbers, rows: Numbers, grid: Grid, supply: Supply
     ) -> None:
-        """Read the cells of some rows one by one, each different one once, for places in a column,
-        of which there is one a row."""
+        """Read the cells of some rows alone, each different cell once.
+
+        The results are put at `places` of a column, one place per row.
+        """
         if not len(rows):
             return
         made: dict[bytes, tuple[int, int, bool, Any]] = {}
@@ -358,7 +364,7 @@ class Cells:
         values: npt.NDArray[Any],
         supply: Supply,
     ) -> None:
-        """Put whole entries and their values to places in a column."""
+        """Put whole entries and their values at places of a column."""
         octets, lengths = entries
         begin = supply.add(octets.tobytes())
         column.starts, column.lengths = column.starts.copy(), column.lengths.copy()
@@ -408,7 +414,7 @@ class Cells:
         return column
 
     def _entry(self, cell: str) -> Read:
-        """Read one cell as it stands in the file; returns its entry and its value."""
+        """Read one cell as written in the file; return its entry and its value."""
         text = cell.strip()
         if not text or text in self._kind.blanks:
             return b"", None
@@ -429,9 +435,9 @@ class Cells:
         return entry, value
 
     def standing_in(self, own: ColumnCells | None, other: ColumnCells) -> ColumnCells:
-        """Fill the blanks of this column with the texts of another one.
+        """Fill the blanks of this column with the texts of another column.
 
-        Where that one's text is not simply there, the cell is odd.
+        If the other column's text cannot be used directly, the cell is odd.
         """
         filled = other.there if own is None else other.there & own.blank
         odd = filled & (other.lengths >= HEADS)
@@ -456,9 +462,9 @@ class Cells:
 
 
 def _distinct(words: Words, lengths: Places) -> tuple[Numbers, Numbers]:
-    """Number the different cells of a column; returns each cell's number and a row of each.
+    """Number the different cells of a column; return each cell's number, and a row for each number.
 
-    Those that have more bytes than there are in `words` count as different ones.
+    Cells with more bytes than in `words` all count as different.
     """
     codes = numbered(words)
     long = np.flatnonzero(lengths > 8 * words.shape[1])
@@ -469,7 +475,7 @@ def _distinct(words: Words, lengths: Places) -> tuple[Numbers, Numbers]:
 
 
 def first_rows(codes: Numbers) -> Numbers:
-    """Return where each number comes first, of all from 0 to the largest."""
+    """Return the first place of each number, from 0 to the largest."""
     rows = np.empty(int(codes.max(initial=-1)) + 1, np.int64)
     rows[codes[::-1]] = np.arange(len(codes))[::-1]
     return rows

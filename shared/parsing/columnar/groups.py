@@ -1,4 +1,4 @@
-"""How a grouped document is gathered, whole, from what its rows say, scattered over a supply."""
+"""Joining of whole grouped documents from the shares of their rows in a supply."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from shared.parsing.columnar.pieces import SPARE, Pieces, cut, join, rows_of
 from shared.parsing.csv.grid import Places, windows
 
 Made = tuple[Octets, Numbers]
-"""Entries of one field with what all rows make, a row a document, and how long each is."""
+"""Entries of one field that all rows make together, one row per document, and their lengths."""
 Share = tuple[tuple[bytes, ...], bytes]
-"""Entries of the document's own fields, cut where those that all rows make come; and the item."""
+"""Entries of the document's own fields, cut at the fields that all rows make together; and the
+item."""
 
 
 class Shares:
-    """What each row of a chunk says of its document: entries of its own fields, and an item."""
+    """Shares of the rows of a chunk in their documents: entries of own fields, and an item."""
 
     def __init__(
         self,
@@ -33,12 +34,12 @@ class Shares:
         """Prepare.
 
         Args:
-            own: gives, for some rows, the pieces of the document's own fields, cut by cut.
-            item: gives, for some rows, the pieces of the items; none where a row has none.
-            has_item: says which of some rows have one.
-            supply: the bytes that they are pieces of.
-            rows: the rows that there are, in order: others are not known here.
-            instead: row -> what it says, where that does not consist of the pieces.
+            own: returns, for some rows, the pieces of the document's own fields, cut by cut.
+            item: returns, for some rows, the pieces of the items; none for a row without an item.
+            has_item: returns True for those of some rows that have an item.
+            supply: the bytes of the pieces.
+            rows: the rows with shares, in order. No other row is known here.
+            instead: row -> its share, if it does not consist of the pieces.
         """
         self._own = own
         self._item = item
@@ -49,20 +50,22 @@ class Shares:
 
     @property
     def elsewhere(self) -> Numbers:
-        """The rows that do not consist of pieces, so that nothing can be gathered of them."""
+        """Rows that do not consist of pieces, so that they cannot be gathered."""
         return np.flatnonzero(np.isin(self._rows, [*self._instead]))
 
     @property
     def has_item(self) -> Mask:
-        """Which rows have an item, as far as they consist of pieces."""
+        """True for rows with an item, as far as they consist of pieces."""
         return self._has_item(self._rows)
 
     def some(self, lasts: Numbers, items: Numbers) -> tuple[list[tuple[bytes, ...]], list[bytes]]:
-        """Return what some rows say of their documents' own fields, cut by cut, and the items of
-        some, empty where there is none."""
+        """Return the own fields of the rows `lasts`, cut by cut, and the items of the rows `items`.
+
+        An item is empty if its row has none.
+        """
         of_own, of_items = self._rows[lasts], self._rows[items]
         cuts, item = self._own(of_own), self._item(of_items)
-        octets = self._supply.octets(SPARE)  # now that all heads are there
+        octets = self._supply.octets(SPARE)  # only now: the calls above add heads
         parts = iter(join(octets, cuts, len(of_own)))
         own = [*zip(*[parts] * len(cuts), strict=True)]
         made = join(octets, [item], len(of_items))
@@ -84,10 +87,10 @@ class Shares:
         """Return whole documents.
 
         Args:
-            lasts: the row that each takes its own fields from.
-            items: the rows whose items they hold, document by document.
-            counts: how many of these each has.
-            between: what comes between the cuts of the own fields, in order: entries, one a
+            lasts: the row that each document takes its own fields from.
+            items: the rows whose items the documents hold, document by document.
+            counts: the number of items of each document.
+            between: the parts between the cuts of the own fields, in order: entries, one per
                 document, and, once, the heads of the field that holds the items.
         """
         of_item = self._item(self._rows[items])
@@ -119,9 +122,9 @@ class Shares:
 def _in_order(
     before: Pieces, items: Pieces, after: Pieces, counts: Numbers
 ) -> tuple[Places, Places, Numbers]:
-    """Return the pieces of all documents, those of its items between others of each.
+    """Return the pieces of all documents, the pieces of the items between the others of each.
 
-    Returns starts, lengths and the bounds of each document's, as `cut` takes them.
+    Returns starts, lengths and the bounds of each document, as `cut` takes them.
     """
     widths = [len(part.starts) for part in (before, items, after)]
     ends = np.cumsum(counts)

@@ -1,4 +1,4 @@
-"""How rows that belong together become documents: the usual ones of a chunk, all at once."""
+"""Joining of rows to documents: the usual documents of a chunk are made all at once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MakeParts = Callable[[Parts, Sequence[int]], Iterator[RowPart]]
 
 _NONE: Final = -1
 _EXACT: Final = 2**53
-"""Up to it, whole numbers are exact as doubles."""
+"""Upper bound up to which whole numbers are exact as doubles."""
 
 
 class Joiner:
-    """Joins the rows of one file, a chunk at a time; keeps those whose documents lack others."""
+    """Joins the rows of one file, a chunk at a time. Keeps rows whose documents lack other rows."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Joiner:
         """Prepare to join.
 
         Args:
-            usual: what `join` makes of most documents; None where nothing is known of that.
-            join: makes a document of its parts, as `FileType.join`.
-            parts: gives the parts that some rows are, as `PartMaker.parts`.
+            usual: the usual result of `join`; None if nothing is known about it.
+            join: makes a document from its parts, like `shared.parsing.factory.join_parts`.
+            parts: returns the parts of some rows, like `PartMaker.parts`.
             items: the field that holds the items.
             totals: the other fields that all rows make together.
             refers_by: the column with the key of the customer to whom a document belongs.
@@ -61,9 +61,9 @@ class Joiner:
         self._open: dict[int, list[RowPart]] = {}
 
     def join(self, parts: Parts, places: Numbers, mine: Mask) -> tuple[Block, list[Problem]]:
-        """Return the documents that the next rows complete, and what is worth a warning.
+        """Return the documents that the next rows complete, and the warnings about them.
 
-        `places` are those of `Plan.places`; rows that are not `mine` are passed over.
+        `places` are those of `Plan.places`; rows that are not `mine` are skipped.
         """
         documents = np.where(places < 0, ~places, places)
         lasts = np.flatnonzero((places >= 0) & mine)
@@ -106,7 +106,7 @@ class Joiner:
     def _join_usual(
         self, block: Block, parts: Parts, lasts: Numbers, rows: _Rows, alone: Mask
     ) -> None:
-        """Make the usual ones of some documents; mark the others."""
+        """Make the usual documents among some; mark the others."""
         assert self._usual is not None
         assert parts.shares is not None
         elsewhere = parts.shares.elsewhere
@@ -142,13 +142,13 @@ class _Rows:
 
     rows: Numbers
     documents: Numbers
-    """The number of each row's document."""
+    """Number of each row's document."""
     ends: Numbers
-    """Where in `rows` each document's end."""
+    """Place in `rows` where each document's rows end."""
 
     @property
     def sizes(self) -> Numbers:
-        """How many rows each document has."""
+        """Number of rows of each document."""
         return np.diff(self.ends, prepend=0)
 
     @classmethod
@@ -159,7 +159,7 @@ class _Rows:
         return cls(rows, documents, np.searchsorted(documents, np.arange(count), "right"))
 
     def some(self, which: Mask) -> _Rows:
-        """Return those that are marked."""
+        """Return the marked rows."""
         if which.all():
             return self
         documents = self.documents[which]
@@ -167,12 +167,12 @@ class _Rows:
         return _Rows(self.rows[which], documents, ends)
 
     def split(self, column: Numbers) -> list[tuple[int, ...]]:
-        """Return what a column of the chunk has for each document."""
+        """Return the values of a column of the chunk, document by document."""
         sorted_ = tuple(column[self.rows].tolist())
         return [sorted_[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
 
     def total(self, numbers: Numbers) -> Numbers:
-        """Return the sums of numbers, one a row, by document."""
+        """Return the sums of numbers, one number per row, by document."""
         return np.diff(np.append(0, np.cumsum(numbers))[self.ends], prepend=0)
 
 
@@ -208,7 +208,7 @@ def _mark_differing(alone: Mask, columns: Iterable[Values], rows: _Rows) -> None
 
 
 def _mark_left_open(alone: Mask, keep: Sequence[frozenset[str]], rows: _Rows) -> None:
-    """Mark the documents whose last row leaves something open, and another row something else."""
+    """Mark the documents in which the last row leaves fields open, and another row other fields."""
     lasts = rows.rows[rows.ends[rows.documents] - 1]
     open_ = np.flatnonzero(np.fromiter(map(bool, keep), bool, len(keep))[lasts])
     for at, row, last in zip(
@@ -219,7 +219,7 @@ def _mark_left_open(alone: Mask, keep: Sequence[frozenset[str]], rows: _Rows) ->
 
 
 def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None:
-    """Mark the documents of which two items are known by the same."""
+    """Mark the documents with two items that have the same identification."""
     codes = np.full(len(items.rows), _NONE)
     known = 0
     for column in columns:
@@ -238,7 +238,10 @@ def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None
 
 
 def _sorted(alone: Mask, column: Values, items: _Rows) -> _Rows:
-    """Return the items in the order of a column, those of a document that lacks it as they are."""
+    """Return the items in the order of a column.
+
+    Items of a document that lacks a value there keep their order.
+    """
     numbers, whole = _whole(column)
     by = numbers[items.rows]
     if not whole.all():
@@ -254,7 +257,7 @@ def _sorted(alone: Mask, column: Values, items: _Rows) -> _Rows:
 
 
 def _sums(alone: Mask, column: Values, items: _Rows) -> Numbers | Doubles:
-    """Return the sums of a column; marks the documents where that is not certain."""
+    """Return the sums of a column; mark the documents whose sum is not certain."""
     numbers, whole = _whole(column)
     numbers = numbers[items.rows]
     are_doubles = isinstance(column, np.ndarray) and column.dtype == np.float64
@@ -266,14 +269,14 @@ def _sums(alone: Mask, column: Values, items: _Rows) -> Numbers | Doubles:
 
 
 def _total(name: bytes, totals: Numbers | Doubles) -> Entries:
-    """Return an entry for each of these totals."""
+    """Return an entry for each total."""
     if totals.dtype == np.float64:
         return doubles(FIELD, name, totals.astype(np.float64))
     return integers(FIELD, name, totals.astype(np.int64))
 
 
 def _whole(column: Values) -> tuple[Numbers, Mask]:
-    """Return the whole numbers of a column, 0 in place of everything else, and which they are."""
+    """Return the whole numbers of a column, 0 for other values, and a mark for whole numbers."""
     if isinstance(column, np.ndarray):
         if column.dtype == np.float64:
             whole = (np.abs(column) <= _EXACT) & (column == np.floor(column))
@@ -288,7 +291,7 @@ def _whole(column: Values) -> tuple[Numbers, Mask]:
 
 
 def _codes(column: Values) -> Numbers:
-    """Return numbers from 0 that are the same where the values are; _NONE where there is none."""
+    """Return numbers from 0 that are equal for equal values; _NONE for no value."""
     if isinstance(column, Texts):
         return column.codes()
     cells: Numbers | Doubles | npt.NDArray[np.object_]
@@ -302,7 +305,7 @@ def _codes(column: Values) -> Numbers:
 
 
 def _numbers(documents: Numbers, whole: Numbers) -> Numbers:
-    """Return which of the `whole` ones each row's document is, _NONE where it is none of them."""
+    """Return the place in `whole` of each row's document; _NONE if it is not there."""
     if not len(whole):
         return np.full(len(documents), _NONE)
     order = np.argsort(whole)

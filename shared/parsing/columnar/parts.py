@@ -1,8 +1,8 @@
-"""What the rows of a chunk come to, column by column: each row's part of a document, on the wire.
+"""Parts of documents on the wire, made from the rows of a chunk, column by column.
 
-A row in which a cell is out of the ordinary is left to `Checker`, which reads
-it with the pydantic model and has the last word on it. For all others the model would find nothing
-to say: each of their cells has been read by the very kind that the model reads it with.
+A row with an unusual cell is left to `Checker`, which reads it with the pydantic model and decides
+about it. The model would find no problem in any other row: each cell has been read by the same kind
+that the model uses.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from shared.parsing.columnar.texts import Texts
 from shared.parsing.csv.reader import Chunk
 
 Values = Texts | Numbers | Doubles | list[Any]
-"""Values of a column, None where there is none; an array where all are whole numbers or times, with
-NEVER where there is none, or all are doubles."""
+"""Values of a column, None for no value. Whole numbers, times and doubles may be in an array, with
+NEVER for no whole number or time."""
 NEVER = -(2**63)
-"""Stands for the time of a row that has none."""
+"""Value for the time of a row without one."""
 
 
 class UnreadableCell:
-    """Stands for the value of a cell that is looked at and holds something that is none."""
+    """Value of a cell that is needed to put a document together and could not be read."""
 
 
 UNREADABLE = UnreadableCell()
@@ -54,47 +54,48 @@ UNREADABLE = UnreadableCell()
 
 @dataclass(slots=True)
 class RowPart:
-    """What one row of a grouped type says of its document."""
+    """Part of a document that one row of a grouped type makes."""
 
     line: int
     """Line of the file where the row begins."""
     own: tuple[bytes, ...]
-    """Entries of the document's own fields, cut where those that all its rows make come between."""
+    """Entries of the document's own fields, cut at the fields that all its rows make together."""
     item: bytes
-    """The item that the row is, as a value of an array; empty where it says nothing of one."""
+    """Item of the row, as a value of an array; empty if the row has none."""
     values: Mapping[str, Any]
-    """Column name -> value of the columns that `FileType.looks_at` names, None where there is none.
+    """Column name -> value of the columns in `FileType.looks_at`, None for no value.
 
-    Times are in microseconds since 1970."""
+    Times are in microseconds since 1970.
+    """
     keep: frozenset[str]
-    """Paths of the document's fields that the row leaves as they are stored."""
+    """Paths of the document's fields that the row leaves unchanged."""
     faulty: frozenset[str] = frozenset()
-    """Those of these columns whose cells hold something that is no value."""
+    """Columns among these whose cells could not be read."""
 
 
 @dataclass(slots=True)
 class Parts:
-    """What rows come to: columns of one length, in file order."""
+    """Parts of rows: columns of one length, in file order."""
 
     lines: Numbers
     ordinals: Numbers
     keys: list[str]
-    """The ids of their documents."""
+    """Ids of the documents."""
     updated: Numbers
-    """When each was last changed in the ERP, in nanoseconds since 1970, or NEVER."""
+    """Time of each row's last change in the ERP, in nanoseconds since 1970, or NEVER."""
     keep: list[frozenset[str]]
-    """Paths of the document's fields that each row leaves as they are stored."""
+    """Paths of the document's fields that each row leaves unchanged."""
     own: list[bytes]
-    """The content of each document; empty where the type is grouped."""
+    """Content of each document; empty if the type is grouped."""
     shares: Shares | None
-    """What each row says of its document, where the type is grouped."""
+    """Shares of the rows in their documents; None if the type is not grouped."""
     values: dict[str, Values]
-    """Of the columns that are looked at: name -> values, as in `RowPart`."""
+    """Name -> values, as in `RowPart`, of the columns whose values are needed."""
 
 
 @dataclass(slots=True)
 class Packed:
-    """`Parts` in as little memory as may be: their contents are still scattered over the block."""
+    """`Parts` in as little memory as possible: the contents are still scattered over the block."""
 
     lines: Numbers
     ordinals: Numbers
@@ -102,15 +103,15 @@ class Packed:
     keep: list[frozenset[str]]
     content: Strings | Shares
     packed_keys: str
-    """The keys, one behind the other; no row with a zero byte is a good one."""
+    """Keys, one after another, with zero bytes between. A good row has no zero byte."""
     values: dict[str, Values]
     """As in `Parts`."""
     size: int
-    """Bytes that all this takes, about."""
+    """Approximate bytes in memory."""
 
     @property
     def keys(self) -> list[str]:
-        """The ids of the documents."""
+        """Ids of the documents."""
         return self.packed_keys.split("\0") if len(self.lines) else []
 
     def unpack(self) -> Parts:
@@ -129,19 +130,19 @@ class Packed:
 
 @dataclass(slots=True)
 class ChunkOutcome:
-    """The outcome of a chunk: every row is in `packed` or in `rejected`."""
+    """Result for a chunk: every row is in `packed` or in `rejected`."""
 
     packed: Packed
     rejected: list[RowProblems]
     warnings: list[Problem]
     seen: CellCounts
-    """How many cells of each column could be read."""
+    """Counts of the cells of each column."""
     left_out: int = 0
-    """How many rows hold a value of a field that is not to be written."""
+    """Number of rows with a value of a field that is not to be written."""
 
     @property
     def parts(self) -> Parts:
-        """What the rows that are not rejected come to."""
+        """Parts of the rows that are not rejected."""
         return self.packed.unpack()
 
 
@@ -161,10 +162,10 @@ class PartMaker:
 
         Args:
             checker: judges the rows of the same file.
-            looks_at: names of the columns whose values it takes to put a document together; None
-                where each row is a document.
+            looks_at: names of the columns whose values are needed to put a document together;
+                None if each row is a document.
             made: names of the document's fields that all its rows make together.
-            keepable: paths of the fields that a row may leave as they are stored.
+            keepable: paths of the fields that a row may leave unchanged.
             leave_out: names of the document's fields that are checked and not written.
         """
         self._checker = checker
@@ -236,7 +237,7 @@ class PartMaker:
         self.row_bytes = sum(
             len(name.encode()) + 10 for path in {**paths["item"], **extra} for name in path
         )
-        """What the names and the numbers of an item take at most, besides the bytes of the row."""
+        """Upper bound of the bytes of an item's names and numbers, besides the bytes of the row."""
         self._item_heads = wire.Heads.item()
         self._item_table = HeadTable(self._item_heads, pool)
         self._paths = {
@@ -253,7 +254,7 @@ class PartMaker:
     def make(self, chunk: Chunk) -> ChunkOutcome:
         """Make parts of the rows of a chunk.
 
-        The outcome is that of `Checker.check`, to which the rows are left that need it.
+        The result is that of `Checker.check`, which reads the rows that need it.
         """
         grid = chunk.grid
         supply = Supply(grid.octets, self._pool)
@@ -300,8 +301,10 @@ class PartMaker:
     def _count_left_out(
         self, columns: Mapping[str, ColumnCells], unread: Mask, rows: Mapping[int, Row]
     ) -> int:
-        """Count the good rows with a value that is not to be written: those that the checker has
-        not read, and its `rows`."""
+        """Count the good rows with a value that is not to be written.
+
+        These are rows that the checker has not read, and its `rows`.
+        """
         names = {
             source.column.name
             for source in self._checker.sources
@@ -314,7 +317,7 @@ class PartMaker:
         return int((there & unread).sum()) + read
 
     def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
-        """Let the checker read some rows; returns its outcome, and its rows by their places."""
+        """Let the checker read some rows; return its result, and its rows by their places."""
         ordinals = chunk.numbers[places].tolist()
         checked = self._checker.check(
             chunk.cells(places.tolist()), chunk.line_numbers[places].tolist(), ordinals
@@ -325,10 +328,10 @@ class PartMaker:
     def _others(
         self, columns: Mapping[str, ColumnCells], rows: Mapping[int, Row], too_long: Mask
     ) -> dict[int, Row]:
-        """Return those of the rows read by the checker that do not come to what their pieces do.
+        """Return the rows read by the checker that differ from their pieces.
 
-        Where the checker finds values in just those columns that have pieces, the pieces are of
-        these values: it has taken each cell that its kind has taken, and no other.
+        If the checker finds values in exactly the columns that have pieces, the pieces have these
+        values: the checker accepts the same cells as their kinds, and no others.
         """
         places = [*rows]
         there = zip(*(column.there[places].tolist() for column in columns.values()), strict=True)
@@ -350,8 +353,11 @@ class PartMaker:
         rows: Mapping[int, Row],
         others: Mapping[int, Row],
     ) -> Packed:
-        """Pack what there is of good rows; `rows` are those that the checker has read, `others`
-        those of them that do not come to what their pieces do."""
+        """Pack the good rows.
+
+        `rows` are those that the checker has read, `others` those among them that differ from their
+        pieces.
+        """
         keys = columns[self._checker.key].values
         updated = self._updated(columns, len(keep))
         looked = [self._looked(name, columns, rows, len(keep)) for name in self._looks_at]
@@ -393,7 +399,7 @@ class PartMaker:
     def _looked(
         self, name: str, columns: Mapping[str, ColumnCells], rows: Mapping[int, Row], count: int
     ) -> list[Any] | Numbers:
-        """Return the values of a column that is looked at; NEVER for a time that is not there."""
+        """Return the values of a column that is needed; NEVER for a time that does not exist."""
         if name not in columns:
             return [None] * count
         column = columns[name]
@@ -440,7 +446,7 @@ class PartMaker:
         return known
 
     def _stand_in(self, columns: dict[str, ColumnCells]) -> None:
-        """Fill blanks that something else stands in for, as the checker does."""
+        """Fill blanks for which there is another value, as the checker does."""
         for name, other, cells in self._substitutes:
             columns[name] = cells.standing_in(columns.get(name), columns[other])
         for name, start, length in self._defaults:
@@ -466,7 +472,7 @@ class PartMaker:
         good: Numbers,
         others: Mapping[int, Row],
     ) -> Strings | Shares:
-        """Have everything ready that the contents of documents are put together of."""
+        """Prepare everything from which the contents of documents are made."""
         if not self._grouped:
             whole = {place: b"".join(self._own_of(row)) for place, row in others.items()}
             return Strings(partial(self._whole, columns), supply, good, whole)
@@ -485,7 +491,7 @@ class PartMaker:
         return Pieces.all(self._written(columns, rows))
 
     def _written(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> list[Pieces]:
-        """Return the pieces of the document's own fields, cut where those between them come."""
+        """Return the pieces of the document's own fields, cut at the fields between them."""
         cuts: list[list[Pieces]] = [[] for _ in range(len(self._cuts) + 1)]
         for name, pieces in self._document.fields(columns, rows):
             if name not in self._leave_out:
@@ -493,7 +499,7 @@ class PartMaker:
         return [*map(Pieces.all, cuts)]
 
     def _items(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> Pieces:
-        """Return the pieces of each row's item; none where nothing is said of one."""
+        """Return the pieces of each row's item; none for a row without one."""
         inner = Pieces.all(one for _, one in self._item.fields(columns, rows))
         says = self._has_item(columns, rows)
         if not says.all():
@@ -501,16 +507,16 @@ class PartMaker:
         return inner.behind(self._item_table)
 
     def _has_item(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> Mask:
-        """Return which rows say anything of an item."""
+        """Mark the rows with any value of an item."""
         there = np.logical_or.reduce([columns[name].there for name in self._paths["item"]])
         has: Mask = there[rows]
         return has
 
     def parts(self, parts: Parts, rows: Sequence[int] | None = None) -> Iterator[RowPart]:
-        """Give the parts of a grouped document that some rows are, or all.
+        """Yield the parts of a grouped document that some rows are, or all rows.
 
-        Those but the last of a key have no entries of the document's own fields, unless that leaves
-        one open: no one asks.
+        Only the last row of a key has entries of the document's own fields, unless that row leaves
+        a field open: the others would not be used.
         """
         assert parts.shares is not None
         rows = range(len(parts.lines)) if rows is None else rows
@@ -537,7 +543,7 @@ class PartMaker:
     # -- rows that the checker has read -------------------------------------------------------
 
     def _own_of(self, row: Row) -> tuple[bytes, ...]:
-        """Return what the row says of the document's own fields, cut as in `_written`."""
+        """Return the row's entries of the document's own fields, cut as in `_written`."""
         made = content(row, self._paths["document"])
         cuts: list[dict[str, Any]] = [{} for _ in range(len(self._cuts) + 1)]
         for name, value in made.items():
@@ -553,7 +559,7 @@ class PartMaker:
 
 
 def _nanoseconds(row: Row) -> int:
-    """Return when a row was last changed, with the digits that a `datetime` cannot hold."""
+    """Return the time of a row's last change, with the digits that a `datetime` cannot hold."""
     at = row.last_updated
     return NEVER if at is None else 1000 * microseconds(at) + row.finer
 
@@ -575,7 +581,7 @@ def values_at(column: Values, places: Numbers) -> list[Any]:
 
 
 def _packed(column: list[Any] | Numbers) -> Values:
-    """Return values in as little memory as may be; an array holds times, NEVER for none."""
+    """Return values in as little memory as possible; an array holds times, NEVER for none."""
     if isinstance(column, np.ndarray):
         return column
     types = {*map(type, column)}
@@ -590,6 +596,6 @@ _NONE: frozenset[str] = frozenset()
 
 
 _ROW_BYTES = 48
-"""What a row takes besides its content, about: a key, three numbers, a reference."""
+"""Approximate bytes of a row besides its content: a key, three numbers, a reference."""
 _PATTERNS = 4096
 _BITS = 32

@@ -1,4 +1,4 @@
-"""How the strings of many rows are put together from pieces that are scattered over a supply."""
+"""Joining of the strings of many rows from pieces that are scattered over a supply."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shared.parsing.csv.grid import Places, windows
 Path = tuple[str, ...]
 
 _AT_ONCE = 512 * 1024
-"""Bytes put together at a time: as many as stay in the processor's cache with all that it takes."""
+"""Bytes joined at a time: few enough for the processor's cache, with everything that is needed."""
 _MOVED = 32
 """Bytes moved at once; most pieces are shorter."""
 SPARE: Final = _MOVED - 1
-"""Bytes that there must be behind those that pieces lie in."""
+"""Bytes that are needed after the bytes of the pieces."""
 
 
 @dataclass(slots=True, eq=False)
 class Pieces:
-    """What the strings of some rows consist of: where in the supply each piece is, and how long."""
+    """Pieces of the strings of some rows: the place and the length of each in the supply."""
 
     starts: list[Places]
     lengths: list[Places]
@@ -51,14 +51,14 @@ class Pieces:
         )
 
     def sizes(self) -> Places:
-        """Return how long the strings are."""
+        """Return the lengths of the strings."""
         sizes: Places = np.add.reduce(self.lengths, dtype=np.int32)
         return sizes
 
     def behind(self, table: HeadTable) -> Self:
-        """Return the pieces with a head before them, where there are any.
+        """Return the pieces with a head before them; without pieces there is no head.
 
-        Where they are too long for a head from the table, there is none.
+        A string that is too long for a head from the table gets no head.
         """
         if not self.starts:
             return self
@@ -70,10 +70,10 @@ class Pieces:
 
 
 class Tree:
-    """Puts the entries of columns together to those of a map."""
+    """Combines the entries of columns to the entries of a map."""
 
     def __init__(self, leaves: Mapping[Path, str], tag: bytes, pool: Pool) -> None:
-        """`leaves` are path -> name of the column; `tag` begins an entry of the map."""
+        """Prepare; `leaves` are path -> name of the column, `tag` begins an entry of the map."""
         self._fields: list[tuple[str, str | Tree, HeadTable]] = []
         for name in sorted({path[0] for path in leaves}):
             inner = {path[1:]: key for path, key in leaves.items() if path[0] == name}
@@ -84,7 +84,7 @@ class Tree:
     def fields(
         self, columns: Mapping[str, ColumnCells], rows: Numbers | None = None
     ) -> Iterator[tuple[str, Pieces]]:
-        """Give each field's name and pieces, in order, of some rows or all."""
+        """Yield each field's name and pieces, in order, for some rows or all."""
         for name, below, heads in self._fields:
             if isinstance(below, str):
                 column = columns[below]
@@ -94,7 +94,7 @@ class Tree:
                 yield name, inner.behind(heads)
 
     def longest(self, columns: Mapping[str, ColumnCells]) -> int:
-        """Return what the entries of no row are longer than."""
+        """Return an upper bound of the length of a row's entries."""
         return sum(
             columns[below].longest()
             if isinstance(below, str)
@@ -105,7 +105,7 @@ class Tree:
     def mark_too_long(
         self, rows: Mask, columns: Mapping[str, ColumnCells], *, itself: bool = False
     ) -> None:
-        """Mark the rows in which a map is too long for a head from a table."""
+        """Mark the rows with a map that is too long for a head from a table."""
         for _, below, _ in self._fields:
             if not isinstance(below, str):
                 below.mark_too_long(rows, columns, itself=True)
@@ -115,7 +115,7 @@ class Tree:
 
 
 class Strings:
-    """The strings of some rows, put together when they are asked for."""
+    """Strings of some rows, which are joined only on request."""
 
     def __init__(
         self,
@@ -127,10 +127,10 @@ class Strings:
         """Prepare.
 
         Args:
-            pieces: gives the pieces of the strings of some rows.
-            supply: the bytes that they are pieces of.
+            pieces: returns the pieces of the strings of some rows.
+            supply: the bytes of the pieces.
             rows: the rows whose strings are wanted, in order.
-            instead: row -> its string, where it does not consist of the pieces.
+            instead: row -> its string, if it does not consist of the pieces.
         """
         self._pieces = pieces
         self._supply = supply
@@ -151,9 +151,9 @@ class Strings:
 
 
 def join(octets: Octets, parts: Sequence[Pieces], count: int) -> list[bytes]:
-    """Put so many strings together, each in parts: those of the first, of the second, and so on.
+    """Join `count` strings, each in parts: the parts of the first, of the second, and so on.
 
-    `octets` are a supply's, SPARE ones behind them.
+    `octets` are the bytes of a supply, with SPARE bytes after them.
     """
     widths = [len(part.starts) for part in parts]
     whole = Pieces.all(parts)
@@ -163,12 +163,12 @@ def join(octets: Octets, parts: Sequence[Pieces], count: int) -> list[bytes]:
 
 
 def rows_of(columns: Sequence[Places]) -> Places:
-    """Return an array with a row for each of what there are columns of."""
+    """Return an array with one row for the numbers at the same place of all columns."""
     return np.ascontiguousarray(np.array(columns, np.int32).T)
 
 
 def cut(octets: Octets, starts: Places, lengths: Places, bounds: Numbers) -> list[bytes]:
-    """Put strings together that have their pieces one behind the other.
+    """Join strings whose pieces follow each other.
 
     `bounds` are the places among the pieces where the strings begin, and where the last one ends.
     """
@@ -189,17 +189,17 @@ def cut(octets: Octets, starts: Places, lengths: Places, bounds: Numbers) -> lis
 
 
 def _join(octets: Octets, starts: Places, lengths: Places, places: Numbers, total: int) -> bytes:
-    """Return the pieces one behind the other, at the places that come of it."""
+    """Return the pieces one after another, at the places that result."""
     joined = np.empty(total + _MOVED, np.uint8)
     taken, put = windows(octets, _MOVED), windows(joined, _MOVED)
-    # One after the other, so that each overwrites what was put down too much of the one before.
+    # In this order, so that each piece overwrites the extra bytes of the piece before.
     put[places] = taken[starts]
     long = np.flatnonzero(lengths > _MOVED)
     if len(long):
         times = (lengths[long] - 1) // _MOVED
         number = np.arange(1, times.sum() + 1) - np.repeat(np.cumsum(times) - times, times)
         which = np.repeat(long, times)
-        # The last one ends where the piece ends.
+        # The last move ends where the piece ends.
         further = np.minimum(number * _MOVED, lengths[which] - _MOVED)
         put[places[which] + further] = taken[starts[which] + further]
     return joined[:total].tobytes()

@@ -1,4 +1,4 @@
-"""How the texts of a column wait to be looked at: one behind the other, in one string."""
+"""Texts of a column in one string, one after another, until they are needed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.parsing.csv.grid import numbered, words_at
 
 _END = "\0"
 _WORDS = 16
-"""Bytes of the longest texts that are told apart as one number, or two."""
+"""Bytes of the longest texts that are compared as one number, or two."""
 _FEW = 4
-"""Fewer than one in so many are quicker cut out one by one."""
+"""Divisor: if fewer than one text in `_FEW` is wanted, texts are cut out one by one."""
 
 
 class Texts:
-    """Texts without zero bytes, None where there is none."""
+    """Texts without zero bytes, None for no text."""
 
     def __init__(self, texts: Sequence[str | None]) -> None:
         self._packed = _END.join([text or "" for text in texts])
@@ -29,15 +29,15 @@ class Texts:
 
     @property
     def size(self) -> int:
-        """Bytes that this takes in memory, about."""
+        """Approximate bytes in memory."""
         return len(self._packed)
 
     def all(self) -> list[str | None]:
-        """Return all of them."""
+        """Return all texts."""
         return [text or None for text in self._packed.split(_END)] if self._count else []
 
     def at(self, places: Numbers) -> list[str | None]:
-        """Return those at some places."""
+        """Return the texts at some places."""
         if len(places) * _FEW > self._count or not self._packed.isascii():
             texts = self._packed.split(_END)
             return [texts[place] or None for place in places.tolist()]
@@ -47,7 +47,7 @@ class Texts:
         return [packed[start:end] or None for start, end in zip(of.tolist(), ends, strict=True)]
 
     def codes(self) -> Numbers:
-        """Return a number for each, from 0, the same for the same text; -1 where there is none."""
+        """Return a number for each text, from 0, equal for equal texts; -1 for no text."""
         octets, starts, lengths = self._laid_out()
         most = int(lengths.max(initial=0))
         if most > _WORDS:
@@ -56,7 +56,7 @@ class Texts:
         return np.where(lengths == 0, -1, codes)
 
     def _laid_out(self) -> tuple[Octets, Numbers, Numbers]:
-        """Return their bytes, _WORDS others behind them; where in them each begins; its length."""
+        """Return the bytes with _WORDS more after them, and each text's place and length."""
         octets = np.frombuffer(self._packed.encode() + bytes(_WORDS), np.uint8)
         size = len(octets) - _WORDS
         ends = np.append(np.flatnonzero(octets[:size] == 0), size)[: self._count]

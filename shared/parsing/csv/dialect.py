@@ -1,16 +1,16 @@
 """Rules of quotes, delimiters, line ends and blanks, applied to one row at a time.
 
-A cell in quotes ends at its closing quote; only blanks may stand around the quotes, and a quote
-inside is written twice. A quote inside a cell without quotes is text, as in `5" heel`. Where a
-quote breaks these rules, the line on which the row begins is broken, and the next row begins on
-the next line. So of the three lines
+A cell in quotes ends at its closing quote. Only blanks are allowed around the quotes, and a quote
+inside is written twice. A quote inside a cell without quotes is text, as in `5" heel`. If a quote
+breaks these rules, the line on which the row begins is broken, and the next row begins on the next
+line. So of the three lines
 
     10,"VIP,bo@example.com
     11,STD,di@example.com
     12,"VIP",cy@example.com
 
-the first is broken, and the others are rows: the quote that the first line opens would otherwise
-be closed on the third, and row 11 would be lost inside a cell.
+the first is broken, and the others are rows. Otherwise the third line would close the quote that
+the first line opens, and row 11 would be lost inside a cell.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from dataclasses import dataclass
 
 WIDE_BLANKS = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 WIDE_BLANKS += "\u2028\u2029\u202f\u205f\u3000"
-"""Blanks outside ASCII, as `str.strip` takes them off."""
+"""Blanks outside ASCII that `str.strip` removes."""
 INVISIBLE = "\ufeff\u200b\u2060"
-"""Signs without width, which exports leave at the beginning of a file or a name."""
+"""Characters without width that exports leave at the beginning of a file or a name."""
 END_OF_FILE = b"\x1a"
-"""Ctrl-Z, which some Windows programs write behind the last line."""
+"""Ctrl-Z, which some Windows programs write after the last line."""
 
 NARROW = 4
-"""Columns of a header up to which a line of prose, such as `Hobart, TAS`, may have as many cells
-as a row. There, a line with a blank beside a delimiter is not taken for a row."""
+"""Most columns of a narrow header. A line of prose, such as `Hobart, TAS`, may have as many cells
+as such a row. So a line with a blank beside a delimiter is not taken for a row there."""
 
 _ASCII_BLANKS = b" \t\x0b\x0c\x1a\x1c\x1d\x1e\x1f"
 _CR = b"\r"
@@ -40,27 +40,30 @@ class Record:
     """One row, or one broken line."""
 
     cells: tuple[bytes, ...]
-    """Without quotes; empty for a row of nothing. Those of a broken line are as `loose` gives
-    them."""
+    """Cells without quotes; empty for a row of nothing. Cells of a broken line are as `loose`
+    returns them."""
     end: int
-    """Where it ends in the bytes it was read from, its line end included."""
+    """Place after the row, its line end included, in the bytes it was read from."""
     closed: bool
-    """Whether it has its line end."""
+    """True if the row has a line end."""
     broken: bool = False
-    """Whether this is a line on which a quote is not closed, or not doubled."""
+    """True for a line with a quote that is not closed, or not doubled."""
 
 
 class Dialect:
     """Cuts rows of files with one delimiter, given as one ASCII character."""
 
     def __init__(self, delimiter: str, *, width: int | None = None) -> None:
-        """`width` is the number of the header's cells; None where rows hidden in a cell do not
-        matter."""
+        """Prepare; `width` is the number of the header's cells.
+
+        With None, rows hidden in a cell are not searched for.
+        """
         self.delimiter = delimiter
         self._mark = mark = delimiter.encode()
         self._width = width
         self.leads = mark + bytes(one for one in _ASCII_BLANKS if one not in mark)
-        """ASCII signs that rows of nothing may begin with; also quotes and signs above ASCII."""
+        """ASCII characters that rows of nothing may begin with; they may also begin with quotes or
+        characters outside ASCII."""
         sign = re.escape(mark)
         end = rb"(%s|\r\n|\n|\r|\Z)" % sign
         blank = b"|".join(
@@ -70,7 +73,8 @@ class Dialect:
         blanks = b"(?:%s)*+" % blank
         plain = rb"[^%s\r\n]*+" % sign
         inside = rb'"((?:[^"]++|"")*+)"'
-        # Possessive throughout: what a quote has opened is never tried again as a plain cell.
+        # Possessive throughout: a cell that begins with a quote is never tried again as a plain
+        # cell.
         self._cell = re.compile(
             rb'(?:%s%s%s|((?!%s")%s))%s' % (blanks, inside, blanks, blanks, plain, end)
         )
@@ -97,14 +101,14 @@ class Dialect:
 
         Args:
             data: the bytes of the file, or a part of them.
-            start: where the row begins.
-            stop: where `data` ends for this purpose.
-            final: whether nothing follows `data`.
-            doomed: places at which a cell begins that leads to a broken quote. Shared between
-                calls for the same data, so that no byte is read again and again; filled here.
+            start: the place where the row begins.
+            stop: the place where `data` ends for this purpose.
+            final: True if nothing follows `data`.
+            doomed: places at which a cell begins that leads to a broken quote. Calls for the same
+                data share it, so that no byte is read again and again; it is filled here.
 
         Returns:
-            The row; None when it does not end in `data`. With `final`, that means a quote that
+            The row; None if it does not end in `data`. With `final`, None means a quote that
             is never closed.
         """
         stop = len(data) if stop is None else stop
@@ -135,7 +139,7 @@ class Dialect:
         else:
             opened = self._opened.match(data, position, stop)
             assert opened is not None
-            # Three bytes are as many as a blank can have.
+            # A blank has at most three bytes.
             if opened[1] is None or (not final and opened.end() > stop - 3):
                 return None
             several.append(position)
@@ -144,18 +148,18 @@ class Dialect:
         return self._broken(data, start, stop, final=final)
 
     def is_nothing(self, data: bytes, start: int, end: int) -> bool:
-        """Tell whether a row consists of delimiters, blanks and Ctrl-Z alone."""
+        """Return True if a row consists only of delimiters, blanks and Ctrl-Z."""
         return self._nothing.fullmatch(data, start, end) is not None
 
     def is_spaced(self, row: bytes) -> bool:
-        """Tell whether there may be blanks around the quotes of a row's cells."""
+        """Return True if there may be blanks around the quotes of a row's cells."""
         return self._spaced.search(row) is not None
 
     def loose(self, row: bytes, *, most: int | None = None) -> list[bytes]:
         """Return the cells of a row or line that may be broken.
 
-        A cell whose quotes break the rules ends at the next delimiter and keeps its quotes. Of
-        more cells than `most`, the last ones stay in one, as written.
+        A cell whose quotes break the rules ends at the next delimiter and keeps its quotes. If
+        there are more cells than `most`, the last ones are returned as one, as written.
         """
         cells: list[bytes] = []
         position = 0
@@ -170,7 +174,7 @@ class Dialect:
         return cells
 
     def fault(self, line: bytes) -> int:
-        """Return in which cell of a broken line the quote is, counted from 0."""
+        """Return the place of the cell with the quote in a broken line, counted from 0."""
         position = place = 0
         while match := self._cell.match(line, position):
             if match[3] != self._mark:
@@ -180,11 +184,11 @@ class Dialect:
         return place
 
     def hint(self, row: bytes) -> str:
-        """Return what else to say of a row whose first line has a quote behind a backslash."""
+        """Return a further hint for a row with a backslash before a quote in its first line."""
         return _BACKSLASH if b'\\"' in _first_line(row) else ""
 
     def _broken(self, data: bytes, start: int, stop: int, *, final: bool) -> Record | None:
-        """Return the line that begins at `start`."""
+        """Return the line that begins at `start` as broken."""
         match = self._line.match(data, start, stop)
         assert match is not None
         end = match[1]
@@ -196,16 +200,16 @@ class Dialect:
     # -- rows inside cells --------------------------------------------------------------------
 
     def _holds_row(self, quoted: bytes) -> bool:
-        """Tell whether a whole line inside a cell could be a row of the file."""
+        """Return True if a whole line inside a cell could be a row of the file."""
         if self._width is None or quoted.count(self._mark) < self._width - 1:
             return False
         lines = re.split(rb"\r\n|\n|\r", quoted)
         return any(map(self._is_row, lines[1:-1]))
 
     def _joins_rows(self, data: bytes, start: int, inside: int, until: int, end: int) -> bool:
-        """Tell whether the first and the last line of a row could each be a row of the file.
+        """Return True if the first and the last line of a row could each be a row of the file.
 
-        The row's one cell of several lines lies from `inside` until `until`.
+        The row's one cell of several lines is from `inside` to `until`.
         """
         if self._width is None or data.count(self._mark, start, end) < 2 * (self._width - 1):
             return False

@@ -1,4 +1,4 @@
-"""Where the cells of a block's rows lie in its bytes, so that whole columns can be looked at."""
+"""Places of the cells of a block's rows in its bytes, so that whole columns can be read."""
 
 from __future__ import annotations
 
@@ -24,40 +24,41 @@ _WIDE_BLANKS = np.array([int.from_bytes(sign.encode(), "big") for sign in WIDE_B
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """The cells of some rows, as arrays with a row a column and a column a row."""
+    """Cells of some rows, as arrays with one row per column of the file, one column per row."""
 
     data: bytes
-    """The bytes of the block, and PADDING others behind them."""
+    """Bytes of the block, with PADDING more after them."""
     octets: Octets
-    """The same."""
+    """The same bytes as an array."""
     starts: Places
-    """Where in the block each cell begins, its quotes taken off."""
+    """Place in the block where each cell begins, after its opening quote."""
     lengths: Places
-    """How many bytes each has; none in a row that is not regular."""
+    """Bytes of each cell, without quotes around it; 0 in a row that is not regular."""
     doubled: Mask
-    """Whether there are quotes inside the cell, each written twice."""
+    """True for cells with quotes inside, each written twice."""
     strange: Mask
-    """Whether the cell may not be what stands there: it has quotes inside, or blanks around it."""
+    """True for cells that may differ from their bytes, because of quotes inside or blanks around
+    them."""
     regular: Mask
-    """Whether the cells of each row are known; the others must be cut one by one."""
+    """True for rows whose cells are known; cells of other rows must be cut one by one."""
     wide: frozenset[int]
-    """The columns in which there are characters outside ASCII."""
+    """Columns with characters outside ASCII."""
 
     def cell(self, row: int, column: int) -> str:
-        """Return a cell as it stands in the file, in a regular row."""
+        """Return a cell of a regular row as written in the file."""
         start = int(self.starts[column, row])
         cell = self.data[start : start + int(self.lengths[column, row])]
         return (cell.replace(b'""', b'"') if self.doubled[column, row] else cell).decode()
 
     def raw(self, rows: Numbers, column: int) -> list[bytes]:
-        """Return some cells of a column as they stand between their quotes."""
+        """Return some cells of a column as written between their quotes."""
         starts = self.starts[column, rows]
         ends = (starts + self.lengths[column, rows]).tolist()
         data = self.data
         return [data[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
 
     def texts(self, column: int) -> list[str]:
-        """Return the cells of a column as they stand between their quotes."""
+        """Return the cells of a column as written between their quotes."""
         starts = self.starts[column]
         bounds = zip(starts.tolist(), (starts + self.lengths[column]).tolist(), strict=True)
         if column not in self.wide:
@@ -67,15 +68,15 @@ class Grid:
         return [data[start:end].decode() for start, end in bounds]
 
     def firsts(self, column: int) -> Octets:
-        """Return the first byte of each cell of a column; any byte where it is blank."""
+        """Return the first byte of each cell of a column; any byte for a blank cell."""
         firsts: Octets = self.octets[self.starts[column]]
         return firsts
 
     def words(self, column: int, width: int) -> Words:
-        """Return the first `width` bytes of each cell of a column, zeros behind its end, as
-        numbers of eight bytes.
+        """Return the first `width` bytes of each cell of a column as numbers of eight bytes.
 
-        `width` is a multiple of 8 and no more than PADDING.
+        After the end of a cell there are zeros. `width` is a multiple of 8 and no more than
+        PADDING.
         """
         return words_at(self.octets, self.starts[column], self.lengths[column], width)
 
@@ -83,7 +84,7 @@ class Grid:
 def words_at(
     octets: Octets, starts: Places | Numbers, lengths: Places | Numbers, width: int
 ) -> Words:
-    """Return, likewise, the first bytes of texts of these lengths that begin at these places."""
+    """Return the first `width` bytes of texts with these places and lengths; see `Grid.words`."""
     words: Words = windows(octets, width)[starts].view("<u8").reshape(-1, width // 8)
     kept = np.minimum(lengths, width)
     words &= _kept_bytes(width)[kept].view("<u8").reshape(words.shape)
@@ -91,8 +92,10 @@ def words_at(
 
 
 def numbered(words: Words) -> Numbers:
-    """Return a number for each row of words, the same for the same ones: 0 for the first, 1 for
-    the next that is another, and so on."""
+    """Return a number for each row of words, equal for equal rows.
+
+    The first row has 0, the next different row 1, and so on.
+    """
     codes, _ = pd.factorize(words[:, 0])
     for column in words.T[1:]:
         others, different = pd.factorize(column)
@@ -101,16 +104,16 @@ def numbered(words: Words) -> Numbers:
 
 
 def windows(octets: Octets, width: int) -> npt.NDArray[np.void]:
-    """Return, for each place, the `width` bytes that begin there; there are none at the end.
+    """Return, for each place, the `width` bytes that begin there; no window goes past the end.
 
-    So many bytes are taken up or put down as quickly as one.
+    All bytes of a window are read or written as fast as one.
     """
     count = len(octets) - width + 1
     return np.ndarray((count,), f"V{width}", octets.data, strides=(1,))
 
 
 def _kept_bytes(width: int) -> npt.NDArray[np.void]:
-    """Return, for each length up to `width`, so many bytes of ones, and zeros."""
+    """Return, for each length up to `width`, that many bytes of ones, then zeros."""
     kept = _KEPT.get(width)
     if kept is None:
         ones = np.tri(width + 1, width, -1, dtype=np.uint8) * np.uint8(0xFF)
@@ -126,7 +129,7 @@ def lay_out(
 ) -> Grid:
     """Find the cells of records that all have `width` cells, up to a number of columns.
 
-    `irregular` are those of `rows` whose bytes are not to be read as they are.
+    `irregular` are those of `rows` whose bytes must not be used as written.
     """
     octets = np.frombuffer(records.data, np.uint8)
     firsts = records.firsts[rows]
@@ -177,7 +180,7 @@ def lay_out(
 def _cells(
     records: Records, rows: Numbers, places: Numbers, columns: int
 ) -> tuple[Numbers, Numbers]:
-    """Return in which cells places in the block are: column and row of each that is in one."""
+    """Return column and row of the cell at each place in the block, for places inside a cell."""
     known = np.flatnonzero(records.firsts >= 0)  # the others were cut cell by cell
     places = places[: np.searchsorted(places, records.ends[known[-1]] if len(known) else 0)]
     separators = np.searchsorted(records.separators, places)
@@ -195,7 +198,8 @@ def _blanks(octets: Octets, places: Numbers) -> Numbers:
     wide = found >= 0x80
     if not wide.any():
         return places
-    # A letter that ends here ends with one of 80 to BF; one that begins here, with another.
+    # A character that ends here ends with a byte of 80 to BF; one that begins here, with another
+    # byte.
     ends = found < 0xC0
     at = places[wide]
     one, two, three = (

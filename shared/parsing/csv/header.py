@@ -1,4 +1,4 @@
-"""How the first line of a file is found, cut and held against the columns that are known."""
+"""Search for the header of a file, its cells, and its comparison with the known columns."""
 
 from __future__ import annotations
 
@@ -14,64 +14,64 @@ from shared.parsing.csv.dialect import INVISIBLE, Dialect, Record
 from shared.parsing.csv.text import UNREADABLE, UTF_8, WINDOWS_1252, text_of
 
 HEADER_BYTES = 64 * 1024
-"""Within how many bytes of the file the header must end."""
+"""Bytes of the file within which the header must end."""
 COLUMNS = 1_000
-"""How many columns a file may have."""
+"""Columns of a file at most."""
 DELIMITERS = ",;\t|"
-"""The delimiters a file may have, the usual one first."""
+"""Delimiters that a file may have, the usual one first."""
 
 _NOTHING = re.compile(rb"(?:[ ,;|\t\x1a]*+[\r\n])*+")
 """Lines of blanks and delimiters before the header."""
 _SHOWN = 30
-"""Columns that are named where one is missing."""
+"""Columns that are named if one is missing."""
 _TITLE_LINES = 20
-"""Lines at the beginning of a file among which the header is looked for, to name its line."""
+"""Lines at the beginning of a file in which the header is searched for, to name its line."""
 _DATA = re.compile(r"(?=[^0-9]*[0-9])[0-9 .,+:/TZ-]++|[^@\s]++@[^@\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderLine:
-    """The header of a file, and what it says of the rows below it."""
+    """The header of a file, and the form of the rows below it."""
 
     header: Header
-    """The columns that are read: neither those without a name at its end nor a report's own."""
+    """Columns that are read, without columns at the end that have no name or belong to a report."""
     delimiter: str
     encoding: str
     line: int
-    """Its line in the file; more than 1 only where blank lines stand before it."""
+    """Line in the file; more than 1 only if there are blank lines before it."""
     end: int
-    """Where it ends in the bytes it was read from, its line end included."""
+    """Place after the header, its line end included, in the bytes it was read from."""
     next_line: int
-    """The line behind it."""
+    """Line after the header."""
     unnamed: int
-    """How many columns without a name, or of a report of refused rows, follow the others."""
+    """Number of columns after the others, without a name or of a report of rejected rows."""
     report: tuple[str, ...]
-    """The columns of a report of refused rows, the first of those that follow; they may hold
-    anything."""
+    """Columns of a report of rejected rows, the first columns after the others. They may hold any
+    text."""
     warnings: tuple[Problem, ...]
 
     @property
     def reported(self) -> bool:
-        """Whether it is a report of refused rows that has come back."""
+        """True for a report of rejected rows that was sent again."""
         return bool(self.report)
 
     @property
     def export(self) -> int | None:
-        """Which cell of a row names its export, counted from 0."""
+        """Place of the cell that names the export of a row, from 0; None if there is none."""
         return len(self.header.names) + self.report.index(EXPORT) if EXPORT in self.report else None
 
     @property
     def width(self) -> int:
-        """How many cells each row of the file must have."""
+        """Number of cells that each row of the file must have."""
         return len(self.header.names) + self.unnamed
 
 
 def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
-    """Read the header in the first bytes of a file, byte order marks taken off.
+    """Read the header in the first bytes of a file, without byte order marks.
 
-    The delimiter is the one that makes the most columns known. `head` should be `HEADER_BYTES`
-    long; `final` says that it is the whole file. Raises FileRejected with a code `header.…`, or
-    `file.empty` when there are only blank lines, or `file.truncated`.
+    The delimiter with the most known columns is chosen. `head` should be `HEADER_BYTES` long;
+    `final` is True if it is the whole file. Raises FileRejected with a code `header.…`, or
+    `file.empty` if there are only blank lines, or `file.truncated`.
     """
     skipped = _NOTHING.match(head)
     start = skipped.end() if skipped else 0
@@ -82,7 +82,7 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
         )
 
     readings = _readings(head, start, layout, final=final)
-    # A quote that is never closed hides the columns behind it, unless the delimiter is another.
+    # A quote that is never closed hides the columns after it, unless the delimiter is another.
     endless = not any(one.known for one in readings) and len(readings) < len(DELIMITERS)
     if endless and final:
         raise FileRejected(
@@ -183,7 +183,7 @@ class _Reading:
     """One line, read as a header with one delimiter."""
 
     known: int
-    """How many of the names are known."""
+    """Number of known names."""
     delimiter: str
     record: Record
     names: list[str]
@@ -215,14 +215,14 @@ def _line_ends(data: bytes) -> int:
 
 
 def _least(layout: Layout) -> int:
-    """Return how many names of a header must be known at least."""
+    """Return the least number of known names in a header."""
     return max(1, len(layout.required))
 
 
 def _refuse_title_lines(
     head: bytes, end: int, layout: Layout, first: _Reading, *, final: bool
 ) -> None:
-    """Refuse a first line that is no header where a line below it looks like one.
+    """Refuse a first line that is no header if a line below it looks like one.
 
     Raises:
         FileRejected: `header.not_first`.
@@ -246,12 +246,16 @@ def _refuse_title_lines(
 
 
 def _above(name: str) -> str:
-    """Name what stands before a header."""
+    """Return words for the lines before a header."""
     return "the line sep=" if name.lower().startswith("sep=") else "the title lines"
 
 
 def _refuse_unknown(names: Sequence[str], layout: Layout, line: int) -> None:
-    """Say what is wrong with a header without a single known column."""
+    """Refuse a header without a known column, if the cause can be named.
+
+    Raises:
+        FileRejected: `header.wrong_delimiter` or `header.missing`.
+    """
     text = " ".join(names).upper()
     if len(names) == 1 and sum(spelling in text for spelling in layout.columns) > 1:
         raise FileRejected(
@@ -275,7 +279,7 @@ def _refuse_unknown(names: Sequence[str], layout: Layout, line: int) -> None:
 
 
 def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
-    """Refuse a header that cannot be used; returns warnings for columns that should be there."""
+    """Refuse a header that cannot be used; return warnings for missing recommended columns."""
     present = set(header.canonical)
     lacking = [group for group in layout.required if not present.intersection(group)]
     if lacking or not len(header.names) > len(header.unknown):
@@ -347,7 +351,7 @@ def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
 
 
 def _spelling(canonical: str, layout: Layout) -> str:
-    """The name by which a file of this connection should call a column."""
+    """Return the name that a file of this connection should use for a column."""
     if layout.columns.get(canonical) == canonical:
         return canonical
     spellings = (own for own, name in layout.columns.items() if name == canonical)
@@ -355,7 +359,7 @@ def _spelling(canonical: str, layout: Layout) -> str:
 
 
 def _near(canonical: str, header: Header, layout: Layout) -> list[str]:
-    """Say which of the unknown columns may be the one that is missing."""
+    """Return a hint with the unknown column that may be the missing one; empty if there is none."""
     unknown = {name.upper(): name for name in header.unknown if name}
     spellings = [own for own, name in layout.columns.items() if name == canonical]
     hints = (
@@ -370,7 +374,7 @@ def _near(canonical: str, header: Header, layout: Layout) -> list[str]:
 
 
 def _found(header: Header) -> str:
-    """Name the columns of a header; where it may be a row of data, only those that are known."""
+    """Return the names of a header's columns; of a possible row of data, only the known names."""
     names = [name for name in header.names if name]
     if any(map(looks_like_data, header.unknown)):
         names = [name for name in names if name not in header.unknown]

@@ -1,9 +1,9 @@
-"""How an export file, a stream of bytes, becomes chunks of rows without growing in memory.
+"""Reader of an export file, a stream of bytes, as chunks of rows in constant memory.
 
-The header, the ends of the rows, the number of their cells, their encoding and the end of the
-file are looked after here and in the modules below. Sound rows are looked at column by column, in
-a `Grid`; of single ones the csv module cuts the cells. What it would read in another way than
-`dialect` is written again for it first: blanks around quotes, cells that are not UTF-8.
+This module and the modules below check the header, the ends of the rows, the number of their cells,
+their encoding and the end of the file. Sound rows are read column by column, in a `Grid`. The csv
+module cuts the cells of single rows. Rows that it would read differently from `dialect` are
+rewritten for it first: rows with blanks around quotes, or with cells that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ CHUNK_ROWS = 10_000
 """Rows of the largest chunk, so that a file of tiny rows needs no more memory than another."""
 
 CELLS = 2 * COLUMNS
-"""Cells up to which a bad row is cut; what follows in it stays in the last, as it was written."""
+"""Cells up to which a bad row is cut. The rest of the row is in the last cell, as written."""
 
 csv.field_size_limit(RECORD_BYTES)
 
 _UNREADABLE = UNREADABLE.encode()
 _ROW_BEGINS = re.compile(rb'[0-9 ]*|\s*".*', re.DOTALL)
-"""What a row cut off in its first cell may look like; no other last line without its line end is
-more likely a row than a footer."""
+"""Text of a row that may have been cut off in its first cell. Any other last line of one cell
+without a line end is a footer."""
 _BAD_QUOTES = "row.bad_quotes"
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be read as the header says."""
+    """A row that cannot be read with the header."""
 
     line: int
-    """Line of the file where it begins, as an editor numbers it."""
+    """Line of the file where the row begins, as an editor numbers it."""
     cells: list[str]
-    """Its cells, as many as it has, and no more than `CELLS`."""
+    """Cells of the row, all of them up to `CELLS`."""
     problem: Problem
     export: str | None = None
-    """What stands where the file names the export of the row; None where it names none."""
+    """Text in the place where the file names the export of the row; None if the file names none."""
 
 
 class RowBytes(Sequence[bytes]):
-    """The bytes of some rows, in UTF-8, taken from their block when they are asked for."""
+    """Bytes of some rows, in UTF-8, taken from their block on request."""
 
     def __init__(
         self, data: bytes, starts: Places, ends: Places, recoded: Mapping[int, bytes]
     ) -> None:
-        """`recoded` are the bytes, by their place among these, of rows written again."""
+        """Prepare; `recoded` are the bytes of rewritten rows, by their place among these rows."""
         self._data = data
         self._starts = starts
         self._ends = ends
@@ -87,12 +87,12 @@ class RowBytes(Sequence[bytes]):
 
     @property
     def size(self) -> int:
-        """Bytes that this takes in memory besides the block, about."""
+        """Approximate bytes in memory besides the block."""
         return self._starts.nbytes + self._ends.nbytes + sum(map(len, self._recoded.values()))
 
     @property
     def lengths(self) -> Numbers:
-        """How many bytes each row has."""
+        """Number of bytes of each row."""
         lengths = (self._ends - self._starts).astype(np.int64)
         for place, recoded in self._recoded.items():
             lengths[place] = len(recoded)
@@ -116,21 +116,21 @@ class RowBytes(Sequence[bytes]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """Some rows of a file, in its order."""
+    """Some rows of a file, in the order of the file."""
 
     line_numbers: Numbers
     """Line of the file where each good row begins."""
     numbers: Numbers
-    """Which row of the file each good row is, counted from 0, bad rows included."""
+    """Number of each good row in the file, counted from 0, bad rows included."""
     bad: list[BadRow]
     first_row: int
-    """The ordinal of the first row, good or bad."""
+    """Ordinal of the first row, good or bad."""
     grid: Grid
-    """Where the cells of the good rows lie; columns as in the header."""
+    """Places of the cells of the good rows; columns as in the header."""
     exports: list[str] | None
-    """The import id of the export of each good row; None where the file names none."""
+    """Import id of the export of each good row; None if the file names none."""
     exported: Numbers | None
-    """When these were made, as `shared.files.exported.micros`."""
+    """Time of each of these exports, as `shared.files.exported.micros`."""
     _reader: CsvReader
     _records: Records
     _good: Numbers
@@ -150,19 +150,17 @@ class Chunk:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The good rows; columns named by `header.canonical`, every cell a str as written, ""
-        when blank."""
+        """Good rows, named by `header.canonical`; every cell a str as written, "" if blank."""
         columns = self.cells(range(len(self._good)))
         return pd.DataFrame(columns, dtype=object)
 
     def cells(self, places: Sequence[int]) -> dict[str, list[str]]:
-        """Return, column by column, the cells of those of the good rows that have these places
-        among them, as in `frame`."""
+        """Return, column by column, the cells of the good rows at these places, as in `frame`."""
         rows = self._good[np.array(places, np.int64)]
         return self._reader._named_cells(self._records, rows, self._recoded)
 
     def exported_at(self, ordinals: Numbers) -> Numbers | None:
-        """Return when the exports of good rows were made; None where the file names none."""
+        """Return the times of the exports of good rows; None if the file names none."""
         if self.exported is None:
             return None
         return self.exported[np.searchsorted(self.numbers, ordinals)]
@@ -180,13 +178,11 @@ class Chunk:
 class CsvReader:
     """Reads one export file from its beginning to its end, once.
 
-    Attributes:
-        header: the columns, see `shared.files.layout.Header`.
-        delimiter: one of `,` `;` tab `|`.
-        encoding: `utf-8`, or `windows-1252` as soon as one cell needed it.
-        longer: rows that have one delimiter more than the header, and nothing behind it.
-        warnings: what is odd about the file; complete when `chunks` has ended.
-        bytes_read: how far the stream has been read, for progress.
+    Attributes: header: the columns, see `shared.files.layout.Header`. delimiter: one of `,` `;` tab
+    `|`. encoding: `utf-8`, or `windows-1252` as soon as one cell needed it. longer: rows that have
+    one delimiter more than the header, and nothing after it. warnings: the warnings about the file;
+    complete when `chunks` has ended. bytes_read: bytes of the stream that have been read, for
+    progress.
     """
 
     def __init__(
@@ -201,9 +197,9 @@ class CsvReader:
     ) -> None:
         """Read the beginning of the file.
 
-        `size` is how many bytes the stream should give; `exports` reads the column that names the
-        export of each row, where there is one. Raises FileRejected when the file cannot
-        be used, TryAgain when the stream ends before `size`.
+        `size` is the number of bytes that the stream should give. `exports` reads the column that
+        names the export of each row, if there is one. Raises FileRejected if the file cannot be
+        used, TryAgain if the stream ends before `size`.
         """
         self._stream = stream
         self._exports = exports
@@ -235,10 +231,10 @@ class CsvReader:
             self._note_not_utf8(found.line)
 
     def chunks(self) -> Iterator[Chunk]:
-        """Read on to the end of the file.
+        """Read to the end of the file.
 
-        Raises FileRejected: `file.truncated` or `file.record_too_long`; TryAgain when the stream
-        ends before `size`.
+        Raises FileRejected: `file.truncated`, `file.footer` or `file.record_too_long`; TryAgain if
+        the stream ends before `size`.
         """
         block, self._head = self._head, b""
         while True:
@@ -266,10 +262,10 @@ class CsvReader:
     def again(self, data: bytes, lines: Numbers, ordinals: Numbers) -> Iterator[Chunk]:
         """Make chunks of good rows that have been read before.
 
-        `data` is what `Chunk.bytes` gave of them, one behind the other, each with a line end;
-        `lines` and `ordinals` are theirs.
+        `data` is what `Chunk.bytes` gave for them, one row after another, each with a line end;
+        `lines` and `ordinals` are those of the rows.
         """
-        # Without a width: whether a row lies inside a cell has been looked at.
+        # No width: it has been checked before that no cell hides a row.
         records = Splitter(self.delimiter, record_bytes=len(data)).split(data, final=True)
         if len(records) != len(lines):
             raise RuntimeError(f"{len(lines)} rows were put aside, {len(records)} come back")
@@ -282,8 +278,10 @@ class CsvReader:
             yield replace(chunk, numbers=ordinals[start:stop])
 
     def cut(self, record: bytes) -> tuple[list[str], str | None]:
-        """Return the cells of a good row's bytes, as its chunk's `frame` has them, and what the
-        file names as its export."""
+        """Return the cells of a good row's bytes, as in its chunk's `frame`, and its export.
+
+        The export is the one that the file names for the row; None if it names none.
+        """
         if b'"' in record:
             (texts,) = csv.reader([record.decode()], delimiter=self.delimiter)
         else:
@@ -309,7 +307,7 @@ class CsvReader:
         return block
 
     def _refuse_cut_end(self, records: Records) -> None:
-        """Refuse the file when its last row has neither all its cells nor a line end."""
+        """Refuse the file if its last row has neither all its cells nor a line end."""
         if records.closed:
             return
         last = records.record(len(records) - 1)
@@ -338,7 +336,7 @@ class CsvReader:
         )
 
     def _chunk(self, records: Records, start: int, stop: int) -> Chunk | None:
-        """Make a chunk of some of the records; None when they are all blank lines."""
+        """Make a chunk of some of the records; None if they are all blank lines."""
         rows = np.flatnonzero(records.cells[start:stop]) + start
         if not len(rows):
             return None
@@ -355,7 +353,7 @@ class CsvReader:
 
         good = rows if not bad else rows[~np.isin(rows, list(bad))]
         ordinals = np.searchsorted(rows, good) + first_row
-        # Cells of a report that has come back are not what they look like.
+        # Cells of a report that was sent again may be guarded, so they cannot be used as written.
         irregular = good if self._found.reported else np.array([*recoded, *damaged], np.int64)
         if self._found.unnamed and not self._found.reported:
             spoilt = self._unnamed(records, good, recoded, irregular, bad)
@@ -389,10 +387,10 @@ class CsvReader:
     def _recode(
         self, records: Records, rows: Numbers, bad: dict[int, BadRow]
     ) -> tuple[dict[int, bytes], list[int]]:
-        """Find the rows whose bytes are not to be read as they are.
+        """Find the rows whose bytes must not be used as written.
 
-        Returns those that are written again, in UTF-8 and with regular quotes, and those that hold
-        UNREADABLE; puts rows with zero bytes aside.
+        Returns rows that are rewritten, in UTF-8 and with regular quotes, and rows with UNREADABLE.
+        Rows with zero bytes are added to `bad`.
         """
         whole = records.data[records.starts[rows[0]] : records.ends[rows[-1]]]
         if b"\0" in whole:
@@ -419,7 +417,7 @@ class CsvReader:
         return recoded, damaged
 
     def _written_again(self, records: Records, row: int, record: bytes) -> bytes:
-        """Return a row in UTF-8, all its cells in quotes and nothing around them."""
+        """Return a row in UTF-8, all its cells in quotes and no blanks around the quotes."""
         cut = self._dialect.cut(record)
         assert cut is not None
         cells = [*cut.cells]
@@ -441,7 +439,7 @@ class CsvReader:
     def _refuse_same_again(
         self, records: Records, rows: Numbers, recoded: dict[int, bytes], bad: dict[int, BadRow]
     ) -> None:
-        """Put rows of a report aside that were refused for a quote that is still there."""
+        """Add to `bad` the rows of a report that were rejected for a quote that is still there."""
         sound = np.array([row for row in rows.tolist() if row not in bad], np.int64)
         cells = self._cells(records, sound, recoded)
         named = len(self.header.names)
@@ -459,7 +457,7 @@ class CsvReader:
                 bad[row] = self._bad(records, row, _BAD_QUOTES, message, column=column)
 
     def _misshapen(self, records: Records, row: int) -> BadRow:
-        """Return a row that has not as many cells as the header, or is a broken line."""
+        """Return a row that has another number of cells than the header, or is a broken line."""
         record = records.record(row)
         hint = self._dialect.hint(record)
         has, width = int(records.cells[row]), self._found.width
@@ -501,7 +499,7 @@ class CsvReader:
             whole = len(cells) == self._found.width
             export = cells[self._found.export if whole else -1].strip() if cells else ""
             if whole or is_import_id(export):
-                # Those of the report that has come back are not the row's own.
+                # Cells of the report that was sent again are not the row's own.
                 cells = cells[: len(cells) - self._found.unnamed]
             else:
                 export = ""
@@ -518,9 +516,9 @@ class CsvReader:
         bad: dict[int, BadRow],
         exports: Exports,
     ) -> tuple[Mask, list[str], Numbers]:
-        """Find the export of each row; puts those aside whose is not known, and marks the others.
+        """Find the export of each row; add rows with an unknown one to `bad`, and mark the others.
 
-        Also returns what these others name, and when it was exported.
+        Also returns the exports that the other rows name, and their times.
         """
         assert self._found.export is not None
         cells = [cell.strip() for cell in self._cells(records, good, recoded)[self._found.export]]

@@ -1,9 +1,9 @@
-"""Where the rows of a CSV file begin and end, and how many cells and lines each has.
+"""Beginnings and ends of the rows of a CSV file, and their numbers of cells and lines.
 
-The rules are those of `dialect`. Blocks are cut with array arithmetic as long as the number
-of quotes before a byte tells whether it lies inside a quoted cell; what is asked of every byte is
-asked of 64 at once, as the bits of a word. A row in which a quote stands elsewhere (`5" heel`) is
-cut cell by cell, and array arithmetic resumes behind it.
+The rules are those of `dialect`. Blocks are cut with array arithmetic as long as the number of
+quotes before a byte tells if the byte is inside a quoted cell. Tests of every byte are made for 64
+bytes at once, as the bits of a word. A row with a quote elsewhere (`5" heel`) is cut cell by cell.
+After that row, array arithmetic is used again.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ from shared.core.arrays import Mask, Numbers, Octets, Words
 from shared.parsing.csv.dialect import Dialect, Record
 
 RECORD_BYTES = 4 * 1024 * 1024
-"""Bytes of the longest record that is read. Bounds the memory that a missing quote can cost."""
+"""Bytes of the longest record that is read. This limits the memory that a missing quote can
+cost."""
 
 PADDING = 64
-"""Bytes that follow the records at least, so that something can be read behind every cell."""
+"""Least number of bytes after the records, so that a read past a cell's end is possible."""
 
 BROKEN = -1
-"""Number of cells of a line on which a quote is not closed, or not doubled."""
+"""Number of cells of a line with a quote that is not closed, or not doubled."""
 
 _QUOTE, _LF, _CR = b'"\n\r'
 _WINDOW = 8 * 1024
-"""Bytes that are tried with array arithmetic behind a row that was cut cell by cell; more when that
-goes well."""
+"""Bytes that are tried with array arithmetic after a row that was cut cell by cell; more if that
+succeeds."""
 _FEW = 16
-"""Rows from which on a window was worth its while."""
+"""Rows from which on a window was worth the effort."""
 _PATIENCE = 256
 """Rows that are cut cell by cell between two windows, at most."""
 _PRINTED = range(0x21, 0x7F)
-"""Signs that no blank of any kind begins or ends with. Bytes of other letters may be of a blank."""
+"""Bytes with which no blank of any kind begins or ends. Bytes outside the range may belong to a
+blank."""
 _ONE = np.uint64(1)
 _TOP = np.uint64(63)
 
@@ -45,43 +47,45 @@ _NONE = np.empty(0, np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """Whole records, one behind the other."""
+    """Whole records, one after another."""
 
     data: bytes
-    """Their bytes, line ends included, and others behind them, at least PADDING."""
+    """Bytes of the records, line ends included, with at least PADDING bytes after them."""
     starts: Numbers
-    """Where in `data` each record begins."""
+    """Place in `data` where each record begins."""
     ends: Numbers
-    """Where in `data` each record, its line end included, ends."""
+    """Place in `data` where each record ends, its line end included."""
     cells: Numbers
-    """How many cells each has; 0 for a row of nothing, BROKEN for a broken line."""
+    """Number of cells of each record; 0 for a row of nothing, BROKEN for a broken line."""
     lines: Numbers
-    """The line of the file where each begins; the first is 1. Line ends in quotes count."""
+    """Line of the file where each record begins; the first is 1. Line ends in quotes count."""
     closed: bool
-    """Whether the last record has its line end; only the last one of a file can lack it."""
+    """True if the last record has its line end; only the last record of a file can lack it."""
     separators: Numbers
-    """Where in `data` the delimiters and line ends that end cells are, one behind the other."""
+    """Places in `data` of the delimiters and line ends that end cells, in order."""
     firsts: Numbers
-    """Which of `separators` ends the first cell of each record; -1 for one cut cell by cell."""
+    """Place in `separators` of the end of each record's first cell; -1 if it was cut cell by
+    cell."""
     quoted: bool
-    """Whether there may be quotes in `data`."""
+    """True if there may be quotes in `data`."""
     doubled: Numbers
-    """Where in `data` doubled quotes are that stand for one; cut with array arithmetic only."""
+    """Places in `data` of doubled quotes that mean one quote, in records cut with array
+    arithmetic."""
     unprinted: Numbers
-    """Where in `data` a cell begins or ends with something else than a printed ASCII sign;
-    likewise. The delimiter is taken for printed."""
+    """Places in `data` where a cell begins or ends with something other than a printed ASCII
+    character, in records cut with array arithmetic. The delimiter counts as printed."""
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def record(self, index: int) -> bytes:
-        """Bytes of one record, its line end included."""
+        """Return the bytes of one record, its line end included."""
         return self.data[self.starts[index] : self.ends[index]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Cut:
-    """Some rows behind each other: as in `Records`, and"""
+    """Some rows after each other; fields as in `Records`, and two more."""
 
     starts: Numbers
     ends: Numbers
@@ -94,13 +98,13 @@ class _Cut:
     quoted: bool = True
     closed: bool = True
     whole: bool = False
-    """whether only an unfinished row follows, in the bytes that were looked at."""
+    """True if only an unfinished row follows, in the bytes that were read."""
     next_line: int
-    """the line on which what follows begins."""
+    """Line on which the following bytes begin."""
 
 
 class Splitter:
-    """Cuts a file, given block by block, into records. Keeps what has no end yet for the next."""
+    """Cuts a file into records, block by block. Keeps an unfinished record for the next."""
 
     def __init__(
         self,
@@ -114,9 +118,9 @@ class Splitter:
 
         Args:
             delimiter: one ASCII character.
-            width: the number of the header's cells, by which rows are found that lie inside a
-                cell; None where that does not matter.
-            line: the number of the file's line with which the first block begins.
+            width: the number of the header's cells, to find rows that are inside a cell; None to
+                not search for them.
+            line: the line of the file with which the first block begins.
             record_bytes: bytes of the longest record that is read.
         """
         self._dialect = Dialect(delimiter, width=width)
@@ -131,10 +135,10 @@ class Splitter:
         self._seconds[[_QUOTE, _LF, _CR]] = True
 
     def split(self, block: bytes, *, final: bool) -> Records:
-        """Cut the next block; with `final` it is the last one.
+        """Cut the next block; `final` is True for the last one.
 
-        Raises FileRejected: `file.record_too_long`, or `file.truncated` when the file ends
-        inside quotes.
+        Raises FileRejected: `file.record_too_long`, or `file.truncated` if the file ends inside
+        quotes.
         """
         size = len(self._rest) + len(block)
         data = b"".join((self._rest, block, bytes(PADDING + -size % PADDING)))
@@ -171,7 +175,7 @@ class Splitter:
         )
 
     def _parts(self, data: bytes, size: int, *, final: bool) -> Iterator[_Cut]:
-        """Cut as much as there is of whole rows, by either way in turns."""
+        """Cut all whole rows, with array arithmetic and cell by cell in turns."""
         position, line = 0, self._line
         window, patience = size, 1
         doomed: set[int] = set()
@@ -201,7 +205,7 @@ class Splitter:
         padding = PADDING + -size % PADDING
         if begin or len(data) != size + padding:
             data = data[begin:stop] + bytes(padding)
-        # Whether a CR at the very end is a line end of its own shows only in what follows.
+        # Only the next byte tells if a CR at the very end is a line end of its own.
         if not final and data[size - 1] == _CR:
             size -= 1
         octets = np.frombuffer(data, np.uint8)
@@ -230,7 +234,7 @@ class Splitter:
             good = _after(beside)
             good[0] |= _ONE
             irregular = min(size, _first((opening & ~good) | (closing & ~_before(beside)), size))
-            # What has closed and is followed by a quote has not: the two stand for one.
+            # A closing quote that is followed by a quote does not close: the two mean one quote.
             doubled = _places(closing & _before(quotes))
             bits &= ~opened
             ends_cell &= ~opened
@@ -292,7 +296,7 @@ class Splitter:
     def _doubtful(
         self, delimits: Mask, starts: Numbers, ends: Numbers, cells: Numbers, several: Numbers
     ) -> int | None:
-        """Find the first record of several lines inside which a row may lie, by its delimiters."""
+        """Find the first record of several lines inside which a row may be, by its delimiters."""
         if self._width < 2 or not len(several):
             return None
         places = np.flatnonzero(delimits)
@@ -324,7 +328,7 @@ class Splitter:
         most: int,
         final: bool,
     ) -> _Cut | None:
-        """Cut so many records cell by cell; None where not one is whole."""
+        """Cut at most `most` records cell by cell; None if not one is whole."""
         found: list[tuple[int, int, int, int]] = []
         closed = True
         while position < size and len(found) < most:
@@ -370,7 +374,7 @@ class Splitter:
 
 
 def _joined(parts: Sequence[_Cut]) -> tuple[Numbers, Numbers, bool, Numbers, Numbers]:
-    """Return what `Records` holds of all parts from `separators` on."""
+    """Return the fields of `Records` from `separators` on, for all parts."""
     quoted = any(part.quoted for part in parts)
     if len(parts) == 1:
         (part,) = parts
@@ -392,25 +396,25 @@ def _cells_of(record: Record) -> int:
 
 
 def _unprinted(octets: Octets) -> Words:
-    """Mark everything that is no printed sign."""
+    """Mark all bytes that are not printed characters."""
     return _packed((octets - np.uint8(_PRINTED.start)) >= np.uint8(len(_PRINTED)))
 
 
 def _packed(mask: Mask) -> Words:
-    """Return a bit a byte, of a multiple of 64 bytes."""
+    """Return one bit per byte, for a multiple of 64 bytes."""
     packed: Words = np.packbits(mask, bitorder="little").view("<u8")
     return packed
 
 
 def _places(words: Words) -> Numbers:
-    """Return which bits are set."""
+    """Return the places of the bits that are set."""
     if not words.any():
         return np.empty(0, np.int64)
     return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
 
 
 def _first(words: Words, otherwise: int) -> int:
-    """Return the first bit that is set."""
+    """Return the place of the first bit that is set; `otherwise` if none is."""
     found = np.flatnonzero(words)
     if not len(found):
         return otherwise
@@ -433,7 +437,7 @@ def _before(words: Words) -> Words:
 
 
 def _parity(words: Words) -> Words:
-    """Set the bits up to which, and with which, an odd number of bits are set."""
+    """Set the bits up to which, themselves included, an odd number of bits are set."""
     odd = words.copy()
     for step in (1, 2, 4, 8, 16, 32):
         odd ^= odd << np.uint64(step)

@@ -1,4 +1,4 @@
-"""In which encoding the bytes of a file are text, and which files are no text at all."""
+"""Encodings of the bytes of a file, and files that are no text at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from shared.core import FileRejected, Problem
 
 UNREADABLE = "\ufffd"
-"""Stands in a cell for bytes that are text in no encoding. A cell with it is unreadable."""
+"""Character in a cell for bytes that are text in no encoding. A cell with it is unreadable."""
 
 UTF_8 = "utf-8"
 WINDOWS_1252 = "windows-1252"
@@ -66,12 +66,12 @@ def refuse_foreign(head: bytes) -> None:
 
 
 def without_bom(head: bytes) -> bytes:
-    """Take the byte order marks off the beginning of a file; some exports write two."""
+    """Remove the byte order marks at the beginning of a file; some exports write two."""
     return re.sub(b"^(?:%s)++" % BOM, b"", head)
 
 
 def text_of(cell: bytes) -> tuple[str, str]:
-    """Read a cell as `decode` does; with UNREADABLE in it where it is neither.
+    """Read a cell as `decode` does; with UNREADABLE in it if it is text in neither encoding.
 
     Returns the text and the encoding, which is UTF-8 for an unreadable cell.
     """
@@ -79,9 +79,9 @@ def text_of(cell: bytes) -> tuple[str, str]:
 
 
 def decode(record: bytes) -> tuple[str, str] | None:
-    """Read a cell or a row as UTF-8 or else as Windows-1252; returns (text, encoding).
+    """Read a cell or a row as UTF-8 or else as Windows-1252; return (text, encoding).
 
-    Returns None when it is neither: 81, 8D, 8F, 90 and 9D stand for nothing in Windows-1252.
+    Returns None if it is neither: 81, 8D, 8F, 90 and 9D are undefined in Windows-1252.
     """
     for encoding in (UTF_8, WINDOWS_1252):
         try:
