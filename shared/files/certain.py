@@ -198,6 +198,12 @@ def addresses(signs: Octets, lengths: Numbers) -> Mask:
     return good
 
 
+def lower_letters(words: Words) -> tuple[Words, Mask]:
+    """Return ASCII texts in lower case, and True for each text that changed."""
+    capital = _between(words, 0x41, 0x5A) & _HIGH
+    return words | capital >> np.uint64(2), (capital != _NONE).any(axis=1)
+
+
 _NOT_FIRST = np.zeros(256, bool)
 """Signs that begin no address: an @, and signs that are used as quotes."""
 _NOT_FIRST[[*b"@'`"]] = True

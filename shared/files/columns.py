@@ -70,6 +70,15 @@ SOURCES: Mapping[str, str] = {
 }
 """Sources of the knowledge about columns, in words for people."""
 
+
+def fields_of(column: Column, columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the paths of all fields that the cells of a column are read for.
+
+    A row sets, clears or leaves open all of them. Example: `email` and `emailLower`.
+    """
+    return tuple(one.field for one in columns if column.name in (one.name, one.reads))
+
+
 Paths = Mapping[str, tuple[str, ...]]
 """Column name -> path of its field, split at the dots."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from shared.core import Problem, SettingsError
-from shared.files.columns import Column
+from shared.files.columns import Column, fields_of
 from shared.files.kinds import CONSENT
 from shared.files.layout import Header, Layout
 from shared.files.rules import Rules
@@ -185,7 +185,12 @@ class FileType:
         """Return the paths of the document's fields that a row may leave unchanged."""
         if rules.blank_means == "clear":
             return self.consent
-        return frozenset(c.field for c in self.own_columns if c.part != "item" and not c.needed)
+        return frozenset(
+            field
+            for column in self.own_columns
+            if column.part != "item" and not column.needed
+            for field in fields_of(column, self.columns)
+        )
 
     def grouped(self, header: Header) -> bool:
         """Return True if several rows make one document."""

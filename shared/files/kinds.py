@@ -10,6 +10,7 @@ first cell.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -88,6 +89,8 @@ class Kind:
     numbers: ReadNumbers | None = None
     """Reads many cells of at most `NUMBER_BYTES` at once, as `read` would: as whole numbers or as
     doubles; UNREAD and NaN where neither is certain."""
+    lower: bool = False
+    """True if a certain cell of the column that is read becomes the same text in lower case."""
     identifies: bool = False
     """True if the value names a document, so that a row without it cannot be used."""
 
@@ -215,6 +218,23 @@ def _read_email(text: str) -> str:
     else:
         what = "it holds a sign that no address holds there"
     raise bad_cell("row.bad_email", f"The cell is not an e-mail address: {what}.")
+
+
+LONGEST_ADDRESS = 320
+"""Characters of the longest address that is looked up: 64, the @, and 255. Firestore indexes the
+first 1,500 bytes of a text."""
+
+
+def lower_email(text: str) -> str:
+    """Return an e-mail address in the one spelling by which it is looked up.
+
+    Example: `Jo.Smith@Example.com` is `jo.smith@example.com`.
+    """
+    return unicodedata.normalize("NFKC", text).lower().strip()
+
+
+def _read_lower_email(text: str) -> str | None:
+    return lower_email(_read_email(text)) if len(text) <= LONGEST_ADDRESS else None
 
 
 def _read_currency(text: str) -> str:
@@ -544,6 +564,18 @@ EMAIL = Kind(
     certain=lambda signs, lengths, _: addresses(signs, lengths),
     examples=(("jo.smith@example.com", "jo.smith@example.com"),),
 )
+LOWER_EMAIL = Kind(
+    name="e-mail in lower case",
+    form="the e-mail address in one spelling, for look-ups: Unicode form NFKC, lower case, trimmed",
+    type=str | None,
+    read=_read_lower_email,
+    repairs=(VISIBLE,),
+    lower=True,
+    examples=(
+        ("Jo.Smith@Example.com", "jo.smith@example.com"),
+        ("ｊｏ@EXAMPLE.com", "jo@example.com"),
+    ),
+)
 CURRENCY = Kind(
     name="currency",
     form="three letters (ISO 4217)",
@@ -666,7 +698,7 @@ WHOLE = Kind(
 )
 
 KINDS = (
-    *(PERSON_ID, DOCUMENT_ID, TEXT, CODE, DASHED, SIZE, NAME_OR_DASH, EMAIL, CURRENCY, YES_NO),
-    *(CONSENT, DATE, BIRTH_DATE, TIME, DAY, TIME_OF_DAY, MONEY, DECIMAL, PERCENT, WHOLE),
+    *(PERSON_ID, DOCUMENT_ID, TEXT, CODE, DASHED, SIZE, NAME_OR_DASH, EMAIL, LOWER_EMAIL, CURRENCY),
+    *(YES_NO, CONSENT, DATE, BIRTH_DATE, TIME, DAY, TIME_OF_DAY, MONEY, DECIMAL, PERCENT, WHOLE),
 )
 """All kinds, in the order of docs/formats.md."""

@@ -25,6 +25,7 @@ from shared.files.types import (
     Paths,
     Repair,
     Rules,
+    fields_of,
     nest,
 )
 from shared.parsing.csv.text import UNREADABLE
@@ -320,7 +321,7 @@ class Checker:
         )
         """(column, the value that replaces a blank)."""
         self._fields = {
-            source.column.name: source.column.field
+            source.column.name: fields_of(source.column, columns)
             for source in sources
             if source.column.part != "item" and source.column.reads is None
         }
@@ -364,11 +365,15 @@ class Checker:
             _trim(columns[canonical[source.place]], source.kind.blanks) for source in self.sources
         ]
         extra = [_trim(columns[canonical[place]]) for place in self.extra]
-        longest = [max(map(len, column), default=0) for column in (*cells, *extra)]
-        may_be_large = 4 * sum(longest) > ROW_LIMIT_BYTES
+        longest = [max(map(len, column), default=0) for column in cells]
+        written = [
+            *(c for s, c in zip(self.sources, cells, strict=True) if s.column.reads is None),
+            *extra,
+        ]
+        may_be_large = 4 * sum(max(map(len, c), default=0) for c in written) > ROW_LIMIT_BYTES
         limits = [
             (source.column.name, source.limit)
-            for source, length in zip(self.sources, longest, strict=False)
+            for source, length in zip(self.sources, longest, strict=True)
             if source.limit is not None and length > source.limit
         ]
 
@@ -408,7 +413,7 @@ class Checker:
                 values = {name: value for name, value in found_in if value is not None}
                 refused = self._missing_of_groups(values, line)
             if may_be_large:
-                refused += _too_large([column[place] for column in (*cells, *extra)], line)
+                refused += _too_large([column[place] for column in written], line)
             if fatal or refused:
                 checked.rejected.append(RowProblems(line, ordinal, (*refused, *fatal, *problems)))
                 continue
@@ -427,9 +432,9 @@ class Checker:
             self._stand_in(values, cells_of, place)
             blank = self._left_open(values)
             unreadable = faulty and frozenset(
-                EXTRA if name in self._extra_names else self._fields[name]
+                field
                 for name in faulty
-                if name in self._extra_names or name in self._fields
+                for field in ((EXTRA,) if name in self._extra_names else self._fields.get(name, ()))
             )
             if extra_row and (
                 kept := {
@@ -505,8 +510,9 @@ class Checker:
         known = self._open.get(pattern)
         if known is None:
             known = frozenset(
-                self.always_open
-                | {field for name, field in self._fields.items() if name not in values}
+                self.always_open.union(
+                    *(fields for name, fields in self._fields.items() if name not in values)
+                )
             )
             if len(self._open) < _PATTERNS:
                 self._open[pattern] = known

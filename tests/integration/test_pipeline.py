@@ -32,6 +32,7 @@ def test_customers_become_documents(pipeline: Pipeline) -> None:
         "firstName": "Zoë",
         "address": {"city": "Hobart"},
         "email": "ana@example.com",
+        "emailLower": "ana@example.com",
         "subscribed": True,
         "lastUpdated": datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC),
         "source": {

@@ -82,6 +82,23 @@ def test_what_cannot_be_read_changes_nothing(make: Make, blank_means: str) -> No
     assert ("address" in stored) == (blank_means == "keep")
 
 
+@pytest.mark.parametrize("blank_means", ["clear", "keep"])
+def test_both_spellings_of_an_address(make: Make, blank_means: str) -> None:
+    """The address in lower case is set, kept and cleared together with the address."""
+    pipeline = make(blank_means=blank_means)
+
+    def spellings(stamp: str, cell: str) -> tuple[object, object]:
+        load(pipeline, stamp, {**GOOD, "EMAIL": cell})
+        return customer(pipeline).get("email"), customer(pipeline).get("emailLower")
+
+    ana = ("Ana@Example.com", "ana@example.com")
+    assert ana == spellings("1100", "Ana@Example.com")
+    assert ana == spellings("1200", "ana")
+    assert spellings("1300", "") == (ana if blank_means == "keep" else (None, None))
+    assert ("BO@x.com", "bo@x.com") == spellings("1400", "BO@x.com")
+    assert ("BO@x.com", "bo@x.com") == spellings("1130", "Cy@x.com")
+
+
 def test_what_cannot_be_read_in_a_new_document(make: Make) -> None:
     """A new document lacks what cannot be read; an older file that comes late fills it in."""
     pipeline = make()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -74,6 +75,8 @@ def customer_document(
         for parent in parents:
             level = level.setdefault(parent, {})
         level[last] = _value(column, cell)
+        if column == "EMAIL":
+            document["emailLower"] = unicodedata.normalize("NFKC", cell).lower()
     document["source"] = {
         "import": import_.import_id,
         "row": line,
@@ -81,8 +84,10 @@ def customer_document(
         "generation": import_.generation,
     }
     # Consent may always be left open; for any other field the document has to say so.
-    if silent := sorted(FIELDS[column] for column in without if column != "PRIVACY"):
-        document["source"]["open"] = silent
+    silent = {FIELDS[column] for column in without if column != "PRIVACY"}
+    if silent:
+        beside = {"emailLower"} if "email" in silent else set()
+        document["source"]["open"] = sorted(silent | beside)
     return document
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from shared.files.columns import SOURCES, Column, Paths, nest, paths
+from shared.files.columns import SOURCES, Column, Paths, fields_of, nest, paths
 from shared.files.damage import UNMARKED, VISIBLE, Repair, repaired
 from shared.files.filetype import (
     EXAMPLE_STAMP,
@@ -48,6 +48,7 @@ __all__ = [
     "Usual",
     "all_types",
     "example_csv",
+    "fields_of",
     "file_type",
     "going_after",
     "known_type",

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from shared.files.columns import Column
 from shared.files.filetype import FileType, register
-from shared.files.kinds import BIRTH_DATE, CODE, CONSENT, EMAIL, PERSON_ID, TEXT, TIME, YES_NO
+from shared.files.kinds import (
+    BIRTH_DATE,
+    CODE,
+    CONSENT,
+    EMAIL,
+    LOWER_EMAIL,
+    PERSON_ID,
+    TEXT,
+    TIME,
+    YES_NO,
+)
 
 COLUMNS = (
     Column(
@@ -117,6 +127,16 @@ COLUMNS = (
         person="email",
         meaning="The person's primary e-mail address.",
         example="john.smith@example.com",
+        source="templates",
+    ),
+    Column(
+        name="EMAIL_LOWER",
+        field="emailLower",
+        kind=LOWER_EMAIL,
+        reads="EMAIL",
+        meaning="That address in one spelling, to find the person by: Unicode form NFKC, lower "
+        "case, trimmed. Absent where the address is longer than 320 characters.",
+        example="",
         source="templates",
     ),
     Column(

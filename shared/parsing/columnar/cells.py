@@ -19,6 +19,7 @@ from shared.files.certain import (
     NUMBER_BYTES,
     UNREAD,
     finer,
+    lower_letters,
     microseconds,
 )
 from shared.files.types import Context, Kind
@@ -236,9 +237,14 @@ class Cells:
         self._table = HeadTable(heads, pool)
         self._known: dict[bytes, Read] = {}
 
-    def column(self, grid: Grid, supply: Supply) -> ColumnCells:
-        """Return the entries of the column of a grid; the supply gets their bytes."""
-        if self._is_text or self._certain is not None:
+    def column(self, grid: Grid, supply: Supply, read: ColumnCells | None = None) -> ColumnCells:
+        """Return the entries of the column of a grid; the supply gets their bytes.
+
+        `read` are the entries of the column whose cells this one reads, if there is one.
+        """
+        if self._kind.lower and read is not None:
+            column = self._of_lower(grid, supply, read)
+        elif self._is_text or self._certain is not None:
             column = self._of_texts(grid, supply)
         elif self._kind.moments is not None:
             column = self._of_moments(grid, supply)
@@ -273,6 +279,29 @@ class Cells:
             alone = alone & ~self._days_among(column, alone, grid)
         if alone.any():
             rows = np.flatnonzero(alone & (lengths > 0))
+            self._read_alone(column, rows, rows, grid, supply)
+        return column
+
+    def _of_lower(self, grid: Grid, supply: Supply, read: ColumnCells) -> ColumnCells:
+        """Use the cells of the column that is read, in lower case.
+
+        Cells that the other column has read alone are read alone here, too. All others are ASCII.
+        """
+        column = ColumnCells(read.starts, read.lengths, table=self._table)
+        alone = np.zeros(len(read.lengths), bool)
+        for mask in (read.odd, read.whole):
+            if mask is not None:
+                alone |= mask
+        most = int((read.lengths * ~alone).max(initial=0))
+        if most:
+            words = grid.words(self.place, min(PADDING, most + 7 & ~7))
+            words, changed = lower_letters(words)
+            rows = np.flatnonzero(changed & ~alone)
+            begin = supply.add(words[rows].tobytes())
+            column.starts = column.starts.copy()
+            column.starts[rows] = begin + np.arange(len(rows)) * 8 * words.shape[1]
+        if alone.any():
+            rows = np.flatnonzero(alone)
             self._read_alone(column, rows, rows, grid, supply)
         return column
 

@@ -21,7 +21,7 @@ import pandas as pd
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
 from shared.files.certain import Doubles, microseconds
-from shared.files.types import EXTRA, TEXT, nest
+from shared.files.types import EXTRA, TEXT, fields_of, nest
 from shared.firestore.bulk import encode_content, wire
 from shared.parsing.checker import (
     ROW_LIMIT_BYTES,
@@ -209,6 +209,7 @@ class PartMaker:
                 TEXT, place, wire.MAP_FIELD, names[place], context, pool, longest=longest
             )
         sources = {source.column.name: source for source in checker.sources}
+        self._reads = {name: columns[name].reads or "" for name in sources}
         self._substitutes = [
             (
                 name,
@@ -244,9 +245,12 @@ class PartMaker:
             part: {name: path for path, name in leaves.items()} for part, leaves in paths.items()
         }
         self._keeps = [
-            (name, columns[name].field)
-            for name in sources
-            if columns[name].part != "item" and columns[name].field in keepable
+            (name, open_)
+            for name, column in columns.items()
+            if name in sources
+            and column.part != "item"
+            and column.reads is None
+            and (open_ := keepable.intersection(fields_of(column, checker.columns)))
         ]
         self._counted = [name for name in sources if columns[name].reads is None]
         self._patterns: dict[tuple[bool, ...], frozenset[str]] = {}
@@ -258,7 +262,9 @@ class PartMaker:
         """
         grid = chunk.grid
         supply = Supply(grid.octets, self._pool)
-        columns = {name: cells.column(grid, supply) for name, cells in self._cells.items()}
+        columns: dict[str, ColumnCells] = {}
+        for name, cells in self._cells.items():
+            columns[name] = cells.column(grid, supply, columns.get(self._reads.get(name, "")))
         unsaid = [(name, ~columns[name].there) for name in self._checker.consents]
         filled = {name: columns[name].there for name in self._counted}
         self._stand_in(columns)
@@ -439,10 +445,13 @@ class PartMaker:
         if known is None:
             if len(self._patterns) >= _PATTERNS:
                 self._patterns.clear()
-            blank = {
-                path for (_, path), is_there in zip(self._keeps, there, strict=True) if not is_there
-            }
-            known = self._patterns[there] = always | blank
+            known = self._patterns[there] = always.union(
+                *(
+                    paths
+                    for (_, paths), is_there in zip(self._keeps, there, strict=True)
+                    if not is_there
+                )
+            )
         return known
 
     def _stand_in(self, columns: dict[str, ColumnCells]) -> None:

@@ -24,14 +24,21 @@ KEEP = Rules(time_zone=SYDNEY.time_zone, blank_means="keep")
 
 def test_good_row() -> None:
     """A good row has its key, its values by column, its time and what it leaves open."""
-    row = {**GOOD, "ADRS2": " ", "LAST_UPDATED": "2023-04-24T20:12:30", "OWN": " x "}
+    row = {
+        **GOOD,
+        "EMAIL": "Jo@example.com",
+        "ADRS2": " ",
+        "LAST_UPDATED": "2023-04-24T20:12:30",
+        "OWN": " x ",
+    }
 
     checked = check("customers", [row])
 
     updated = datetime(2023, 4, 24, 10, 12, 30, tzinfo=UTC)
     values: dict[str, Any] = {
         "PERIDX": "1",
-        "EMAIL": "jo@example.com",
+        "EMAIL": "Jo@example.com",
+        "EMAIL_LOWER": "jo@example.com",
         "PRIVACY": True,
         "LAST_UPDATED": updated,
         "extra": {"OWN": "x"},
@@ -46,7 +53,8 @@ def test_trims(blanks: str) -> None:
     """Blanks of any kind around a cell do not count, around a key neither."""
     checked = check("customers", [{name: blanks.format(cell) for name, cell in GOOD.items()}])
 
-    assert checked.rows[0].values == {"PERIDX": "1", "EMAIL": "jo@example.com", "PRIVACY": True}
+    email = dict.fromkeys(("EMAIL", "EMAIL_LOWER"), "jo@example.com")
+    assert checked.rows[0].values == {"PERIDX": "1", **email, "PRIVACY": True}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +121,8 @@ def test_keeps_without_a_bad_value(column: str, cell: str, code: str, field: str
     (row,) = checked.rows
     assert [(2, column, code)] == found(checked.warnings)
     assert column not in row.values
-    assert frozenset({field}) == row.blank
+    beside = {"emailLower"} if field == "email" else set()
+    assert {field, *beside} == row.blank
     assert row.last_updated is None
     assert row.values["FIRSTNAME"] == "Jo"
 
@@ -172,7 +181,7 @@ def test_blank_consent_column() -> None:
     checked = check("customers", [{"PERIDX": "1", "EMAIL": ""}])
 
     assert checked.warnings == []
-    assert frozenset({"subscribed", "email"}) == checked.rows[0].blank
+    assert frozenset({"subscribed", "email", "emailLower"}) == checked.rows[0].blank
 
 
 def test_columns_that_the_file_has_not_are_not_blank() -> None:

@@ -11,6 +11,7 @@ from tests.support.cells import check, document, found, read_header
 ACCOUNT = {
     "personId": "65432",
     "email": "john.smith@example.com",
+    "emailLower": "john.smith@example.com",
     "accountId": "00100000",
     "program": {"id": "11", "name": "The Wardrobe Club"},
     "tier": {"id": "2", "name": "Gold ⭐", "description": "$300 - $699"},
@@ -122,4 +123,4 @@ def test_blank_means_fields_of_the_account_only() -> None:
 
     checked = check("rewards", [row])
 
-    assert frozenset({"email"}) == checked.rows[0].blank
+    assert frozenset({"email", "emailLower"}) == checked.rows[0].blank
