@@ -42,10 +42,12 @@ ENDED: frozenset[Status] = ENDED_WELL | {"rejected", "failed", "superseded"}
 
 NEXT: dict[Status, frozenset[Status]] = {
     "received": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "rejected"}),
-    "waiting": frozenset({"waiting", "scheduled", "blocked", "overdue", "loading"}),
-    "scheduled": frozenset({"scheduled", "waiting", "blocked", "overdue", "loading", "failed"}),
-    "blocked": frozenset({"blocked", "scheduled", "waiting", "overdue", "loading"}),
-    "overdue": frozenset({"overdue", "waiting", "scheduled", "blocked", "loading"}),
+    "waiting": frozenset({"waiting", "scheduled", "blocked", "overdue", "loading", "rejected"}),
+    "scheduled": frozenset(
+        {"scheduled", "waiting", "blocked", "overdue", "loading", "failed", "rejected"}
+    ),
+    "blocked": frozenset({"blocked", "scheduled", "waiting", "overdue", "loading", "rejected"}),
+    "overdue": frozenset({"overdue", "waiting", "scheduled", "blocked", "loading", "rejected"}),
     "loading": frozenset(
         {"loading", "loaded", "loaded_with_rejects", "checked", "rejected", "failed", "scheduled"}
     ),
@@ -58,7 +60,8 @@ NEXT: dict[Status, frozenset[Status]] = {
 }
 """Status -> statuses that may follow. Any status except `superseded` may become `superseded`.
 
-An ended import becomes `scheduled` again only by a replay.
+An ended import becomes `scheduled` again only by a replay. An import that has not begun becomes
+`rejected` if its file is judged before its time, see `Judged`.
 """
 
 HISTORY_LIMIT = 100
@@ -126,6 +129,19 @@ class Reports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The result of reading a file that waits: it can be used. Nothing of it is loaded yet."""
+
+    at: datetime
+    read: int
+    """Rows that were read."""
+    rejected: int
+    """Rows among them that will be rejected."""
+    whole: bool
+    """False for a large file, of which only the beginning was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
     """One change of status."""
 
@@ -173,6 +189,8 @@ class Import:
     undone: datetime | None = None
     """Time at which the import was undone; None: it was not."""
     lease: Lease | None = None
+    judged: Judged | None = None
+    """What reading the file has found while it waits; None: not read yet, or begun."""
     rows: RowCounts = field(default_factory=RowCounts)
     progress: Progress = field(default_factory=Progress)
     split: Split | None = None
@@ -328,6 +346,7 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PARTS: dict[str, type] = {
     "lease": Lease,
+    "judged": Judged,
     "rows": RowCounts,
     "progress": Progress,
     "reports": Reports,
@@ -339,7 +358,7 @@ def _plain(value: Any) -> Any:
         return value.to_document()
     if isinstance(value, Split):
         return value.to_document()
-    if isinstance(value, Lease | RowCounts | Progress | Reports | HistoryEntry):
+    if isinstance(value, Lease | Judged | RowCounts | Progress | Reports | HistoryEntry):
         return {key: _plain(getattr(value, name)) for name, key in _KEYS[type(value)]}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

@@ -199,6 +199,9 @@ class Hold:
     def _renew(self, ledger: LedgerTransaction, current: Claimed) -> Claimed:
         now, import_, shard = self._now(), current.import_, current.shard
         until = now + self._lease
+        if shard is None and import_.status != "loading":
+            # A file that is judged while it waits is not loaded, so it needs no feed.
+            return Claimed(replace(import_, lease=Lease(owner=self.owner, expires_at=until)))
         if shard is None:
             import_ = lease_to(ledger, import_, self.owner, until=until)
             return Claimed(replace(import_, rows=self.rows, progress=self.progress))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,7 +27,7 @@ _SPLIT_ID = re.compile(r"[A-Za-z0-9_]{1,64}-[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTask:
-    """One task: load an import, or one shard of an import."""
+    """One task: load an import, or one shard of an import, or judge a file that waits."""
 
     connection: str
     import_id: str
@@ -38,6 +38,9 @@ class LoadTask:
     """Id of the shard's splitting; None if the task is for the whole import."""
     shard: int = 0
     """Number of the shard."""
+    judge: bool = False
+    """True to judge the file before its time, and to load nothing of it. `number` is then the
+    number of load tasks made so far."""
 
     @property
     def task_id(self) -> str:
@@ -49,6 +52,8 @@ class LoadTask:
         text = f"{self.connection}/{self.import_id}/{self.generation}/{self.number}"
         if self.split is not None:
             text += f"/{self.split}/{self.shard}"
+        if self.judge:
+            text += "/judge"
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     @classmethod
@@ -60,6 +65,11 @@ class LoadTask:
             generation=import_.generation,
             number=number,
         )
+
+    @classmethod
+    def to_judge(cls, import_: Import) -> LoadTask:
+        """Return the task that judges the file of an import that waits."""
+        return replace(cls.of(import_, number=import_.task_number), judge=True)
 
     @classmethod
     def of_shard(cls, import_: Import, shard: Shard) -> LoadTask:
@@ -96,7 +106,7 @@ class LoadTask:
             raise BadRequest("The body is not a JSON object.")
         connection, import_id = body.get("connection"), body.get("import")
         numbers = [body.get("generation"), body.get("number"), body.get("shard", 0)]
-        split = body.get("split")
+        split, judge = body.get("split"), body.get("judge", False)
         if not isinstance(connection, str) or not is_connection(connection):
             raise BadRequest("The body names no connection.")
         if not isinstance(import_id, str) or not _IMPORT_ID.fullmatch(import_id):
@@ -108,6 +118,8 @@ class LoadTask:
             raise BadRequest("The body needs a generation and a number.")
         if split is not None and not (isinstance(split, str) and _SPLIT_ID.fullmatch(split)):
             raise BadRequest("The body names no splitting of a file.")
+        if not isinstance(judge, bool):
+            raise BadRequest("The body does not say whether the file is only judged.")
         return cls(
             connection=connection,
             import_id=import_id,
@@ -115,6 +127,7 @@ class LoadTask:
             number=int(str(numbers[1])),
             split=split,
             shard=int(str(numbers[2])),
+            judge=judge,
         )
 
     def body(self) -> bytes:
@@ -127,6 +140,8 @@ class LoadTask:
         }
         if self.split is not None:
             body |= {"split": self.split, "shard": self.shard}
+        if self.judge:
+            body["judge"] = True
         return json.dumps(body).encode()
 
 

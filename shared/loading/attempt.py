@@ -6,11 +6,11 @@ A step is a function that takes an attempt. The steps are `load` and, for large 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from shared.core import ConnectionSettings, Problem, TryAgain
 from shared.files import ExportFile, Exports, Header
@@ -20,6 +20,7 @@ from shared.ledger import (
     LOADED,
     Claimed,
     Hold,
+    Import,
     LedgerTransaction,
     Progress,
     RowCounts,
@@ -34,7 +35,7 @@ from shared.loading.delivery import Account, Delivery
 from shared.loading.ending import FileFindings, end
 from shared.loading.orphans import orphans_found
 from shared.loading.shards.spool import RejectedRows
-from shared.parsing import JUDGED, Block, Examination, Plan
+from shared.parsing import JUDGED, Block, Examination, Plan, Watcher
 from shared.reporting import sentences
 from shared.reporting.reports import RejectedFile
 from shared.scheduling import plan_task
@@ -77,15 +78,14 @@ class Attempt:
         self.services = services
         self.settings = settings
         self.claimed = hold.claimed
-        self.import_ = import_ = hold.import_
-        self.found = Examination(
-            file_type(named.type),
+        self.import_ = hold.import_
+        self.found = examination(
+            named,
+            hold.import_,
+            services,
             settings,
             open=lambda: self.source.open(),
-            size=import_.size,
             watcher=self,
-            first_load=import_.mode == "bulk",
-            exports=Exports(named.type, latest=named.exported_at, known=self._received),
         )
         self.account = Account()
         self.rejects: RejectedFile | RejectedRows | None = None
@@ -116,7 +116,7 @@ class Attempt:
                 delimiter=delimiter,
             )
         if self.step in ("load", "split"):
-            self._compare_header(header)
+            self.compare_header(header)
 
     def beat(self, bytes_read: int, percent: int) -> None:
         """Record how far the file has been read, and check that this worker still has the lease."""
@@ -132,12 +132,8 @@ class Attempt:
             own = self.import_.import_id
             self.rejects.add(cells, problems, export=own if export is None else export)
 
-    def _received(self, import_id: str) -> bool:
-        """Return True if the connection has received an export."""
-        where = self.import_.connection, import_id
-        return where in self.services.ledger.get_many([where])
-
-    def _compare_header(self, header: Header) -> None:
+    def compare_header(self, header: Header) -> None:
+        """Add a warning if the file has other columns than the one loaded before."""
         feed = self.services.ledger.transact(
             lambda ledger: ledger.feed(self.import_.connection, self.named.type)
         )
@@ -314,6 +310,36 @@ class Attempt:
             ),
         )
         return AttemptResult(Claimed(ended))
+
+
+def examination(
+    named: ExportFile,
+    import_: Import,
+    services: Services,
+    settings: ConnectionSettings,
+    *,
+    open: Callable[[], BinaryIO],
+    watcher: Watcher,
+) -> Examination:
+    """Return the examination of an import's file; `open` opens the file at its beginning.
+
+    Raises:
+        SettingsError: the settings name columns that do not exist.
+    """
+
+    def known(import_id: str) -> bool:
+        where = import_.connection, import_id
+        return where in services.ledger.get_many([where])
+
+    return Examination(
+        file_type(named.type),
+        settings,
+        open=open,
+        size=import_.size,
+        watcher=watcher,
+        first_load=import_.mode == "bulk",
+        exports=Exports(named.type, latest=named.exported_at, known=known),
+    )
 
 
 def is_large(claimed: Claimed, services: Services) -> bool:

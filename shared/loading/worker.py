@@ -36,6 +36,7 @@ from shared.scheduling import (
     NotNow,
     claim,
     enqueue,
+    enqueue_judging,
     enqueue_shard,
     enqueue_shards,
     give_up,
@@ -56,6 +57,10 @@ def work(task: LoadTask, services: Services) -> str:
     Raises:
         TryAgain: a later attempt may succeed; the task must be repeated.
     """
+    if task.judge:
+        from shared.loading.judging import judge  # with it come pandas and pydantic
+
+        return judge(task, services)
     found = claim(task, services)
     return rest(found, services) if isinstance(found, NotNow) else make_attempt(found, services)
 
@@ -85,6 +90,7 @@ def rest(found: NotNow, services: Services) -> str:
         enqueue(import_, services)
         if import_.status == "loading":
             enqueue_shards(import_, services)
+    enqueue_judging(import_, services)
     return found.why
 
 

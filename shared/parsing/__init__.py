@@ -8,7 +8,7 @@ from shared.parsing.csv.dialect import NARROW, Dialect
 from shared.parsing.csv.header import DELIMITERS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import Splitter
 from shared.parsing.csv.text import decode, refuse_foreign, without_bom
-from shared.parsing.examination import JUDGED, Examination
+from shared.parsing.examination import JUDGED, Examination, Watcher
 from shared.parsing.factory import make_checker, make_document
 from shared.parsing.hashing import halves, hash64, hashes
 from shared.parsing.plan import Keys, Plan
@@ -30,6 +30,7 @@ __all__ = [
     "Row",
     "Splitter",
     "Tally",
+    "Watcher",
     "decode",
     "halves",
     "hash64",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.core import Problem, count, length, moment
 from shared.files.types import known_type
-from shared.ledger import Import, RowCounts, Status
+from shared.ledger import Import, Judged, RowCounts, Status
 
 
 def received() -> str:
@@ -21,8 +21,9 @@ def empty_so_far(grace: timedelta) -> str:
 
 def waiting(import_: Import, window: timedelta) -> str:
     """Sentence for a file whose awaited file has not arrived."""
-    return (
-        f"Waiting for its {import_.waits_for} file (none from the previous {length(window)} yet)."
+    return _with_verdict(
+        import_,
+        f"Waiting for its {import_.waits_for} file (none from the previous {length(window)} yet).",
     )
 
 
@@ -32,11 +33,12 @@ def scheduled(import_: Import, now: datetime) -> str:
     if start is None or start <= now:
         return "In the queue, about to be worked on."
     if import_.paired_with:
-        return (
+        return _with_verdict(
+            import_,
             f"Scheduled for {moment(start)}, after its {import_.waits_for} file "
-            f"{import_.paired_with}."
+            f"{import_.paired_with}.",
         )
-    return f"Scheduled for {moment(start)}."
+    return _with_verdict(import_, f"Scheduled for {moment(start)}.")
 
 
 def blocked(import_: Import, by: str, awaited: Status | None, window: timedelta) -> str:
@@ -48,6 +50,10 @@ def blocked(import_: Import, by: str, awaited: Status | None, window: timedelta)
         awaited: the status of `by`, if it is the file that the import's type waits for; else None.
         window: the longest time by which a corrected awaited file may be exported later.
     """
+    return _with_verdict(import_, _blocked(import_, by, awaited, window))
+
+
+def _blocked(import_: Import, by: str, awaited: Status | None, window: timedelta) -> str:
     match awaited:
         case "rejected":
             return (
@@ -74,12 +80,37 @@ def overdue(
 ) -> str:
     """Sentence for a file that has waited too long; see `blocked`."""
     if import_.paired_with is None:
-        return (
+        return _with_verdict(
+            import_,
             f"No {import_.waits_for} file after {length(deadline)}. Send it, or release these "
-            f"{import_.type} to load them without it."
+            f"{import_.type} to load them without it.",
         )
-    why = blocked(import_, import_.paired_with, awaited, window)
-    return f"Not loaded after {length(deadline)}. {why}"
+    why = _blocked(import_, import_.paired_with, awaited, window)
+    return _with_verdict(import_, f"Not loaded after {length(deadline)}. {why}")
+
+
+def judged(found: Judged) -> str:
+    """Sentences for a file that can be used, read while it waits.
+
+    Example: `2 of 86 rows will be rejected. To have every row loaded, upload the corrected file
+    under the same name before then.`
+    """
+    rows = count(found.read, "row") if found.whole else f"the first {count(found.read, 'row')}"
+    if found.rejected:
+        return (
+            f"{found.rejected:,} of {rows} will be rejected. To have every row loaded, upload the "
+            "corrected file under the same name before then."
+        )
+    if found.whole and found.read == 1:
+        return "Checked on arrival: its only row can be loaded."
+    if not found.read:
+        return "The file has no rows." if found.whole else ""
+    return f"Checked on arrival: {'all ' if found.whole else ''}{rows} can be loaded."
+
+
+def _with_verdict(import_: Import, text: str) -> str:
+    """Return the sentences about a file that waits, with what reading it has found."""
+    return text if import_.judged is None else f"{text} {judged(import_.judged)}".rstrip()
 
 
 def loading(attempt: int) -> str:

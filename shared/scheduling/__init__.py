@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from shared.scheduling.claims import NotNow, claim, give_up, split_again
 from shared.scheduling.intake import arrival, is_newer, lying_there, take_in, take_in_event
-from shared.scheduling.planning import enqueue, enqueue_shard, enqueue_shards, plan_task
+from shared.scheduling.planning import (
+    enqueue,
+    enqueue_judging,
+    enqueue_shard,
+    enqueue_shards,
+    is_unjudged,
+    plan_task,
+)
 from shared.scheduling.replay import release, replay
 
 __all__ = [
@@ -12,10 +19,12 @@ __all__ = [
     "arrival",
     "claim",
     "enqueue",
+    "enqueue_judging",
     "enqueue_shard",
     "enqueue_shards",
     "give_up",
     "is_newer",
+    "is_unjudged",
     "lying_there",
     "plan_task",
     "release",

@@ -84,8 +84,10 @@ def _claim_import(
     ledger: LedgerTransaction, current: Import, services: Services, owner: str
 ) -> Claimed | NotNow:
     now = services.now()
-    if current.status == "loading" and current.lease is not None and current.lease.live(now):
+    if current.lease is not None and current.lease.live(now):
         return _look_again(ledger, current, current.lease)
+    if current.status != "loading":
+        current = replace(current, lease=None)  # of a worker that died while it judged the file
     if current.scheduled_for is not None and current.scheduled_for > now + EARLY:
         return NotNow("not due", current)
     if current.type is None or current.exported_at is None:
@@ -159,6 +161,7 @@ def _begin(
         expire_at=None,
         seconds=None,
         error=None,
+        judged=None,
         rows=RowCounts(),
         progress=Progress(),
         warnings=(_alone(current),) if alone else (),

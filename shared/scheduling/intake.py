@@ -12,7 +12,7 @@ from shared.gcp import StorageObject
 from shared.ledger import Import, LedgerTransaction, Reports, without
 from shared.reporting import FEED_STOPPED, resolve_alerts, resolve_import_alerts, sentences
 from shared.scheduling import pairing
-from shared.scheduling.planning import awaited_file, enqueue, plan_task, rules
+from shared.scheduling.planning import awaited_file, enqueue, enqueue_judging, plan_task, rules
 from shared.services import Services
 
 
@@ -87,7 +87,9 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
         importId=import_.import_id,
         generation=import_.generation,
     )
-    return enqueue(import_, services)
+    import_ = enqueue(import_, services)
+    enqueue_judging(import_, services)
+    return import_
 
 
 def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ignored | Misnamed:

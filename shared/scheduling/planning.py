@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from shared.ledger import ENDED, Import, LedgerTransaction, LoadTask, Shard, next_of
+from shared.ledger import ENDED, PENDING, Import, LedgerTransaction, LoadTask, Shard, next_of
 from shared.reporting import sentences
 from shared.scheduling import pairing
 from shared.services import Services
+
+SOON = timedelta(minutes=1)
+"""Time to the start of an import within which its file is not judged before."""
 
 
 def rules(services: Services) -> pairing.Timing:
@@ -53,6 +56,29 @@ def enqueue(import_: Import, services: Services) -> Import:
             if one is import_:
                 import_ = marked
     return import_
+
+
+def enqueue_judging(import_: Import, services: Services) -> None:
+    """Create the task that judges a file now, if the file must wait and has not been judged.
+
+    Raises:
+        TryAgain: the queue could not be reached.
+    """
+    now = services.now()
+    soon = import_.task and import_.scheduled_for and import_.scheduled_for <= now + SOON
+    if is_unjudged(import_) and import_.lease is None and not soon and not pairing.in_line(import_):
+        services.queue.create(LoadTask.to_judge(import_), at=now)
+
+
+def is_unjudged(import_: Import) -> bool:
+    """Return True for a file that may have to wait for another and has not been read yet."""
+    return (
+        import_.waits_for is not None
+        and import_.size > 0
+        and import_.status in PENDING
+        and import_.attempt == 0
+        and import_.judged is None
+    )
 
 
 def enqueue_shard(import_: Import, shard: Shard, services: Services) -> None:

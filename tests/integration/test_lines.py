@@ -79,7 +79,8 @@ def test_sentence(pipeline: Pipeline) -> None:
 
 
 def test_orders_of_one_customers_file(pipeline: Pipeline) -> None:
-    """Many orders files of one customers file cost three tasks each at most."""
+    """Many orders files of one customers file cost three tasks each at most to be loaded, and one
+    that judges the file when it arrives."""
     customers = "customers_20230501T110000Z"
     pipeline.upload(f"{customers}.csv", customers_csv({"PERIDX": "1"}))
     (held,) = pipeline.queue.due(pipeline.clock())
@@ -94,6 +95,8 @@ def test_orders_of_one_customers_file(pipeline: Pipeline) -> None:
     assert sorted(ended) == names("orders")
     assert ended[1:] == sorted(ended[1:])
     assert len(pipeline.queue.seen) <= 1 + 3 * FILES
+    pipeline.judge()
+    assert sorted(task.import_id for task in pipeline.queue.judged) == names("orders")
 
 
 def test_rewards_let_earlier_customers_pass(pipeline: Pipeline) -> None:

@@ -95,7 +95,7 @@ def test_orders_whose_customers_were_rejected(pipeline: Pipeline, customers_firs
         "blocked",
         f"Its customers file {NAME} was rejected. Send the corrected file under the same name, or "
         "a new export no more than 12 hours later; or release these orders to load them without "
-        "it.",
+        "it. Checked on arrival: its only row can be loaded.",
     ) == (orders.status, orders.status_text)
 
     pipeline.upload(f"{NAME}.csv", customers_csv(*GOOD))

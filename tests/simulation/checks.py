@@ -71,7 +71,10 @@ class Checks:
                     and self._world.now() < was["expiresAt"]
                 ):
                     self._fail(f"{id} is taken from a worker whose lease is not over")
-                self._begins(id, _import(id, after))
+                if after["status"] == "loading":
+                    self._begins(id, _import(id, after))
+                else:
+                    self._works(_import(id, after))  # at the verdict on a file that waits
         if after["status"] != (before and before["status"]):
             self._ends(id, _import(id, after))
 
@@ -234,6 +237,7 @@ class Checks:
                 other.import_id != id
                 and other.type == import_.type
                 and other.mode != "test"
+                and other.status == "loading"
                 and other.lease is not None
                 and other.lease.live(now)
             ):

@@ -266,9 +266,18 @@ class History:
             loaded = [one for one in all_ if imports[one.import_id].status in LOADED]
             customers = stand_in(customers, loaded, window=deployment.pairing_window) or customers
         if held and (customers is None or imports[customers.import_id].status not in LOADED):
+            if end == "rejected":
+                return (end,) if self._surely_judged(one) else ("overdue", end)
             # It may have been loaded before its customers file came to this.
             return ("overdue", end) if self._began(one) else ("overdue",)
         return (end,)
+
+    def _surely_judged(self, one: Uploaded) -> bool:
+        """Whether a file that waits is read to its end when it arrives, and no task vanishes."""
+        weather = WEATHERS[self.plan.weather]
+        shard_bytes = self.pipeline.services.deployment.shard_bytes
+        lossy = weather.task_lost or weather.task_attempts is not None
+        return not lossy and len(one.said.data) <= shard_bytes
 
     def _undecidable(self, import_: Import) -> bool:
         """Whether an import waits for a person because an index was lost."""

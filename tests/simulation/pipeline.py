@@ -118,7 +118,8 @@ class SimulatedQueue:
 
 def _named(task: LoadTask) -> str:
     shard = "" if task.split is None else f" shard {task.shard}"
-    return f"{task.import_id}#{task.generation}{shard}"
+    judging = " to judge" if task.judge else ""
+    return f"{task.import_id}#{task.generation}{shard}{judging}"
 
 
 class Pipeline:

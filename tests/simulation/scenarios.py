@@ -171,6 +171,15 @@ SCENARIOS: dict[str, Plan] = {
         Upload(500, _ORDERS, _said(3, "orders", rejects=True)),
         _again(_said(4, "customers"), at=HOUR, hours=1),
     ),
+    "unusable orders that wait": _plan(
+        Upload(400, _ORDERS, bad_file(random.Random(9), "orders", "load", EXPORTED)),
+        Upload(2 * HOUR, _CUSTOMERS, _said(4, "customers")),
+    ),
+    "unusable orders that are corrected": _plan(
+        Upload(400, _ORDERS, bad_file(random.Random(9), "orders", "load", EXPORTED)),
+        Upload(402, _ORDERS, _said(3, "orders", rejects=True)),
+        Upload(403, _CUSTOMERS, _said(4, "customers")),
+    ),
     "customers named in local time": _plan(
         Upload(400, file_name(EXPORTED + timedelta(hours=10), "customers"), _AHEAD),
         Upload(500, _CUSTOMERS, _said(4, "customers")),

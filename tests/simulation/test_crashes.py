@@ -22,7 +22,7 @@ from tests.simulation.scenarios import (
 
 STALLED = (
     *("rejects", "correction", "orders after customers", "first load", "changed rows"),
-    *("lost events", "replay"),
+    *("lost events", "replay", "unusable orders that wait"),
 )
 """Scenarios in which a stall shows more than a death."""
 

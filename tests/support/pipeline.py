@@ -46,16 +46,26 @@ class Clock:
 
 @dataclass(slots=True)
 class FakeQueue:
-    """A queue that remembers: a task is taken once, and run when the test says so."""
+    """A queue that remembers: a task is taken once, and run when the test says so.
+
+    Tasks that only judge a file are kept apart: `to_judge`.
+    """
 
     waiting: dict[str, tuple[datetime, LoadTask]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    to_judge: dict[str, LoadTask] = field(default_factory=dict)
+    judged: list[LoadTask] = field(default_factory=list)
+    """Tasks that were in `to_judge`."""
     broken: bool = False
 
     def create(self, task: LoadTask, *, at: datetime) -> None:
         """Take a task, unless one of its name has ever been taken."""
         if self.broken:
             raise TryAgain("The queue is out of reach.")
+        if task.judge:
+            if task not in self.judged:
+                self.to_judge[task.task_id] = task
+            return
         if task.task_id not in self.seen:
             self.seen.add(task.task_id)
             self.waiting[task.task_id] = (at, task)
@@ -64,6 +74,12 @@ class FakeQueue:
         """Take out the tasks whose time has come, the earliest first."""
         due = sorted((when, name) for name, (when, _) in self.waiting.items() if when <= now)
         return [self.waiting.pop(name)[1] for _, name in due]
+
+    def judging(self) -> list[LoadTask]:
+        """Take out the tasks that judge a file."""
+        due, self.to_judge = [*self.to_judge.values()], {}
+        self.judged += due
+        return due
 
 
 @dataclass(slots=True)
@@ -119,11 +135,20 @@ class Pipeline:
         return work(task, self.services)
 
     def run_due(self) -> list[str]:
-        """Run every task whose time has come, and those that follow from it."""
+        """Run every task whose time has come, and those that follow from it.
+
+        Files that wait are judged on the way. The results are those of the other tasks.
+        """
         results = []
+        self.judge()
         while due := self.queue.due(self.clock()):
             results += [self.work(task) for task in due]
+            self.judge()
         return results
+
+    def judge(self) -> list[str]:
+        """Judge every file that waits to be judged."""
+        return [self.work(task) for task in self.queue.judging()]
 
     def sweep(self) -> dict[str, Any]:
         """Sweep once; gives what was done."""

@@ -83,7 +83,7 @@ def test_document_names() -> None:
         "statusText scheduledFor pairedWith blockedBy task attempt lease rows progress warnings "
         "error startedAt finishedAt seconds reports history"
     )
-    ours = {"taskNumber", "released", "replay", "force", "split", "expireAt", "undone"}
+    ours = {"taskNumber", "released", "replay", "force", "split", "expireAt", "undone", "judged"}
     assert {*agreed.split(" "), *ours} == set(document)
     rows = {"read", "loaded", "unchanged", "outdated", "rejected", "orphaned"}
     assert rows == set(document["rows"])

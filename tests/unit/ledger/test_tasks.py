@@ -19,7 +19,10 @@ TASK = LoadTask(
 OF_A_SHARD = replace(TASK, split=f"bulk_orders_20230501T115500Z-{'0a' * 16}", shard=255)
 
 
-@pytest.mark.parametrize("task", [TASK, OF_A_SHARD])
+TO_JUDGE = replace(TASK, judge=True)
+
+
+@pytest.mark.parametrize("task", [TASK, OF_A_SHARD, TO_JUDGE])
 def test_round_trip(task: LoadTask) -> None:
     """A body is read as the task it was made of."""
     assert task == LoadTask.parse(task.body())
@@ -29,8 +32,9 @@ def test_tasks_of_shards_have_names_of_their_own() -> None:
     """Tasks of the same number have different ids in each shard, and in each splitting."""
     other = f"{TASK.import_id}-{'0b' * 16}"
     tasks = [TASK, OF_A_SHARD, replace(OF_A_SHARD, shard=0), replace(OF_A_SHARD, split=other)]
+    tasks.append(TO_JUDGE)
 
-    assert len({task.task_id for task in tasks}) == 4
+    assert len({task.task_id for task in tasks}) == 5
 
 
 def test_more_than_is_needed() -> None:
@@ -65,6 +69,7 @@ def test_what_is_no_task(body: bytes) -> None:
         *({"number": value} for value in (None, "1", -1, 2**63, 1.0, False)),
         *({"split": value} for value in ("", "x", 5, ["x"], "a/b", f"a-{'0' * 33}", "\ud800")),
         *({"shard": value} for value in (None, "1", -1, 2**63, 1.0, False)),
+        *({"judge": value} for value in (None, "1", 1, [True])),
     ],
     ids=str,
 )
