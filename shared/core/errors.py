@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shared.core.codes import CODES
+from shared.core.codes import CODES, Severity
 from shared.core.printable import column_name, printable
 
 
@@ -71,8 +71,17 @@ class Problem:
     """Line of the file as an editor numbers it (the first is 1), where the row begins."""
     column: str | None = None
     """The column by the name it has in the file's own header."""
+    severity: Severity | None = None
+    """Consequence of the problem. None becomes the usual consequence of the code; a bad date, say,
+    is a `warning` in most columns, and `row` in a row that is rejected."""
+    row: int | None = None
+    """Row number that a spreadsheet shows; None if it is the line, or not known. It is smaller than
+    the line if cells of earlier rows hold line ends."""
 
     def __post_init__(self) -> None:
+        if self.severity is None:
+            known = CODES.get(self.code)
+            object.__setattr__(self, "severity", known.severity if known else "warning")
         # Every text about a file passes here before it reaches reports, ledger and logs.
         if not self.message.isprintable():
             object.__setattr__(self, "message", printable(self.message))
@@ -87,23 +96,28 @@ class Problem:
     def to_document(self) -> dict[str, Any]:
         """Return the document that the ledger and the reports write, without absent parts.
 
-        Example: `{"code": "row.bad_date", "message": "…", "hint": "Use YYYY-MM-DD. …", "line": 4}`.
+        Example: `{"code": "row.bad_date", "message": "…", "hint": "Use YYYY-MM-DD. …",
+        "severity": "row", "line": 4}`.
         """
         document: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
+            "severity": self.severity,
         }
         if self.line is not None:
             document["line"] = self.line
+        if self.row is not None:
+            document["row"] = self.row
         if self.column is not None:
             document["column"] = self.column
         return document
 
     def __str__(self) -> str:
+        row = "" if self.row is None else f" (row {self.row} in a spreadsheet)"
         place = "".join(
             (
-                f"line {self.line}: " if self.line is not None else "",
+                f"line {self.line}{row}: " if self.line is not None else "",
                 f"{self.column}: " if self.column else "",
             )
         )

@@ -6,14 +6,23 @@ The loader and the check before an upload both judge files here, so they always 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.core import CODES, ConnectionSettings, FileRejected, Problem, count, percent
+from shared.core import (
+    CODES,
+    ConnectionSettings,
+    FileRejected,
+    Problem,
+    Severity,
+    count,
+    percent,
+)
 from shared.core.arrays import Numbers
 from shared.files import Exports, Header
 from shared.files.types import FileType, Rules
@@ -51,6 +60,16 @@ def is_left_out(warning: Problem) -> bool:
 
 
 _INCOMPLETE = wire.entry(wire.FIELD, INCOMPLETE.encode(), wire.value(True))
+
+
+def _of_rows(problems: Iterable[Problem], severity: Severity, chunk: Chunk) -> Iterator[Problem]:
+    """Yield the problems of rows with their severity and the row that a spreadsheet shows."""
+    for problem in problems:
+        row = chunk.spreadsheet_row(problem.line)
+        if problem.severity == severity and row is None:
+            yield problem
+        else:
+            yield replace(problem, severity=severity, row=row)
 
 
 class Watcher(Protocol):
@@ -355,7 +374,7 @@ class Examination:
             take(chunk, made)
             self.read += len(chunk.numbers) + len(chunk.bad)
             self.rejected += len(made.rejected) + len(chunk.bad)
-            self.tally.extend(made.warnings)
+            self.tally.extend(_of_rows(made.warnings, "warning", chunk))
             self.left_out += sum(map(is_left_out, made.warnings))
             self._seen.add(made.seen)
             bad: list[tuple[int, Sequence[str], Sequence[Problem], str | None]] = [
@@ -372,7 +391,7 @@ class Examination:
             if self._grouped:
                 self.broken.update(*(self._keys_among(one.cells) for one in chunk.bad))
             for _, cut, problems, export in sorted(bad, key=lambda one: one[0]):
-                self.tally.extend(problems)
+                self.tally.extend(_of_rows(problems, "row", chunk))
                 self._watcher.reject(cut, problems, export)
             unused += made.left_out
         if unused:

@@ -22,6 +22,7 @@ from shared.reporting.alerts import (
 )
 from shared.reporting.cadence import stopped
 from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
+from shared.reporting.groups import Group, groups_of
 from shared.reporting.sentences import ended, in_shards
 from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, face_of
 from shared.reporting.summary import report_names
@@ -40,12 +41,14 @@ __all__ = [
     "Alert",
     "Connection",
     "FeedState",
+    "Group",
     "Zones",
     "alert_id",
     "connections_of",
     "ended",
     "face_of",
     "feeds_of",
+    "groups_of",
     "in_shards",
     "new_alert",
     "open_once",

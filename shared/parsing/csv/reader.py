@@ -133,6 +133,8 @@ class Chunk:
     """Time of each of these exports, as `shared.files.exported.micros`."""
     _reader: CsvReader
     _records: Records
+    _first_record: int
+    """Row number that a spreadsheet shows for the first of the records."""
     _good: Numbers
     _recoded: dict[int, bytes]
 
@@ -164,6 +166,17 @@ class Chunk:
         if self.exported is None:
             return None
         return self.exported[np.searchsorted(self.numbers, ordinals)]
+
+    def spreadsheet_row(self, line: int | None) -> int | None:
+        """Return the row number that a spreadsheet shows for the row that begins on a line.
+
+        Return None if it is the line. Example: 4 for line 6, if the rows before hold two line ends.
+        """
+        lines, first = self._records.lines, self._first_record
+        if line is None or not len(lines) or lines[-1] == first + len(lines) - 1:
+            return None
+        row = first + int(np.searchsorted(lines, line))
+        return None if row == line else row
 
     def place(self, ordinal: int) -> int:
         """Return the place of a row among the good ones."""
@@ -225,6 +238,7 @@ class CsvReader:
         )
         self._head = head[found.end :]
         self._next_row = 0
+        self._next_record = found.line + 1
         self._not_utf8 = 0
         self._first_not_utf8 = 0
         if found.encoding == WINDOWS_1252:
@@ -244,6 +258,7 @@ class CsvReader:
                 chunk = self._chunk(records, start, min(start + CHUNK_ROWS, len(records)))
                 if chunk is not None:
                     yield chunk
+            self._next_record += len(records)
             if self._ended:
                 break
             block = self._read(self._block_bytes)
@@ -372,6 +387,7 @@ class CsvReader:
             exported=exported,
             _reader=self,
             _records=records,
+            _first_record=self._next_record,
             _good=good,
             _recoded=recoded,
         )

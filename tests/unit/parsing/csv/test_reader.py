@@ -174,6 +174,21 @@ def test_ordinals_count_bad_rows_and_no_blank_lines() -> None:
     assert [row.line for row in found.bad] == [4]
 
 
+@pytest.mark.parametrize("block_bytes", [1, 16, 1 << 20])
+def test_rows_of_a_spreadsheet(block_bytes: int) -> None:
+    """A spreadsheet shows one row for all lines of a row, and an empty row for a blank line."""
+    data = '\nPERIDX,EMAIL\n1,a\n2,"b\nc\nd"\n\n3,c\n4\n5,"e\r\nf"\n6,g\n'
+    found = read(data, block_bytes=block_bytes)
+
+    def shown(line: int) -> int | None:
+        chunks = [one for one in found.chunks if line in [*one.lines, *(b.line for b in one.bad)]]
+        return chunks[0].spreadsheet_row(line)
+
+    assert [3, 4, 8, 10, 12] == found.lines
+    assert [None, None, 6, 8, 9] == [shown(line) for line in found.lines]
+    assert (9, 7) == (found.bad[0].line, shown(9))
+
+
 def test_small_rows_come_in_several_chunks() -> None:
     """However small rows are, a chunk has no more than so many, and none is lost between two."""
     count = 2 * CHUNK_ROWS + 5
