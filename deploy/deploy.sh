@@ -78,7 +78,7 @@ queue() {
         --max-attempts=-1 --min-backoff=10s --max-backoff=300s --max-doublings=5
 }
 
-# What is kept how long in the bucket. Only these two folders: state/ is the pipeline's memory, and
+# What is kept how long in the bucket. Only these folders: state/ is the pipeline's memory, and
 # what lies elsewhere has not been dealt with.
 bucket() {
     if [[ $(setting CLEANUP) == off ]]; then
@@ -91,7 +91,7 @@ bucket() {
     cat >"$MADE/lifecycle.json" <<JSON
 {"rule": [
   {"action": {"type": "Delete"}, "condition": {"age": $processed, "matchesPrefix": ["processed/"]}},
-  {"action": {"type": "Delete"}, "condition": {"age": $reports, "matchesPrefix": ["rejected/"]}}
+  {"action": {"type": "Delete"}, "condition": {"age": $reports, "matchesPrefix": ["rejected/", "reports/"]}}
 ]}
 JSON
     run gcloud storage buckets update "gs://$BUCKET" "--project=$PROJECT" \

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from shared.files import (
     FOLDERS,
+    KEPT_FOLDERS,
     STATE,
     TEMPORARY_ENDINGS,
     TYPES,
@@ -26,7 +27,6 @@ from shared.files import (
     read_name,
 )
 
-_KEPT_FOLDERS = ("processed", "rejected")
 _LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage accepts."""
 _SAMPLE = f"{TYPES[0]}_20000101T000000Z.csv"
@@ -130,7 +130,7 @@ class View:
         """Return why no file may be uploaded here as of `arrival`; None if one may."""
         if "\\" in place.shown:
             return f"The path holds a backslash. Folders are separated by /, as in test/{_SAMPLE}."
-        if place.folder in _KEPT_FOLDERS or _is_state(place):
+        if place.folder in KEPT_FOLDERS or _is_state(place):
             return f"{place.folder}/ is kept by the pipeline. Upload into pending/, test/ or bulk/."
         if place.object is None or self.always_there(place):
             return self._why_no_file_here(place)
@@ -153,8 +153,8 @@ class View:
         """Return why a file may not be removed or renamed away from here; None if it may."""
         if place.folder == "processed":
             return (
-                "processed/ is the record of what has been loaded; its files go by themselves "
-                "after their time."
+                "processed/ is the record of what has been loaded; its files are deleted "
+                "automatically."
             )
         if _is_state(place):
             return f"{STATE}/ is what the pipeline remembers of the documents it has loaded."
@@ -168,7 +168,7 @@ class View:
                 + _listed(f"{folder}/" for folder in FOLDERS)
                 + "."
             )
-        if place.folder in _KEPT_FOLDERS or _is_state(place):
+        if place.folder in KEPT_FOLDERS or _is_state(place):
             return f"{place.folder}/ is kept by the pipeline, which makes what it needs itself."
         top = place.parts[:-1]
         if is_connection(place.name) and (not top or (len(top) == 1 and top[0] in UPLOAD_FOLDERS)):

@@ -7,6 +7,7 @@ from shared.files.layout import EXPORT, REPORT_COLUMNS, Header, Layout, report_c
 from shared.files.names import (
     DEFAULT_CONNECTION,
     FOLDERS,
+    KEPT_FOLDERS,
     STATE,
     TEMPORARY_ENDINGS,
     TYPES,
@@ -29,6 +30,7 @@ __all__ = [
     "DEFAULT_CONNECTION",
     "EXPORT",
     "FOLDERS",
+    "KEPT_FOLDERS",
     "REPORT_COLUMNS",
     "STATE",
     "TEMPORARY_ENDINGS",

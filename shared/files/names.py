@@ -21,8 +21,10 @@ Mode = Literal["load", "test", "bulk"]
 
 TYPES: tuple[str, ...] = tuple(type_.name for type_ in all_types())
 """Types that a name may have: one per module in shared/files/types."""
-FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected")
+FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected", "reports")
 """Folders at the root of the bucket that people use. No connection may have such a name."""
+KEPT_FOLDERS = ("processed", "rejected", "reports")
+"""Folders that the pipeline fills: loaded files, rows to fix, and the verdicts on all files."""
 STATE = "state"
 """Folder of the pipeline's own state. No connection may have this name either."""
 DEFAULT_CONNECTION = "main"
@@ -94,7 +96,7 @@ class ExportFile:
     @property
     def report_json(self) -> str:
         """Name of the report with the verdict on the file."""
-        return f"rejected/{self._place}{self.file.removesuffix('.csv')}.report.json"
+        return f"reports/{self._place}{self.file.removesuffix('.csv')}.report.json"
 
     @property
     def _place(self) -> str:
@@ -168,7 +170,7 @@ def read_name(object_name: str, arrival: Arrival | None = None) -> ExportFile | 
     *folders, file = object_name.split("/")
     if folders and not file:
         return Ignored(object=object_name, reason="It is a folder marker, not a file.")
-    if folders and folders[0] in ("processed", "rejected", STATE):
+    if folders and folders[0] in (*KEPT_FOLDERS, STATE):
         return Ignored(object=object_name, reason=f"The pipeline keeps {folders[0]}/ itself.")
     if file not in (".", "..") and _TEMPORARY.fullmatch(file):
         return Ignored(object=object_name, reason="It is a temporary name of an upload under way.")
@@ -447,4 +449,4 @@ def _misnamed_report(object_name: str, where: _Where, file: str) -> str:
     ):
         kept = "".join(c if c.isprintable() else "_" for c in name)[:60]
         name = f"{kept}-{_hash(object_name)[:12]}"
-    return f"rejected/{_place(where.connection, where.mode)}{name}.report.json"
+    return f"reports/{_place(where.connection, where.mode)}{name}.report.json"

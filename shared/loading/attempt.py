@@ -300,6 +300,7 @@ class Attempt:
             self.services,
             status,
             named=self.named,
+            zone=self.settings.time_zone,
             error=error,
             found=FileFindings(
                 header=found.header.names if found.header else (),

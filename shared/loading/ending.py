@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from shared.core import Problem
 from shared.files import ExportFile, make_import_id
@@ -42,6 +42,8 @@ from shared.reporting.reports import (
 )
 from shared.services import Services
 
+_VERDICTS = (".report.json", ".summary.txt")
+
 NAMES_TRIED = 30
 """Names that are tried to find a free one for the corrected rows."""
 
@@ -66,9 +68,10 @@ def end(
     *,
     named: ExportFile,
     found: FileFindings,
+    zone: tzinfo,
     error: Problem | None = None,
 ) -> Import:
-    """Write the reports, then the last entry of the ledger.
+    """Write the reports, then the last entry of the ledger; `zone` is that of the connection.
 
     The reports replace only those that existed while the import was known to be this worker's. A
     worker that was taken for dead and continues cannot replace newer reports.
@@ -83,9 +86,11 @@ def end(
     before = reports_now(bucket, named.report_json)
     hold.confirm()
     rejected = rejected_file.publish() if rejected_file is not None else None
-    if rejected is None:
-        for name in (part_name(named.rejected_csv), named.rejected_csv):
-            delete_report(bucket, name, generation=before.get(name, 0))
+    stale = [] if rejected else [part_name(named.rejected_csv), named.rejected_csv]
+    # Earlier versions wrote the verdict beside the rejected rows.
+    stale += [name for name in before if name.startswith("rejected/") and name.endswith(_VERDICTS)]
+    for name in stale:
+        delete_report(bucket, name, generation=before.get(name, 0))
     reports = Reports(rejected=rejected, report=named.report_json)
     text = (
         sentences.rejected(error)
@@ -133,7 +138,8 @@ def end(
         finished(hold.import_),
         send_as=_send_as(hold.import_, named, services, now=now) if rejected else None,
         problems=tally.kept,
-        counts=tally.counts,
+        kinds=tally.summary(),
+        zone=zone,
         replacing=before,
     )
     changed = hold.change(change)

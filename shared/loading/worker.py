@@ -220,7 +220,15 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
         attempt = Attempt(named, hold, services, settings)
     except SettingsError as error:
         whole, found = hold_whole(hold, services), FileFindings()
-        ended = end(whole, services, "failed", named=named, found=found, error=error.problem)
+        ended = end(
+            whole,
+            services,
+            "failed",
+            named=named,
+            found=found,
+            zone=services.deployment.time_zone,
+            error=error.problem,
+        )
         return AttemptResult(Claimed(ended))
     step = {"load": load, "split": split, "shard": load_shard, "close": close}[attempt.step]
     try:

@@ -146,6 +146,39 @@ def connection(text: str) -> str:
     return text
 
 
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Add the argument `--yes` to a command that asks; see `agreed`."""
+    parser.add_argument("--yes", action="store_true", help="do not ask before it is carried out")
+
+
+def agreed(
+    desk: Desk, question: str, *, show: Callable[[], object] = lambda: None, hint: str = ""
+) -> bool:
+    """Show what would be done and ask a person, unless `--yes` was given; return the answer.
+
+    Raises:
+        WrongUse: there is no person to ask.
+    """
+    if desk.parsed.yes:
+        return True
+    make_sure_of_a_person(desk, question, hint=hint)
+    show()
+    if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
+        return True
+    print("Nothing was done.", file=sys.stderr)
+    return False
+
+
+def make_sure_of_a_person(desk: Desk, question: str, *, hint: str = "") -> None:
+    """Make sure that a person can be asked, or that `--yes` was given.
+
+    Raises:
+        WrongUse: there is no person to ask.
+    """
+    if not desk.parsed.yes and (desk.json or not sys.stdin.isatty()):
+        raise WrongUse(f"{question} Say so with --yes{hint}.")
+
+
 # -- how it ends ------------------------------------------------------------------------------
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from shared.core import count, moment
 from shared.files import DEFAULT_CONNECTION
-from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, connection
+from shared.ops.command import (
+    DONE,
+    NOT_POSSIBLE,
+    Command,
+    Desk,
+    add_yes,
+    agreed,
+    connection,
+    make_sure_of_a_person,
+)
 
 if TYPE_CHECKING:
     from shared.privacy import Erasure
@@ -53,13 +62,34 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="delete objects that are no CSV text, and in which nobody can be found",
     )
+    add_yes(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be erased")
 
 
 def _erase(desk: Desk) -> int:
+    from shared.core import NotPossible
     from shared.privacy import erase
 
     parsed = desk.parsed
+    question = f"Erase {parsed.person} of {parsed.connection}? This cannot be undone."
+    hint = ", or look with --dry-run"
+    if not parsed.dry_run:
+        make_sure_of_a_person(desk, question, hint=hint)
+    _make_sure_of_connection(desk)
+    refused = False
+
+    def agree(preview: Erasure) -> bool:
+        nonlocal refused
+        if preview.unknown and not (preview.unreadable and parsed.delete_unreadable):
+            raise NotPossible(_unknown(desk, preview))
+
+        def show() -> None:
+            for line in _told(preview, dry_run=True):
+                desk.screen.line(line)
+
+        refused = not agreed(desk, question, show=show, hint=hint)
+        return not refused
+
     done = erase(
         parsed.connection,
         parsed.person,
@@ -68,7 +98,12 @@ def _erase(desk: Desk) -> int:
         emails=frozenset(parsed.email),
         delete_unreadable=parsed.delete_unreadable,
         dry_run=parsed.dry_run,
+        agree=agree,
     )
+    if refused:
+        return NOT_POSSIBLE
+    if parsed.dry_run and done.unknown and not done.unreadable:
+        raise NotPossible(_unknown(desk, done))
     if desk.json:
         answer = {**asdict(done), "dry_run": parsed.dry_run, "proved": done.proved}
         desk.answer({**answer, "still_to_do": STILL_TO_DO})
@@ -76,6 +111,34 @@ def _erase(desk: Desk) -> int:
         for line in _told(done, dry_run=parsed.dry_run):
             desk.screen.line(line)
     return DONE if done.proved or parsed.dry_run else NOT_POSSIBLE
+
+
+def _make_sure_of_connection(desk: Desk) -> None:
+    """Make sure that the connection exists.
+
+    Raises:
+        NotPossible: there is no such connection.
+    """
+    from shared.core import NotPossible
+
+    name = desk.parsed.connection
+    known = [each for each, _, _ in desk.services.ledger.connections()]
+    if name not in known:
+        listed = desk.command("connections list")
+        raise NotPossible(f"There is no connection {name}. See what there is: {listed}")
+
+
+def _unknown(desk: Desk, looked: Erasure) -> str:
+    parsed = desk.parsed
+    text = (
+        f"Nothing about {parsed.person} was found in the connection {parsed.connection}, and no "
+        "erasure of that id is on record. Nothing was done. Look whether the id and the connection "
+        "are right."
+    )
+    if looked.unreadable:
+        names = ", ".join(name for name, _ in looked.unreadable)
+        text += f" Cannot be looked into: {names}. Delete these with --delete-unreadable."
+    return text
 
 
 def _told(done: Erasure, *, dry_run: bool) -> list[str]:

@@ -26,7 +26,16 @@ from shared.core import (
 from shared.files import DEFAULT_CONNECTION, TYPES, is_connection
 from shared.files.types import file_type
 from shared.ledger import Import
-from shared.ops.command import DONE, NOT_POSSIBLE, Command, Desk, WrongUse, connection
+from shared.ops.command import (
+    DONE,
+    NOT_POSSIBLE,
+    Command,
+    Desk,
+    WrongUse,
+    add_yes,
+    agreed,
+    connection,
+)
 from shared.reporting import FACES, GROUPS, UNDER_WAY, face_of, report_names
 from shared.terminal import Words
 
@@ -265,7 +274,9 @@ def _ids_arguments(parser: argparse.ArgumentParser, *, selects: str, words: str)
         selects, dest="selected", action="store_true", help=f"{words}, of --connection or of all"
     )
     parser.add_argument(
-        "--yes", action="store_true", help="do not ask before a selection is carried out"
+        "--yes",
+        action="store_true",
+        help="do not ask before a selection is carried out, or a replay with --force",
     )
 
 
@@ -287,7 +298,11 @@ def _id_argument(parser: argparse.ArgumentParser, *, nargs: str | None) -> None:
 def _replay(desk: Desk) -> int:
     from shared.scheduling import replay
 
-    action = partial(replay, force=desk.parsed.force)
+    parsed = desk.parsed
+    question = "Replay with --force? Rows may replace newer ones that the index has lost."
+    if parsed.force and not parsed.selected and not agreed(desk, question):
+        return NOT_POSSIBLE
+    action = partial(replay, force=parsed.force)
     return _each(desk, action, selects="failed", verb="Replay")
 
 
@@ -346,27 +361,10 @@ def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
             desk.screen.line(f"No import is {FACES[status].words}.")
         return []
     what = f"{verb} {count(len(found), 'import')}?"
-    if not _agreed(desk, what, show=lambda: _table(desk, found)):
+    if not agreed(desk, what, show=lambda: _table(desk, found)):
         return None
     # The oldest first: the file that arrived first is loaded first.
     return [(one.connection, one.import_id) for one in reversed(found)]
-
-
-def _agreed(desk: Desk, question: str, *, show: Callable[[], object], hint: str = "") -> bool:
-    """Show what would be done and ask a person, unless `--yes` was given; return the answer.
-
-    Raises:
-        WrongUse: there is no person to ask.
-    """
-    if desk.parsed.yes:
-        return True
-    if desk.json or not sys.stdin.isatty():
-        raise WrongUse(f"{question} Say so with --yes{hint}.")
-    show()
-    if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
-        return True
-    print("Nothing was done.", file=sys.stderr)
-    return False
 
 
 # -- undo -------------------------------------------------------------------------------------
@@ -374,7 +372,7 @@ def _agreed(desk: Desk, question: str, *, show: Callable[[], object], hint: str 
 
 def _undo_arguments(parser: argparse.ArgumentParser) -> None:
     _id_argument(parser, nargs=None)
-    parser.add_argument("--yes", action="store_true", help="do not ask before it is carried out")
+    add_yes(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would come of it")
 
 
@@ -391,7 +389,7 @@ def _undo(desk: Desk) -> int:
         show()
         return DONE
     hint = ", or look with --dry-run"
-    if not _agreed(desk, f"Undo {'/'.join(id)}?", show=show, hint=hint):
+    if not agreed(desk, f"Undo {'/'.join(id)}?", show=show, hint=hint):
         return NOT_POSSIBLE
     _tell_undone(desk, undo(*id, desk.services), done=True)
     return DONE

@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -100,6 +100,13 @@ class Erasure:
     """Objects that moved during the last search; if any, the search proves nothing."""
     earlier: tuple[datetime, ...]
     """Times of earlier erasures of this person."""
+    continues: bool = False
+    """True if an erasure of this person was begun earlier and has not ended."""
+
+    @property
+    def unknown(self) -> bool:
+        """True if the person was found nowhere, and no erasure of the person is on record."""
+        return not (self.erased or self.earlier or self.continues)
 
     @property
     def proved(self) -> bool:
@@ -117,6 +124,7 @@ def erase(
     emails: frozenset[str] = frozenset(),
     delete_unreadable: bool = False,
     dry_run: bool = False,
+    agree: Callable[[Erasure], bool] = lambda _: True,
 ) -> Erasure:
     """Remove every trace of a person from Firestore and the bucket, and prove it by a search.
 
@@ -130,6 +138,8 @@ def erase(
         emails: further e-mail addresses of the person, which no document has.
         delete_unreadable: True deletes objects without readable rows.
         dry_run: True searches and changes nothing.
+        agree: decides after the first search whether anything is erased; it gets the result that a
+            dry run has.
 
     Raises:
         NotPossible: a file of the connection is being loaded.
@@ -150,7 +160,24 @@ def erase(
     found = _look_until_settled(connection, person, types, services)
     total, names = found.counts(), {one.blob.name for one in found.objects.traces}
     record = None
-    if not dry_run:
+
+    def result(*, changed: bool) -> Erasure:
+        return Erasure(
+            connection=connection,
+            record=f"erasures/{record}" if record else None,
+            erased={name: count for name, count in total.items() if count},
+            objects=tuple(sorted(names)),
+            unreadable=tuple(sorted((blob.name, why) for blob, why in found.objects.unreadable)),
+            looked=_looked(found),
+            left={name: n for name, n in found.counts().items() if n} if changed else {},
+            begun=found.begun if changed else (),
+            moved=found.objects.moved if changed else 0,
+            earlier=earlier,
+            continues=begun is not None,
+        )
+
+    preview = result(changed=False)
+    if not dry_run and agree(preview):
         record = begun or secrets.token_hex(10)
         data = records.get(begun or "") or _new_record(connection, person_id, by, services)
         erased: Counter[str] = Counter(data["erased"])
@@ -173,18 +200,8 @@ def erase(
         done = {"finishedAt": services.now(), "trail": None} if proved else {}
         trail = {} if proved else {"trail": _trail(found.person)}
         _put(database, record, {**data, "looked": _looked(found), **trail, **done})
-    return Erasure(
-        connection=connection,
-        record=f"erasures/{record}" if record else None,
-        erased={name: count for name, count in total.items() if count},
-        objects=tuple(sorted(names)),
-        unreadable=tuple(sorted((blob.name, why) for blob, why in found.objects.unreadable)),
-        looked=_looked(found),
-        left={} if dry_run else {name: n for name, n in found.counts().items() if n},
-        begun=() if dry_run else found.begun,
-        moved=0 if dry_run else found.objects.moved,
-        earlier=earlier,
-    )
+        return result(changed=True)
+    return preview
 
 
 def _refuse_while_loading(connection: str, services: Services) -> None:

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 import google.cloud.storage as storage
 
-from shared.files import STATE, TYPES, ExportFile, Misnamed, read_name
+from shared.files import KEPT_FOLDERS, STATE, TYPES, ExportFile, Misnamed, read_name
 from shared.files.types import FileType, Rules
 from shared.gcp import UPLOADED
 from shared.gcp.storage import (
@@ -32,7 +32,7 @@ from shared.privacy.traces import Look, Person, UnreadableFile, look, without
 
 CHUNK_BYTES = 8 * 1024 * 1024
 
-_OWN = ("processed/", "rejected/")
+_OWN = tuple(f"{folder}/" for folder in KEPT_FOLDERS)
 _ANY_FILE = f"{TYPES[0]}_20000101T000000Z.csv"
 _ORDERS_NAMED = re.compile(r"(?<=among them )[^\[\]\"]*")
 """The part of a text that names orders without a known customer: `… among them D1, D2`."""
@@ -221,7 +221,7 @@ def _connection_of(name: str) -> str:
 
 
 def _upload_of(name: str) -> str:
-    """Return the upload's name of an object in `processed/` or `rejected/`; else the same name.
+    """Return the upload's name of an object in a folder that the pipeline fills; else the same.
 
     These folders have the connection before the mode: `processed/au/bulk/x.csv` was uploaded as
     `bulk/au/x.csv`.
@@ -234,7 +234,8 @@ def _upload_of(name: str) -> str:
 
 
 def _is_in_words(name: str) -> bool:
-    return name.startswith("rejected/") and not name.endswith(".csv")
+    """True for a report or a summary. Those of earlier versions are in `rejected/`."""
+    return name.startswith(("rejected/", "reports/")) and not name.endswith(".csv")
 
 
 def _open(bucket: storage.Bucket, blob: storage.Blob) -> BinaryIO:

@@ -39,6 +39,20 @@ class Group:
     rows: tuple[int, ...]
     """Row numbers that a spreadsheet shows for these lines."""
 
+    def to_document(self) -> dict[str, Any]:
+        """Return the group as the report has it.
+
+        Example: `{"severity": "row", "code": "row.bad_date", "column": "DOB", "count": 14,
+        "message": "…", "hint": "…", "lines": "lines 2–7, 9"}`.
+        """
+        document: dict[str, Any] = {"severity": self.severity, "code": self.code}
+        if self.column is not None:
+            document["column"] = self.column
+        document |= {"count": self.count, "message": self.message, "hint": self.hint}
+        if self.where:
+            document["lines"] = self.where
+        return document
+
     @property
     def is_error(self) -> bool:
         """True if the file, or each of the rows, is not loaded."""

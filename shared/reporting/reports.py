@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import tzinfo
 from typing import Any
 
 import google.cloud.storage as storage
@@ -22,6 +23,7 @@ from shared.gcp.storage import (
     write_object,
 )
 from shared.ledger import ENDED, Import
+from shared.reporting.groups import groups_of
 from shared.reporting.summary import summary_name, summary_text
 
 _CHUNK_BYTES = 1024 * 1024
@@ -144,7 +146,8 @@ def write_report(
     import_: Import,
     *,
     problems: Sequence[Problem],
-    counts: Counter[str] | None = None,
+    zone: tzinfo,
+    kinds: Sequence[Mapping[str, Any]] = (),
     replacing: Mapping[str, int] | None = None,
     send_as: str | None = None,
 ) -> None:
@@ -156,7 +159,9 @@ def write_report(
         bucket: the bucket.
         import_: the import, which has ended.
         problems: the problems to list.
-        counts: code -> number of problems; None: those in `problems`.
+        zone: the time zone of the connection.
+        kinds: the numbers of all problems, as `Tally.summary` gives them; empty: those in
+            `problems`.
         replacing: the generations to replace, as `reports_now` returned them; None: any.
         send_as: a name for the file of corrected rows.
 
@@ -167,7 +172,10 @@ def write_report(
     name = import_.reports.report
     if name is None or import_.status not in ENDED:
         raise ValueError("a report needs an import that has ended and a name")
-    counts = Counter(problem.code for problem in problems) if counts is None else counts
+    groups = groups_of(problems, kinds)
+    counts: Counter[str] = Counter()
+    for group in groups:
+        counts[group.code] += group.count
     rows = import_.rows
     report = {
         "file": import_.file,
@@ -180,6 +188,7 @@ def write_report(
         "exportedAt": import_.exported_at and import_.exported_at.isoformat(),
         "uploadedAt": import_.uploaded_at.isoformat(),
         "finishedAt": import_.finished_at and import_.finished_at.isoformat(),
+        "timeZone": str(zone),
         "status": import_.status,
         "statusText": import_.status_text,
         "rows": {
@@ -195,8 +204,9 @@ def write_report(
         "problemCounts": dict(sorted(counts.items())),
         "problemsListed": len(problems),
         "problemsTotal": sum(counts.values()),
+        "groups": [group.to_document() for group in groups],
     }
-    summary = summary_text(import_, problems=problems, total=sum(counts.values()), send_as=send_as)
+    summary = summary_text(import_, groups=groups, zone=zone, send_as=send_as)
     listed = printable_json([*map(Problem.to_document, problems)])
     head = printable_json(report, indent=2).removesuffix("\n}")
     verdict = f'{head},\n  "problems": {a_line_each(listed)}\n}}\n'
@@ -235,10 +245,16 @@ def part_name(name: str) -> str:
 def reports_now(bucket: storage.Bucket, name: str) -> dict[str, int]:
     """Return name -> generation of all reports on a file; `name` is that of its `….report.json`.
 
+    Its rejected rows, and the verdicts of earlier versions, are in `rejected/`.
+
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    found = list_objects(bucket, name.removesuffix("report.json"))
+    stem = name.removesuffix("report.json")
+    found = [
+        *list_objects(bucket, stem),
+        *list_objects(bucket, f"rejected/{stem.removeprefix('reports/')}"),
+    ]
     return {blob.name: int(blob.generation) for blob in found}
 
 

@@ -1,4 +1,4 @@
-"""The verdict on a file as text for people: `rejected/….summary.txt`.
+"""The verdict on a file as text for people: `reports/….summary.txt`.
 
 A summary never quotes a cell, so it can be forwarded.
 """
@@ -6,15 +6,17 @@ A summary never quotes a cell, so it can be forwarded.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from itertools import chain
 
-from shared.core import Problem, count, moment, printable
+from shared.core import count, moment, printable
 from shared.files import EXPORT
-from shared.ledger import Import
+from shared.ledger import LOADED, Import
+from shared.reporting.groups import Group
 
-LISTED = 20
-"""Largest number of problems in a summary; the report has all."""
+LISTED = 10
+"""Largest number of groups of problems in a summary; the report has all problems."""
 
 _WIDTH = 78
 
@@ -34,14 +36,15 @@ def report_names(import_: Import) -> dict[str, str]:
 
 
 def summary_text(
-    import_: Import, *, problems: Sequence[Problem], total: int, send_as: str | None = None
+    import_: Import, *, groups: Sequence[Group], zone: tzinfo, send_as: str | None = None
 ) -> str:
     """Return the summary of an import that has ended.
 
     Args:
         import_: the import.
-        problems: problems of the file or its rows; the first `LISTED` are named.
-        total: the number of all problems, including those that are not in `problems`.
+        groups: problems of the file or its rows, as `groups_of` returns them; the first `LISTED`
+            are named.
+        zone: the time zone of the connection.
         send_as: a name for the file of corrected rows.
     """
     rows = import_.rows
@@ -50,8 +53,12 @@ def summary_text(
         "\n".join(
             (
                 f"File:      {import_.object}",
-                f"Uploaded:  {moment(import_.uploaded_at)}",
-                *((f"Finished:  {moment(import_.finished_at)}",) if import_.finished_at else ()),
+                f"Uploaded:  {moment(import_.uploaded_at, zone)}",
+                *(
+                    (f"Finished:  {moment(import_.finished_at, zone)}",)
+                    if import_.finished_at
+                    else ()
+                ),
                 f"Status:    {import_.status}",
             )
         ),
@@ -61,18 +68,16 @@ def summary_text(
             f"Rows:      {rows.read:,} read, {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
             f"{rows.outdated:,} outdated, {rows.rejected:,} rejected"
         )
-    if problems:
-        parts.append("\n".join(_problems(problems, total)))
+    parts += _problems(import_, groups)
     if import_.status == "checked" and rows.rejected:
         parts.append("\n".join(_wrapped(_after_a_check(import_))))
     elif import_.reports.rejected:
-        name = import_.reports.rejected.rpartition("/")[2]
         folder = import_.object.removesuffix(import_.file)
         under = folder + (send_as or f"{import_.type}_<time of now in UTC>Z.csv")
         parts.append(
             "\n".join(
                 _wrapped(
-                    f"The rows that were not loaded are in {name} beside this file. Fix them "
+                    f"The rows that were not loaded are in {import_.reports.rejected}. Fix them "
                     f"there, do not change the column {EXPORT}, and upload it as {under}."
                 )
             )
@@ -89,19 +94,34 @@ def _after_a_check(import_: Import) -> str:
     """Return the advice about the bad rows of a file in `test/`, of which nothing was loaded."""
     text = "This was a check: nothing was loaded. Fix these rows in the file itself"
     if import_.reports.rejected:
-        name = import_.reports.rejected.rpartition("/")[2]
-        text += f"; {name} beside this file only lists them, so do not send it"
+        text += f"; {import_.reports.rejected} only lists them, so do not send it"
     load = f"pending/{import_.object.partition('/')[2]}"
     return f"{text}. Then upload the whole file: {load}."
 
 
-def _problems(problems: Sequence[Problem], total: int) -> Iterable[str]:
-    yield f"{count(total, 'finding')}:"
-    for problem in islice(problems, LISTED):
-        yield from _wrapped(str(problem), first="* ", rest="  ")
-    unlisted = total - min(len(problems), LISTED)
+def _problems(import_: Import, groups: Sequence[Group]) -> Iterator[str]:
+    """Yield a paragraph with the errors and one with the warnings, as far as there is room."""
+    shown = groups[:LISTED]
+    errors, warnings = "Errors", "Warnings"
+    if import_.status in LOADED:
+        errors, warnings = f"{errors} (not loaded)", f"{warnings} (loaded, but check them)"
+    for title, wanted in ((errors, True), (warnings, False)):
+        some = [group for group in shown if group.is_error == wanted]
+        if some:
+            yield "\n".join(
+                (f"{title}:", *chain.from_iterable(_group(one, import_) for one in some))
+            )
+    unlisted = len(groups) - len(shown)
     if unlisted:
-        yield f"… and {unlisted:,} more: see the .report.json beside this."
+        yield f"… and {count(unlisted, 'more kind')} of problems: see the .report.json."
+
+
+def _group(group: Group, import_: Import) -> Iterator[str]:
+    yield from _wrapped(f"{group.text} [{group.code}]", first="* ", rest="  ")
+    if group.where:
+        yield from _wrapped(f"{group.where[0].upper()}{group.where[1:]}.", first="  ", rest="  ")
+    if group.hint and group.hint not in import_.status_text:
+        yield from _wrapped(group.hint, first="  > ", rest="    ")
 
 
 def _wrapped(text: str, *, first: str = "", rest: str = "") -> list[str]:

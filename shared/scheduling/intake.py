@@ -102,15 +102,20 @@ def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ign
     if isinstance(named, Ignored | ExportFile):
         return named
     # The connection's time zone is read only here: it is needed to suggest a right name.
+    zone = _zone(named.connection, services)
+    return read_name(arrived.name, arrival(arrived.uploaded_at, services, zone=zone))
+
+
+def _zone(connection: str, services: Services) -> tzinfo:
+    """Return a connection's time zone; the deployment's if the settings have errors."""
     try:
-        zone = ConnectionSettings.from_document(
-            services.ledger.connection_document(named.connection),
-            connection=named.connection,
+        return ConnectionSettings.from_document(
+            services.ledger.connection_document(connection),
+            connection=connection,
             deployment=services.deployment,
         ).time_zone
     except SettingsError:
-        return named
-    return read_name(arrived.name, arrival(arrived.uploaded_at, services, zone=zone))
+        return services.deployment.time_zone
 
 
 def arrival(at: datetime, services: Services, *, zone: tzinfo | None = None) -> Arrival:
@@ -286,7 +291,8 @@ def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> I
         # Imported here: only this needs it, and it imports Cloud Storage.
         from shared.reporting.reports import write_report
 
-        write_report(services.bucket, refused, problems=(problem,))
+        zone = _zone(refused.connection, services)
+        write_report(services.bucket, refused, problems=(problem,), zone=zone)
     log(
         "WARNING",
         f"Refused: {problem.message}",

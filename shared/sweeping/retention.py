@@ -32,7 +32,8 @@ def clean_up(services: Services) -> int:
     deleted = _delete(services, "rejected/", BROKEN_OFF, ending=part_name(""))
     if deployment.cleanup:
         deleted += _delete(services, "processed/", deployment.processed_retention)
-        deleted += _delete(services, "rejected/", deployment.reports_retention)
+        for folder in ("rejected/", "reports/"):
+            deleted += _delete(services, folder, deployment.reports_retention)
     return deleted
 
 

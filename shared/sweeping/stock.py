@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from shared.core import Apart, log
-from shared.files import STATE, ExportFile, Misnamed, read_name
+from shared.files import KEPT_FOLDERS, STATE, ExportFile, Misnamed, read_name
 from shared.gcp import StorageObject
 from shared.gcp.storage import list_outside
 from shared.ledger import ENDED_WELL, Import
@@ -24,7 +24,7 @@ LOOKED_AT = 50_000
 """Largest number of objects that one sweep compares. Files of ended imports are moved away, so only
 rejected and waiting files add up."""
 
-_KEPT = ("processed/", "rejected/", f"{STATE}/")
+_KEPT = tuple(f"{folder}/" for folder in (*KEPT_FOLDERS, STATE))
 _BATCH = 200
 
 

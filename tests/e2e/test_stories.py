@@ -83,7 +83,7 @@ def test_a_consultant_mends_a_file(hands: Hands, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="customers_20230501T115500Z"):
             sftp.put(str(wrong), f"story/{wrong.name}")
         sftp.put(str(right), f"story/{right.name}", confirm=False)
-        summary = f"rejected/story/{right.stem}.summary.txt"
+        summary = f"reports/story/{right.stem}.summary.txt"
         assert eventually(lambda: there(sftp, summary))
         with sftp.open(summary) as file:
             said = file.read().decode()

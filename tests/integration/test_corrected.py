@@ -280,7 +280,7 @@ def test_the_summary_proposes_a_name(pipeline: Pipeline) -> None:
 
 
 def _summary(pipeline: Pipeline, import_id: str) -> str:
-    return " ".join(pipeline.read(f"rejected/{import_id}.summary.txt").split())
+    return " ".join(pipeline.read(f"reports/{import_id}.summary.txt").split())
 
 
 def test_withdrawal_wins_within_one_export(pipeline: Pipeline) -> None:

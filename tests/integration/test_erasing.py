@@ -128,7 +128,7 @@ def test_every_trace(loaded: Pipeline) -> None:
         "pending/au/Customers_may.csv",
         "pending/au/customers_20230501T130000Z.csv.filepart",
         "rejected/au/customers_20230501T120000Z.rejected.csv",
-        "rejected/au/orders_20230430T115500Z.report.json",
+        "reports/au/orders_20230430T115500Z.report.json",
     } <= before
 
     known = [("customers", PERSON), ("rewards", PERSON), ("orders", "D-ANA-1")]
@@ -498,7 +498,7 @@ def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) 
     assert "Would erase: 1 customer, " in said
     assert f"processed/au/customers_{STAMP}.csv" in said
 
-    assert ops.main(arguments) == 0
+    assert ops.main([*arguments, "--yes"]) == 0
     said = capsys.readouterr().out
     assert "Erased: 1 customer, " in said
     assert ": nothing is left." in said
@@ -506,7 +506,7 @@ def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) 
     assert "Erase the person in Apparel21 as well" in said
     assert EMAIL not in said
 
-    assert ops.main([*arguments, "--json"]) == 0
+    assert ops.main([*arguments, "--json", "--yes"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["proved"], answer["erased"]) == (True, {})
 
@@ -516,8 +516,64 @@ def test_not_proved_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFix
     """What is not proved ends with exit code 1 and what to do."""
     few.put("pending/au/customers_20230601T115500Z.csv", b"PK\x03\x04" + bytes(range(256)))
 
-    assert ops.main(["erase", PERSON, "--connection", "au"]) == 1
+    assert ops.main(["erase", PERSON, "--connection", "au", "--yes"]) == 1
     assert "--delete-unreadable" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize(("typed", "code"), [("", 1), ("y", 0)])
+def test_somebody_is_asked(
+    few: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+    code: int,
+) -> None:
+    """What would be erased is shown before somebody is asked, and without a yes nothing is."""
+    shown: list[str] = []
+
+    def answer(question: str) -> str:
+        shown.append(capsys.readouterr().out + question)
+        return typed
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", answer)
+    before = traces(few)
+
+    assert code == ops.main(["erase", PERSON, "--connection", "au"])
+
+    (question,) = shown
+    assert "Would erase: 1 customer, " in question
+    assert f"Erase {PERSON} of au? This cannot be undone. [y/N] " in question
+    assert (set() if typed else before) == traces(few)
+    assert bool(typed) == bool(list(few.database.collection("erasures").stream()))
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([PERSON, "--connection", "au"], 2, "Say so with --yes, or look with --dry-run."),
+        (["99999999", "--connection", "au", "--yes"], 1, "Nothing about 99999999 was found"),
+        (["99999999", "--connection", "au", "--dry-run"], 1, "Nothing about 99999999 was found"),
+        ([PERSON, "--connection", "nowhere", "--yes"], 1, "There is no connection nowhere."),
+    ],
+)
+def test_what_cannot_be_erased(
+    few: Pipeline,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    """Nothing is erased, and no record is made, without a yes or for an id that nobody has."""
+    before = traces(few)
+
+    assert code == ops.main(["erase", *arguments])
+
+    assert says in capsys.readouterr().err
+    assert before == traces(few)
+    assert [] == list(few.database.collection("erasures").stream())
 
 
 def test_a_wrong_person(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_files_that_are_none(
     assert (import_.status, import_.attempt) == ("rejected", 1)
     assert import_.error is not None
     assert code == import_.error.code
-    assert code == pipeline.report(f"rejected/{NAME}.report.json")["error"]["code"]
+    assert code == pipeline.report(f"reports/{NAME}.report.json")["error"]["code"]
     assert pipeline.documents("customers") == {}
     assert peak - len(content) < 80_000_000
 

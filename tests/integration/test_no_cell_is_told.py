@@ -192,7 +192,7 @@ def told(stage: Stage, capfd: pytest.CaptureFixture[str]) -> str:
     records += [
         stage.pipeline.read(name)
         for name in stage.pipeline.objects()
-        if name.startswith("rejected/") and not name.endswith(".rejected.csv")
+        if name.startswith(("rejected/", "reports/")) and not name.endswith(".rejected.csv")
     ]
     text = json.dumps(records, default=str, ensure_ascii=False)
     # The ledger names orders without a customer by their numbers, as their documents are.

@@ -51,7 +51,7 @@ def test_replay_with_force(pipeline: Pipeline, force: bool) -> None:
     pipeline.upload(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.run_due()
 
-    ops.main(["replay", NAME, *(["--force"] if force else [])])
+    ops.main(["replay", NAME, *(["--force", "--yes"] if force else [])])
 
     assert force is pipeline.import_(NAME).force
     pipeline.run_due()

@@ -65,10 +65,10 @@ def test_customers_become_documents(pipeline: Pipeline) -> None:
     assert (import_.lease, import_.error, import_.attempt) == (None, None, 1)
     assert {
         "processed/customers_20230501T115500Z.csv",
-        "rejected/customers_20230501T115500Z.report.json",
-        "rejected/customers_20230501T115500Z.summary.txt",
+        "reports/customers_20230501T115500Z.report.json",
+        "reports/customers_20230501T115500Z.summary.txt",
     } == pipeline.objects()
-    report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
+    report = pipeline.report("reports/customers_20230501T115500Z.report.json")
     assert (report["status"], report["rows"]["loaded"], len(report["problems"])) == ("loaded", 2, 0)
 
 
@@ -156,8 +156,8 @@ def test_too_many_bad_rows(pipeline: Pipeline) -> None:
     assert pipeline.documents("customers") == {}
     assert {
         "customers_20230501T115500Z.csv",
-        "rejected/customers_20230501T115500Z.report.json",
-        "rejected/customers_20230501T115500Z.summary.txt",
+        "reports/customers_20230501T115500Z.report.json",
+        "reports/customers_20230501T115500Z.summary.txt",
     } == pipeline.objects()
 
 
@@ -184,7 +184,7 @@ def test_unusable_files(pipeline: Pipeline, text: str, code: str) -> None:
     assert import_.error is not None
     assert code == import_.error.code
     assert import_.error.hint in import_.status_text
-    report = pipeline.report("rejected/customers_20230501T115500Z.report.json")
+    report = pipeline.report("reports/customers_20230501T115500Z.report.json")
     assert code == report["error"]["code"]
     assert import_.reports.rejected is None
     assert pipeline.documents("customers") == {}
@@ -315,10 +315,10 @@ def test_a_check_loads_nothing(pipeline: Pipeline) -> None:
         "processed/au/test/customers_20230501T115500Z.csv",
         "processed/au/test/orders_20230501T115500Z.csv",
         "rejected/au/test/customers_20230501T115500Z.rejected.csv",
-        "rejected/au/test/customers_20230501T115500Z.report.json",
-        "rejected/au/test/customers_20230501T115500Z.summary.txt",
-        "rejected/au/test/orders_20230501T115500Z.report.json",
-        "rejected/au/test/orders_20230501T115500Z.summary.txt",
+        "reports/au/test/customers_20230501T115500Z.report.json",
+        "reports/au/test/customers_20230501T115500Z.summary.txt",
+        "reports/au/test/orders_20230501T115500Z.report.json",
+        "reports/au/test/orders_20230501T115500Z.summary.txt",
     } == pipeline.objects()
 
 
@@ -361,7 +361,7 @@ def test_an_older_file_changes_nothing(pipeline: Pipeline) -> None:
     assert import_.status_text == "1 of 2 rows loaded. 1 row is older than the stored data."
     rows = import_.rows
     assert (rows.read, rows.loaded, rows.unchanged, rows.outdated) == (2, 1, 0, 1)
-    report = pipeline.report("rejected/customers_20230501T100000Z.report.json")
+    report = pipeline.report("reports/customers_20230501T100000Z.report.json")
     assert report["rows"]["outdated"] == 1
     assert documents["2"]["address"]["city"] == "Hobart"
 

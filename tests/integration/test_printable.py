@@ -9,6 +9,7 @@ from shared.status import routes
 from tests.support.pipeline import Pipeline, csv_text
 
 STAMP = "20230501T115500Z"
+FOLDERS = ("rejected/", "reports/")
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\x85\x9b2J"
 
 
@@ -36,7 +37,11 @@ def test_through_the_pipeline(
     texts = [capsys.readouterr().out]
     for import_ in imports:
         texts += [import_.import_id, import_.status_text, str(import_.error)]
-    texts += [hostile.read(name) for name in hostile.objects() if name.startswith("rejected/")]
+    texts += [
+        hostile.read(name)
+        for name in hostile.objects()
+        if name.startswith(("rejected/", "reports/"))
+    ]
     for arguments in (
         ["imports", "list"],
         ["imports", "list", "--json"],
@@ -65,7 +70,11 @@ def test_a_row_instead_of_a_header(pipeline: Pipeline, capsys: pytest.CaptureFix
 
     import_ = pipeline.import_(f"customers_{STAMP}", "au")
     assert import_.status == "rejected"
-    reports = [pipeline.read(name) for name in pipeline.objects() if name.startswith("rejected/")]
+    reports = [
+        pipeline.read(name)
+        for name in pipeline.objects()
+        if name.startswith(("rejected/", "reports/"))
+    ]
     assert reports
     told = str(import_.to_document()) + capsys.readouterr().out + "".join(reports)
     assert [word for word in ("65432", "nalee", "0412345678") if word in told] == []

@@ -17,7 +17,7 @@ from shared.reporting.reports import (
 from tests.support.pipeline import Pipeline
 
 NAME = "rejected/customers_20230501T115500Z.rejected.csv"
-REPORT = "rejected/customers_20230501T115500Z.report.json"
+REPORT = "reports/customers_20230501T115500Z.report.json"
 
 
 def rows(pipeline: Pipeline, cell: str) -> RejectedFile:
@@ -62,6 +62,42 @@ def test_rows_of_a_worker_that_comes_back_to_none(pipeline: Pipeline) -> None:
         late.publish()
 
     assert set() == pipeline.objects()
+
+
+def test_reports_of_earlier_versions(pipeline: Pipeline) -> None:
+    """A verdict that an earlier version has left in rejected/ goes when there is a newer one."""
+    stem = NAME.removesuffix("rejected.csv")
+    for ending in ("report.json", "summary.txt"):
+        pipeline.put(f"{stem}{ending}", "{}")
+
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX,EMAIL,PRIVACY\n1,,No\n2\n")
+    pipeline.run_due()
+
+    assert {
+        NAME,
+        REPORT,
+        REPORT.replace("report.json", "summary.txt"),
+        "processed/customers_20230501T115500Z.csv",
+    } == pipeline.objects()
+
+
+def test_the_summary_is_for_people(pipeline: Pipeline) -> None:
+    """The summary has the retailer's time, and errors of one kind are told once with their rows."""
+    pipeline.database.document("connections/main").set({"timeZone": "Australia/Perth"})
+    rows = [f'{n},"{n} Elm St\r\nLevel {n}",No' for n in range(1, 31)]
+    for place in (9, 10, 11, 20):
+        rows[place] = rows[place].replace(str(place + 1), "x", 1)
+    text = "\r\n".join(("PERIDX,ADDRESS_LINE_1,PRIVACY", *rows, ""))
+    pipeline.upload("customers_20230501T115500Z.csv", text)
+    pipeline.run_due()
+
+    summary = pipeline.read(REPORT.replace("report.json", "summary.txt"))
+    (group,) = (one for one in pipeline.report(REPORT)["groups"] if one["code"] == "row.bad_key")
+
+    assert " AWST\n" in summary
+    assert "  Lines 20, 22, 24, 42 (rows 11–13, 22 in a spreadsheet).\n" in summary
+    assert ("row", 4, "PERIDX") == (group["severity"], group["count"], group["column"])
+    assert group["hint"] in " ".join(summary.split())
 
 
 def test_a_line_for_each_problem(pipeline: Pipeline) -> None:

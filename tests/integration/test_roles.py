@@ -123,7 +123,7 @@ def test_no_more(course: Course, who: str) -> None:
 
 
 def test_classify_keeps_to_its_folder(course: Course) -> None:
-    """classify changes no object outside rejected/, which is all that it may."""
+    """classify changes no object outside reports/, which is all that it may."""
     viewing = GIVES["roles/storage.objectViewer"]
     touched = {
         call.name
@@ -131,9 +131,9 @@ def test_classify_keeps_to_its_folder(course: Course) -> None:
         if "storage" in call.method and not NEEDS[call.method] <= viewing
     }
 
-    assert {"bucket/rejected"} == roles_of("classify")["roles/storage.objectUser"]
+    assert {"bucket/reports"} == roles_of("classify")["roles/storage.objectUser"]
     assert touched
-    assert set() == {name for name in touched if not name.startswith("rejected/")}
+    assert set() == {name for name in touched if not name.startswith("reports/")}
 
 
 def test_every_method_is_known() -> None:

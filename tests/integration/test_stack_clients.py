@@ -220,8 +220,8 @@ def put_away(stack: Hands, connection: str) -> bool:
     names = {name for name in objects(stack, connection) if not name.startswith("state/")}
     return names == {
         f"processed/{connection}/{CUSTOMERS}.csv",
-        f"rejected/{connection}/{CUSTOMERS}.report.json",
-        f"rejected/{connection}/{CUSTOMERS}.summary.txt",
+        f"reports/{connection}/{CUSTOMERS}.report.json",
+        f"reports/{connection}/{CUSTOMERS}.summary.txt",
     }
 
 

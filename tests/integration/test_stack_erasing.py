@@ -31,7 +31,17 @@ def test_erased(stack: Hands) -> None:
     waiting = stack.wait_for("erase", "orders_20241101T190000Z", "waiting")
 
     erased = subprocess.run(
-        [sys.executable, "-m", "shared.ops", "erase", PERSON, "--connection", "erase", "--json"],
+        [
+            sys.executable,
+            "-m",
+            "shared.ops",
+            "erase",
+            PERSON,
+            "--connection",
+            "erase",
+            "--yes",
+            "--json",
+        ],
         cwd=ROOT,
         env={**os.environ, **stack.endpoints.environment()},
         capture_output=True,

@@ -265,7 +265,7 @@ def test_bad_rows(stack: Hands, faulty: Faulty) -> None:
     with stack.sftp() as sftp:
         with sftp.open(name) as file:
             sent_back = file.read()
-        with sftp.open(f"rejected/faulty/{CUSTOMERS}.report.json") as file:
+        with sftp.open(f"reports/faulty/{CUSTOMERS}.report.json") as file:
             report = json.loads(file.read())
     header, *rejects = csv.reader(io.StringIO(sent_back.decode("utf-8-sig"), newline=""))
     check_rejects(faulty, header, rejects)

@@ -231,7 +231,7 @@ class Pipeline:
         self.world.spawn(f"erase {self._asked} {person}", act, ended)
 
     def _finalized(self, made: Object) -> None:
-        if made.name.startswith(("processed/", "rejected/", "state/")):
+        if made.name.startswith(("processed/", "rejected/", "reports/", "state/")):
             return  # nothing comes of these events; a test of their own has them
         actor = self.world.actor
         if actor is not None and "person" in actor.about:

@@ -22,7 +22,7 @@ HEADINGS: dict[Severity, tuple[str, str]] = {
     ),
     "warning": (
         "Loaded, but worth a look",
-        "Warnings are listed in the import's `warnings` and in `rejected/….report.json`.",
+        "Warnings are listed in the import's `warnings` and in `reports/….report.json`.",
     ),
     "operator": (
         "For the team that runs the pipeline",

@@ -487,14 +487,14 @@ def test_openssh_folder(house: House, folder: Path) -> None:
 def test_kept_folders(house: House) -> None:
     """What the pipeline keeps can be read; reports can be removed, the record cannot."""
     house.put(f"processed/{CUSTOMERS}", b"done")
-    house.put("rejected/x.report.json", b"{}")
+    house.put("reports/x.report.json", b"{}")
     with house.paramiko() as sftp:
         assert sftp.open(f"processed/{CUSTOMERS}").read() == b"done"
         with pytest.raises(PermissionError):
             sftp.remove(f"processed/{CUSTOMERS}")
         with pytest.raises(PermissionError):
             sftp.open(f"rejected/{CUSTOMERS}", "wb")
-        sftp.remove("rejected/x.report.json")
+        sftp.remove("reports/x.report.json")
 
     assert house.objects == {f"processed/{CUSTOMERS}": 4}
 

@@ -221,7 +221,7 @@ IGNORED = [
     "/",
     "processed/customers_20230424T201230Z.csv",
     "processed/au/test/x",
-    "rejected/x.report.json",
+    "reports/x.report.json",
     "state/main/customers/x.index",
     "state/customers_20230424T201230Z.csv",
 ]
@@ -317,7 +317,7 @@ def test_places(name: str, processed: str, rejected: str, report: str) -> None:
     read = read_name(name)
 
     assert isinstance(read, ExportFile)
-    assert (f"processed/{processed}", f"rejected/{rejected}", f"rejected/{report}") == (
+    assert (f"processed/{processed}", f"rejected/{rejected}", f"reports/{report}") == (
         read.processed,
         read.rejected_csv,
         read.report_json,
@@ -329,7 +329,7 @@ def test_report_of_a_misnamed_file() -> None:
     read = read_name("test/au/Customers_20230424T201230Z.csv")
 
     assert isinstance(read, Misnamed)
-    assert read.report_json == "rejected/au/test/Customers_20230424T201230Z.report.json"
+    assert read.report_json == "reports/au/test/Customers_20230424T201230Z.report.json"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_user_of_all(path: str, expected: str | None) -> None:
         (f"/pending/{NAME}", f"pending/au/{NAME}"),
         (f"test/{NAME}", f"test/au/{NAME}"),
         (f"/processed/test/{NAME}", f"processed/au/test/{NAME}"),
-        ("rejected/x.report.json", "rejected/au/x.report.json"),
+        ("reports/x.report.json", "reports/au/x.report.json"),
         (f"/{NAME}", f"pending/au/{NAME}"),
         ("pending", "pending/au"),
         (f"/au/{NAME}", None),

@@ -100,7 +100,7 @@ def test_document_round_trip() -> None:
         lease=Lease(owner="a", expires_at=at("12:31")),
         rows=RowCounts(read=5, loaded=3, unchanged=1, rejected=1, orphaned=2),
         progress=Progress(bytes_read=10, percent=50),
-        reports=Reports(rejected="rejected/x.csv", report="rejected/x.json"),
+        reports=Reports(rejected="rejected/x.csv", report="reports/x.report.json"),
         warnings=({"code": "row.bad_date", "count": 3},),
         error=Problem(code="settings.invalid", message="Wrong.", line=3, column="DOB"),
     ).saying("Here it is.", now=at("12:00"))

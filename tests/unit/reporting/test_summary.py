@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 from shared.core.errors import Problem
 from shared.ledger.imports import Reports, RowCounts
+from shared.reporting.groups import groups_of
 from shared.reporting.sentences import ended, rejected
 from shared.reporting.summary import LISTED, summary_name, summary_text
 from tests.support.imports import at, make_import
@@ -23,15 +25,22 @@ def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
         finished_at=at("12:00"),
         rows=rows,
         reports=Reports(
-            rejected=f"rejected/{NAME}.rejected.csv", report=f"rejected/{NAME}.report.json"
+            rejected=f"rejected/{NAME}.rejected.csv", report=f"reports/{NAME}.report.json"
         ),
     )
-    problem = Problem(
-        code="row.bad_key", message="The key is not a number.", line=4, column="PERIDX"
+    rejected_row = Problem(
+        code="row.bad_key", message="The key is not a number.", line=4, row=3, column="PERIDX"
     )
+    warned = [
+        Problem(code="row.bad_date", message="Not a date.", line=line, column="DOB")
+        for line in (2, 3)
+    ]
 
     text = summary_text(
-        import_, problems=[problem], total=1, send_as="customers_20230501T115501Z.csv"
+        import_,
+        groups=groups_of([*warned, rejected_row]),
+        zone=ZoneInfo("Australia/Sydney"),
+        send_as="customers_20230501T115501Z.csv",
     )
 
     assert (
@@ -40,18 +49,27 @@ def test_a_summary_names_the_file_the_rows_and_what_to_mend() -> None:
 2 of 3 rows loaded. 1 row has errors: see the rejected file.
 
 File:      customers_20230501T115500Z.csv
-Uploaded:  1 May 2023 11:56:00 UTC
-Finished:  1 May 2023 12:00:00 UTC
+Uploaded:  1 May 2023 21:56:00 AEST
+Finished:  1 May 2023 22:00:00 AEST
 Status:    loaded_with_rejects
 
 Rows:      3 read, 2 loaded, 0 unchanged, 0 outdated, 1 rejected
 
-1 finding:
-* line 4: PERIDX: The key is not a number. [row.bad_key]
+Errors (not loaded):
+* 1 row: PERIDX: The key is not a number. [row.bad_key]
+  Line 4 (row 3 in a spreadsheet).
+  > Send the export as Apparel21 wrote it: a spreadsheet shortens long numbers
+    when it saves them.
 
-The rows that were not loaded are in customers_20230501T115500Z.rejected.csv
-beside this file. Fix them there, do not change the column export, and upload
-it as customers_20230501T115501Z.csv.
+Warnings (loaded, but check them):
+* 2 rows: DOB: Not a date. [row.bad_date]
+  Lines 2, 3.
+  > Use YYYY-MM-DD. Rows that require this date are rejected; other rows load
+    without it.
+
+The rows that were not loaded are in
+rejected/customers_20230501T115500Z.rejected.csv. Fix them there, do not
+change the column export, and upload it as customers_20230501T115501Z.csv.
 """
     )
 
@@ -61,7 +79,7 @@ def test_a_rejected_file_leaves_nothing_behind_and_says_so() -> None:
     problem = Problem(code="file.truncated", message="The file ends in a row.", line=9)
     import_ = make_import(NAME, status="rejected", status_text=rejected(problem))
 
-    text = summary_text(import_, problems=[problem], total=1)
+    text = summary_text(import_, groups=groups_of([problem]), zone=UTC)
 
     assert (
         "None of this file was loaded. Fix the file and upload it again under the same\n"
@@ -83,25 +101,39 @@ def test_a_check_loads_nothing_and_says_so() -> None:
         reports=Reports(rejected=f"rejected/au/test/{NAME}.rejected.csv"),
     )
 
-    text = summary_text(import_, problems=[], total=0)
+    text = summary_text(import_, groups=(), zone=UTC)
 
     assert "Fix these rows in the file itself" in " ".join(text.split())
     assert text.endswith(f"Then upload the whole file:\npending/au/{NAME}.csv.\n")
 
 
+def test_what_to_do_is_said_once() -> None:
+    """The fix of the problem for which a file is refused is in its first sentence already."""
+    problem = Problem(code="file.truncated", message="The file ends in a row.", line=9)
+    import_ = make_import(NAME, status="rejected", status_text=rejected(problem))
+
+    text = " ".join(summary_text(import_, groups=groups_of([problem]), zone=UTC).split())
+
+    assert text.count(problem.hint) == 1
+    assert "* The file ends in a row. [file.truncated] Line 9." in text
+
+
 def test_a_long_list_is_cut_and_counted() -> None:
-    """Beyond the first so many, problems are counted and the report is named."""
+    """Beyond so many kinds the warnings are counted, not the errors, and the report is named."""
     import_ = make_import(NAME, status="loaded", finished_at=at("12:00") + timedelta(seconds=1))
-    problems = [
-        Problem(code="row.bad_date", message="Not a date.", line=line) for line in range(2, 50)
+    warnings = [
+        Problem(code="row.bad_date", message="Not a date.", line=2, column=f"C{number}")
+        for number in range(LISTED + 3)
     ]
+    error = Problem(code="row.missing_key", message="No key.", line=9, column="PERIDX")
 
-    text = summary_text(import_, problems=problems, total=5_000)
+    text = summary_text(import_, groups=groups_of([*warnings, error]), zone=UTC)
 
-    assert text.count("* line ") == LISTED
-    assert f"… and {5_000 - LISTED:,} more" in text
+    assert text.count("\n* ") == LISTED
+    assert "PERIDX: No key." in text
+    assert "… and 4 more kinds of problems: see the .report.json" in text
 
 
 def test_a_summary_lies_beside_its_report() -> None:
     """Its name is the report's, with another ending."""
-    assert f"rejected/au/{NAME}.summary.txt" == summary_name(f"rejected/au/{NAME}.report.json")
+    assert f"reports/au/{NAME}.summary.txt" == summary_name(f"reports/au/{NAME}.report.json")
