@@ -114,6 +114,7 @@ def test_document_round_trip() -> None:
         "code": "settings.invalid",
         "message": "Wrong.",
         "hint": "Correct the named setting, then replay the import.",
+        "severity": "operator",
         "line": 3,
         "column": "DOB",
     }
