@@ -36,9 +36,9 @@ def test_an_unusable_file_is_rejected_while_it_waits(pipeline: Pipeline) -> None
     assert (import_.status, import_.attempt, import_.lease) == ("rejected", 0, None)
     assert import_.error is not None
     assert import_.error.code == "header.missing_column"
-    report = pipeline.report(f"rejected/{ORDERS}.report.json")
+    report = pipeline.report(f"reports/{ORDERS}.report.json")
     assert (report["status"], report["error"]["code"]) == ("rejected", "header.missing_column")
-    assert "ORDER_NUMBER" in pipeline.read(f"rejected/{ORDERS}.summary.txt")
+    assert "ORDER_NUMBER" in pipeline.read(f"reports/{ORDERS}.summary.txt")
 
 
 def test_too_many_bad_rows(pipeline: Pipeline) -> None:
@@ -162,7 +162,7 @@ def test_a_newer_upload_takes_over_meanwhile(
 
     import_ = pipeline.import_(ORDERS)
     assert (import_.status, import_.judged) == ("waiting", None)
-    assert f"rejected/{ORDERS}.report.json" not in pipeline.objects()
+    assert f"reports/{ORDERS}.report.json" not in pipeline.objects()
     assert pipeline.judge() == ["judged"]
 
 
