@@ -91,7 +91,8 @@ bucket() {
     cat >"$MADE/lifecycle.json" <<JSON
 {"rule": [
   {"action": {"type": "Delete"}, "condition": {"age": $processed, "matchesPrefix": ["processed/"]}},
-  {"action": {"type": "Delete"}, "condition": {"age": $reports, "matchesPrefix": ["rejected/", "reports/"]}}
+  {"action": {"type": "Delete"}, "condition": {"age": $reports, "matchesPrefix": ["rejected/", "reports/"]}},
+  {"action": {"type": "Delete"}, "condition": {"age": 7, "matchesPrefix": ["refusals/"]}}
 ]}
 JSON
     run gcloud storage buckets update "gs://$BUCKET" "--project=$PROJECT" \

@@ -19,6 +19,7 @@ from gateway.bucket import Bucket
 from gateway.files import Files
 from gateway.limits import Capacity
 from gateway.paths import View
+from gateway.refusals import Refusals
 from gateway.repeats import Repeats
 from gateway.session import Session
 from gateway.traffic import Traffic
@@ -47,6 +48,7 @@ class SharedState:
         self.workers = Workers()
         self.guesses = Turns()
         self.traffic = Traffic()
+        self.refusals = Refusals(bucket, self.workers)
         self.doors: set[Door] = set()
         self.strangers = Strangers[Door](
             limit=capacity.strangers, limit_per_network=capacity.strangers_per_address
@@ -294,6 +296,7 @@ class Door(asyncssh.SSHServer):
                 workers=state.workers,
                 limits=state.capacity.session,
                 traffic=state.traffic,
+                refusals=state.refusals,
             )
 
         return Session(self, files)

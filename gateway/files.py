@@ -22,6 +22,7 @@ from gateway.contents import Contents, file_attrs, folder_attrs
 from gateway.download import Blocks, Download
 from gateway.limits import Limits
 from gateway.paths import BadPath, Place, View
+from gateway.refusals import Refusals
 from gateway.traffic import Traffic
 from gateway.upload import Refused, Upload
 from gateway.workers import Workers
@@ -85,6 +86,7 @@ class Files(asyncssh.SFTPServer):
         workers: Workers,
         limits: Limits,
         traffic: Traffic,
+        refusals: Refusals,
     ) -> None:
         """`stops_quietly`: an interrupted client closes a file as if it were complete."""
         super().__init__(chan)
@@ -97,6 +99,7 @@ class Files(asyncssh.SFTPServer):
         self._workers = workers
         self._limits = limits
         self._traffic = traffic
+        self._refusals = refusals
         self._open: dict[Upload | Download, tuple[Place, float]] = {}
         self._appending: set[Upload] = set()
         self._blocks: Blocks = OrderedDict()
@@ -120,9 +123,7 @@ class Files(asyncssh.SFTPServer):
             return self._opened(await self._reading(place), place)
         if self._traffic.draining:
             raise asyncssh.SFTPFailure("The gateway is restarting. Try again in a minute.")
-        if reason := self._view.why_not_upload(place, self._limits.arrival()):
-            self._log("NOTICE", "refused", reason, path=place.shown)
-            raise Refused(reason)
+        self._check_name(place)
         upload = await self._writing(place, pflags)
         self._traffic.uploads.add(upload)
         if pflags & asyncssh.FXF_APPEND:
@@ -423,6 +424,17 @@ class Files(asyncssh.SFTPServer):
                 bytes=size,
             )
 
+    def _check_name(self, place: Place) -> None:
+        """Refuse a name under which nothing may be uploaded, and leave a note about it."""
+        arrival = self._limits.arrival()
+        reason = self._view.why_not_upload(place, arrival)
+        if reason is None:
+            return
+        self._log("NOTICE", "refused", reason, path=place.shown)
+        if place.object is not None and not self._view.always_there(place):
+            self._refusals.note(self._user, place.object, arrival)
+        raise Refused(reason)
+
     async def _removable(self, place: Place) -> Entry:
         if reason := self._view.why_not_remove(place):
             raise Refused(reason)
@@ -431,9 +443,7 @@ class Files(asyncssh.SFTPServer):
     async def _rename(self, oldpath: bytes, newpath: bytes, *, replace: bool) -> None:
         source, target = self._view.place(oldpath), self._view.place(newpath)
         entry = await self._removable(source)
-        if reason := self._view.why_not_upload(target, self._limits.arrival()):
-            self._log("NOTICE", "refused", reason, path=target.shown)
-            raise Refused(reason)
+        self._check_name(target)
         assert target.object is not None
         if target.object == source.object:
             return

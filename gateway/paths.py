@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from shared.files import (
     FOLDERS,
     KEPT_FOLDERS,
-    STATE,
+    LONGEST_OBJECT,
+    OWN_FOLDERS,
     TEMPORARY_ENDINGS,
     TYPES,
     UPLOAD_FOLDERS,
@@ -27,8 +28,6 @@ from shared.files import (
     read_name,
 )
 
-_LONGEST_OBJECT = 1_024
-"""Bytes of UTF-8 in the longest object name that Cloud Storage accepts."""
 _SAMPLE = f"{TYPES[0]}_20000101T000000Z.csv"
 """A valid base name, used to check a folder without its file."""
 
@@ -130,14 +129,14 @@ class View:
         """Return why no file may be uploaded here as of `arrival`; None if one may."""
         if "\\" in place.shown:
             return f"The path holds a backslash. Folders are separated by /, as in test/{_SAMPLE}."
-        if place.folder in KEPT_FOLDERS or _is_state(place):
+        if place.folder in KEPT_FOLDERS or _is_own(place):
             return f"{place.folder}/ is kept by the pipeline. Upload into pending/, test/ or bulk/."
         if place.object is None or self.always_there(place):
             return self._why_no_file_here(place)
         if self.connection and len(place.parts) > 1 + (place.folder in FOLDERS):
             return self._why_no_file_here(place)
-        if len(place.object.encode()) > _LONGEST_OBJECT:
-            return f"The path is longer than {_LONGEST_OBJECT:,} bytes."
+        if len(place.object.encode()) > LONGEST_OBJECT:
+            return f"The path is longer than {LONGEST_OBJECT:,} bytes."
         match read_name(place.object, arrival):
             case ExportFile():
                 return None
@@ -156,8 +155,8 @@ class View:
                 "processed/ is the record of what has been loaded; its files are deleted "
                 "automatically."
             )
-        if _is_state(place):
-            return f"{STATE}/ is what the pipeline remembers of the documents it has loaded."
+        if _is_own(place):
+            return f"{place.folder}/ belongs to the pipeline: nothing in it can be removed."
         return None
 
     def why_not_make(self, place: Place) -> str | None:
@@ -168,7 +167,7 @@ class View:
                 + _listed(f"{folder}/" for folder in FOLDERS)
                 + "."
             )
-        if place.folder in KEPT_FOLDERS or _is_state(place):
+        if place.folder in KEPT_FOLDERS or _is_own(place):
             return f"{place.folder}/ is kept by the pipeline, which makes what it needs itself."
         top = place.parts[:-1]
         if is_connection(place.name) and (not top or (len(top) == 1 and top[0] in UPLOAD_FOLDERS)):
@@ -210,9 +209,10 @@ class View:
         return text
 
 
-def _is_state(place: Place) -> bool:
-    """Return True if the place is in the folder that only users of all connections see."""
-    return place.object is not None and f"{place.object}/".startswith(f"{STATE}/")
+def _is_own(place: Place) -> bool:
+    """Return True if the place is in a folder of the pipeline's own, which only users of all
+    connections see."""
+    return place.object is not None and place.object.partition("/")[0] in OWN_FOLDERS
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -164,6 +164,7 @@ class Gateway:
             door.abort()
         if sessions:
             await asyncio.wait(sessions, timeout=5.0)
+        await state.refusals.written(timeout=5.0)
         for task in list(self._tasks):
             task.cancel()
         state.workers.close()

@@ -26,7 +26,11 @@ FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected", 
 KEPT_FOLDERS = ("processed", "rejected", "reports")
 """Folders that the pipeline fills: loaded files, rows to fix, and the verdicts on all files."""
 STATE = "state"
-"""Folder of the pipeline's own state. No connection may have this name either."""
+"""Folder of the pipeline's own state."""
+REFUSALS = "refusals"
+"""Folder of the gateway's notes about names that it has refused."""
+OWN_FOLDERS = (STATE, REFUSALS)
+"""Folders of the pipeline alone. No connection may have such a name either."""
 DEFAULT_CONNECTION = "main"
 """Connection of a file that is in no connection's folder."""
 
@@ -46,7 +50,7 @@ _EXTENDED = "([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z"
 _FILE = re.compile(rf"({'|'.join(TYPES)})_(?:{_BASIC}|{_EXTENDED})\.csv")
 _IMPORT_ID = re.compile(rf"(?:(test|bulk)_)?({'|'.join(TYPES)})_{_BASIC}")
 _CONNECTION = re.compile("[a-z0-9][a-z0-9_-]{0,38}")
-_LONGEST_OBJECT = 1_024
+LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage accepts."""
 _LONGEST_FILE = 200
 """Characters of the longest base name for which a right name is guessed."""
@@ -170,7 +174,7 @@ def read_name(object_name: str, arrival: Arrival | None = None) -> ExportFile | 
     *folders, file = object_name.split("/")
     if folders and not file:
         return Ignored(object=object_name, reason="It is a folder marker, not a file.")
-    if folders and folders[0] in (*KEPT_FOLDERS, STATE):
+    if folders and folders[0] in (*KEPT_FOLDERS, *OWN_FOLDERS):
         return Ignored(object=object_name, reason=f"The pipeline keeps {folders[0]}/ itself.")
     if file not in (".", "..") and _TEMPORARY.fullmatch(file):
         return Ignored(object=object_name, reason="It is a temporary name of an upload under way.")
@@ -249,7 +253,7 @@ def is_import_id(text: str) -> bool:
 
 def is_connection(name: str) -> bool:
     """Return True for a possible connection name: `[a-z0-9][a-z0-9_-]{0,38}`, no folder's name."""
-    return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, STATE)
+    return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, *OWN_FOLDERS)
 
 
 # -- the folders ------------------------------------------------------------------------------
@@ -319,7 +323,7 @@ def _bad_folders(folders: list[str]) -> Problem:
             ),
         )
     own = folders[-1]
-    if own in (*FOLDERS, STATE):
+    if own in (*FOLDERS, *OWN_FOLDERS):
         return Problem(
             code="name.bad_connection",
             message=f"A connection cannot be called {own}, because a folder is.",
@@ -351,7 +355,7 @@ def _refuse(
         guess = read_with_goodwill(file, TYPES)
         own = (_in_future(ahead, arrival),)
     elif len(file) > _LONGEST_FILE or not _fits(object_name):
-        longest = f"{_LONGEST_FILE} characters, or its path more than {_LONGEST_OBJECT:,} bytes"
+        longest = f"{_LONGEST_FILE} characters, or its path more than {LONGEST_OBJECT:,} bytes"
         own = (Problem(code="name.too_long", message=f"The name has more than {longest}."),)
     elif file in ("", ".", ".."):
         own = (Problem(code="name.bad_path", message="The path does not end in a file name."),)
@@ -414,7 +418,7 @@ def _place(folder: str, mode: Mode) -> str:
 
 
 def _fits(object_name: str) -> bool:
-    return len(object_name.encode("utf-8", "surrogatepass")) <= _LONGEST_OBJECT
+    return len(object_name.encode("utf-8", "surrogatepass")) <= LONGEST_OBJECT
 
 
 def _hash(text: str) -> str:

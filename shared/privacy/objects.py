@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 import google.cloud.storage as storage
 
-from shared.files import KEPT_FOLDERS, STATE, TYPES, ExportFile, Misnamed, read_name
+from shared.files import KEPT_FOLDERS, OWN_FOLDERS, TYPES, ExportFile, Misnamed, read_name
 from shared.files.types import FileType, Rules
 from shared.gcp import UPLOADED
 from shared.gcp.storage import (
@@ -85,7 +85,7 @@ def search(
     found = Objects(person)
     seen: set[tuple[str, int]] = set()
     for blob in list_objects(bucket, versions=True):
-        if not blob.size or blob.name.startswith(f"{STATE}/"):
+        if not blob.size or blob.name.partition("/")[0] in OWN_FOLDERS:
             continue
         if _connection_of(blob.name) == connection:
             seen.add((blob.name, blob.generation))

@@ -27,6 +27,17 @@ FEED_STOPPED = "feed_stopped"
 REJECTED = "rejected"
 """Code of alerts about a feed whose files are rejected; resolved when one is loaded."""
 
+REFUSED_NAME = "refused_name"
+"""Code of alerts about names that were refused; resolved when a file of that type arrives."""
+
+REFUSED_NAME_TODO = (
+    "Tell the retailer the right name, and have their export upload under it. Nothing of this file "
+    "was loaded."
+)
+
+NO_TYPE = "names"
+"""Subject of alerts about names that do not tell a type, in place of the type."""
+
 OUTDATED = "outdated"
 """Code of alerts about a feed whose newest upload is older than the stored data; resolved when a
 file of the feed with newer data is loaded."""

@@ -177,6 +177,11 @@ def rejected(problem: Problem) -> str:
     return f"Not loaded. {problem.message} {problem.hint}"
 
 
+def refused(problem: Problem) -> str:
+    """Sentence for a file that the gateway has refused for its name."""
+    return f"Refused before the upload, so nothing was kept. {problem.message} {problem.hint}"
+
+
 def restarted(import_: Import) -> str:
     """Sentence for a file that a person has put into the queue again."""
     if import_.replay:

@@ -12,6 +12,7 @@ from shared.scheduling.planning import (
     is_unjudged,
     plan_task,
 )
+from shared.scheduling.refusals import take_note
 from shared.scheduling.replay import release, replay
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "split_again",
     "take_in",
     "take_in_event",
+    "take_note",
 ]

@@ -6,11 +6,20 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, log
-from shared.files import Arrival, ExportFile, Ignored, Misnamed, read_name, shown
+from shared.files import REFUSALS, Arrival, ExportFile, Ignored, Misnamed, read_name, shown
 from shared.files.types import file_type, waiting_for
 from shared.gcp import StorageObject
 from shared.ledger import Import, LedgerTransaction, Reports, without
-from shared.reporting import FEED_STOPPED, resolve_alerts, resolve_import_alerts, sentences
+from shared.reporting import (
+    FEED_STOPPED,
+    NO_TYPE,
+    REFUSED_NAME,
+    REFUSED_NAME_TODO,
+    raise_alert,
+    resolve_alerts,
+    resolve_import_alerts,
+    sentences,
+)
 from shared.scheduling import pairing
 from shared.scheduling.planning import awaited_file, enqueue, enqueue_judging, plan_task, rules
 from shared.services import Services
@@ -22,6 +31,8 @@ def take_in_event(told: StorageObject, services: Services) -> Import | None:
     Only the name in the event is used. An old or forged event must not hide the upload that is in
     the bucket, and must not invent one.
 
+    A note of the gateway about a refused name is taken, too; see `shared.scheduling.refusals`.
+
     Returns:
         As `take_in`; None also if no object has the name any more.
 
@@ -30,6 +41,10 @@ def take_in_event(told: StorageObject, services: Services) -> Import | None:
         TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
     _refuse_other_buckets(told, services)
+    if told.name.startswith(f"{REFUSALS}/"):
+        from shared.scheduling.refusals import take_note  # it uses this module
+
+        return take_note(told.name, services)
     if isinstance(read_name(told.name), Ignored):
         return take_in(told, services)
     arrived = lying_there(told.name, services)
@@ -76,7 +91,7 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
         log("INFO", f"Ignored: {named.reason}", object=named.object, generation=arrived.generation)
         return None
     if isinstance(named, Misnamed):
-        return _refuse(named, arrived, services)
+        return refuse(named, arrived, services)
     import_ = services.ledger.transact(
         lambda ledger: _receive(ledger, named, arrived, services, services.now())
     )
@@ -175,7 +190,9 @@ def _receive(
     if file.mode == "load":
         feed = replace(feed, received_at=now, uploaded=fresh.import_id)
         about = {"connection": file.connection, "about": file.type}
-        resolve_alerts(ledger, FEED_STOPPED, now=now, **about)
+        resolve_alerts(ledger, FEED_STOPPED, REFUSED_NAME, now=now, **about)
+        about["about"] = NO_TYPE
+        resolve_alerts(ledger, REFUSED_NAME, now=now, **about)
     ledger.put_feed(replace(feed, received=fresh.import_id))
     ledger.put(fresh)
     for dependant in dependants:
@@ -249,7 +266,16 @@ def _pair_waiting(
     return paired
 
 
-def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> Import:
+def refuse(
+    misnamed: Misnamed, arrived: StorageObject, services: Services, *, at_door: bool = False
+) -> Import:
+    """Record an upload as rejected for its name, with a report and an alert.
+
+    `at_door` is True if the gateway has refused the upload, so that nothing of it was kept.
+
+    Raises:
+        TryAgain: Cloud Storage or Firestore could not be reached.
+    """
     problem = misnamed.problem
     if misnamed.suggestion:
         problem = Problem(
@@ -280,9 +306,12 @@ def _refuse(misnamed: Misnamed, arrived: StorageObject, services: Services) -> I
         ).end(
             "rejected",
             now=now,
-            text=sentences.rejected(problem),
+            text=sentences.refused(problem) if at_door else sentences.rejected(problem),
             keep=services.deployment.ledger_retention,
         )
+        if services.deployment.alert_rejected and misnamed.mode == "load":
+            about = misnamed.type or NO_TYPE
+            raise_alert(ledger, REFUSED_NAME, refused, todo=REFUSED_NAME_TODO, now=now, about=about)
         ledger.put(refused)
         return refused
 

@@ -8,13 +8,13 @@ from functools import partial
 from itertools import islice
 
 from shared.core import Apart, log
-from shared.files import KEPT_FOLDERS, STATE, ExportFile, Misnamed, read_name
+from shared.files import KEPT_FOLDERS, OWN_FOLDERS, REFUSALS, ExportFile, Misnamed, read_name
 from shared.gcp import StorageObject
-from shared.gcp.storage import list_outside
+from shared.gcp.storage import list_objects, list_outside
 from shared.ledger import ENDED_WELL, Import
 from shared.ledger.uploads import put_aside
 from shared.loading import settle
-from shared.scheduling import arrival, is_newer, take_in
+from shared.scheduling import arrival, is_newer, take_in, take_note
 from shared.services import Services
 
 GRACE = timedelta(minutes=10)
@@ -24,12 +24,14 @@ LOOKED_AT = 50_000
 """Largest number of objects that one sweep compares. Files of ended imports are moved away, so only
 rejected and waiting files add up."""
 
-_KEPT = tuple(f"{folder}/" for folder in (*KEPT_FOLDERS, STATE))
+_KEPT = tuple(f"{folder}/" for folder in (*KEPT_FOLDERS, *OWN_FOLDERS))
 _BATCH = 200
 
 
 def take_stock(services: Services) -> dict[str, int]:
     """Take in every object whose event was lost, and move files of ended imports away.
+
+    Notes of the gateway whose event was lost are taken, too.
 
     Returns:
         Numbers of objects: `found` without an import, `settled` after a good end, and put `aside`
@@ -59,6 +61,10 @@ def take_stock(services: Services) -> dict[str, int]:
             f"More than {LOOKED_AT:,} files are in the upload folders, and the sweep checks only "
             "that many for lost events: remove files that were rejected long ago.",
         )
+    for note in islice(list_objects(services.bucket, f"{REFUSALS}/"), _BATCH):
+        if note.time_created <= latest:
+            taken = apart(partial(take_note, note.name, services), object=note.name)
+            counts["found"] += taken is not None
     apart.end()
     return counts
 

@@ -463,8 +463,11 @@ def test_sweep_is_called(life: Life) -> None:
 @pytest.mark.parametrize(
     ("stage", "days"),
     [
-        ("deployed again", {"processed/": 30, "rejected/": 90, "reports/": 90}),
-        ("in another environment", {"processed/": 2, "rejected/": 90, "reports/": 90}),  # 36 hours
+        ("deployed again", {"processed/": 30, "rejected/": 90, "reports/": 90, "refusals/": 7}),
+        (
+            "in another environment",
+            {"processed/": 2, "rejected/": 90, "reports/": 90, "refusals/": 7},
+        ),
         ("without a lifecycle", {}),
     ],
 )

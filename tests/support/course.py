@@ -21,7 +21,7 @@ from google.cloud import firestore
 from shared.core.errors import SettingsError, TryAgain
 from shared.ledger.imports import Import
 from shared.loading.worker import work
-from shared.scheduling.intake import lying_there, take_in
+from shared.scheduling.intake import lying_there, take_in, take_in_event
 from shared.scheduling.replay import release, replay
 from shared.status import routes
 from shared.web.answers import answer
@@ -72,6 +72,11 @@ class Course:
 
         self.doing("classify", classify)
 
+    def refused(self, name: str) -> None:
+        """Put the gateway's note about a refused name into the bucket; classify takes it."""
+        event = self.pipeline.put("refusals/main/x.json", json.dumps({"object": name}))
+        self.doing("classify", lambda: take_in_event(event, self.pipeline.services))
+
     def load(self) -> None:
         """Let load do every task that is due, those that came last first."""
         queue = self.pipeline.queue
@@ -116,6 +121,7 @@ def happen(course: Course, database: firestore.Client, monkeypatch: pytest.Monke
     course.arrives("orders_20230501T110500Z.csv", orders_csv({}, {"ORDER_NUMBER": "2"}))
     course.arrives("test/customers_20230501T110100Z.csv", customers_csv({"PERIDX": "3"}))
     course.arrives("bad/customers_20230501T110200Z.csv", customers_csv({"PERIDX": "4"}))
+    course.refused("pending/main/cust.csv")
     course.load()
     clock.advance(timedelta(minutes=45))
     course.load()

@@ -47,8 +47,9 @@ class House:
 
     @property
     def objects(self) -> dict[str, int]:
-        """All objects with their sizes."""
-        return {blob.name: blob.size for blob in self.bucket.list_blobs()}
+        """All objects with their sizes, but for notes about refused names."""
+        blobs = {blob.name: blob.size for blob in self.bucket.list_blobs()}
+        return {name: size for name, size in blobs.items() if not name.startswith("refusals/")}
 
     def clear(self) -> None:
         """Empty the bucket."""

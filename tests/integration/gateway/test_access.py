@@ -16,6 +16,7 @@ import pytest
 from gateway.brake import Brake
 from gateway.limits import Capacity, Limits
 from local.emulators.storage import serve
+from shared.files.names import FOLDERS
 from tests.integration.gateway.helpers import (
     BUCKET,
     CUSTOMERS,
@@ -42,7 +43,7 @@ def test_confined(house: House) -> None:
 
             assert sorted(sftp.listdir("pending")) == [CUSTOMERS, f"orders_{STAMP}.csv"]
             assert sftp.open(f"pending/{CUSTOMERS}").read() == data
-            assert sorted(sftp.listdir("/")) == ["bulk", "pending", "processed", "rejected", "test"]
+            assert sorted(sftp.listdir("/")) == sorted(FOLDERS)
         for path in (f"pending/nz/{CUSTOMERS}", f"../nz/{CUSTOMERS}", f"nz/{CUSTOMERS}"):
             with pytest.raises(FileNotFoundError):
                 au.stat(path)

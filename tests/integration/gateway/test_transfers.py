@@ -19,6 +19,7 @@ import pytest
 from google.cloud import storage
 
 from gateway.bucket import CloudBucket
+from shared.files.names import FOLDERS
 from tests.integration.gateway.helpers import (
     BUCKET,
     CUSTOMERS,
@@ -145,7 +146,7 @@ def test_commands(house: House, tmp_path: Path) -> None:
 def test_folders(house: House) -> None:
     """The five folders are there before anything else is, and only what cannot be is refused."""
     with house.paramiko() as sftp:
-        assert sorted(sftp.listdir("/")) == ["bulk", "pending", "processed", "rejected", "test"]
+        assert sorted(sftp.listdir("/")) == sorted(FOLDERS)
         assert sftp.listdir("bulk") == []
         sftp.chdir("pending/au")  # a connection of another user
         for path in ("nowhere", "pending/nowhere"):

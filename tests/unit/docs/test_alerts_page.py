@@ -7,7 +7,15 @@ from dataclasses import fields
 from pathlib import Path
 
 from shared.core.serialize import camel
-from shared.reporting.alerts import FEED_STOPPED, IMPORT_CODES, LATE, OUTDATED, REJECTED, Alert
+from shared.reporting.alerts import (
+    FEED_STOPPED,
+    IMPORT_CODES,
+    LATE,
+    OUTDATED,
+    REFUSED_NAME,
+    REJECTED,
+    Alert,
+)
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/alerts.md").read_text()
 
@@ -17,7 +25,7 @@ def test_every_kind() -> None:
     about = "an orders file|an import|all imports|a type of file of a connection"
     documented = set(re.findall(rf"^\| `(\w+)` \| (?:{about}) \|", PAGE, re.MULTILINE))
 
-    assert {*IMPORT_CODES, FEED_STOPPED, LATE, OUTDATED, REJECTED} == documented
+    assert {*IMPORT_CODES, FEED_STOPPED, LATE, OUTDATED, REFUSED_NAME, REJECTED} == documented
 
 
 def test_every_field() -> None:

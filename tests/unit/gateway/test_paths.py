@@ -175,9 +175,13 @@ def test_remove(view: View, path: str, expected: bool) -> None:
 
 
 def test_what_the_pipeline_remembers_stays() -> None:
-    """Nobody can remove or rename away what is in state/; a file of that name is just a file."""
-    assert "remembers" in str(ALL.why_not_remove(ALL.place(b"state/main/customers/x.index")))
+    """Nobody can write, remove or rename away what is in state/ or refusals/; a file of such a
+    name is just a file."""
+    for path in (b"state/main/customers/x.index", b"refusals/au/x.json"):
+        assert "belongs to the pipeline" in str(ALL.why_not_remove(ALL.place(path)))
+        assert "kept by the pipeline" in str(ALL.why_not_upload(ALL.place(path)))
     assert AU.why_not_remove(AU.place(b"state")) is None
+    assert AU.why_not_remove(AU.place(b"refusals")) is None
 
 
 @pytest.mark.parametrize(
