@@ -71,10 +71,13 @@ def enqueue_judging(import_: Import, services: Services) -> None:
 
 
 def is_unjudged(import_: Import) -> bool:
-    """Return True for a file that may have to wait for another and has not been read yet."""
+    """Return True for a file that may have to wait for another and has not been read yet.
+
+    A file without content has no task until the time for its content is over.
+    """
     return (
         import_.waits_for is not None
-        and import_.size > 0
+        and (import_.size > 0 or import_.task_number > 0)
         and import_.status in PENDING
         and import_.attempt == 0
         and import_.judged is None

@@ -252,3 +252,18 @@ def test_orders_of_rejected_customers(pipeline: Pipeline) -> None:
     assert pipeline.run_due() == ["blocked"]
 
     assert "1 of 9 rows will be rejected." in pipeline.import_(ORDERS).status_text
+
+
+def test_an_empty_file(pipeline: Pipeline) -> None:
+    """Orders that stay empty are rejected once their content can no longer come, not after the
+    wait for their customers."""
+    pipeline.upload(f"{ORDERS}.csv", "")
+    assert pipeline.judge() == []
+    pipeline.clock.advance("12:20")
+    pipeline.sweep()
+
+    assert pipeline.run_due() == ["waiting"]
+
+    import_ = pipeline.import_(ORDERS)
+    assert import_.error is not None
+    assert (import_.status, import_.error.code) == ("rejected", "file.empty")
