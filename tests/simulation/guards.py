@@ -25,6 +25,8 @@ from shared.ledger import uploads
 from shared.ledger.feeds import Feed
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
 from shared.ledger.lease import Claimed, ClaimedChange, Hold
+from shared.loading import judging
+from shared.loading.judging import waits_for_judging
 from shared.loading.shards.cleanup import remove_rows
 from shared.parsing import repeats
 from shared.parsing.checker import Row
@@ -44,6 +46,7 @@ from tests.simulation.scenarios import (
     ERASURES,
     SCENARIOS,
     correct,
+    correct_orders,
     dawdling,
     disturbed,
     stall,
@@ -70,6 +73,9 @@ class Guard:
         match self.theme:
             case "corrected":
                 yield from (disturbed("customers", effect, correct) for effect in range(1, 30))
+            case "judged and corrected":
+                name = "unusable orders that wait"
+                yield from (disturbed(name, effect, correct_orders) for effect in range(1, 10))
             case "stalled":
                 yield from (disturbed("correction", effect, stall) for effect in range(1, 30))
             case "undoing stalled":
@@ -263,6 +269,11 @@ GUARDS: Mapping[str, Guard] = {
         "orders begin when their customers import has ended well",
         _replaced(pairing, LOADED, LOADED | PENDING | {"loading"}),
         "meetings",
+    ),
+    "upload that was judged": Guard(
+        "what was read of a file that waits counts only for that upload, while it waits",
+        _replaced(judging, waits_for_judging, lambda import_, task: import_ is not None),
+        "judged and corrected",
     ),
     "corrected under a new time": Guard(
         "a customers file that was corrected under a new time lets the orders of the rejected go",

@@ -246,6 +246,8 @@ CORRECTION = Upload(0, _CUSTOMERS, _correction(SCENARIOS["customers"].uploads[0]
 """Another content of the customers file, which may come at any moment."""
 
 
+_CORRECTED_ORDERS = SCENARIOS["unusable orders that are corrected"].uploads[1]
+
 STALL = 3 * HOUR
 """Seconds that a stalled process says nothing: enough for the sweep to have another take over."""
 
@@ -263,6 +265,13 @@ def stall(history: History) -> None:
 def correct(history: History) -> None:
     """Let the customers file be corrected."""
     history.upload(CORRECTION)
+
+
+def correct_orders(history: History) -> None:
+    """Let the orders file be corrected, and the process that is about to have an effect have it
+    after that."""
+    history.upload(_CORRECTED_ORDERS)
+    history.world.stall(60.0)
 
 
 def take_back(history: History) -> None:
