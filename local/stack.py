@@ -146,6 +146,7 @@ class Endpoints:
             "TASKS_SERVICE_ACCOUNT": TASKS_ACCOUNT,
             "SWEEP_URL": self.functions["sweep"],
             "SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
+            "SFTP_ADDRESS": f"{self.sftp.host}:{self.sftp.port}",
         }
 
     @classmethod

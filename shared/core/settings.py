@@ -248,8 +248,11 @@ class Deployment:
     alert_webhook: str = field(default="", repr=False)
     """URL to which alerts are also posted, in Slack's format, `ALERT_WEBHOOK`. Empty: none.
     Secret: anyone with this URL can post there."""
-    alert_rejected: bool = False
+    alert_rejected: bool = True
     """True: the operating team gets an alert about each rejected file, `ALERT_REJECTED`."""
+    sftp_address: str = ""
+    """Address of the SFTP server as retailers type it, for the status page, `SFTP_ADDRESS`, e.g.
+    `sftp.example.com:2222`."""
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Australia/Sydney"))
     """Zone of the times in the files, which name no zone, `TIME_ZONE`."""
 
@@ -278,6 +281,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("project", "location", "bucket", "queue", "load_url"), _read_text),
     "database": _read_database,
     **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
+    "sftp_address": _read_text,
     **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,

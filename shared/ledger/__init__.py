@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.ledger.feeds import Age, Feed, Holder, Index, Paced, Running, without
+from shared.ledger.feeds import Age, Feed, Holder, Index, Paced, Running, Success, without
 from shared.ledger.imports import (
     ENDED,
     ENDED_WELL,
@@ -68,6 +68,7 @@ __all__ = [
     "Split",
     "StateObject",
     "Status",
+    "Success",
     "Totals",
     "Which",
     "import_path",

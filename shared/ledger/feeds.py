@@ -84,6 +84,20 @@ class Paced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """The last upload of a type that was loaded, a first load included."""
+
+    import_id: str = field(metadata={"key": "import"})
+    uploaded_at: datetime
+    rejected: int = 0
+    """Rows of it that were rejected."""
+
+
+ARRIVALS_KEPT = 12
+"""Arrivals in the record of a feed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One type of file of a connection: the document `connections/{connection}/feeds/{type}`."""
 
@@ -98,6 +112,10 @@ class Feed:
     """Arrival of the last file to load; files in `test/` and `bulk/` do not count."""
     uploaded: str | None = None
     """Import id of that file."""
+    arrivals: tuple[datetime, ...] = ()
+    """Times of the last arrivals of files to load, the oldest first."""
+    success: Success | None = None
+    """None until a file has been loaded; feeds of earlier versions have none before the next."""
     latest: str | None = None
     """Import id of the latest-exported file that was loaded."""
     header: tuple[str, ...] = ()
@@ -120,6 +138,18 @@ class Feed:
         """Return a hash of the index and its mark; another index or mark has another hash."""
         text = repr((self.index and self.index.parts, self.index_held_by))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def arrived(self, import_id: str, at: datetime) -> Feed:
+        """Return the feed after the arrival of a file to load."""
+        arrivals = (*self.arrivals, at)[-ARRIVALS_KEPT:]
+        return replace(self, received_at=at, uploaded=import_id, arrivals=arrivals)
+
+    def loaded(self, success: Success) -> Feed:
+        """Return the feed after a file was loaded; an upload that is not the newest counts not."""
+        newest = self.success
+        if newest is not None and newest.uploaded_at > success.uploaded_at:
+            return self
+        return replace(self, success=success)
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as stored in Firestore."""

@@ -152,6 +152,13 @@ class LedgerStore:
             if (import_ := _import(connection, import_id, data)) is not None:
                 yield import_
 
+    def of_file(self, file: str) -> Iterator[Import]:
+        """Yield the imports of all connections whose file has this name, without folders."""
+        for path, data in self.database.find_in_group("imports", "file", [file]):
+            _, connection, _, import_id = path.split("/")
+            if (import_ := _import(connection, import_id, data)) is not None:
+                yield import_
+
     def unusable(self, statuses: Iterable[Status]) -> Iterator[tuple[str, str]]:
         """Yield connection and id of imports with these statuses whose documents cannot be used."""
         for path, data in self.database.find_in_group("imports", "status", statuses):

@@ -19,6 +19,7 @@ from shared.ledger import (
     Progress,
     Reports,
     Status,
+    Success,
     release_feed,
 )
 from shared.parsing import Tally
@@ -128,6 +129,14 @@ def end(
         _alert(ledger, ended, feed, services, repeated=tally.counts["row.duplicate_key"], now=now)
         if found.successor is not None:
             feed = found.successor.settle(feed)
+            ledger.put_feed(feed)
+        if status in LOADED:
+            success = Success(
+                import_id=ended.import_id,
+                uploaded_at=ended.uploaded_at,
+                rejected=ended.rows.rejected,
+            )
+            feed = feed.loaded(success)
             ledger.put_feed(feed)
         if status in LOADED and (feed.latest is None or ended.import_id >= feed.latest):
             ledger.put_feed(replace(feed, latest=ended.import_id, header=found.header))

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Self
 
 from shared.core import ConnectionSettings, SettingsError
-from shared.files import TYPES
+from shared.files import TYPES, parse_import_id
 from shared.ledger import Feed
-from shared.reporting.cadence import stopped
+from shared.reporting.cadence import late, stopped, usual
 from shared.services import Services
 
 
@@ -62,7 +62,17 @@ class FeedState:
     received_at: datetime | None
     cadence: timedelta | None
     missing: bool
-    """True if an expected file has not arrived."""
+    """True if an expected file has not arrived, as the settings say."""
+    guessed: bool = False
+    """True if the settings have no cadence, and this one is what was usual."""
+    good_at: datetime | None = None
+    """Upload of the last file that was loaded; None if there is none."""
+    latest: str | None = None
+    """Import id of the last file that was loaded."""
+    behind: bool = False
+    """True if the last good file is older than the cadence allows, or no file has been good."""
+    rejected: int = 0
+    """Rejected rows of the last file that was loaded."""
 
 
 def connections_of(services: Services) -> list[Connection]:
@@ -95,14 +105,32 @@ def feeds_of(
             cadence = settings.cadence.get(type) if settings else None
             if cadence is None and feed.received_at is None:
                 continue
-            states.append(
-                FeedState(
-                    connection=each.name,
-                    type=type,
-                    received_at=feed.received_at,
-                    cadence=cadence,
-                    missing=cadence is not None
-                    and stopped(feed, cadence=cadence, expected_since=each.since, now=now),
-                )
-            )
+            states.append(_state(feed, cadence, since=each.since, now=now))
     return states
+
+
+def _state(
+    feed: Feed, cadence: timedelta | None, *, since: datetime | None, now: datetime
+) -> FeedState:
+    """Return the state of a feed; `cadence` is that of the settings."""
+    good_at, latest, rejected = None, feed.latest, 0
+    if feed.success is not None:
+        good_at, latest = feed.success.uploaded_at, feed.success.import_id
+        rejected = feed.success.rejected
+    elif feed.latest is not None:  # a feed of an earlier version
+        good_at = parse_import_id(feed.latest)[2]
+    expected = cadence or usual(feed.arrivals)
+    last = good_at or (feed.arrivals[0] if feed.arrivals else since)
+    return FeedState(
+        connection=feed.connection,
+        type=feed.type,
+        received_at=feed.received_at,
+        cadence=expected,
+        missing=cadence is not None
+        and stopped(feed, cadence=cadence, expected_since=since, now=now),
+        guessed=cadence is None and expected is not None,
+        good_at=good_at,
+        latest=latest,
+        behind=expected is not None and late(last, cadence=expected, now=now),
+        rejected=rejected,
+    )

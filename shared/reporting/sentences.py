@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.core import Problem, count, length, moment
+from shared.core import Problem, count, length
 from shared.files.types import known_type
 from shared.ledger import Import, Judged, RowCounts, Status
+
+REJECTED_FIRST = "was rejected."
+"""Words in every sentence about a file that waits for a rejected one."""
 
 
 def received() -> str:
@@ -28,17 +31,15 @@ def waiting(import_: Import, window: timedelta) -> str:
 
 
 def scheduled(import_: Import, now: datetime) -> str:
-    """Sentence for a file whose task is in the queue."""
+    """Sentence for a file whose task is in the queue; its start is in the ledger, not here."""
     start = import_.scheduled_for
     if start is None or start <= now:
         return "In the queue, about to be worked on."
     if import_.paired_with:
         return _with_verdict(
-            import_,
-            f"Scheduled for {moment(start)}, after its {import_.waits_for} file "
-            f"{import_.paired_with}.",
+            import_, f"Scheduled to start after its {import_.waits_for} file {import_.paired_with}."
         )
-    return _with_verdict(import_, f"Scheduled for {moment(start)}.")
+    return _with_verdict(import_, "Scheduled to start later.")
 
 
 def blocked(import_: Import, by: str, awaited: Status | None, window: timedelta) -> str:
@@ -57,7 +58,7 @@ def _blocked(import_: Import, by: str, awaited: Status | None, window: timedelta
     match awaited:
         case "rejected":
             return (
-                f"Its {import_.waits_for} file {by} was rejected. Send the corrected file under "
+                f"Its {import_.waits_for} file {by} {REJECTED_FIRST} Send the corrected file under "
                 f"the same name, or a new export no more than {length(window)} later; or release "
                 f"these {import_.type} to load them without it."
             )

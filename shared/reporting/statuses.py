@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.ledger import PENDING, Status
-from shared.reporting.sentences import LEFT_OUT
+from shared.reporting.sentences import LEFT_OUT, REJECTED_FIRST
 
 Tone = Literal["good", "warn", "bad", "busy", "calm"]
 """`bad` needs a person, `warn` needs a look, `busy` continues automatically, `calm` is past."""
@@ -43,9 +43,12 @@ FACES: Mapping[Status, Face] = {
 def face_of(status: Status, text: str) -> Face:
     """Return the presentation of a status with its status text.
 
-    If the text says that values were left out, a tick becomes a warning sign.
+    If the text says that values were left out, a tick becomes a warning sign. Files that wait for
+    a rejected file say so, because they do not continue automatically.
     """
     face = FACES[status]
+    if status in ("blocked", "overdue") and REJECTED_FIRST in text:
+        return replace(face, words="blocked by a rejected file", tone="bad")
     if face.tone == "good" and LEFT_OUT in text:
         return replace(face, sign="△", tone="warn")
     return face

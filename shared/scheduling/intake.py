@@ -188,7 +188,7 @@ def _receive(
         )
         ledger.archive(gone)
     if file.mode == "load":
-        feed = replace(feed, received_at=now, uploaded=fresh.import_id)
+        feed = feed.arrived(fresh.import_id, now)
         about = {"connection": file.connection, "about": file.type}
         resolve_alerts(ledger, FEED_STOPPED, REFUSED_NAME, now=now, **about)
         about["about"] = NO_TYPE

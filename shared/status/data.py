@@ -20,22 +20,25 @@ from shared.reporting import (
     UNDER_WAY,
     Alert,
     Connection,
-    FeedState,
     Zones,
     connections_of,
     feeds_of,
 )
 from shared.services import Services
 from shared.status.chart import Day
+from shared.status.needs import BAD, Need, needs_of
 from shared.status.query import Asked
+from shared.status.retailers import Retailer, retailers_of
 
 _T = TypeVar("_T")
 
 PAGE_SIZE = 50
 """Imports per page."""
-UNDER_WAY_SHOWN = 50
+UNDER_WAY_SHOWN = 100
 """Largest number of imports under way in the overview."""
-ALERTS_SHOWN = 20
+BAD_READ = 200
+"""Largest number of rejected, failed and overdue imports that the overview reads."""
+ALERTS_SHOWN = 50
 """Largest number of open alerts in the overview."""
 CONNECTIONS_SHOWN = 100
 """Largest number of connections whose feeds the overview has."""
@@ -64,10 +67,14 @@ class Overview:
     """The data of the overview page."""
 
     found: Found
-    alerts: Sequence[Alert]
+    needs: Sequence[Need]
+    more_bad: bool
+    """True if there are more rejected, failed or overdue files than were read."""
+    retailers: Sequence[Retailer]
+    more_retailers: bool
+    """True if there are more connections than the page has."""
     under_way: Sequence[Import]
     more_under_way: bool
-    feeds: Sequence[FeedState]
     days: Sequence[Day]
     """Numbers per day; empty if the database could not add them up."""
     days_fault: str = ""
@@ -112,36 +119,49 @@ def overview(asked: Asked, services: Services) -> Overview:
     """
     ledger = services.ledger
     connection = asked.connection or None
-    under_way = Which(connection=connection, statuses=UNDER_WAY)
+    moves = Which(connection=connection, statuses=UNDER_WAY)
     with _together() as at_once:
         listed = at_once(connections_of, services)
-        moving = at_once(lambda: list(ledger.newest(under_way, limit=UNDER_WAY_SHOWN + 1)))
+        moving = at_once(lambda: list(ledger.newest(moves, limit=UNDER_WAY_SHOWN + 1)))
         alerts = at_once(
             lambda: ledger.alerts(connection=connection, open=True, limit=ALERTS_SHOWN)
         )
         connections = listed.result()
         zones = Zones.of_connections(connections, services)
         zone = zones.of(connection)
+        bad = at_once(
+            lambda: list(ledger.newest(Which(connection=connection, statuses=BAD), limit=BAD_READ))
+        )
         newest = at_once(_found, asked, services, connections)
         today = services.now().astimezone(zone).date()
         counted = [
             (day, at_once(_totals, day, zone, connection, services))
             for day in (today - timedelta(days=back) for back in reversed(range(DAYS)))
         ]
-        feeds = at_once(
-            feeds_of, _only(connections, connection)[:CONNECTIONS_SHOWN], zones, services
-        )
+        shown = _only(connections, connection)[:CONNECTIONS_SHOWN]
+        feeds = at_once(feeds_of, shown, zones, services)
         days, fault = _days(counted)
-        return Overview(
-            found=newest.result(),
-            alerts=[
+        under_way = moving.result()[:UNDER_WAY_SHOWN]
+        needs = needs_of(
+            bad.result(),
+            [
                 alert
                 for id, data in alerts.result().items()
                 if (alert := Alert.read(id, data)) is not None
             ],
-            under_way=moving.result()[:UNDER_WAY_SHOWN],
+            feeds.result(),
+            under_way,
+            {name: error for name, error in zones.wrong.items() if connection in (None, name)},
+        )
+        names = [each.name for each in shown]
+        return Overview(
+            found=newest.result(),
+            needs=needs,
+            more_bad=len(bad.result()) == BAD_READ,
+            retailers=retailers_of(names, feeds.result(), needs, under_way),
+            more_retailers=len(_only(connections, connection)) > len(names),
+            under_way=under_way,
             more_under_way=len(moving.result()) > UNDER_WAY_SHOWN,
-            feeds=feeds.result(),
             days=days,
             days_fault=fault,
             zone=zone,

@@ -19,6 +19,8 @@ from shared.files import TYPES, is_connection
 from shared.ledger import Status, Which
 from shared.reporting import FACES, GROUPS
 
+LONGEST_NAME = 200
+"""Characters of the longest name that can be searched for."""
 LONGEST_ID = 1_500
 """Bytes of the longest id that Firestore accepts."""
 
@@ -37,6 +39,8 @@ class NotFound(IngestError):
 class Asked:
     """The query of a request; an empty text filters nothing."""
 
+    q: str = ""
+    """Name to search for: an import id, a file name, or the key of a document."""
     connection: str = ""
     type: str = ""
     status: str = ""
@@ -64,6 +68,7 @@ class Asked:
             BadQuery: a part has an invalid value.
         """
         asked = cls(
+            q=_read(query, "q", _is_name, f"at most {LONGEST_NAME} characters").strip(),
             connection=_read(query, "connection", is_connection, _CONNECTION),
             type=_read(query, "type", TYPES.__contains__, f"one of {', '.join(TYPES)}"),
             status=_read(query, "status", _STATUSES.__contains__, f"one of {', '.join(_STATUSES)}"),
@@ -169,6 +174,18 @@ def _is_id(text: str) -> bool:
         and text not in (".", "..")
         and not (text.startswith("__") and text.endswith("__"))
     )
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and text.isprintable() and _encodes(text)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_word(text: str) -> bool:

@@ -21,6 +21,7 @@ from shared.status.data import detail, find, overview
 from shared.status.query import Asked, BadQuery, NotFound
 from shared.status.rejected_rows import first_rows
 from shared.status.rendering import POLICY, render
+from shared.status.search import search
 
 REFRESH_SECONDS = 10
 """Seconds between two refreshes while an import is under way."""
@@ -94,6 +95,11 @@ def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
         return _download(asked, request, services)
     if asked.import_id:
         return _page_of_import(asked, request, services)
+    if asked.q:
+        if asked.reveal:
+            _log_search(request)
+        hits = search(asked.q, services, reveal=asked.reveal)
+        return _page("found.html", asked=asked, hits=hits, now=services.now())
     if asked.narrowed:
         return _page("search.html", asked=asked, found=find(asked, services), now=services.now())
     seen = overview(asked, services)
@@ -105,6 +111,7 @@ def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
         found=seen.found,
         rows_chart=rows_chart(seen.days),
         files_chart=files_chart(seen.days),
+        sftp=services.deployment.sftp_address,
         now=services.now(),
         deadline=services.deployment.orders_deadline,
         refresh=None if asked.still else REFRESH_SECONDS if busy else REST_SECONDS,
@@ -229,6 +236,14 @@ def _is_here(path: str) -> bool:
     """True if a path is that of the pages: `/`, or one that ends in the function's name."""
     name = os.environ.get("K_SERVICE", "status")
     return path.rstrip("/").rpartition("/")[2] in ("", name)
+
+
+def _log_search(request: Request) -> None:
+    log(
+        "NOTICE",
+        "Personal data has been looked at: documents that a search found.",
+        who=request.person or "unknown",
+    )
 
 
 def _log_look(request: Request, import_: Import, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,13 @@ def _watch(
     except SettingsError as error:
         log("ERROR", str(error), connection=connection)
         return 0
-    watch = partial(_watch_feed, services=services, connection=connection, since=since)
+    watch = partial(
+        _watch_feed,
+        services=services,
+        connection=connection,
+        since=since,
+        zone=settings.time_zone,
+    )
     return sum(
         services.ledger.transact(partial(watch, type=type, cadence=cadence))
         for type, cadence in settings.cadence.items()
@@ -66,12 +72,13 @@ def _watch_feed(
     type: str,
     cadence: timedelta,
     since: datetime | None,
+    zone: tzinfo,
 ) -> bool:
     now = services.now()
     feed = ledger.feed(connection, type)
     if not stopped(feed, cadence=cadence, expected_since=since, now=now):
         return False
-    last = phrases.moment(feed.received_at) if feed.received_at else "never"
+    last = phrases.moment(feed.received_at, zone) if feed.received_at else "never"
     alert = new_alert(
         FEED_STOPPED,
         connection=connection,

@@ -98,8 +98,8 @@ def test_an_alert_is_over_when_the_orders_are_rejected(pipeline: Pipeline) -> No
 
     assert pipeline.judge() == ["rejected"]
 
-    (alert,) = alerts(pipeline).values()
-    assert not alert["open"]
+    assert not alerts(pipeline)[f"main~{ORDERS}~overdue"]["open"]
+    assert alerts(pipeline)["main~orders~rejected"]["open"]
 
 
 def test_a_failed_import_raises_an_alert(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,21 +176,21 @@ def test_a_failed_import_that_turns_out_to_be_unusable(
     pipeline.services.bucket.blob(f"{NAME}.csv").delete()
 
     assert pipeline.run_due() == ["rejected"]
-    (alert,) = alerts(pipeline).values()
-    assert not alert["open"]
+    assert not alerts(pipeline)[f"main~{NAME}~failed"]["open"]
 
 
-def test_rejected_files_are_the_retailers_matter(pipeline: Pipeline) -> None:
-    """Unless it is asked for, a rejected file raises no alert."""
+def test_rejected_files_of_which_nobody_wants_to_be_told(make: Make) -> None:
+    """With ALERT_REJECTED=off a rejected file raises no alert."""
+    pipeline = make(alert_rejected=False)
     pipeline.upload(f"{NAME}.csv", "CITY\r\nHobart\r\n")
 
     assert pipeline.run_due() == ["rejected"]
     assert alerts(pipeline) == {}
 
 
-def test_rejected_files_that_are_asked_for(make: Make, receiver: Receiver) -> None:
-    """With ALERT_REJECTED a feed has one alert, however many files, until one of it is loaded."""
-    pipeline = make(alert_rejected=True, alert_webhook=receiver.url)
+def test_rejected_files(make: Make, receiver: Receiver) -> None:
+    """A feed has one alert, however many rejected files, until one of it is loaded."""
+    pipeline = make(alert_webhook=receiver.url)
     for hour in (8, 9):
         pipeline.upload(f"customers_20230501T{hour:02}0000Z.csv", "CITY\r\nHobart\r\n")
         pipeline.upload(f"test/customers_20230501T{hour:02}0000Z.csv", "CITY\r\nHobart\r\n")

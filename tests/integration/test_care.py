@@ -161,7 +161,7 @@ def test_a_feed_that_stopped(pipeline: Pipeline) -> None:
         alert["count"],
     ) == ("feed_stopped", "au", True, 1)
     assert "customers" in alert["what"]
-    assert "1 May 2023 12:00:00 UTC" in alert["what"]
+    assert "1 May 2023 22:00:00 AEST" in alert["what"]
     pipeline.upload("au/customers_20230502T175500Z.csv", customers_csv({"PERIDX": "1"}))
     (alert,) = alerts(pipeline).values()
     assert not alert["open"]

@@ -16,6 +16,7 @@ from shared.files.names import TYPES
 from shared.reporting.statuses import UNDER_WAY
 from shared.status.data import detail, find, overview
 from shared.status.query import Asked
+from shared.status.search import search
 from tests.support.imports import at
 from tests.support.pipeline import Pipeline
 
@@ -128,6 +129,7 @@ def asked_for(pipeline: Pipeline) -> set[Index]:
         find(asked, services)
     for connection in ("", "au"):
         overview(Asked(connection=connection), services)
+    search("customers_20230501T115500Z.csv", services)
     detail("au", "customers_20230501T115500Z", services)
     for connection_of_alerts, open in product((None, "au"), (None, True)):
         services.ledger.alerts(connection=connection_of_alerts, open=open, limit=10)

@@ -7,10 +7,12 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import parse_qsl
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from google.cloud import firestore
@@ -18,7 +20,7 @@ from google.cloud import firestore
 from local.processes import free_ports
 from shared.core.errors import SettingsError, TryAgain
 from shared.firestore.database import FirestoreDatabase
-from shared.ledger.imports import Import
+from shared.ledger.imports import Import, Status
 from shared.ledger.store import LedgerStore
 from shared.services import Services
 from shared.status import routes
@@ -26,7 +28,7 @@ from shared.status.data import PAGE_SIZE
 from shared.status.query import Asked
 from tests.support import story
 from tests.support.imports import at, make_import
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 pytest_plugins = ["tests.support.told"]
 
@@ -67,14 +69,15 @@ def overview(told: Pipeline) -> routes.PageAnswer:
 @pytest.mark.parametrize(
     "says",
     [
-        "2 things need a person",
+        "5 things need a person",
+        "nz : The type must be written customers, in lower case.",
         "What to do: Ask for the customers file, or release the orders to load them without it.",
         "customers_20241120T030900Z.csv ▸ loading nz 73 % 73 % 243 rows read",
         "Starts 20 Nov 2024 14:32:00 AEDT (in 22 minutes)",
         "Waits for customers_20241120T030900Z",
         "Overdue since 20 Nov 2024 15:01:00 NZDT (1 hour ago)",
-        "outlet · customers 17 Nov 2024 03:00:00 AEDT (3 days ago) every day ! missing",
-        "main · customers 20 Nov 2024 14:02:00 AEDT (8 minutes ago) every day ✓ on time",
+        "outlet ! 1 feed has stopped customers 3 days ago every day nothing 0",
+        "main ! 1 file was rejected 4 rows to fix 1 file under way customers 8 minutes ago every",
         "Refreshes every 10 s",
     ],
 )
@@ -110,11 +113,135 @@ def test_overview_of_a_connection(told: Pipeline) -> None:
     assert "Sun 17 Nov 1 44 0 0" in text(page)
 
 
+def test_before_the_first_file(make: Callable[..., Pipeline]) -> None:
+    """An empty page says where the first file goes, and under which name."""
+    pipeline = make(sftp_address="sftp.example.com:2222")
+
+    page = text(get(pipeline.services))
+
+    assert "Connect over SFTP to sftp.example.com:2222 ." in page
+    assert "for example test/customers_20230501T120000Z.csv . It is checked" in page
+    assert "All is well" not in page
+
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
+    assert "Connect over SFTP" not in text(get(pipeline.services))
+
+
+def test_every_rejected_file_is_told_until_it_is_corrected(pipeline: Pipeline) -> None:
+    """A rejected file, its orders, and what frees them are on the page until a corrected file."""
+    pipeline.upload("customers_20230501T115500Z.csv", "PERSON\r\n1\r\n")
+    pipeline.upload("orders_20230501T115900Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    pipeline.run_due()
+    pipeline.clock.advance(timedelta(minutes=31))
+    pipeline.run_due()
+
+    page = text(get(pipeline.services))
+    assert "One thing needs a person main : The column PERIDX is missing." in page
+    assert "Waiting for it: orders_20230501T115900Z" in page
+    assert "‖ blocked by a rejected file main" in page
+    assert "Send the corrected file under the same name" in page
+    assert "main ! 1 file was rejected" in page
+
+    pipeline.upload("customers_20230501T115600Z.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.run_due()
+    assert "All is well." in text(get(pipeline.services))
+
+
+def test_last_good_files(pipeline: Pipeline) -> None:
+    """The last good file of each type is told against what is usual, and that it is a guess."""
+    for day in range(6):
+        pipeline.upload(
+            f"au/customers_2023050{1 + day}T115500Z.csv",
+            customers_csv({"PERIDX": str(day)}, {"PERIDX": "" if day == 5 else "9"}),
+        )
+        pipeline.run_due()
+        pipeline.clock.advance(timedelta(days=1))
+
+    assert "au △ 1 row to fix customers 1 day ago usually every day" in text(get(pipeline.services))
+    pipeline.clock.advance(timedelta(days=1))
+    page = text(get(pipeline.services))
+    assert "au △ no good customers file for longer than usual 1 row to fix" in page
+    assert "Nothing needs a person" in page
+
+
+def test_the_page_reads_no_more_for_more_retailers(
+    make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """50 retailers with many imports cost the page as many requests as one retailer."""
+    pipeline = make()
+    asked: list[str] = []
+    database = "shared.firestore.database.FirestoreDatabase"
+    for name in ("documents", "find", "newest", "totals", "list", "find_in_group"):
+        whole = getattr(FirestoreDatabase, name)
+
+        def counting(*given: Any, whole: Any = whole, name: str = name, **more: Any) -> Any:
+            asked.append(name)
+            return whole(*given, **more)
+
+        monkeypatch.setattr(f"{database}.{name}", counting)
+
+    def requests() -> Counter[str]:
+        asked.clear()
+        assert get(pipeline.services).status == 200
+        return Counter(asked)
+
+    seed(pipeline, 2)
+    few = requests()
+    seed(pipeline, 400, connections=[f"shop{number:02}" for number in range(50)], status="rejected")
+    page = get(pipeline.services)
+
+    assert few == requests()
+    assert sum(few.values()) < 25
+    assert "There may be more." in text(page)
+    assert len(str(page.body)) < 400_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (story.LOADING, [f"{story.LOADING}.csv"]),
+        (f"nz/{story.LOADING}", [f"{story.LOADING}.csv"]),
+        (f"pending/nz/{story.LOADING}.csv", [f"{story.LOADING}.csv"]),
+        (f"main/{story.LOADING}", []),
+        ("Customers_20241120T010000Z.csv", ["Customers_20241120T010000Z.csv"]),
+        (story.HOSTILE, ["&lt;img src=x onerror=alert(1)&gt;&amp;&#34;&#39;.csv"]),
+        ("orders_20241119T200000", []),
+        ("..", []),
+        ("a//b", []),
+        ("__x__", []),
+    ],
+)
+def test_search_by_name(told: Pipeline, asked: str, found: list[str]) -> None:
+    """A file is found by its name, its path, its import's id, and not by a part of these."""
+    page = get(told.services, urlencode({"q": asked}))
+
+    assert page.status == 200
+    assert found == re.findall(r'<th scope="row"><a [^>]*>([^<]*)</a>', str(page.body))
+    assert found or "Nothing has this name" in text(page)
+
+
+def test_search_by_order_number(told: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """An order is found by its exact number, with its import; personal data is masked."""
+    page = get(told.services, "q=D1001")
+    assert "Order of main Loaded from orders_20241116T160000Z" in text(page)
+    assert re.search("personId •+", text(page))
+    assert "Nothing has this name" in text(get(told.services, "q=D100"))
+    assert "Nothing has this name" in text(get(told.services, "q=1"))
+    capsys.readouterr()
+
+    page = get(told.services, "q=D1001&reveal=1")
+    assert re.search("personId [0-9]+", text(page))
+    assert "Personal data has been looked at" in capsys.readouterr().out
+
+
+def test_what_cannot_be_searched_for(told: Pipeline) -> None:
+    """A text that no file, import or order can have is refused in words."""
+    assert get(told.services, urlencode({"q": "x" * 300})).status == 400
+    assert get(told.services, urlencode({"q": "a\nb"})).status == 400
+
+
 def test_all_is_well(pipeline: Pipeline) -> None:
-    """An empty ledger is no trouble, and a loaded file is none either."""
-    assert "No imports. Files appear here as soon as they are uploaded." in text(
-        get(pipeline.services)
-    )
+    """A loaded file is no trouble."""
 
     pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
     pipeline.run_due()
@@ -130,7 +257,7 @@ def test_a_wrong_setting_of_a_connection_is_told(pipeline: Pipeline) -> None:
 
     page = text(get(pipeline.services))
 
-    assert "A setting is wrong, so nothing of au is loaded: connections/au.timeZone" in page
+    assert "au : A setting has an error, so nothing is loaded: connections/au.timeZone" in page
 
 
 def test_the_page_does_without_the_numbers(
@@ -175,14 +302,20 @@ def test_search(told: Pipeline, query: str, files: list[str]) -> None:
     assert files or "No imports that fit." in text(page)
 
 
-def seed(pipeline: Pipeline, number: int) -> None:
-    """Write imports to the ledger, several a moment, over two connections."""
+def seed(
+    pipeline: Pipeline,
+    number: int,
+    *,
+    connections: Sequence[str] = ("au", "nz"),
+    status: Status = "loaded",
+) -> None:
+    """Write imports to the ledger, several a moment, over two or more connections."""
     first = make_import("customers_20230501T000000Z")
     batch = pipeline.database.batch()
     for each in range(number):
         uploaded = first.uploaded_at + timedelta(seconds=each // 3)
-        one = replace(first, uploaded_at=uploaded, status="loaded", file=f"{each:04}.csv")
-        path = f"connections/{('au', 'nz')[each % 2]}/imports/file-{each:04}"
+        one = replace(first, uploaded_at=uploaded, status=status, file=f"{each:04}.csv")
+        path = f"connections/{connections[each % len(connections)]}/imports/file-{each:04}"
         batch.set(pipeline.database.document(path), one.to_document())
     batch.commit()
 

@@ -31,6 +31,9 @@ PAGES = (
     f"?connection=nz&import={story.LOADING}",
     f"?connection=nz&import={story.MISNAMED}",
     "?status=lost",
+    "?q=D1001",
+    f"?q={story.LOADING}",
+    "?q=nothing",
 )
 
 
@@ -102,20 +105,21 @@ def test_by_keyboard(browser: webdriver.Chrome, url: str) -> None:
     browser.get(url)
     places: list[float] = []
     names: list[str] = []
-    for _ in range(12):
+    for _ in range(16):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         top, name, outline = browser.execute_script(
             "const one = document.activeElement;"
-            "return [one.getBoundingClientRect().top + scrollY, one.textContent,"
+            "const block = one.closest('tr, li, header, form.filters') || one;"
+            "return [block.getBoundingClientRect().top + scrollY, one.textContent,"
             " getComputedStyle(one).outlineStyle]"
         )
         places.append(top)
         names.append(name)
         assert outline != "none", name
 
-    assert names[:3] == ["Skip to the content", "Imports", "Pause"]
+    assert names[:5] == ["Skip to the content", "Imports", "", "Search", "Pause"]
     assert places[1:] == sorted(places[1:])
-    assert f"{story.OVERDUE}" in names
+    assert f"{story.OVERDUE}.csv" in names
 
 
 def test_the_skip_link_skips(browser: webdriver.Chrome, url: str) -> None:
@@ -133,7 +137,7 @@ def test_a_search(browser: webdriver.Chrome, url: str, script: bool) -> None:
     """From the overview to an overdue file, with the filters and with or without JavaScript."""
     look(browser, width=1180, script=script)
     browser.get(f"{url}?still=1")
-    form = browser.find_element(By.CSS_SELECTOR, "form")
+    form = browser.find_element(By.CSS_SELECTOR, "form.filters")
     for name, value in (("connection", "nz"), ("status", "overdue")):
         Select(form.find_element(By.NAME, name)).select_by_visible_text(value)
     form.find_element(By.CSS_SELECTOR, "button").click()
@@ -142,6 +146,46 @@ def test_a_search(browser: webdriver.Chrome, url: str, script: bool) -> None:
     WebDriverWait(browser, PATIENCE).until(url_contains("import="))
 
     assert f"{story.OVERDUE}.csv" == browser.find_element(By.TAG_NAME, "h1").text
+
+
+def test_a_name_is_searched_for(browser: webdriver.Chrome, url: str) -> None:
+    """The field at the top leads to an order's import, by the order's number and Enter."""
+    look(browser, width=390)
+    browser.get(f"{url}?still=1")
+    field = browser.find_element(By.CSS_SELECTOR, "input[type=search]")
+    field.send_keys("D1001", Keys.ENTER)
+    WebDriverWait(browser, PATIENCE).until(url_contains("q=D1001"))
+    browser.find_element(By.PARTIAL_LINK_TEXT, "orders_").click()
+    WebDriverWait(browser, PATIENCE).until(url_contains("import="))
+
+    assert browser.find_element(By.TAG_NAME, "h1").text.startswith("orders_")
+
+
+_BROKEN_NUMBERS = """
+const broken = [];
+for (const one of document.querySelectorAll(".number, time, .counts dd, .progress span")) {
+  const range = document.createRange();
+  range.selectNodeContents(one);
+  const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+  const seen = one.checkVisibility() && getComputedStyle(one).position !== "absolute";
+  if (seen && lines.size > 1 && !one.querySelector("div")) broken.push(one.outerHTML);
+}
+return broken;
+"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 900, 1180])
+def test_numbers_do_not_break(browser: webdriver.Chrome, url: str, width: int) -> None:
+    """A number, and a time, is on one line, however narrow the page is."""
+    look(browser, width=width)
+    for query in ("", "?status=ended_well", f"?connection=main&import={story.TEN_FAULTS}"):
+        browser.get(url + query)
+        browser.execute_script(
+            "for (const one of document.querySelectorAll('td.number')) "
+            "if (/[0-9]/.test(one.textContent)) one.textContent = '1,234,567'"
+        )
+
+        assert [] == browser.execute_script(_BROKEN_NUMBERS)
 
 
 def test_every_control_has_a_name(browser: webdriver.Chrome, url: str) -> None:

@@ -413,7 +413,9 @@ class History:
         still = {f"main~{id}~failed" for id in imports if f"main~{id}~overdue" in wanted}
         feeds = {f"main~{type}~outdated" for type in ("customers", "orders", "rewards")}
         self._judge_outdated(imports, open_ & feeds)
-        open_ -= feeds
+        rejected = {f"main~{type}~rejected" for type in ("customers", "orders", "rewards")}
+        self._judge_rejected(imports, open_ & rejected)
+        open_ -= feeds | rejected
         if "*~load~late" in open_:
             self._fail("every import has ended, and one is said to be late")
         if not wanted <= open_ <= wanted | still:
@@ -440,6 +442,26 @@ class History:
             only = rows.outdated == rows.read - rows.rejected
             if (rows.loaded and told) or (only and newest and not told):
                 self._fail(f"{last.import_id} has {last.rows}, and the open alerts are {open_}")
+
+    def _judge_rejected(self, imports: Mapping[str, Import], open_: set[str]) -> None:
+        """Hold the alerts about rejected files to the file of each type that ended last."""
+        replaced = {
+            document.fields["type"] for _, document in self.pipeline.store.group("generations")
+        }
+        for type in ("customers", "orders", "rewards"):
+            ended = [
+                one
+                for one in imports.values()
+                if (one.type, one.mode) == (type, "load")
+                and one.exported_at is not None
+                and one.status in (*LOADED, "rejected")
+            ]
+            # Of an upload that another has replaced, and of an undone one, the end is not known.
+            if not ended or type in replaced or any(one.undone for one in ended):
+                continue
+            last = max(ended, key=lambda one: one.finished_at or BEGINNING)
+            if (last.status == "rejected") != (f"main~{type}~rejected" in open_):
+                self._fail(f"{last.import_id} is {last.status}, and the open alerts are {open_}")
 
     def _judge_remains(self) -> None:
         """Look for objects that nobody will ever look at again."""

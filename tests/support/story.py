@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ DAYS = 13
 
 TEN_FAULTS = "customers_20241120T030200Z"
 LOADING = "customers_20241120T030900Z"
+FOUR_DIGITS = "customers_20241119T173000Z"
 BLOCKED = "orders_20241120T030930Z"
 OVERDUE = "orders_20241119T200000Z"
 REJECTED = "orders_20241120T025000Z"
@@ -25,7 +27,17 @@ MISNAMED = "nz~Customers_20241120T010000Z.csv"
 HOSTILE = "<img src=x onerror=alert(1)>&\"'.csv"
 
 
-def tell(pipeline: Pipeline, *, days: int = DAYS) -> None:
+OTHERS = (
+    *("adelaide", "brisbane", "cairns", "darwin", "fremantle", "geelong", "hobart", "ipswich"),
+    *("launceston", "mildura", "newcastle", "orange", "perth", "rockhampton", "sydney"),
+    *("townsville", "wagga"),
+)
+"""Further retailers: with the three of the story they are 20."""
+
+_NIGHTS = 6
+
+
+def tell(pipeline: Pipeline, *, days: int = DAYS, others: Sequence[str] = ()) -> None:
     """Let the two weeks pass; the clock stands at `NOW` afterwards."""
     database = pipeline.database
     database.document("connections/main").set({"cadence": {"customers": "1d", "orders": "1d"}})
@@ -36,6 +48,7 @@ def tell(pipeline: Pipeline, *, days: int = DAYS) -> None:
     for back in range(days, 0, -1):
         night = (NOW - timedelta(days=back)).replace(hour=16, minute=0)
         _daily(pipeline, night, number=back)
+    _tell_others(pipeline, others)
     _today(pipeline)
 
 
@@ -56,6 +69,28 @@ def _daily(pipeline: Pipeline, night: datetime, *, number: int) -> None:
         pipeline.upload(_name("rewards", night, "nz"), rewards)
     pipeline.clock.advance(timedelta(minutes=31))
     pipeline.run_due()
+
+
+def _tell_others(pipeline: Pipeline, names: Sequence[str]) -> None:
+    """Let some nights of further retailers pass, each with more than a thousand rows."""
+    for back in range(_NIGHTS, 0, -1):
+        pipeline.clock.now = night = (NOW - timedelta(days=back)).replace(hour=17, minute=30)
+        for number, name in enumerate(names):
+            bad = 31 if (name, back) == ("darwin", 1) else 0
+            if name != "perth" or back > 1:
+                rows = _customers(1_180 + 37 * number + back, bad=bad)
+                pipeline.upload(_name("customers", night, name), rows)
+        pipeline.run_due()
+    if "cairns" not in names:
+        return
+    pipeline.clock.now = NOW - timedelta(hours=3)
+    wrong = customers_csv({"PERIDX": "1"}).replace("PERIDX", "PERSON", 1)
+    pipeline.upload("cairns/customers_20241120T000500Z.csv", wrong)
+    pipeline.run_due()
+    pipeline.upload("cairns/orders_20241120T000900Z.csv", _orders(1_204, 40))
+    pipeline.clock.advance(timedelta(minutes=40))
+    pipeline.run_due()
+    pipeline.database.document("connections/hobart").set({"timeZone": "Mars"})
 
 
 def _today(pipeline: Pipeline) -> None:
