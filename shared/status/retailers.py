@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.core import count
 from shared.ledger import Import
-from shared.reporting import FEED_STOPPED, FeedState, Tone
+from shared.reporting import FEED_STOPPED, OUTDATED, REFUSED_NAME, FeedState, Tone
 from shared.status.needs import Need
 
 _TONES: tuple[Tone, ...] = ("bad", "warn", "busy", "good", "calm")
@@ -19,6 +20,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "overdue": ("file is overdue", "files are overdue"),
     FEED_STOPPED: ("feed has stopped", "feeds have stopped"),
     "rejected": ("file was rejected", "files were rejected"),
+    REFUSED_NAME: ("name was refused", "names were refused"),
+    OUTDATED: ("feed gets old data", "feeds get old data"),
 }
 _SIGNS: dict[Tone, str] = {"bad": "!", "warn": "△", "busy": "▸", "good": "✓", "calm": "–"}
 
@@ -102,11 +105,9 @@ def _retailer(
 
 def _in_words(needs: Sequence[Need]) -> list[str]:
     """Return needs as phrases: those of a kind are one, e.g. `2 files were rejected`."""
-    numbers: dict[str, int] = {}
-    texts: list[str] = []
+    numbers: Counter[str] = Counter()
     for need in needs:
-        if need.kind in _WORDS:
-            numbers[need.kind] = numbers.get(need.kind, 0) + (len(need.files) or 1)
-        else:
-            texts.append(need.what)
-    return [count(number, *_WORDS[kind]) for kind, number in numbers.items()] + texts
+        numbers[need.kind if need.kind in _WORDS else ""] += len(need.files) or 1
+    others = numbers.pop("", 0)
+    texts = [count(number, *_WORDS[kind]) for kind, number in numbers.items()]
+    return [*texts, *([count(others, "other alert")] if others else [])]

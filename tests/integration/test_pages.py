@@ -240,6 +240,18 @@ def test_what_cannot_be_searched_for(told: Pipeline) -> None:
     assert get(told.services, urlencode({"q": "a\nb"})).status == 400
 
 
+def test_an_alert_about_all_retailers(pipeline: Pipeline) -> None:
+    """The alert that no worker begins an import is of no connection, and leads to none."""
+    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
+    pipeline.clock.advance(timedelta(minutes=30))
+    pipeline.sweep()
+
+    page = get(pipeline.services)
+
+    assert "One thing needs a person" in text(page)
+    assert not [link for link in links(page) if "*" in link or "%2A" in link]
+
+
 def test_all_is_well(pipeline: Pipeline) -> None:
     """A loaded file is no trouble."""
 

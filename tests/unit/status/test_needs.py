@@ -187,6 +187,15 @@ def test_a_retailer_is_the_worst_of_its_parts() -> None:
     assert [each.import_id for each in one.waiting] == ["orders_20230501T082000Z"]
 
 
+def test_what_has_no_words_of_its_own_is_counted() -> None:
+    """The list of retailers counts rare alerts, which are told in full above it."""
+    told = needs(alerts=[alert("unusable", "x"), alert("other", "y"), alert("outdated", "orders")])
+
+    (one,) = retailers_of(["main"], [], told, [])
+
+    assert one.reasons == ("1 feed gets old data", "2 other alerts")
+
+
 def test_the_worst_come_first() -> None:
     """Retailers are sorted by their tone, and by name within it, so that the page stays quiet."""
     names = ["b", "main", "a"]
