@@ -67,10 +67,12 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 def _tell_problems(verdict: Verdict, screen: Screen) -> None:
     screen.head(f"{count(sum(verdict.counts.values()), 'finding')}, by kind")
-    for entry in verdict.summary:
-        column = f" in {entry['column']}" if "column" in entry else ""
-        screen.paragraph(f"{entry['code']}{column}", indent=f"{entry['count']:>7,} × ")
-        screen.paragraph(f"→ {entry['hint']}", indent=" " * 10)
+    for group in verdict.groups:
+        what = f"{group.code} in {group.column}" if group.column else group.code
+        where = f", {group.where}" if group.where else ""
+        kind = "" if group.is_error else "  (loaded)"
+        screen.paragraph(f"{what}{where}{kind}", indent=f"{group.count:>7,} × ", rest=" " * 10)
+        screen.paragraph(f"→ {group.hint}", indent=" " * 10)
     listed = list(_some(verdict.problems))
     screen.head("One by one" if len(listed) == len(verdict.problems) else "Some of them")
     for problem in listed:

@@ -17,7 +17,7 @@ from shared.files import TYPES, Arrival, ExportFile, Exports, Header, Ignored, M
 from shared.files.types import file_type
 from shared.ledger import RowCounts
 from shared.parsing import JUDGED, Examination
-from shared.reporting import ended
+from shared.reporting import Group, ended, groups_of
 
 GOOD, ROWS, FILE = 0, 1, 2
 """Exit codes: everything can be loaded; some rows cannot; the file cannot."""
@@ -64,7 +64,12 @@ class Verdict:
     counts: Counter[str]
     """Code -> number of findings."""
     summary: tuple[dict[str, Any], ...]
-    """One entry per code and column: the first such problem, with its `count`."""
+    """One entry per severity, code and column: the first such problem, with its `count`."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The findings by kind, errors before warnings."""
+        return groups_of(self.problems, self.summary)
 
     @property
     def good(self) -> int:
