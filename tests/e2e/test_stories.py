@@ -88,7 +88,8 @@ def test_a_consultant_mends_a_file(hands: Hands, tmp_path: Path) -> None:
         with sftp.open(summary) as file:
             said = file.read().decode()
         assert "19 of 20 rows loaded. 1 row has errors" in said
-        assert "line 21: PERIDX" in said
+        assert "1 row: PERIDX: " in said
+        assert "  Line 21.\n" in said
 
         # The rejected row is mended, checked, and sent under the time of now.
         mended = tmp_path / "customers_20230501T130000Z.csv"

@@ -123,6 +123,8 @@ def test_before_the_first_file(make: Callable[..., Pipeline]) -> None:
     assert "for example test/customers_20230501T120000Z.csv . It is checked" in page
     assert "All is well" not in page
 
+    assert "No imports that fit." in text(get(pipeline.services, "connection=unknown"))
+
     pipeline.upload("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
     assert "Connect over SFTP" not in text(get(pipeline.services))
 
