@@ -6,16 +6,20 @@ arrives late. It fills `mobile` and changes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.core import Version, get, put
 from shared.files import ExportFile
 from shared.firestore.bulk import Leave, Put, Stored
 from shared.firestore.bulk import wire as on_wire
+from shared.index.records import UNKNOWN
 from shared.ledger import Age, Import
 from shared.parsing import INCOMPLETE, Incoming
 
@@ -61,6 +65,7 @@ def decide(
     consent: frozenset[str],
     create_only: bool,
     confirmed: Age | None = None,
+    content: int = UNKNOWN,
 ) -> Put | Leave:
     """Decide on one document: write it whole, fill open fields, or leave it unchanged.
 
@@ -83,20 +88,24 @@ def decide(
         create_only: True if the file creates documents and never changes one (`bulk/`).
         confirmed: the age of the latest file that is known to have held the document. `source` may
             name an older file, if the latest one found nothing to change.
+        content: hash of the document as the file has it, see `records.content_hashes`. `source`
+            records the hash if the whole document is then as the file has it.
     """
     if stored is None:
         if confirmed is not None and confirmed > origin.age and not create_only:
             return Leave(NEWER)  # the document was removed by hand, and this file is outdated
-        return fresh(incoming, origin, consent)
+        return fresh(incoming, origin, consent, content)
     age = source_age(stored)
     if create_only:
         return Leave(OWN if age == origin.age else EXISTS)
     if incoming.incomplete != (stored.data.get(INCOMPLETE) is True):
-        return Leave(COMPLETE) if incoming.incomplete else fresh(incoming, origin, consent)
+        if incoming.incomplete:
+            return Leave(COMPLETE)
+        return fresh(incoming, origin, consent, content)
     if confirmed is not None and (age is None or age < confirmed):
         age = confirmed
     if age is None or age < origin.age or (age == origin.age and origin.replay):
-        return _take_over(incoming, stored.data, age, origin, consent)
+        return _take_over(incoming, stored.data, age, origin, consent, content)
     if age == origin.age:
         return Leave(OWN)
     return _fill_in(incoming, stored.data, age, origin, consent)
@@ -107,15 +116,19 @@ def needs(incoming: Incoming, consent: frozenset[str]) -> frozenset[str]:
     return incoming.keep | consent | {INCOMPLETE}
 
 
-def fresh(incoming: Incoming, origin: Origin, consent: frozenset[str]) -> Put:
+def fresh(
+    incoming: Incoming, origin: Origin, consent: frozenset[str], content: int = UNKNOWN
+) -> Put:
     """Return the write of a document as the file has it, without any stored value."""
-    (source,) = fresh_sources((incoming.line,), (incoming.keep,), origin, consent)
+    contents = np.array((content,), np.uint64)
+    (source,) = fresh_sources((incoming.line,), (incoming.keep,), contents, origin, consent)
     return Put(data={}, wire=incoming.wire + source)
 
 
 def fresh_sources(
     lines: Iterable[int],
     keep: Sequence[frozenset[str]],
+    contents: NDArray[np.uint64],
     origin: Origin,
     consent: frozenset[str],
 ) -> list[bytes]:
@@ -124,14 +137,34 @@ def fresh_sources(
     Args:
         lines: per document, the line of the row that counts.
         keep: per document, the paths of the fields that it leaves open.
+        contents: per document, the hash of its content; `UNKNOWN` for none.
         origin: the file.
         consent: paths of the fields that hold consent.
     """
-    before = {paths: _sources(origin, tuple(sorted(paths - consent))) for paths in {*keep}}
-    return [
-        before[paths][len(number)] + number
-        for number, paths in zip(map(on_wire.varint, lines), keep, strict=True)
-    ]
+    before = {paths: _same_fields(origin, tuple(sorted(paths - consent))) for paths in {*keep}}
+    sources = []
+    for content, paths, number in zip(
+        _content_entries(contents), keep, map(on_wire.varint, lines), strict=True
+    ):
+        source = content + before[paths] + _ROW[len(number)] + number
+        sources.append(_SOURCE[len(source)] + source)
+    return sources
+
+
+def _content_entries(contents: NDArray[np.uint64]) -> Iterator[bytes]:
+    """Yield the encoded field `content` of each hash; no bytes for `UNKNOWN`."""
+    entries, lengths = on_wire.integers(on_wire.MAP_FIELD, b"content", contents.view(np.int64))
+    lengths[contents == UNKNOWN] = 0
+    octets, width = entries.tobytes(), entries.shape[1]
+    for start, length in zip(range(0, len(octets), width), lengths.tolist(), strict=True):
+        yield octets[start : start + length]
+
+
+def source_content(stored: Stored) -> int:
+    """Return the hash of a document's content; `UNKNOWN` if it must be read to know its content."""
+    source = stored.data.get("source")
+    content = source.get("content") if isinstance(source, Mapping) else None
+    return content % 2**64 if isinstance(content, int) else UNKNOWN
 
 
 def source_age(stored: Stored) -> Age | None:
@@ -151,10 +184,12 @@ def _take_over(
     age: Age | None,
     origin: Origin,
     consent: frozenset[str],
+    content: int,
 ) -> Put:
     """Return the write of a newer file: the file's fields, and stored values for its open fields.
 
-    `source` records the age of each stored value that is kept.
+    `source` records the age of each stored value that is kept. It records no hash of the content
+    if the stored consent is not what the file says: the next file must read the document, too.
     """
     withdrawn: tuple[str, ...] = ()
     if origin.corrected and age is not None and age[0] == origin.exported_at:
@@ -167,7 +202,7 @@ def _take_over(
         if (kept_age := earlier.open.get(path)) is not None and kept_age > origin.age
     }
     if not incoming.keep and not withdrawn and not ahead:
-        return fresh(incoming, origin, consent)
+        return fresh(incoming, origin, consent, content)
     version = Version.of(incoming.content, origin.age, incoming.keep)
     version.take(earlier)
     version.open |= ahead
@@ -175,9 +210,11 @@ def _take_over(
         put(version.content, path, False)
     for path in ahead:
         put(version.content, path, get(earlier.content, path))
-    if version.keep == incoming.keep and not withdrawn and not ahead:
-        return fresh(incoming, origin, consent)
-    source = _source(incoming, origin) | _open_fields(version.open, consent)
+    if withdrawn or ahead:
+        content = UNKNOWN
+    elif version.keep == incoming.keep:
+        return fresh(incoming, origin, consent, content)
+    source = _source(incoming, origin, content) | _open_fields(version.open, consent)
     return Put(data={**version.content, "source": source})
 
 
@@ -212,8 +249,12 @@ def _said(incoming: Incoming, origin: Origin, consent: frozenset[str]) -> Versio
 def _patch(
     source: Mapping[str, Any], version: Version[Age], paths: Iterable[str], consent: frozenset[str]
 ) -> Put:
-    """Return the write of some fields of a version, and of what it leaves open in `source`."""
-    known = {name: value for name, value in source.items() if name not in _OPEN_FIELDS}
+    """Return the write of some fields of a version, and of what it leaves open in `source`.
+
+    The hash of the content no longer holds, so `source` loses it.
+    """
+    changed = (*_OPEN_FIELDS, "content")
+    known = {name: value for name, value in source.items() if name not in changed}
     patch: dict[str, Any] = {"source": known | _open_fields(version.open, consent)}
     for path in paths:
         put(patch, path, get(version.content, path))
@@ -381,11 +422,10 @@ def _open_fields(open_: Mapping[str, Age | None], consent: frozenset[str]) -> di
 
 
 @lru_cache(4096)
-def _sources(origin: Origin, open_: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Return the encoded `source` up to the row's number, by the number's length in bytes.
+def _same_fields(origin: Origin, open_: tuple[str, ...]) -> bytes:
+    """Return the encoded fields of `source` that most documents of a file have in common.
 
-    The bytes are those of `_source` for a document without kept values. Nearly every document has
-    such a `source`, and within a file most differ in the row alone.
+    With the row and the content these are all fields of a document without kept values.
     """
     fields: dict[str, Any] = {
         "exportedAt": origin.exported_at,
@@ -394,24 +434,24 @@ def _sources(origin: Origin, open_: tuple[str, ...]) -> tuple[bytes, ...]:
     }
     if open_:
         fields["open"] = [*open_]
-    same = on_wire.fields(fields, on_wire.MAP_FIELD)
-    heads = on_wire.Heads.map(on_wire.FIELD, b"source")
-    rows = [same + _ROW[size] for size in range(_LONGEST + 1)]
-    return tuple(heads[len(row) + size] + row for size, row in enumerate(rows))
+    return on_wire.fields(fields, on_wire.MAP_FIELD)
 
 
 _ROW = on_wire.Heads.integer(on_wire.MAP_FIELD, b"row")
-_LONGEST = 10
-"""Bytes of the longest number."""
+_SOURCE = on_wire.Heads.map(on_wire.FIELD, b"source")
 
 
-def _source(incoming: Incoming, origin: Origin) -> dict[str, Any]:
-    return {
+def _source(incoming: Incoming, origin: Origin, content: int) -> dict[str, Any]:
+    source: dict[str, Any] = {
         "import": origin.import_id,
         "row": incoming.line,
         "exportedAt": origin.exported_at,
         "generation": origin.generation,
     }
+    if content != UNKNOWN:
+        # Firestore has integers with a sign.
+        source["content"] = content - 2**64 if content >= 2**63 else content
+    return source
 
 
 def _kept(source: Mapping[str, Any]) -> dict[str, Age]:

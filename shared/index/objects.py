@@ -3,15 +3,16 @@
 An object is used only if its generation, size and checksum are those that the feed names. So an
 index that anybody has changed counts as lost.
 
-Example: `state/au/customers/4f1c….index`: 16 bytes of head, then 48 bytes per record.
+Example: `state/au/customers/4f1c….index`: 24 bytes of head, then 48 bytes per record.
 """
 
 from __future__ import annotations
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 
 import google.cloud.storage as storage
 import numpy as np
@@ -26,11 +27,18 @@ from shared.gcp.storage import (
     find_exact,
     read_object,
 )
-from shared.index.records import BLOCK, RECORD, IndexRecords
+from shared.index.records import BLOCK, RECORD, IndexRecords, overlaid
 from shared.ledger import Span, StateObject
 
-_HEAD = b"A21INDEX00000002"
-"""First 16 bytes of every index: a name, and the version of the records."""
+_HEAD = b"A21INDEX00000003\0\0\0\0\0\0\0\0"
+"""First 24 bytes of every object: a name, and the version. Object 3 may be one of several that have
+keys in common. A program that knows only version 2 cannot read it, whole or in part."""
+
+_HEADS = {len(head): head for head in (_HEAD, b"A21INDEX00000002")}
+"""Heads that can be read, by their length."""
+
+SEARCHED_BYTES = 1024 * 1024
+"""A span of keys is searched for in a larger object; a smaller one is read whole."""
 
 _UPLOAD_BYTES = 8 * 1024 * 1024
 
@@ -58,7 +66,7 @@ def read(
     """
     stream = ObjectReader(_found(bucket, part), chunk=BLOCK * RECORD.itemsize)
     start, end = 0, part.size
-    if span is not None and not part.within(span):
+    if span is not None and not part.within(span) and part.size > SEARCHED_BYTES:
         start, end = _stretch(bucket, part, span, tick)
     whole = (start, end) == (0, part.size)
     if start:
@@ -69,16 +77,67 @@ def read(
         return stream.read(min(count, end - start - stream.size))
 
     if whole:
-        head = take(len(_HEAD))
-        if head != _HEAD or (part.size - len(_HEAD)) % RECORD.itemsize:
+        size = _head_size(part)
+        if take(size) != _HEADS[size]:
             raise Unusable(part.object)
     while stream.size < end - start:
         block = take(BLOCK * RECORD.itemsize)
         if not block or len(block) % RECORD.itemsize:
             break
-        yield np.frombuffer(block, dtype=RECORD)
+        yield _within(np.frombuffer(block, dtype=RECORD), span)
     if stream.size != end - start or (whole and stream.crc32c != part.crc32c):
         raise TryAgain("The index could not be read whole.")
+
+
+def layered(
+    parts: Sequence[StateObject], read: Callable[[StateObject], Iterator[IndexRecords]]
+) -> Iterator[IndexRecords]:
+    """Yield the records of several parts, sorted by key; of a key in several, that of the last.
+
+    `read` yields the records of one part. All parts with keys in common are read side by side, so
+    memory is needed for a block of each.
+    """
+    records: Iterator[IndexRecords] = iter(())
+    for run in _runs(parts):
+        records = overlaid(records, chain.from_iterable(map(read, run)))
+    return records
+
+
+def _runs(parts: Sequence[StateObject]) -> list[list[StateObject]]:
+    """Divide parts into runs; the parts of a run follow each other by the keys that they hold."""
+    runs: list[list[StateObject]] = []
+    for part in parts:
+        if runs and runs[-1][-1].last < part.first:
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def count(parts: Iterable[StateObject]) -> int:
+    """Return the number of records in some parts."""
+    return sum(part.size // RECORD.itemsize for part in parts)
+
+
+def _within(records: IndexRecords, span: Span | None) -> IndexRecords:
+    """Return the records with keys in the span; `None` means all keys."""
+    if span is None:
+        return records
+    first = int(np.searchsorted(records["high"], np.uint64(span.low)))
+    last = int(np.searchsorted(records["high"], np.uint64(span.end - 1), "right"))
+    return records[first:last]
+
+
+def _head_size(part: StateObject) -> int:
+    """Return the length of a part's head.
+
+    Raises:
+        Unusable: the object's size is not that of a head and whole records.
+    """
+    size = part.size % RECORD.itemsize
+    if size not in _HEADS:
+        raise Unusable(part.object)
+    return size
 
 
 def _found(bucket: storage.Bucket, part: StateObject) -> storage.Blob:
@@ -109,12 +168,11 @@ def _stretch(
         Unusable: the object's size is not that of whole records.
         TryAgain: Cloud Storage could not be reached.
     """
-    count, rest = divmod(part.size - len(_HEAD), RECORD.itemsize)
-    if rest:
-        raise Unusable(part.object)
+    head = _head_size(part)
+    count = part.size // RECORD.itemsize
 
     def start_of(number: int) -> int:
-        return len(_HEAD) + number * RECORD.itemsize
+        return head + number * RECORD.itemsize
 
     def high(number: int) -> int:
         tick()

@@ -105,9 +105,10 @@ class Table:
         self._generation = np.zeros(count, dtype=np.int64)
 
     def learn(self, records: IndexRecords) -> None:
-        """Store the records of documents that the file holds; ignore all others."""
+        """Store the records of documents that have none; ignore all others."""
         places = find(self.keys, records)
-        found = places >= 0
+        found = np.flatnonzero(places >= 0)
+        found = found[~self.known[places[found]]]
         places = places[found]
         records = records[found]
         self.known[places] = True
@@ -248,6 +249,50 @@ def merged(
         yield from _joined(nothing, np.empty(0, np.int64), table, done, len(table.known))
 
 
+def overlaid(
+    older: Iterable[IndexRecords], newer: Iterable[IndexRecords]
+) -> Iterator[IndexRecords]:
+    """Yield the records of two indexes, sorted by key; of a key in both only the newer record.
+
+    Both are read side by side, a block at a time.
+    """
+    olds, news = filter(len, older), filter(len, newer)
+    old, new = next(olds, None), next(news, None)
+    while old is not None and new is not None:
+        # Both blocks have all records up to the lower of their last keys.
+        last = min((old, new), key=_last_key)[-1]
+        of_old, of_new = _count_upto(old, last), _count_upto(new, last)
+        first, second = old[:of_old], new[:of_new]
+        places, found = _seek(Keys(second["high"], second["low"]), first)
+        yield _inserted(second, places[~found], first.view(_OPAQUE)[~found])
+        old = old[of_old:] if of_old < len(old) else next(olds, None)
+        new = new[of_new:] if of_new < len(new) else next(news, None)
+    for block, rest in ((old, olds), (new, news)):
+        if block is not None:
+            yield block
+        yield from rest
+
+
+def _last_key(block: IndexRecords) -> tuple[int, int]:
+    return int(block["high"][-1]), int(block["low"][-1])
+
+
+def _count_upto(block: IndexRecords, last: Any) -> int:
+    """Return the number of records up to the key of the record `last`, inclusive."""
+    first = int(np.searchsorted(block["high"], last["high"]))
+    same = block["low"][first : int(np.searchsorted(block["high"], last["high"], "right"))]
+    return first + int(np.searchsorted(same, last["low"], "right"))
+
+
+def _inserted(
+    records: IndexRecords, places: NDArray[np.int64], others: IndexRecords
+) -> IndexRecords:
+    """Return records with others in between, each at its place."""
+    if not len(others):
+        return records
+    return np.insert(records.view(_OPAQUE), places, others.view(_OPAQUE)).view(RECORD)
+
+
 def dropped(blocks: Iterable[IndexRecords], keys: Iterable[str]) -> Iterator[IndexRecords]:
     """Yield the records of an index without those of some keys."""
     gone = sorted({halves(key) for key in keys})
@@ -285,8 +330,7 @@ def _joined(
         if upto > taken:
             known = np.append(0, table.known[first:last].cumsum())
             where = known[places[taken:upto] - first]
-            before, after = records.view(_OPAQUE), others[taken:upto].view(_OPAQUE)
-            records = np.insert(before, where, after).view(RECORD)
+            records = _inserted(records, where, others[taken:upto])
             taken = upto
         if len(records):
             yield records

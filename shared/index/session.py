@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.core import Problem, SplitLost, TryAgain, Undecidable, log
+from shared.files.types import file_type
 from shared.firestore.bulk import (
+    DocumentReader,
     Expectations,
     Leave,
     Left,
@@ -30,7 +33,17 @@ from shared.firestore.bulk import (
 )
 from shared.gcp.storage import Unusable
 from shared.index import objects
-from shared.index.merge import NEWER, OWN, Origin, decide, fresh_sources, needs, source_age
+from shared.index.choice import first_merged, first_read
+from shared.index.merge import (
+    NEWER,
+    OWN,
+    Origin,
+    decide,
+    fresh_sources,
+    needs,
+    source_age,
+    source_content,
+)
 from shared.index.part import IndexPart
 from shared.index.records import (
     UNKNOWN,
@@ -64,6 +77,9 @@ PROGRAM = ("core", "files", "firestore", "index", "loading", "parsing")
 """Packages whose code turns a row into a document. After a change in any of them every row is
 compared with its document again; a change in a page, a report or a command has no such effect."""
 
+KEPT_BYTES = 1024 * 1024
+"""Size of an object whose records are kept in memory from the reading to the merge."""
+
 
 @dataclass(slots=True)
 class SeenDocument:
@@ -82,8 +98,9 @@ class Sighting:
 
     unchanged: Block
     """Documents without a change, which need no write."""
-    changed: Block
-    """All other documents. Each is also in `written`, `expected` or `others`."""
+    referring: Block
+    """Documents whose references must be looked up. They include all documents that are not in
+    `unchanged`. The index may doubt a document of which no record was read; see `doubt`."""
     written: Block
     """Documents that an earlier task of this import has written."""
     expected: Expectations[SeenDocument]
@@ -118,9 +135,10 @@ class Successor:
         return replace(feed, index=self.after, index_held_by=self.holder, pace=pace)
 
     def clean_up(self, services: Services) -> None:
-        """Delete the objects of the index that was replaced."""
+        """Delete the objects of the index that are no longer in it."""
         for part in self.before.parts if self.before else ():
-            objects.delete(services.bucket, part)
+            if part not in self.after.parts:
+                objects.delete(services.bucket, part)
 
 
 class Indexing:
@@ -175,7 +193,18 @@ class Indexing:
         """Rate at which the type's documents were last written."""
         keys = plan.keys
         index = feed.index if part is None else part.index(feed, own=origin.age)
-        table = self._learn(keys, index)
+        parts = index.parts if index else ()
+        self._kept: dict[str, list[IndexRecords]] = {}
+        self._asks = False
+        """True if an unread object may have a record of a document without a record."""
+        self._reader = DocumentReader(
+            services.documents,
+            f"connections/{import_.connection}/{file_type(import_.type).collection}",
+            mask=("source",),
+        )
+        self._first_merged = first_merged(parts, len(keys.high)) if part is None else 0
+        in_order = part is None and self._is_in_order(feed, plan, under)
+        table = self._learn(keys, parts, all_=not in_order)
         if table is None and part is not None:
             raise SplitLost("The index was lost in the meantime.")
         self._table = table or Table(keys)
@@ -184,9 +213,13 @@ class Indexing:
         if not create_only and not import_.force:
             self._make_sure()
         self._index = index if table is not None else None
+        doubted_until = index.doubted_until if index else None
+        self._doubted_until = stamp_of(Age(doubted_until, 0))[0] * 1_000 if doubted_until else 0
         self._holder = part.mark(feed, under) if part else self._mark(import_, index, under)
         self._clean = self._holder.clean
         if not self._clean:
+            if self._asks:
+                raise TryAgain("The index has been marked in the meantime.")
             self._table.forget_contents()
         elif import_.replay and not self._holder.continued:
             # A replay writes again what this import wrote before the replay.
@@ -194,8 +227,8 @@ class Indexing:
         self._confirmed = np.zeros(len(keys.high), dtype=bool)
         self._skip = skip and self._clean and not (create_only or import_.replay)
         self._read_next: set[int] = set()
-        """Places of documents that the next file must read before it writes them: their consent
-        was withdrawn later than their export."""
+        """Places of documents that the next file must read before it writes them: their stored
+        consent is not what the file says."""
         self._doubted = np.zeros(len(keys.high), dtype=bool)
         # Documents may be stored that the index does not have. They are read before they are
         # written: a write that fails first would cost one more call.
@@ -214,6 +247,7 @@ class Indexing:
         table = self._table
         places = np.array(block.places, np.int64)
         contents = content_hashes(block.wires, block.keep, create_only=self._create_only)
+        asked = self._ask(block, places)
         known = table.known[places]
         same, age = table.compare(places, contents, self._stamp(places))
         done = same & (age == 0)
@@ -236,13 +270,43 @@ class Indexing:
         others = np.flatnonzero(~(expected | done | unchanged)).tolist()
         return Sighting(
             unchanged=block.some(unchanged),
-            changed=block.some(~unchanged),
+            referring=block.some(~unchanged | asked),
             written=block.some(done),
             expected=self._expectations(
                 block.some(expected), contents[expected], updates[expected], written
             ),
             others=[self._seen(block[number], int(contents[number])) for number in others],
         )
+
+    def _ask(self, block: Block, places: Places) -> NDArray[np.bool_]:
+        """Ask Firestore for documents of which no record was read, and record the answers.
+
+        Returns a mask of the documents that were asked for.
+
+        Raises:
+            TryAgain: Firestore could not be reached.
+            LeaseLost: the import is no longer this worker's.
+        """
+        asked: NDArray[np.bool_] = ~self._table.known[places] & self._asks
+        which = np.flatnonzero(asked).tolist()
+        if which:
+            self._hold.check()
+            found = self._reader.read([block.keys[number] for number in which])
+            for number, stored in zip(which, found, strict=True):
+                if stored is not None:
+                    self._take_answer(int(places[number]), stored)
+        return asked
+
+    def _take_answer(self, place: int, stored: Stored) -> None:
+        """Record what a document says about itself in `source`."""
+        content, updated = source_content(stored), nanoseconds(stored.update_time)
+        if content == UNKNOWN:
+            updated = 0  # the document has to be read before it is written
+        elif updated <= self._doubted_until:
+            content = UNKNOWN
+        age = source_age(stored)
+        stamp = (0, 0) if age is None else stamp_of(age)
+        self._table.put(place, content=content, updated=updated, stamp=stamp)
 
     def _expectations(
         self,
@@ -262,7 +326,7 @@ class Indexing:
         return Expectations(
             keys=block.keys,
             wires=block.wires,
-            sources=self._sources(block),
+            sources=self._sources(block, contents),
             updates=updates.tolist(),
             document=lambda number: self._seen(block[number], int(contents[number])),
             written=settled,
@@ -288,11 +352,11 @@ class Indexing:
             consent=self._consent,
             create_only=self._create_only,
             confirmed=seen.confirmed,
+            content=seen.content,
         )
-        if isinstance(decision, Put):
-            kept = decision.data.get("source", {}).get("kept", {})
-            if any(kept[path] > origin.exported_at for path in self._consent & kept.keys()):
-                # The next file, too, has to read this document, because its consent is newer.
+        if isinstance(decision, Put) and decision.only is None:
+            source = decision.data.get("source")
+            if source is not None and "content" not in source:
                 self._read_next.add(seen.incoming.place)
         return decision
 
@@ -327,14 +391,18 @@ class Indexing:
         generation = self._origin.generation
         return age_of((int(oldest), generation)), age_of((int(newest), generation))
 
-    def _sources(self, block: Block) -> list[bytes]:
+    def _sources(self, block: Block, contents: NDArray[np.uint64]) -> list[bytes]:
         """Return the encoded field `source` of each document of a block; see `fresh_sources`."""
         lines = [lines_of_document[-1] for lines_of_document in block.lines]
         if self._exported is None:
-            return fresh_sources(lines, block.keep, self._origin, self._consent)
+            return fresh_sources(lines, block.keep, contents, self._origin, self._consent)
         return [
-            fresh_sources((line,), (keep,), self._origin_of(place), self._consent)[0]
-            for line, keep, place in zip(lines, block.keep, block.places, strict=True)
+            fresh_sources(
+                (line,), (keep,), contents[at : at + 1], self._origin_of(place), self._consent
+            )[0]
+            for at, (line, keep, place) in enumerate(
+                zip(lines, block.keep, block.places, strict=True)
+            )
         ]
 
     def settled(self, seen: SeenDocument, outcome: Outcome) -> None:
@@ -394,32 +462,74 @@ class Indexing:
 
     # -- the present index --------------------------------------------------------------------
 
-    def _learn(self, keys: Keys, index: Index | None) -> Table | None:
-        """Return the records of these keys; None if the index is lost."""
-        table = Table(keys)
+    def _is_in_order(self, feed: Feed, plan: Plan, under: str) -> bool:
+        """Return True if the file is newer than everything that the index can know about.
+
+        Then a document without a record is asked for what it says about itself. In all other cases
+        only the index can say which documents newer files have left as they were.
+        """
+        import_, age, index = self._hold.import_, self._origin.age, feed.index
+        if index is None or import_.mode == "bulk" or import_.replay or import_.force:
+            return False
+        if plan.exported or (feed.confirmed_until is not None and age <= feed.confirmed_until):
+            return False
+        _, mark = marked(feed, import_, read=index, index=index, until=None, under=under)
+        return mark.clean and index.newest < age
+
+    def _learn(self, keys: Keys, parts: Sequence[StateObject], *, all_: bool) -> Table | None:
+        """Return the records of these keys; None if the index is lost.
+
+        Args:
+            keys: the keys.
+            parts: the objects of the index.
+            all_: False to leave old objects unread if it costs less to ask for the documents.
+        """
+        table, merged = Table(keys), self._first_merged
         try:
-            for part in index.parts if index else ():
-                for block in self._read(part):
-                    table.learn(block)
+            self._learn_from(parts[merged:], table)
+            first = 0 if all_ else first_read(parts[:merged], int((~table.known).sum()))
+            self._learn_from(parts[first:merged], table)
         except Unusable as error:
             _say_lost(str(error))
             return None
+        self._asks = first > 0
         return table
 
+    def _learn_from(self, parts: Sequence[StateObject], table: Table) -> None:
+        """Store the records of some objects, the newest object first."""
+        for part in reversed(parts):
+            for block in self._read(part):
+                table.learn(block)
+
     def _read(self, part: StateObject) -> Iterator[IndexRecords]:
-        return objects.read(self._services.bucket, part, span=self._span, tick=self._hold.check)
+        """Yield the records of an object of the index; read a small one only once."""
+        kept = self._kept.get(part.object)
+        if kept is None:
+            bucket, tick = self._services.bucket, self._hold.check
+            records = objects.read(bucket, part, span=self._span, tick=tick)
+            if part.size > KEPT_BYTES:
+                return records
+            kept = self._kept[part.object] = [*records]
+        return iter(kept)
 
     # -- small parts --------------------------------------------------------------------------
 
     def _write(self, holder: Holder | None) -> Successor:
         before = self._index
-        blocks = merged(self._blocks(before), self._table, trusted=self._clean)
+        parts = before.parts if before else ()
+        first = self._first_merged if self._clean else 0
+        blocks = merged(self._blocks(parts[first:]), self._table, trusted=self._clean)
         part = objects.write(self._services.bucket, self._folder, blocks, tick=self._hold.check)
         if self._span is not None:
             part = replace(part, first=self._span.first, last=self._span.last)
-        own = self._origin.age
-        newest = own if before is None else max(before.newest, own)
-        return Successor(before, self._holder, Index(parts=(part,), newest=newest), holder)
+        index = following(
+            before,
+            parts=(*parts[:first], part),
+            newest=self._origin.age,
+            clean=self._clean,
+            now=self._services.now(),
+        )
+        return Successor(before, self._holder, index, holder)
 
     def _make_sure(self) -> None:
         """Check that no newer file may have confirmed rows of this file unrecorded.
@@ -469,12 +579,36 @@ class Indexing:
         if stamps:
             self._table.put(place, content=UNKNOWN, updated=updated, stamp=max(stamps))
 
-    def _blocks(self, index: Index | None) -> Iterator[IndexRecords]:
+    def _blocks(self, parts: Sequence[StateObject]) -> Iterator[IndexRecords]:
         try:
-            for part in index.parts if index else ():
-                yield from self._read(part)
+            yield from objects.layered(parts, self._read)
         except Unusable as error:
             raise TryAgain("The index was lost in the meantime.") from error
+
+
+def following(
+    before: Index | None,
+    *,
+    parts: tuple[StateObject, ...],
+    newest: Age,
+    clean: bool,
+    now: datetime,
+) -> Index:
+    """Return the index that an import leaves.
+
+    Args:
+        before: the index that it replaces.
+        parts: the objects of the index.
+        newest: the age of the file.
+        clean: False if the import has found the mark of another import.
+        now: the time.
+    """
+    doubted_until = before.doubted_until if before else None
+    return Index(
+        parts=parts,
+        newest=newest if before is None else max(before.newest, newest),
+        doubted_until=doubted_until if clean else now,
+    )
 
 
 def marked(
@@ -556,13 +690,10 @@ def forget(services: Services, connection: str, type: str, keys: Sequence[str]) 
     if before is None:
         return
 
-    def blocks() -> Iterator[IndexRecords]:
-        for part in before.parts:
-            yield from objects.read(services.bucket, part)
-
+    blocks = objects.layered(before.parts, partial(objects.read, services.bucket))
     try:
         part = objects.write(
-            services.bucket, objects.folder(connection, type), dropped(blocks(), keys)
+            services.bucket, objects.folder(connection, type), dropped(blocks, keys)
         )
     except Unusable:
         return  # the index is lost already, and the next import handles that

@@ -54,9 +54,13 @@ class Index:
     """The index of a type's documents; see `shared.index.session`."""
 
     parts: tuple[StateObject, ...]
-    """Objects of the index, sorted by the hashes of the keys that they hold."""
+    """Objects of the index. Of several objects with a record of a key, the last one counts."""
     newest: Age
     """Age of the latest file in the index."""
+    doubted_until: datetime | None = None
+    """Latest time at which an import or an undoing ended that had found the mark of another import;
+    None: never. A worker that was thought dead may still change a document that was written before.
+    So such a document is written again, even if it says that it is up to date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

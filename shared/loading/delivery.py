@@ -132,7 +132,7 @@ class Delivery:
                 for seen in sighting.others:
                     writer.add(seen.incoming.key, seen)
                 if orphans is not None:
-                    orphans.see(sighting.changed)
+                    orphans.see(sighting.referring)
             if orphans is not None:
                 orphans.settle()
         return in_time

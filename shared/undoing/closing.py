@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from shared.core import LeaseLost, TryAgain
 from shared.gcp.storage import Unusable
@@ -29,9 +30,9 @@ def index_records(import_: Import, services: Services, hold: FeedHold) -> Iterat
         TryAgain: the index was replaced while it was read.
     """
     index, _ = look_at(import_feed(import_, services), services, tick=hold.check)
+    read = partial(objects.read, services.bucket, tick=hold.check)
     try:
-        for part in index.parts if index else ():
-            yield from objects.read(services.bucket, part, tick=hold.check)
+        yield from objects.layered(index.parts if index else (), read)
     except Unusable as error:
         raise TryAgain("The index was lost in the meantime.") from error
 
@@ -73,7 +74,8 @@ def close(
         )
         folder = objects.folder(import_.connection, str(import_.type))
         part = objects.write(services.bucket, folder, blocks, tick=hold.check)
-        after = Index(parts=(part,), newest=newest)
+        doubted_until = index.doubted_until if mark.clean else services.now()
+        after = Index(parts=(part,), newest=newest, doubted_until=doubted_until)
     if until is not None and until == age:
         until = newest
     loads = [one.import_id for one in others if one.mode == "load"]

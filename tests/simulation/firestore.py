@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -25,6 +25,7 @@ from tests.simulation.world import World
 
 T = TypeVar("T")
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROOT = "projects/simulated/databases/(default)"
 
 _REQUEST: Any = types.BatchWriteRequest.pb()
@@ -63,6 +64,7 @@ class Store:
         self._collections: dict[str, dict[str, Document]] = {}
         self._watch = watch
         self._ticks = 0
+        """Update time of the last change, in microseconds since 1970."""
 
     def get(self, path: str) -> Document | None:
         """Return a document's present state."""
@@ -79,7 +81,7 @@ class Store:
         before = documents.get(id)
         if before is not None and fields is not None and before.fields == fields:
             return before.updated
-        self._ticks += 1
+        self._ticks = max(self._ticks + 1, (self._now() - EPOCH) // timedelta(microseconds=1))
         if fields is None:
             documents.pop(id, None)
         else:
@@ -408,8 +410,8 @@ def _copy(data: Fields) -> Fields:
     return {name: _copy(value) if type(value) is dict else value for name, value in data.items()}
 
 
-def _stamp(ticks: int) -> Any:
-    return timestamp_pb2.Timestamp(seconds=ticks)
+def _stamp(micros: int) -> Any:
+    return timestamp_pb2.Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1_000)
 
 
 def _path(name: str) -> str:

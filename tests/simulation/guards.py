@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,13 +18,15 @@ from shared.files.exported import Exports, micros
 from shared.files.names import Arrival
 from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
-from shared.index import session
+from shared.index import objects, session
 from shared.index.merge import decide, disowned
-from shared.index.session import Indexing
+from shared.index.records import Table, overlaid
+from shared.index.session import Indexing, following, marked
 from shared.ledger import uploads
-from shared.ledger.feeds import Feed
+from shared.ledger.feeds import Feed, Holder
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
 from shared.ledger.lease import Claimed, ClaimedChange, Hold
+from shared.ledger.parts import StateObject
 from shared.loading import judging
 from shared.loading.judging import waits_for_judging
 from shared.loading.shards.cleanup import remove_rows
@@ -49,6 +51,7 @@ from tests.simulation.scenarios import (
     correct_orders,
     dawdling,
     disturbed,
+    fall_silent,
     stall,
     take_back,
     undisturbed,
@@ -83,6 +86,9 @@ class Guard:
                 yield from (disturbed(name, effect, stall) for effect in range(1, 60))
             case "taken back":
                 yield from (disturbed("changed rows", effect, take_back) for effect in range(1, 60))
+            case "fallen silent":
+                name = "changed rows, and the old ones again"
+                yield from (disturbed(name, effect, fall_silent) for effect in range(1, 60))
             case "erasure beside a replay":
                 yield from map(dawdling, range(60))
             case name if name in SCENARIOS | ERASURES:
@@ -200,11 +206,20 @@ def _change_whoever_has_the_shard(self: Hold, change: ClaimedChange, **rest: Any
     return changed
 
 
-_mark = Indexing._mark
+def _whatever_the_order(self: Indexing, feed: Feed, plan: Any, under: str) -> bool:
+    return feed.index is not None and feed.index_held_by is None
 
 
-def _clean_mark(self: Indexing, *arguments: Any) -> Any:
-    return replace(_mark(self, *arguments), clean=True)
+def _oldest_first(self: Indexing, parts: Sequence[StateObject], table: Table) -> None:
+    for part in parts:
+        for block in self._read(part):
+            table.learn(block)
+
+
+def _marked_clean(feed: Feed, import_: Any, **rest: Any) -> tuple[Feed, Holder]:
+    feed, holder = marked(feed, import_, **rest)
+    holder = replace(holder, clean=True)
+    return replace(feed, index_held_by=holder), holder
 
 
 def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
@@ -310,8 +325,30 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "mark of the index": Guard(
         "nothing is left out after somebody may have written what the index does not say",
-        _replaced(Indexing, Indexing._mark, _clean_mark),
+        _replaced(session, marked, _marked_clean),
         "taken back",
+    ),
+    "word of a document": Guard(
+        "what a document says of itself does not count while a dead worker may still change it",
+        _replaced(
+            session, following, lambda *known, **rest: following(*known, **{**rest, "clean": True})
+        ),
+        "fallen silent",
+    ),
+    "files in order": Guard(
+        "objects of the index are left unread only if the file is newer than all that they know",
+        _replaced(Indexing, Indexing._is_in_order, _whatever_the_order),
+        "confirmed rows of an unread object",
+    ),
+    "last record of a key": Guard(
+        "of several objects of the index with a record of a key the last one counts",
+        _replaced(Indexing, Indexing._learn_from, _oldest_first),
+        "confirmed rows of an unread object",
+    ),
+    "last record of a key, merged": Guard(
+        "of several objects of the index that are merged the last one counts",
+        _replaced(objects, overlaid, lambda older, newer: overlaid(newer, older)),
+        "objects of an index joined by an erasure",
     ),
     "rows that were confirmed": Guard(
         "what a newer file has found unchanged no older file changes",

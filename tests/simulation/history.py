@@ -63,7 +63,7 @@ class History:
         world, pipeline, plan = self.world, self.pipeline, self.plan
         if plan.connection:
             pipeline.store.put("connections/main", {**plan.connection})
-        with installed(world, batch_size=plan.batch_size):
+        with installed(world, batch_size=plan.batch_size, index=plan.index):
             for upload in plan.uploads:
                 world.at(upload.at, lambda upload=upload: self.upload(upload))  # type: ignore[misc]
             for ask in plan.asks:

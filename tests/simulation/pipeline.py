@@ -6,7 +6,7 @@ import itertools
 import secrets
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import shared.core.logs
+import shared.index.choice
+import shared.index.objects
+import shared.index.session
 import shared.loading.attempt
 import shared.loading.delivery
 import shared.loading.shards.attempt
@@ -26,7 +29,7 @@ import shared.undoing.attempt
 from shared.core.errors import LeaseLost, NotPossible, TryAgain
 from shared.core.settings import Deployment
 from shared.firestore.bulk.batch import Limits
-from shared.firestore.bulk.existence import KnownDocuments
+from shared.firestore.bulk.existence import DocumentReader, KnownDocuments
 from shared.firestore.bulk.writer import Writer
 from shared.gcp.events import StorageObject
 from shared.ledger.lease import Hold
@@ -41,6 +44,7 @@ from shared.sweeping.caretaker import sweep
 from shared.undoing.attempt import undo
 from tests.simulation.bucket import Object, SimulatedBucket
 from tests.simulation.firestore import SimulatedCalls, SimulatedDatabase, Store, Watch
+from tests.simulation.plans import IndexLimits
 from tests.simulation.world import Ending, World
 
 BUCKET = "uploads"
@@ -284,11 +288,19 @@ class InlinePool:
     def submit(self, act: Callable[..., object], *arguments: object) -> None:
         act(*arguments)
 
+    def map(self, act: Callable[..., object], *lots: Iterable[object]) -> list[object]:
+        return [*map(act, *lots)]
+
+    def __enter__(self) -> InlinePool:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def shutdown(self, **_: object) -> None: ...
 
 
 @contextmanager
-def installed(world: World, *, batch_size: int) -> Iterator[None]:
+def installed(world: World, *, batch_size: int, index: IndexLimits) -> Iterator[None]:
     """Give the pipeline's modules the world's time, one thread, small batches and quiet logs."""
     numbers = itertools.count(1)
 
@@ -312,12 +324,17 @@ def installed(world: World, *, batch_size: int) -> Iterator[None]:
     for place, attribute, value in (
         (shared.loading.delivery, "LOT", batch_size),
         (shared.privacy.erasing, "_COST", (2, 1, 1)),
+        (shared.index.choice, "SMALL", index.small),
+        (shared.index.choice, "GROWTH", index.growth),
+        (shared.index.choice, "RECORDS_PER_READ", index.records_per_read),
+        (shared.index.session, "KEPT_BYTES", index.kept_bytes),
+        (shared.index.objects, "SEARCHED_BYTES", 0),
     ):
         patched.append((place, attribute, getattr(place, attribute)))
         setattr(place, attribute, value)
     clocks = {"sleep": world.sleep, "clock": world.monotonic, "monotonic": world.monotonic}
     defaults: list[tuple[Any, Any]] = []
-    for class_ in (Writer, Hold, KnownDocuments):
+    for class_ in (Writer, Hold, KnownDocuments, DocumentReader):
         function: Any = class_.__init__
         before = function.__kwdefaults__
         assert class_ is not Writer or "limits" in before, "batches would not be small"

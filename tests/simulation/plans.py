@@ -22,7 +22,7 @@ from tests.simulation.files import (
 from tests.simulation.world import BEGINNING, Chances
 
 HOUR = 3600.0
-UNDOINGS, ERASURES, SETTINGS = 11, 17, 148
+UNDOINGS, ERASURES, SETTINGS, INDEX = 11, 17, 148, 149
 """What tells the chance of some draws from that of others: numbers with which they change none of
 the histories that have once gone wrong."""
 CALM = Chances()
@@ -69,6 +69,28 @@ class Ask:
     """An import, or the person who is to be erased."""
 
 
+@dataclass(frozen=True, slots=True)
+class IndexLimits:
+    """From which sizes an import leaves objects of the index unread, and unmerged."""
+
+    small: int = 16_384
+    growth: int = 4
+    records_per_read: int = 500
+    kept_bytes: int = 1024 * 1024
+
+
+USUAL_INDEX = IndexLimits()
+"""The limits of the product: no file of a history reaches them."""
+OBJECT_PER_IMPORT = IndexLimits(small=0, growth=0, records_per_read=0, kept_bytes=0)
+"""Every import adds an object to the index, and reads none if its file comes in order."""
+INDEXES = (
+    *(USUAL_INDEX, OBJECT_PER_IMPORT, OBJECT_PER_IMPORT),
+    IndexLimits(small=2, growth=1, records_per_read=0, kept_bytes=0),
+    IndexLimits(small=0, growth=1, records_per_read=1),
+    IndexLimits(small=3, growth=0, records_per_read=0),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All that comes from outside in one history."""
@@ -84,6 +106,7 @@ class Plan:
     connection: Mapping[str, Any] = field(default_factory=dict)
     """The connection's own settings."""
     batch_size: int = 2
+    index: IndexLimits = USUAL_INDEX
     replays_at_rest: bool = False
     """Whether everything is replayed once more in the end, which must change nothing."""
 
@@ -140,6 +163,7 @@ def plan(seed: int) -> Plan:
         },
         connection=_own_settings(random.Random(seed * 7919 + SETTINGS)),
         batch_size=rng.choice((1, 2, 4)),
+        index=random.Random(seed * 7919 + INDEX).choice(INDEXES),
         replays_at_rest=rng.random() < 0.3,
     )
 

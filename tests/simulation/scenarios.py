@@ -17,10 +17,11 @@ from tests.simulation.files import (
     file_name,
     good_file,
     large_file,
+    without,
 )
 from tests.simulation.history import History
 from tests.simulation.oracle import in_file
-from tests.simulation.plans import HOUR, Ask, Plan, Upload
+from tests.simulation.plans import HOUR, OBJECT_PER_IMPORT, Ask, Plan, Upload
 from tests.simulation.world import BEGINNING
 
 EXPORTED = BEGINNING + timedelta(minutes=5)
@@ -141,6 +142,25 @@ SCENARIOS: dict[str, Plan] = {
     ),
     "late file": _plan(_again(_FIRST, at=2 * HOUR, hours=1), Upload(3 * HOUR, _CUSTOMERS, _SECOND)),
     "changed rows": _plan(Upload(400, _CUSTOMERS, _SECOND), _CHANGED),
+    "changed rows, and the old ones again": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _CHANGED,
+        _again(_SECOND, at=3 * HOUR, hours=3),
+        index=OBJECT_PER_IMPORT,
+    ),
+    "confirmed rows of an unread object": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _again(_SECOND, at=2 * HOUR, hours=2),
+        _again(_FIRST, at=3 * HOUR, hours=1),
+        index=OBJECT_PER_IMPORT,
+    ),
+    "objects of an index in shards": _plan(
+        Upload(400, _CUSTOMERS, _FIRST),
+        _again(_SECOND, at=2 * HOUR, hours=2),
+        _again(_FIRST, at=3 * HOUR, hours=3),
+        settings=SHARDS,
+        index=OBJECT_PER_IMPORT,
+    ),
     "undo": _plan(
         Upload(400, _CUSTOMERS, _SECOND),
         _withdrawal(),
@@ -275,9 +295,19 @@ def correct_orders(history: History) -> None:
 
 
 def take_back(history: History) -> None:
-    """Let a process die, and a correction take back what it may have half written."""
-    history.upload(_TAKEN_BACK)
-    history.world.die()
+    """Let a process die that loads the second file, and a correction take back what it may have
+    half written."""
+    if history.world.clock > 2 * HOUR:
+        history.upload(_TAKEN_BACK)
+        history.world.die()
+
+
+def fall_silent(history: History) -> None:
+    """Let a process stall that loads the second file, and a correction be loaded that lacks a row
+    and takes back the others."""
+    if history.world.clock > 2 * HOUR:
+        history.upload(_again(without(_SECOND, min(_SECOND.contents)), at=0, hours=2))
+        history.world.stall(STALL)
 
 
 ERASURES: dict[str, Plan] = {
@@ -289,6 +319,13 @@ ERASURES: dict[str, Plan] = {
         _again(_FIRST, at=2 * HOUR, hours=1),
         Upload(3 * HOUR, _CUSTOMERS, _SECOND),
         asks=(Ask(2.5 * HOUR, "erase", min(_FIRST.contents)),),
+    ),
+    "objects of an index joined by an erasure": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _again(_SECOND, at=2 * HOUR, hours=2),
+        _again(_FIRST, at=4 * HOUR, hours=1),
+        asks=(Ask(3 * HOUR, "erase", max(_SECOND.contents)),),
+        index=OBJECT_PER_IMPORT,
     ),
 }
 """Scenarios in which somebody is erased: what is counted of a file goes by when that is."""

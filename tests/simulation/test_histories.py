@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from shared.firestore.bulk.transport import Stored
+from shared.index.records import UNKNOWN, IndexRecords
+from shared.index.session import Indexing
+from shared.ledger.parts import StateObject
 from tests.simulation.history import History
 from tests.simulation.plans import plan
 from tests.simulation.world import Failure
@@ -32,6 +38,33 @@ def test_histories(part: int) -> None:
 def test_what_once_went_wrong(seed: int) -> None:
     """What has once been found by a long run stays right."""
     History(seed, plan(seed)).run()
+
+
+def test_indexes_of_several_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The histories have imports that leave objects of the index unread, ask Firestore instead,
+    and merge objects."""
+    seen: Counter[str] = Counter()
+    take_answer, blocks = Indexing._take_answer, Indexing._blocks
+
+    def answered(index: Indexing, place: int, stored: Stored) -> None:
+        take_answer(index, place, stored)
+        seen["believed"] += index._table.content(place) != UNKNOWN
+
+    def merged(index: Indexing, parts: Sequence[StateObject]) -> Iterator[IndexRecords]:
+        known = index._index
+        seen[f"{min(len(parts), 2)} merged"] += 1
+        seen["kept"] += known is not None and len(parts) < len(known.parts)
+        return blocks(index, parts)
+
+    monkeypatch.setattr(Indexing, "_take_answer", answered)
+    monkeypatch.setattr(Indexing, "_blocks", merged)
+
+    for seed in range(RUNS // 2):
+        History(seed, plan(seed)).run()
+
+    assert {"believed", "0 merged", "1 merged", "2 merged", "kept"} <= {
+        what for what, times in seen.items() if times
+    }
 
 
 def test_a_seed_is_a_history() -> None:

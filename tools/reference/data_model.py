@@ -247,6 +247,13 @@ def _common() -> str:
         ),
         ("`source.generation`", "integer", "Which upload of that file it was."),
         (
+            "`source.content`",
+            "integer",
+            "A hash of the content, for the pipeline alone: it tells whether a row has changed. "
+            "Absent where a part of the document was changed afterwards, and in documents written "
+            "before there was this field.",
+        ),
+        (
             "`source.kept`",
             "map of timestamps",
             "Path of a field that a later file has left open -> export time of the file that gave "

@@ -13,7 +13,7 @@ from shared.firestore.bulk.decisions import (
     Written,
 )
 from shared.firestore.bulk.encoding import ENCODING, decode_content, encode_content, nanoseconds
-from shared.firestore.bulk.existence import LOOKED_UP, KnownDocuments, Lookups
+from shared.firestore.bulk.existence import LOOKED_UP, DocumentReader, KnownDocuments, Lookups
 from shared.firestore.bulk.pacing import GROWTH, STEP, Ramp, first_rate
 from shared.firestore.bulk.transport import Stored, Transport, encode_write
 from shared.firestore.bulk.wire import FIELD, Entries, Heads, doubles, entry, integers, value
@@ -25,6 +25,7 @@ __all__ = [
     "GROWTH",
     "LOOKED_UP",
     "STEP",
+    "DocumentReader",
     "Entries",
     "Expectations",
     "Heads",

@@ -1,6 +1,6 @@
-"""Looks up whether documents that other documents refer to are in Firestore.
+"""Looks documents up: their fields, or whether they exist.
 
-Example: the customers that the rows of an orders file name.
+Example: an orders file names customers. `KnownDocuments` says which of them are in Firestore.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain, repeat
 from typing import Protocol, TypeVar
 
 from shared.core import TryAgain
@@ -22,8 +24,12 @@ LOOKED_UP = 20 * COUNTED
 _REMEMBERED = 50_000
 """Largest number of documents remembered, so that memory is bounded."""
 
+READ = 300
+"""Documents read per call. Several calls are made at the same time."""
+
 T = TypeVar("T")
 
+_CALLS = 4
 _TRIES = 6
 _TIMEOUT = 60.0
 
@@ -33,6 +39,50 @@ class Lookups(Calls, Protocol):
 
     def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
         """Count documents; see Transport."""
+
+
+class DocumentReader:
+    """Reads documents of a collection, several calls at a time; retries calls that fail."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        collection: str,
+        mask: Sequence[str],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Prepare the reading of the field paths in `mask`; empty: only whether documents exist."""
+        self._calls = calls
+        self._root = f"{calls.database}/documents/{collection}/"
+        self._mask = mask
+        self._sleep = sleep
+
+    def read(self, ids: Sequence[str]) -> list[Stored | None]:
+        """Return the document of each id; None for one that does not exist.
+
+        The ids must be valid document ids, each once.
+
+        Raises:
+            TryAgain: Firestore could not be reached.
+        """
+        names = [self._root + id for id in ids]
+        lots = [names[first : first + READ] for first in range(0, len(names), READ)]
+        if len(lots) < 2:
+            return [*chain.from_iterable(map(self._read, lots))]
+        with ThreadPoolExecutor(_CALLS, thread_name_prefix="reader") as pool:
+            return [*chain.from_iterable(pool.map(self._read, lots))]
+
+    def _read(self, names: list[str]) -> list[Stored | None]:
+        def get() -> list[Stored | None] | None:
+            found = self._calls.get(names, self._mask, timeout=_TIMEOUT)
+            whole = len(found) == len(names)
+            return [found[name] for name in names] if whole else None
+
+        try:
+            return _patiently(get, self._sleep)
+        except CallFailed as failed:
+            raise TryAgain(f"Firestore answered {failed.code.name} to a read.") from failed
 
 
 class KnownDocuments:
@@ -49,7 +99,7 @@ class KnownDocuments:
         self._root = f"{calls.database}/documents/{collection}/"
         self._known: dict[str, bool] = {}
         self._sleep = sleep
-        self._random = random.Random()
+        self._reader = DocumentReader(calls, collection, (), sleep=sleep)
 
     def remembered(self, ids: Iterable[str]) -> list[bool | None]:
         """Return per id True or False if the answer is remembered; None if it is not."""
@@ -63,63 +113,54 @@ class KnownDocuments:
         Raises:
             TryAgain: Firestore could not be reached.
         """
-        names = [self._root + id for id in sorted(ids)]
+        wanted = sorted(ids)
         found: dict[str, bool] = {}
-        for first in range(0, len(names), LOOKED_UP):
-            for name, exists in self._look_up(names[first : first + LOOKED_UP]):
-                found[name.removeprefix(self._root)] = exists
+        for first in range(0, len(wanted), LOOKED_UP):
+            found.update(self._look_up(wanted[first : first + LOOKED_UP]))
         if len(self._known) + len(found) > _REMEMBERED:
             self._known.clear()
         self._known |= found
         return found
 
-    def _look_up(self, names: list[str]) -> Iterator[tuple[str, bool]]:
-        """Yield each name, and True if its document exists.
+    def _look_up(self, ids: list[str]) -> Iterator[tuple[str, bool]]:
+        """Yield each id, and True if its document exists.
 
         The documents are counted in groups. In most groups all exist, or none: then the count is
         the answer, at a fraction of the price of reads. The other groups are read.
         """
-        groups = [names[first : first + COUNTED] for first in range(0, len(names), COUNTED)]
+        groups = [ids[first : first + COUNTED] for first in range(0, len(ids), COUNTED)]
         unclear: list[str] = []
         for group, count in zip(groups, self._counts(groups), strict=True):
             if count in (0, len(group)):
-                yield from ((name, count > 0) for name in group)
+                yield from ((id, count > 0) for id in group)
             else:
                 unclear += group
-        if unclear:
-            for name, stored in self._stored(unclear).items():
-                yield name, stored is not None
+        for id, stored in zip(unclear, self._reader.read(unclear), strict=True):
+            yield id, stored is not None
 
     def _counts(self, groups: list[list[str]]) -> Iterable[int | None]:
+        names = [[self._root + id for id in group] for group in groups]
         try:
-            return self._patiently(lambda: self._calls.count(groups, timeout=_TIMEOUT))
+            return _patiently(partial(self._calls.count, names, timeout=_TIMEOUT), self._sleep)
         except CallFailed:  # a database without aggregation queries can still be read
             return repeat(None, len(groups))
 
-    def _stored(self, names: list[str]) -> dict[str, Stored | None]:
-        def get() -> dict[str, Stored | None] | None:
-            found = self._calls.get(names, (), timeout=_TIMEOUT)
-            return found if len(found) == len(names) else None
 
+def _patiently(ask: Callable[[], T | None], sleep: Callable[[float], None]) -> T:
+    """Return the answer of `ask`; retry with backoff if the call fails or returns None.
+
+    Raises:
+        CallFailed: the call was refused with a code that does not pass.
+        TryAgain: `_TRIES` calls had no answer.
+    """
+    chance = random.Random()
+    for number in range(1, _TRIES + 1):
         try:
-            return self._patiently(get)
+            answer = ask()
+            if answer is not None:
+                return answer
         except CallFailed as failed:
-            raise TryAgain(f"Firestore answered {failed.code.name} to a read.") from failed
-
-    def _patiently(self, ask: Callable[[], T | None]) -> T:
-        """Return the answer of `ask`; retry with backoff if the call fails or returns None.
-
-        Raises:
-            CallFailed: the call was refused with a code that does not pass.
-            TryAgain: `_TRIES` calls had no answer.
-        """
-        for number in range(1, _TRIES + 1):
-            try:
-                answer = ask()
-                if answer is not None:
-                    return answer
-            except CallFailed as failed:
-                if failed.code not in PASSING:
-                    raise
-            self._sleep(backoff(number, rng=self._random))
-        raise TryAgain("The documents that others refer to could not be looked up.")
+            if failed.code not in PASSING:
+                raise
+        sleep(backoff(number, rng=chance))
+    raise TryAgain("Firestore did not answer: documents could not be looked up.")

@@ -8,12 +8,11 @@ from typing import Any
 
 from shared.core import Problem, SplitLost
 from shared.gcp.storage import Unusable
-from shared.index import Successor, fingerprint, objects
+from shared.index import Successor, fingerprint, following, objects
 from shared.ledger import (
     Age,
     Claimed,
     Feed,
-    Index,
     LedgerTransaction,
     RowCounts,
     Shard,
@@ -162,9 +161,12 @@ def _left_by(attempt: Attempt, shard: Shard) -> Iterator[list[RejectedCells] | d
 
 def _joined_index(attempt: Attempt, feed: Feed, shards: Sequence[Shard]) -> Successor:
     """Return the index that all shards together leave."""
-    newest = Age(attempt.named.exported_at, attempt.import_.generation)
-    before = feed.index
-    if before is not None:
-        newest = max(before.newest, newest)
-    parts = tuple(shard.index for shard in shards if shard.index is not None)
-    return Successor(before, feed.index_held_by, Index(parts=parts, newest=newest), holder=None)
+    before, mark = feed.index, feed.index_held_by
+    after = following(
+        before,
+        parts=tuple(shard.index for shard in shards if shard.index is not None),
+        newest=Age(attempt.named.exported_at, attempt.import_.generation),
+        clean=mark is not None and mark.clean,
+        now=attempt.services.now(),
+    )
+    return Successor(before, mark, after, holder=None)

@@ -16,7 +16,8 @@ from shared.core.folding import get, put
 from shared.firestore.bulk.decisions import Leave, Put
 from shared.firestore.bulk.encoding import decode_content, encode_content
 from shared.firestore.bulk.transport import Stored
-from shared.index.merge import EXISTS, NEWER, OWN, Origin, decide, fresh
+from shared.index.merge import EXISTS, NEWER, OWN, Origin, decide, fresh, source_content
+from shared.index.records import UNKNOWN
 from shared.parsing.blocks import Incoming
 from tests.support.imports import at
 
@@ -49,10 +50,13 @@ def apply(
     by: Origin,
     *,
     create_only: bool = False,
+    content: int = UNKNOWN,
 ) -> dict[str, Any] | None:
     """Return what is stored once a file has had its say."""
     before = None if stored is None else Stored(stored, None)
-    decision = decide(said, before, origin=by, consent=CONSENT, create_only=create_only)
+    decision = decide(
+        said, before, origin=by, consent=CONSENT, create_only=create_only, content=content
+    )
     if isinstance(decision, Leave):
         return stored
     if decision.only is None:
@@ -307,6 +311,48 @@ def test_names_its_source(line: int) -> None:
     }
     assert encode_content({"source": source}) == put.wire
     assert put.data == {}
+
+
+@pytest.mark.parametrize("content", [1, 127, 2**62, 2**63 - 1, 2**63, 2**64 - 1])
+def test_names_its_content(content: int) -> None:
+    """`source` has the hash of the content, as an integer that Firestore can hold, and gives it
+    back."""
+    said = Incoming(key="1", wire=b"", keep=frozenset(), lines=(1, 2))
+
+    put = fresh(said, origin(8), CONSENT, content)
+
+    stored = Stored(decode_content(put.wire), None)
+    assert encode_content(stored.data) == put.wire
+    assert -(2**63) <= stored.data["source"]["content"] < 2**63
+    assert content == source_content(stored)
+
+
+def test_a_filled_document_has_no_hash() -> None:
+    """Once an older file has filled an open field, `source` no longer has the hash."""
+    stored = apply(None, incoming({}, frozenset({"city"})), origin(9), content=7)
+    assert stored is not None
+    assert stored["source"]["content"] == 7
+
+    filled = apply(stored, incoming({"city": "Hobart"}), origin(8), content=8)
+
+    assert filled is not None
+    assert filled["city"] == "Hobart"
+    assert "content" not in filled["source"]
+
+
+def test_newer_consent_leaves_no_hash() -> None:
+    """A document whose consent was withdrawn later than its file was exported has no hash."""
+    kept = {"kept": {"subscribed": exported(9)}, "keptGenerations": {"subscribed": 0}}
+    before = {
+        "subscribed": False,
+        "source": {"import": "?", "exportedAt": exported(0), "generation": 1, **kept},
+    }
+
+    after = apply(before, incoming({"subscribed": True}), origin(8), content=8)
+
+    assert after is not None
+    assert after["subscribed"] is False
+    assert "content" not in after["source"]
 
 
 @pytest.mark.parametrize(("confirmed", "wins"), [(7, True), (8, True), (9, False), (10, False)])

@@ -22,6 +22,7 @@ from shared.index.records import (
     dropped,
     find,
     merged,
+    overlaid,
     stamp_of,
 )
 from shared.ledger.feeds import Age
@@ -96,6 +97,16 @@ def test_a_table_learns_its_own_keys(old: Contents, keys: set[tuple[int, int]], 
     }
 
 
+@given(old=CONTENTS, new=CONTENTS)
+def test_a_table_keeps_what_it_knows(old: Contents, new: Contents) -> None:
+    """Objects are learnt from the newest on: a record that is known is not replaced."""
+    learnt = table({*old, *new})
+    for known in (new, old):
+        learnt.learn(records(known))
+
+    assert sorted({**old, **new}.items()) == contents(iter([learnt.records(0, len(learnt.known))]))
+
+
 @pytest.mark.parametrize("block", [1, 2, 100])
 @given(
     old=CONTENTS, new=CONTENTS, unseen=st.sets(KEY, max_size=9), size=st.integers(1, 7), trusted=...
@@ -125,6 +136,14 @@ def test_the_next_index(
         found = contents(merged(blocks(records(old), size), own, trusted=trusted))
 
     assert sorted({**stays, **new}.items()) == found
+
+
+@given(old=CONTENTS, new=CONTENTS, sizes=st.tuples(st.integers(1, 7), st.integers(1, 7)))
+def test_overlaid_indexes(old: Contents, new: Contents, sizes: tuple[int, int]) -> None:
+    """Of two indexes all records are there, in order; of a key in both the newer one."""
+    found = contents(overlaid(blocks(records(old), sizes[0]), blocks(records(new), sizes[1])))
+
+    assert sorted({**old, **new}.items()) == found
 
 
 def test_no_index_and_no_keys() -> None:
