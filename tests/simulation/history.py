@@ -415,7 +415,8 @@ class History:
         self._judge_outdated(imports, open_ & feeds)
         rejected = {f"main~{type}~rejected" for type in ("customers", "orders", "rewards")}
         self._judge_rejected(imports, open_ & rejected)
-        open_ -= feeds | rejected
+        misnamed = [one for one in self.uploaded if one.said.verdict == "misnamed"]
+        open_ -= feeds | rejected | {f"main~{one.said.type}~refused_name" for one in misnamed}
         if "*~load~late" in open_:
             self._fail("every import has ended, and one is said to be late")
         if not wanted <= open_ <= wanted | still:
