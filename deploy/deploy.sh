@@ -17,8 +17,8 @@ Usage: deploy/deploy.sh PART [options]
   --dry-run  show what would be run where there is nothing yet; needs no account, changes nothing
 
 Else the shell's variables say where: ENVIRONMENT, likewise; or PROJECT, and REGION, BUCKET, QUEUE,
-SWEEP_SCHEDULE, OPERATORS, ALERT_WEBHOOK_SECRET where they are not the defaults. VERSION is what the
-functions are labelled with: letters, digits, - and _.
+SWEEP_SCHEDULE, OPERATORS, ALERT_WEBHOOK_SECRET, MAIL_URL_SECRET where they are not the defaults.
+VERSION is what the functions are labelled with: letters, digits, - and _.
 TEXT
 }
 
@@ -116,7 +116,7 @@ days() {
 
 # Why these sizes: docs/operations.md.
 deploy_function() {
-    local name=$1 ingress=internal-only kind size
+    local name=$1 ingress=internal-only kind size secrets=()
     case $name in
         classify)
             size=(--memory=256Mi --cpu=1 --timeout=120s --concurrency=1 --max-instances=4)
@@ -140,7 +140,15 @@ deploy_function() {
         *) fail "There is no function $name." ;;
     esac
     if [[ -n ${ALERT_WEBHOOK_SECRET:-} && $name =~ ^(load|sweep)$ ]]; then
-        kind+=("--set-secrets=ALERT_WEBHOOK=$ALERT_WEBHOOK_SECRET:latest")
+        secrets+=("ALERT_WEBHOOK=$ALERT_WEBHOOK_SECRET:latest")
+    fi
+    if [[ -n ${MAIL_URL_SECRET:-} && $name =~ ^(classify|load|sweep)$ ]]; then
+        [[ -n $(setting MAIL_FROM) ]] ||
+            fail "settings.env: MAIL_FROM is missing. Mails need a sender where there is a MAIL_URL."
+        secrets+=("MAIL_URL=$MAIL_URL_SECRET:latest")
+    fi
+    if ((${#secrets[@]})); then
+        kind+=("--set-secrets=$(IFS=,; printf %s "${secrets[*]}")")
     else
         kind+=(--clear-secrets)
     fi

@@ -13,7 +13,7 @@ fail() {
 
 # Where an environment is: nothing of that is taken from the shell, which may speak of another one.
 WHERE=(REGION BUCKET QUEUE)
-WHO=(OPERATORS DEPLOYERS ALERT_EMAIL BUDGET SWEEP_SCHEDULE ALERT_WEBHOOK_SECRET GATEWAY_OPTIONS)
+WHO=(OPERATORS DEPLOYERS ALERT_EMAIL BUDGET SWEEP_SCHEDULE ALERT_WEBHOOK_SECRET MAIL_URL_SECRET GATEWAY_OPTIONS)
 
 # Reads deploy/environments/NAME.env: its project, its WHERE, and of its WHO what is not given already.
 # Its other lines are settings, which go before those of settings.env.

@@ -168,12 +168,14 @@ make_images() {
     forget_images gcf-artifacts
 }
 
-make_secret() {
-    local there
+make_secrets() {
+    local there secret
     there=$(ask secrets list "--project=$PROJECT" '--format=value(name.basename())')
-    among alert-webhook "$there" ||
-        run gcloud secrets create alert-webhook --replication-policy=user-managed \
-            "--locations=$REGION" "--project=$PROJECT"
+    for secret in alert-webhook mail-url; do
+        among "$secret" "$there" ||
+            run gcloud secrets create "$secret" --replication-policy=user-managed \
+                "--locations=$REGION" "--project=$PROJECT"
+    done
 }
 
 give_roles() {
@@ -257,7 +259,7 @@ make_database
 make_log
 make_images
 "$HERE/deploy.sh" queue
-make_secret
+make_secrets
 give_roles
 make_audit
 make_channel

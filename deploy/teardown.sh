@@ -111,7 +111,9 @@ for name in $(accounts); do
         run gcloud iam service-accounts delete "$(account "$name")" "${where[@]}" --quiet
 done
 known=$(ask secrets list "${where[@]}" '--format=value(name.basename())')
-! there alert-webhook "$known" || run gcloud secrets delete alert-webhook "${where[@]}" --quiet
+for name in alert-webhook mail-url; do
+    ! there "$name" "$known" || run gcloud secrets delete "$name" "${where[@]}" --quiet
+done
 
 [[ -n $DELETE_DATA ]] || exit 0
 known=$(ask storage buckets list "${where[@]}" '--format=value(name)')

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal, Self
+from urllib.parse import quote
 
 import grpc
 from google.api_core import exceptions
@@ -309,6 +310,8 @@ class Stack:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "LEASE": inherited.get("LEASE", _LEASE),
+            "MAIL_URL": inherited.get("MAIL_URL", f"file:{quote(str(data / 'mail'))}"),
+            "MAIL_FROM": inherited.get("MAIL_FROM", "Imports <imports@localhost>"),
             "ORDERS_DELAY": f"{round(self._options.orders_delay.total_seconds())}s",
             "OIDC_CERTS_URL": f"http://127.0.0.1:{ports['certs']}/certs",
         }

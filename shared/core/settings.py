@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from shared.core.errors import SettingsError
+from shared.core.notify import Notify, read_mail_url, read_notify, read_sender
 
 _T = TypeVar("_T")
 
@@ -168,6 +169,7 @@ def _read_cadence(name: str, value: object) -> dict[str, timedelta]:
 
 OrdersWithoutCustomers = Literal["hold", "load"]
 BlankMeans = Literal["clear", "keep"]
+MailMode = Literal["send", "documents", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +255,17 @@ class Deployment:
     sftp_address: str = ""
     """Address of the SFTP server as retailers type it, for the status page, `SFTP_ADDRESS`, e.g.
     `sftp.example.com:2222`."""
+    mail_mode: MailMode | None = None
+    """Use of the outbox, `MAIL_MODE`: `send` sends the mails, `documents` only writes them. None:
+    `send` where there is a `mail_url`, else `off`; see `mailing`. Not called `MAIL`, because a
+    shell has a variable of that name."""
+    mail_url: str = field(default="", repr=False)
+    """Mail server, `MAIL_URL`, e.g. `smtps://user:password@smtp.example.com:465`; or a folder,
+    `file:/data/mail`. Secret: anyone with this URL can send in our name."""
+    mail_from: str = ""
+    """Sender of every mail, `MAIL_FROM`, e.g. `Shop imports <imports@example.com>`."""
+    mail_reply_to: str = ""
+    """Address that gets the answers, `MAIL_REPLY_TO`. Empty: the sender."""
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Australia/Sydney"))
     """Zone of the times in the files, which name no zone, `TIME_ZONE`."""
 
@@ -268,7 +281,14 @@ class Deployment:
             text = environment.get(ENVIRONMENT[name], "")
             if text != "":
                 values[name] = _READERS[name](ENVIRONMENT[name], text)
+        if values.get("mail_url") and not values.get("mail_from"):
+            raise SettingsError("MAIL_FROM", "needed with MAIL_URL; expected a mail address")
         return cls(**values)
+
+    @property
+    def mailing(self) -> MailMode:
+        """Use of the outbox; see `mail_mode`."""
+        return self.mail_mode or ("send" if self.mail_url else "off")
 
 
 ENVIRONMENT: dict[str, str] = {
@@ -285,6 +305,9 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,
+    "mail_mode": _read_choice("send", "documents", "off"),
+    "mail_url": read_mail_url,
+    **dict.fromkeys(("mail_from", "mail_reply_to"), read_sender),
     "orders_delay": read_orders_delay,
     # Tasks are set for these times: Cloud Tasks accepts tasks for the next 30 days.
     **dict.fromkeys(("orders_deadline", "empty_grace"), between("0s", "30d")),
@@ -335,6 +358,10 @@ class ConnectionSettings:
     """Currency of orders whose file names none, `currency`, e.g. `AUD`."""
     cadence: Mapping[str, timedelta] = field(default_factory=dict)
     """Type -> time between two files, `cadence`, e.g. `{"customers": "1d"}`."""
+    notify: Notify = field(default_factory=Notify)
+    """The people who are mailed, `notify`; nobody if the value cannot be used."""
+    notify_error: SettingsError | None = field(default=None, compare=False)
+    """The error of `notify`. It stops no import."""
 
     @classmethod
     def from_document(
@@ -342,10 +369,11 @@ class ConnectionSettings:
     ) -> ConnectionSettings:
         """Return a connection's settings; a field that is absent or null takes its default.
 
-        Unknown fields are ignored: a team may keep notes there.
+        Unknown fields are ignored: a team may keep notes there. A wrong `notify` is kept as
+        `notify_error`, because a mistyped mail address must not stop the import.
 
         Raises:
-            SettingsError: a field has a value that cannot be used; the error names it.
+            SettingsError: another field has a value that cannot be used; the error names it.
         """
         values: dict[str, Any] = {
             "time_zone": deployment.time_zone,
@@ -358,6 +386,12 @@ class ConnectionSettings:
             value = (document or {}).get(key)
             if value is not None:
                 values[name] = read(f"connections/{connection}.{key}", value)
+        try:
+            values["notify"] = read_notify(
+                f"connections/{connection}.notify", (document or {}).get("notify")
+            )
+        except SettingsError as error:
+            values["notify_error"] = error
         return cls(**values)
 
 
@@ -374,12 +408,11 @@ _CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "cadence": ("cadence", _read_cadence),
 }
 
-CONNECTION_FIELDS: tuple[str, ...] = tuple(key for key, _ in _CONNECTION_READERS.values())
+CONNECTION_FIELDS: tuple[str, ...] = (
+    *(key for key, _ in _CONNECTION_READERS.values()),
+    "notify",
+)
 """Names of the settings in a connection's document, e.g. `timeZone`."""
 
-CONNECTION_MAPS: frozenset[str] = frozenset(
-    _CONNECTION_READERS[spec.name][0]
-    for spec in fields(ConnectionSettings)
-    if spec.default_factory is dict
-)
-"""Names of the settings that are maps: `aliases`, `cadence`."""
+CONNECTION_MAPS: frozenset[str] = frozenset({"aliases", "cadence", "notify"})
+"""Names of the settings that are maps."""

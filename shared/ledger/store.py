@@ -96,6 +96,22 @@ class LedgerTransaction:
         """Write an alert's document."""
         self.writes[f"alerts/{id}"] = document
 
+    def mail(self, id: str) -> Fields | None:
+        """Return a mail's document; None if there is none."""
+        return self.reads.document(f"mail/{id}")
+
+    def put_mail(self, id: str, document: Fields) -> None:
+        """Write a mail's document."""
+        self.writes[f"mail/{id}"] = document
+
+    def mailbox(self, connection: str) -> Fields | None:
+        """Return the record of the mails to a connection; None if there is none."""
+        return self.reads.document(f"mailboxes/{connection}")
+
+    def put_mailbox(self, connection: str, document: Fields) -> None:
+        """Write the record of the mails to a connection."""
+        self.writes[f"mailboxes/{connection}"] = document
+
     def archive(self, import_: Import) -> None:
         """Write the record of a superseded generation, below the import that replaces it."""
         path = import_path(import_.connection, import_.import_id)
@@ -259,6 +275,26 @@ class LedgerStore:
             path.removeprefix("alerts/"): data
             for path, data in self.database.newest(which, limit=limit)
         }
+
+    def mails(self, *states: str) -> dict[str, Fields]:
+        """Return id -> fields of the mails whose delivery has one of these states."""
+        found: dict[str, Fields] = {}
+        for state in states:
+            found |= self.database.find("mail", {"delivery.state": state})
+        return found
+
+    def newest_mails(self, *, limit: int) -> dict[str, Fields]:
+        """Return id -> fields of at most `limit` mails that we send, the latest first."""
+        which = Slice(group="mail", collection="mail", by="delivery.startTime")
+        return {
+            path.removeprefix("mail/"): data
+            for path, data in self.database.newest(which, limit=limit)
+        }
+
+    def mailboxes(self, connections: Iterable[str]) -> dict[str, Fields]:
+        """Return connection -> record of its mails, for connections that have one."""
+        paths = {f"mailboxes/{connection}": connection for connection in connections}
+        return {paths[path]: data for path, data in self.database.documents(paths).items()}
 
 
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError)

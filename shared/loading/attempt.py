@@ -52,6 +52,8 @@ class AttemptResult:
     claimed: Claimed
     next: Shard | None = None
     """Shard whose task is due now."""
+    mail: str | None = None
+    """Id of the mail about the import's end, which is to be sent."""
 
 
 class Attempt:
@@ -295,12 +297,12 @@ class Attempt:
         self, status: Status, *, error: Problem | None = None, successor: Successor | None = None
     ) -> AttemptResult:
         found, rejects = self.found, self.rejects
-        ended = end(
+        ended, mail = end(
             self.hold,
             self.services,
             status,
             named=self.named,
-            zone=self.settings.time_zone,
+            settings=self.settings,
             error=error,
             found=FileFindings(
                 header=found.header.names if found.header else (),
@@ -310,7 +312,7 @@ class Attempt:
                 successor=successor,
             ),
         )
-        return AttemptResult(Claimed(ended))
+        return AttemptResult(Claimed(ended), mail=mail)
 
 
 def examination(

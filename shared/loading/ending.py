@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 
-from shared.core import Problem
+from shared.core import ConnectionSettings, Problem
 from shared.files import ExportFile, make_import_id
 from shared.index import Successor
 from shared.ledger import (
     LOADED,
+    PENDING,
     WARNINGS_LIMIT,
     Claimed,
     Feed,
@@ -22,6 +23,8 @@ from shared.ledger import (
     Success,
     release_feed,
 )
+from shared.mail import MailKind, Notice, addressed, notice_of, post
+from shared.mail import ended as mailed
 from shared.parsing import Tally
 from shared.reporting import (
     FAILED_TODO,
@@ -29,6 +32,7 @@ from shared.reporting import (
     OUTDATED_TODO,
     REJECTED,
     REJECTED_TODO,
+    groups_of,
     raise_alert,
     resolve_alerts,
     resolve_import_alerts,
@@ -69,13 +73,17 @@ def end(
     *,
     named: ExportFile,
     found: FileFindings,
-    zone: tzinfo,
+    settings: ConnectionSettings | None = None,
     error: Problem | None = None,
-) -> Import:
-    """Write the reports, then the last entry of the ledger; `zone` is that of the connection.
+) -> tuple[Import, str | None]:
+    """Write the reports, then the last entry of the ledger, together with the mail about it.
 
     The reports replace only those that existed while the import was known to be this worker's. A
-    worker that was taken for dead and continues cannot replace newer reports.
+    worker that was taken for dead and continues cannot replace newer reports. `settings` are those
+    of the connection; None if they cannot be used.
+
+    Returns:
+        The ended import, and the id of its mail in the outbox; None if nobody is mailed.
     """
     bucket = services.bucket
     tally, rejected_file = found.tally, found.rejected_file
@@ -123,9 +131,16 @@ def end(
             force=False,
         )
 
+    send_as = _send_as(hold.import_, named, services, now=now) if rejected else None
+    notice = _notice(finished(hold.import_), tally, send_as, settings, services)
+    mail: str | None = None
+
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
+        nonlocal mail
         ended = finished(current.import_)
         feed = release_feed(ledger, ended)
+        if notice is not None:
+            mail = post(ledger, notice, settings, services, now=now)
         _alert(ledger, ended, feed, services, repeated=tally.counts["row.duplicate_key"], now=now)
         if found.successor is not None:
             feed = found.successor.settle(feed)
@@ -145,16 +160,50 @@ def end(
     write_report(
         bucket,
         finished(hold.import_),
-        send_as=_send_as(hold.import_, named, services, now=now) if rejected else None,
+        send_as=send_as,
         problems=tally.kept,
         kinds=tally.summary(),
-        zone=zone,
+        zone=settings.time_zone if settings else services.deployment.time_zone,
         replacing=before,
     )
     changed = hold.change(change)
     if found.successor is not None:
         found.successor.clean_up(services)
-    return changed.import_
+    return changed.import_, mail
+
+
+def _notice(
+    ended: Import,
+    tally: Tally,
+    send_as: str | None,
+    settings: ConnectionSettings | None,
+    services: Services,
+) -> Notice | None:
+    """Return the notice about an import's end; None if its connection's people are not mailed it.
+
+    A dry run is for whoever waits for its report, and a failed import is for the operators.
+    """
+    if settings is None or not addressed(settings, services):
+        return None
+    if ended.mode == "test" or ended.status == "failed":
+        return None
+    kind: MailKind = "loaded"
+    waiting: list[str] = []
+    if ended.status == "rejected":
+        kind = "rejected"
+        if ended.awaited_by:
+            paired = services.ledger.find(ended.connection, pairedWith=ended.import_id)
+            waiting = sorted(one.file for one in paired if one.status in PENDING)
+    elif ended.rows.rejected:
+        kind = "rows"
+    content = mailed(
+        ended,
+        groups_of(tally.kept, tally.summary()),
+        zone=settings.time_zone,
+        waiting=waiting,
+        send_as=send_as,
+    )
+    return notice_of(ended, kind, content)
 
 
 def _send_as(

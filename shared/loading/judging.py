@@ -44,6 +44,7 @@ from shared.ledger.uploads import Source
 from shared.loading.attempt import Attempt, examination
 from shared.loading.garbage import seldom_collected
 from shared.loading.settling import settle
+from shared.mail import send_now
 from shared.parsing import Examination
 from shared.reporting import sentences
 from shared.scheduling import is_unjudged
@@ -197,13 +198,15 @@ def _refuse(
         attempt.note_same_content()
         if found.header is not None:
             attempt.compare_header(found.header)
-        ended = attempt.refuse(problem).claimed.import_
+        left = attempt.refuse(problem)
+        ended = left.claimed.import_
     except TryAgain:
         with suppress(TryAgain, LeaseLost):
             hold.change(_let_go)
         raise
     log("INFO", f"{ended.status}: {ended.status_text}", **_ids(ended))
     settle(ended, services)
+    send_now([left.mail], services)
     return ended.status
 
 

@@ -31,6 +31,7 @@ from shared.ledger import (
     stay_leased,
 )
 from shared.loading.settling import settle
+from shared.mail import send_due, send_now
 from shared.reporting import sentences, tell
 from shared.scheduling import (
     NotNow,
@@ -86,6 +87,7 @@ def rest(found: NotNow, services: Services) -> str:
         settle(import_, services)
     elif import_.status == "overdue":
         tell(services)
+        send_due(services)
     else:
         enqueue(import_, services)
         if import_.status == "loading":
@@ -120,6 +122,8 @@ def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
         rows = import_.to_document()["rows"]
         _log("INFO", Claimed(import_), rows=rows, seconds=import_.seconds)
         settle(import_, services)
+        if left.mail is not None:
+            send_now([left.mail], services)
         return import_.status
     _log("INFO", left.claimed)
     if shard is None:
@@ -220,15 +224,7 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
         attempt = Attempt(named, hold, services, settings)
     except SettingsError as error:
         whole, found = hold_whole(hold, services), FileFindings()
-        ended = end(
-            whole,
-            services,
-            "failed",
-            named=named,
-            found=found,
-            zone=services.deployment.time_zone,
-            error=error.problem,
-        )
+        ended, _ = end(whole, services, "failed", named=named, found=found, error=error.problem)
         return AttemptResult(Claimed(ended))
     step = {"load": load, "split": split, "shard": load_shard, "close": close}[attempt.step]
     try:

@@ -62,6 +62,9 @@ def _list(desk: Desk) -> int:
             screen.paragraph(
                 f"Nothing is loaded: {zones.wrong[one.name]}.", indent="  ", tone="bad"
             )
+        known = zones.settings.get(one.name)
+        if known is not None and known.notify_error is not None:
+            screen.paragraph(f"Nobody is mailed: {known.notify_error}.", indent="  ", tone="bad")
         settings = _written(one.document or {})
         zone = zones.of(one.name)
         screen.paragraph(
@@ -120,9 +123,11 @@ def _put(desk: Desk, *, new: bool) -> int:
                 f"{desk.command(f'connections add {name} key=value')}"
             )
         changed = _changed(document or {}, changes)
-        ConnectionSettings.from_document(
+        settings = ConnectionSettings.from_document(
             changed, connection=name, deployment=desk.services.deployment
         )
+        if settings.notify_error is not None:
+            raise settings.notify_error
         ledger.put_connection(name, changed)
         return changed
 
@@ -214,10 +219,14 @@ def _written(document: Mapping[str, Any]) -> list[str]:
     for key in CONNECTION_FIELDS:
         value = document.get(key)
         if isinstance(value, Mapping):
-            written += [f"{key}.{part}={value[part]}" for part in sorted(value)]
+            written += [f"{key}.{part}={_typed(value[part])}" for part in sorted(value)]
         elif value is not None:
             written.append(f"{key}={value}")
     return written
+
+
+def _typed(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _short(span: timedelta) -> str:
@@ -235,7 +244,8 @@ def _name(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="key=value",
         help="a setting, e.g. timeZone=Pacific/Auckland, currency=NZD, rejectLimit=10%%, "
-        "cadence.customers=1d, aliases.CUST_MOBILE=MOBILE; an empty value takes it away: "
+        "cadence.customers=1d, aliases.CUST_MOBILE=MOBILE, "
+        "notify.to=ann@example.com,bo@example.com; an empty value takes it away: "
         f"{', '.join(CONNECTION_FIELDS)}",
     )
 

@@ -52,7 +52,7 @@ KINDS: tuple[DocumentKind, ...] = (
     DocumentKind(
         path="connections/{connection}",
         read_by="staff",
-        personal=False,
+        personal=True,
     ),
     *(_of_type(type_) for type_ in all_types()),
     DocumentKind(
@@ -79,6 +79,16 @@ KINDS: tuple[DocumentKind, ...] = (
         path="alerts/{alert}",
         read_by="staff",
         personal=False,
+    ),
+    DocumentKind(
+        path="mail/{mail}",
+        read_by="staff",
+        personal=True,
+    ),
+    DocumentKind(
+        path="mailboxes/{connection}",
+        read_by="staff",
+        personal=True,
     ),
     DocumentKind(
         path="erasures/{erasure}",

@@ -272,6 +272,20 @@ def _look_at_all_documents(database: Database, connection: str, found: Findings)
     for type_ in all_types():
         if type_.personal:
             _look_at_documents(database, connection, type_, found)
+    _look_at_mails(database, connection, found)
+
+
+def _look_at_mails(database: Database, connection: str, found: Findings) -> None:
+    """Find mails to an address of the person, and the record of mails if an address bounces."""
+    addresses = found.person.addresses
+    for id, data, _ in database.scan("mail", ("to",)) if addresses else ():
+        to = {str(one).lower() for one in data.get("to") or ()}
+        if id.startswith(f"{connection}~") and to & addresses:
+            found.documents[f"mail/{id}"] = "mail"
+    path = f"mailboxes/{connection}"
+    for one in database.documents([path]).get(path, {}).get("bounces") or ():
+        if str(one.get("address")).lower() in addresses:
+            found.documents[path] = "mail"
 
 
 def _look_at_documents(

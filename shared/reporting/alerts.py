@@ -192,11 +192,13 @@ def new_alert(
     )
 
 
-def open_once(ledger: LedgerTransaction, alert: Alert) -> None:
-    """Open an alert, unless it is open already."""
+def open_once(ledger: LedgerTransaction, alert: Alert) -> bool:
+    """Open an alert, unless it is open already; return True if it was opened."""
     data = ledger.alert(alert.id)
-    if data is None or data.get("resolvedAt") is not None:
-        ledger.put_alert(alert.id, alert.to_document())
+    if data is not None and data.get("resolvedAt") is None:
+        return False
+    ledger.put_alert(alert.id, alert.to_document())
+    return True
 
 
 def _open_alert(ledger: LedgerTransaction, alert: Alert) -> None:

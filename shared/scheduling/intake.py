@@ -10,6 +10,7 @@ from shared.files import REFUSALS, Arrival, ExportFile, Ignored, Misnamed, read_
 from shared.files.types import file_type, waiting_for
 from shared.gcp import StorageObject
 from shared.ledger import Import, LedgerTransaction, Reports, without
+from shared.mail import addressed, notice_of, post, refused_name, send_now, settings_within
 from shared.reporting import (
     FEED_STOPPED,
     NO_TYPE,
@@ -283,8 +284,11 @@ def refuse(
             message=f"{problem.message} The right name would be {misnamed.suggestion}.",
         )
 
+    mail: str | None = None
+
     def change(ledger: LedgerTransaction) -> Import:
-        now = services.now()
+        nonlocal mail
+        mail, now = None, services.now()
         current = ledger.import_(misnamed.connection, misnamed.import_id)
         if current is not None and not is_newer(arrived, current, now):
             return current
@@ -313,6 +317,11 @@ def refuse(
             about = misnamed.type or NO_TYPE
             raise_alert(ledger, REFUSED_NAME, refused, todo=REFUSED_NAME_TODO, now=now, about=about)
         ledger.put(refused)
+        settings = settings_within(ledger, misnamed.connection, services)
+        if settings is not None and addressed(settings, services):
+            content = refused_name(refused, zone=settings.time_zone, suggestion=misnamed.suggestion)
+            notice = notice_of(refused, "refused_name", content)
+            mail = post(ledger, notice, settings, services, now=now)
         return refused
 
     refused = services.ledger.transact(change)
@@ -330,4 +339,5 @@ def refuse(
         importId=refused.import_id,
         generation=refused.generation,
     )
+    send_now([mail], services)
     return refused

@@ -14,6 +14,7 @@ from shared.scheduling import enqueue, pairing, plan_task
 from shared.services import Services
 from shared.sweeping.feeds import watch_feeds
 from shared.sweeping.lateness import watch_load
+from shared.sweeping.mailing import send_mails
 from shared.sweeping.retention import clean_up
 from shared.sweeping.stock import take_stock
 from shared.sweeping.unusable import watch_documents
@@ -38,7 +39,7 @@ def sweep(services: Services) -> dict[str, object]:
     Returns:
         Counts by part: `late` imports, `unusable` documents, `revived` imports by status, objects
         `found`, `settled` and put `aside` (under `stock`), feeds `stopped`, objects `deleted`,
-        `orphans` removed from `state/`, alerts `told`.
+        `orphans` removed from `state/`, alerts `told`, `mails` sent.
 
     Raises:
         TryAgain: a part failed; the next sweep does it again.
@@ -51,6 +52,7 @@ def sweep(services: Services) -> dict[str, object]:
         "stopped": watch_feeds,
         "deleted": clean_up,
         "orphans": _remove_orphans,
+        "mails": send_mails,  # before the alerts, which may be about mails
         "told": tell,
     }
     done: dict[str, object] = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from shared.core import Apart, ConnectionSettings, SettingsError, log, phrases
 from shared.ledger import LedgerTransaction
+from shared.mail import Notice, addressed, post
+from shared.mail import stopped as mailed
 from shared.reporting import FEED_STOPPED, new_alert, open_once, stopped
 from shared.services import Services
 
@@ -56,7 +58,7 @@ def _watch(
         services=services,
         connection=connection,
         since=since,
-        zone=settings.time_zone,
+        settings=settings,
     )
     return sum(
         services.ledger.transact(partial(watch, type=type, cadence=cadence))
@@ -72,13 +74,13 @@ def _watch_feed(
     type: str,
     cadence: timedelta,
     since: datetime | None,
-    zone: tzinfo,
+    settings: ConnectionSettings,
 ) -> bool:
     now = services.now()
     feed = ledger.feed(connection, type)
     if not stopped(feed, cadence=cadence, expected_since=since, now=now):
         return False
-    last = phrases.moment(feed.received_at, zone) if feed.received_at else "never"
+    last = phrases.moment(feed.received_at, settings.time_zone) if feed.received_at else "never"
     alert = new_alert(
         FEED_STOPPED,
         connection=connection,
@@ -90,5 +92,15 @@ def _watch_feed(
         todo=TODO,
         now=now,
     )
-    open_once(ledger, alert)
+    if open_once(ledger, alert) and addressed(settings, services):
+        notice = Notice(
+            kind="stopped",
+            connection=connection,
+            about=type,
+            generation=round(now.timestamp()),
+            topic=type,
+            code=FEED_STOPPED,
+            content=mailed(type, last=feed.received_at, cadence=cadence, zone=settings.time_zone),
+        )
+        post(ledger, notice, settings, services, now=now)
     return True

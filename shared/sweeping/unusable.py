@@ -58,9 +58,16 @@ def _find(services: Services) -> Iterator[_Found]:
         )
     for connection, document, _ in services.ledger.connections():
         try:
-            ConnectionSettings.from_document(
+            settings = ConnectionSettings.from_document(
                 document, connection=connection, deployment=services.deployment
             )
+            if settings.notify_error is not None:
+                yield _Found(
+                    connection,
+                    "notify",
+                    f"Nobody of {connection} is mailed. {settings.notify_error}.",
+                    "Correct the setting; files are loaded meanwhile.",
+                )
         except SettingsError as error:
             yield _Found(
                 connection,

@@ -123,6 +123,36 @@ def test_webhook_secret(tmp_path: Path) -> None:
     assert allowed == {name for name, tells in told.items() if tells}
 
 
+def test_mail_secret(tmp_path: Path) -> None:
+    """The mail server comes from the secret, for the functions that mail; they need a sender."""
+    cloud = Cloud(tmp_path).with_settings(MAIL_FROM="Imports <imports@example.com>")
+    mails = {}
+    for name in FUNCTIONS:
+        shown = cloud.show("deploy.sh", "function", name, MAIL_URL_SECRET="mail-url")
+        mails[name] = "--set-secrets=MAIL_URL=mail-url:latest" in shown
+
+    assert mails == {"classify": True, "load": True, "status": False, "sweep": True}
+    allowed = {who for who, _, on, _ in role_lines() if on == "secret/mail-url"}
+    assert allowed == {name for name, sends in mails.items() if sends}
+    both = {"MAIL_URL_SECRET": "mail-url", "ALERT_WEBHOOK_SECRET": "alert-webhook"}
+    words = shlex.split(cloud.show("deploy.sh", "function", "load", **both))
+    assert "--set-secrets=ALERT_WEBHOOK=alert-webhook:latest,MAIL_URL=mail-url:latest" in words
+
+
+def test_mail_without_a_sender(tmp_path: Path) -> None:
+    """A deployment that could not send is refused before anything is changed."""
+    cloud = Cloud(tmp_path)
+
+    refused = cloud.run(
+        ("deploy.sh", "--dry-run", "function", "load"),
+        PROJECT="shop",
+        MAIL_URL_SECRET="mail-url",
+    )
+
+    assert refused.returncode == 1
+    assert "MAIL_FROM is missing" in refused.stderr
+
+
 @pytest.mark.parametrize("answer", ["", "yes\n", "shop2\n"])
 def test_teardown_asks(tmp_path: Path, answer: str) -> None:
     """A tear-down does nothing unless the name of the project is typed."""
@@ -133,8 +163,9 @@ def test_teardown_asks(tmp_path: Path, answer: str) -> None:
 
 
 def test_every_setting_can_be_set(tmp_path: Path) -> None:
-    """Each setting of the code but the secret reaches the functions, with the value that is set."""
-    wanted = {name: f"value of {name}" for name in ENVIRONMENT.values() if name != "ALERT_WEBHOOK"}
+    """Each setting but the secrets reaches the functions, with the value that is set."""
+    secrets = ("ALERT_WEBHOOK", "MAIL_URL")
+    wanted = {name: f"value of {name}" for name in ENVIRONMENT.values() if name not in secrets}
 
     cloud = Cloud(tmp_path).with_settings(**wanted)
 

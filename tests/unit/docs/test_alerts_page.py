@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from shared.core.serialize import camel
+from shared.mail.delivery import FAILED
 from shared.reporting.alerts import (
     FEED_STOPPED,
     IMPORT_CODES,
@@ -23,9 +24,18 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs/alerts.md").read_text()
 def test_every_kind() -> None:
     """Each kind of alert has a row that says what to do, and no other has one."""
     about = "an orders file|an import|all imports|a type of file of a connection"
+    about += "|the mails to a connection"
     documented = set(re.findall(rf"^\| `(\w+)` \| (?:{about}) \|", PAGE, re.MULTILINE))
 
-    assert {*IMPORT_CODES, FEED_STOPPED, LATE, OUTDATED, REFUSED_NAME, REJECTED} == documented
+    assert {
+        *IMPORT_CODES,
+        FEED_STOPPED,
+        LATE,
+        FAILED,
+        OUTDATED,
+        REFUSED_NAME,
+        REJECTED,
+    } == documented
 
 
 def test_every_field() -> None:

@@ -1,0 +1,88 @@
+"""Mails of the sweep: the daily digests, and whatever in the outbox was not sent at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+from shared.core import Apart, ConnectionSettings, SettingsError
+from shared.ledger import LedgerTransaction, Which
+from shared.mail import Content, Mailbox, addressed, digest, put_digest, send_due
+from shared.services import Services
+
+READ_AT_MOST = 2_000
+"""Largest number of files in a digest, the latest."""
+
+
+def send_mails(services: Services) -> dict[str, int]:
+    """Write the digests that are due, and send what the outbox holds.
+
+    Returns:
+        The number of `digests` written, and of mails `sent`.
+
+    Raises:
+        TryAgain: Firestore could not be reached.
+    """
+    if services.deployment.mailing == "off":
+        return {}
+    apart = Apart("A digest could not be written.")
+    digests = 0
+    for connection, document, _ in services.ledger.connections():
+        try:
+            settings = ConnectionSettings.from_document(
+                document, connection=connection, deployment=services.deployment
+            )
+        except SettingsError:
+            continue  # `watch_documents` has an alert about it
+        if addressed(settings, services):
+            write = partial(_write, connection, settings, services)
+            digests += bool(apart(write, connection=connection))
+    sent = send_due(services)
+    apart.end()
+    return {"digests": digests, "sent": sent}
+
+
+def _write(connection: str, settings: ConnectionSettings, services: Services) -> bool:
+    """Write a connection's digest if it is due, and there is something to tell."""
+    ledger, zone, now = services.ledger, settings.time_zone, services.now()
+    box = Mailbox.from_document(ledger.mailboxes([connection]).get(connection))
+    covered = box.digest_due(now, zone)
+    if covered is None:
+        return False
+    begin, until = covered
+    content = None
+    if settings.notify.success == "digest" or box.held:
+        which = Which(connection=connection, since=begin, before=until)
+        found = ledger.newest(which, limit=READ_AT_MOST)
+        content = digest(found, begin=begin, held=box.held, zone=zone)
+    return ledger.transact(
+        partial(
+            _put,
+            connection=connection,
+            content=content,
+            settings=settings,
+            services=services,
+            until=until,
+            now=now,
+        )
+    )
+
+
+def _put(
+    ledger: LedgerTransaction,
+    *,
+    connection: str,
+    content: Content | None,
+    settings: ConnectionSettings,
+    services: Services,
+    until: datetime,
+    now: datetime,
+) -> bool:
+    box = Mailbox.from_document(ledger.mailbox(connection))
+    if box.digest_due(now, settings.time_zone) is None:
+        return False  # another sweep has written it
+    ledger.put_mailbox(connection, box.digested(until).to_document())
+    if content is None:
+        return False
+    put_digest(ledger, connection, content, settings, services, until=until, now=now)
+    return True
