@@ -256,13 +256,11 @@ class _Demo:
         for row in rejects:
             self._show_fault(row["line"], row["column"], row["code"], row["reason"])
         self.screen.say("the warnings, in the ledger and in the report:")
-        refused = {row["code"] for row in rejects}
         for warning in import_.warnings if import_ else ():
-            if warning["code"] not in refused:
-                self._show_fault(
-                    *(warning["line"], warning.get("column", "")),
-                    *(warning["code"], warning["message"]),
-                )
+            self._show_fault(
+                *(warning["line"], warning.get("column", "")),
+                *(warning["code"], warning["message"]),
+            )
 
     def _show_fault(self, line: object, column: str, code: str, reason: str) -> None:
         self.screen.line(

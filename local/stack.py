@@ -146,6 +146,7 @@ class Endpoints:
             "LOAD_URL": self.functions["load"],
             "TASKS_SERVICE_ACCOUNT": TASKS_ACCOUNT,
             "SWEEP_URL": self.functions["sweep"],
+            "STATUS_URL": self.functions["status"],
             "SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
             "SFTP_ADDRESS": f"{self.sftp.host}:{self.sftp.port}",
         }

@@ -16,6 +16,7 @@ IngestError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +113,16 @@ class Problem:
         if self.column is not None:
             document["column"] = self.column
         return document
+
+    @classmethod
+    def from_document(cls, data: Mapping[str, Any]) -> Problem:
+        """Return the problem of such a document."""
+        return cls(
+            code=data["code"],
+            message=data["message"],
+            line=data.get("line"),
+            column=data.get("column"),
+        )
 
     def __str__(self) -> str:
         row = "" if self.row is None else f" (row {self.row} in a spreadsheet)"

@@ -31,8 +31,10 @@ def from_fields(kind: Callable[..., _T], data: Mapping[str, Any], **known: Any) 
     """Return a dataclass from its Firestore fields and what is `known` of it besides.
 
     Raises:
-        TypeError: a field without a default is missing.
+        TypeError: a field without a default is missing, or `data` is no map.
     """
+    if not isinstance(data, Mapping):
+        raise TypeError(kind.__name__)
     read = {
         name: _read(hint, data[key])
         for name, key, hint in _specs(kind)

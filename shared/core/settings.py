@@ -193,6 +193,8 @@ class Deployment:
     accepts no other caller."""
     sweep_url: str = ""
     """URL of the sweep function, the audience of the scheduler's tokens, `SWEEP_URL`."""
+    status_url: str = ""
+    """URL of the status page, for the links in the ledger, `STATUS_URL`. Empty: no links."""
     scheduler_service_account: str = ""
     """E-mail of the service account that signs the scheduler's calls,
     `SCHEDULER_SERVICE_ACCOUNT`. The sweep function accepts no other caller."""
@@ -302,7 +304,9 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "database": _read_database,
     **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
     "sftp_address": _read_text,
-    **dict.fromkeys(("sweep_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text),
+    **dict.fromkeys(
+        ("sweep_url", "status_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text
+    ),
     "alert_webhook": _read_url,
     "alert_rejected": _read_switch,
     "mail_mode": _read_choice("send", "documents", "off"),

@@ -8,7 +8,6 @@ from shared.ledger.imports import (
     ENDED_WELL,
     LOADED,
     PENDING,
-    WARNINGS_LIMIT,
     HistoryEntry,
     Import,
     Judged,
@@ -17,6 +16,7 @@ from shared.ledger.imports import (
     Reports,
     RowCounts,
     Status,
+    flat,
 )
 from shared.ledger.lease import (
     BEAT_SECONDS,
@@ -43,7 +43,6 @@ __all__ = [
     "ENDED_WELL",
     "LOADED",
     "PENDING",
-    "WARNINGS_LIMIT",
     "Age",
     "Claimed",
     "Feed",
@@ -71,6 +70,7 @@ __all__ = [
     "Success",
     "Totals",
     "Which",
+    "flat",
     "import_path",
     "imports_path",
     "lease_to",

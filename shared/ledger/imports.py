@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from shared.core import Problem, camel
+from shared.core import CODES, Problem, camel, from_fields, to_fields
 from shared.files import Mode
 from shared.files.types import known_type, waiting_for
 from shared.ledger.feeds import Age
@@ -67,8 +67,8 @@ An ended import becomes `scheduled` again only by a replay. An import that has n
 HISTORY_LIMIT = 100
 """Entries of history in the document. The first entry is kept, and the latest ones."""
 
-WARNINGS_LIMIT = 50
-"""Warnings in the document; the report has all."""
+FINDINGS_LIMIT = 50
+"""Warnings in the document, and rejections; the report has all."""
 
 
 class IllegalTransition(Exception):
@@ -137,7 +137,7 @@ class Judged:
     """Rows that were read."""
     rejected: int
     """Rows among them that will be rejected."""
-    whole: bool
+    whole: bool = False
     """False for a large file, of which only the beginning was read."""
 
 
@@ -196,6 +196,12 @@ class Import:
     split: Split | None = None
     """The splitting of a file that is, or was, loaded in shards; None: in one piece."""
     warnings: tuple[dict[str, Any], ...] = ()
+    """One entry a code and column.
+
+    Example: `{"code": "header.changed", "severity": "warning", "count": 3, "line": 4, …}`.
+    """
+    rejections: tuple[dict[str, Any], ...] = ()
+    """Reasons of the rejected rows, in the form of `warnings`."""
     error: Problem | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -204,6 +210,8 @@ class Import:
     seconds: float | None = None
     """Seconds from the start of the last attempt to the end."""
     reports: Reports = field(default_factory=Reports)
+    link: str | None = None
+    """URL of the import's page on the status page; None where no `STATUS_URL` is set."""
     history: tuple[HistoryEntry, ...] = ()
 
     @property
@@ -224,6 +232,11 @@ class Import:
         """The types whose files may wait for it, e.g. `orders`; see `waits_for`."""
         waiting = waiting_for(self.type) if self.mode != "test" else ()
         return tuple(type_.name for type_ in waiting)
+
+    @property
+    def findings(self) -> tuple[dict[str, Any], ...]:
+        """The reasons of rejected rows, then the warnings."""
+        return (*self.rejections, *self.warnings)
 
     @property
     def age(self) -> Age | None:
@@ -273,50 +286,46 @@ class Import:
             history = (history[0], *history[-(HISTORY_LIMIT - 1) :])
         return replace(self, status_text=text, history=history)
 
+    def finding(self, found: Iterable[Mapping[str, Any]]) -> Import:
+        """Return the import with more warnings and rejections, each with its severity.
+
+        `found` has an entry a code and column: the document of a `Problem`, and its `count`.
+        """
+        rated = [_rated(one) for one in found]
+        warnings = (*self.warnings, *(one for one in rated if one["severity"] != "row"))
+        rejections = (*self.rejections, *(one for one in rated if one["severity"] == "row"))
+        return replace(
+            self, warnings=warnings[:FINDINGS_LIMIT], rejections=rejections[:FINDINGS_LIMIT]
+        )
+
     def next_task(self, *, at: datetime, task_id: str) -> Import:
         """Return the import with `task_id` as its task, which starts no earlier than `at`."""
         return replace(self, task=task_id, task_number=self.task_number + 1, scheduled_for=at)
 
     def to_document(self) -> dict[str, Any]:
-        """Return the fields as stored in Firestore: camelCase, times as timestamps."""
-        document: dict[str, Any] = {}
-        for name, key in _KEYS[Import]:
-            if name not in {"connection", "import_id"}:
-                document[key] = _plain(getattr(self, name))
-        return document
+        """Return the fields as stored in Firestore: camelCase, times as timestamps.
+
+        What only the pipeline needs is in the map `run`. Nothing, None and False are absent.
+        """
+        stored: dict[str, Any] = _present(to_fields(self, without={"connection", "import_id"}))
+        run = {key: stored.pop(was) for was, key in _RUN.items() if was in stored}
+        return {"connection": self.connection, **stored, "run": run}
 
     @classmethod
     def from_document(cls, *, connection: str, import_id: str, data: Mapping[str, Any]) -> Import:
         """Return the import of a stored document.
 
+        Documents of earlier versions have the fields of `run` beside the others, and the reasons
+        of rejected rows among the warnings.
+
         Raises:
             ValueError, KeyError, TypeError, AttributeError: the document cannot be used.
         """
-        values: dict[str, Any] = {"connection": connection, "import_id": import_id}
-        for name, key in _KEYS[cls]:
-            if key in data:
-                values[name] = data[key]
-        for name, kind in _PARTS.items():
-            if values.get(name) is not None:
-                values[name] = _part(kind, values[name])
-            elif kind is not Lease:
-                values.pop(name, None)
-        if values.get("split") is not None:
-            values["split"] = Split.from_document(values["split"])
-        warnings = values.get("warnings") or ()
-        values["warnings"] = tuple(one for one in warnings if isinstance(one, Mapping))
-        values["history"] = tuple(
-            _part(HistoryEntry, entry) for entry in values.get("history") or ()
-        )
-        error = values.get("error")
-        if error is not None:
-            values["error"] = Problem(
-                code=error["code"],
-                message=error["message"],
-                line=error.get("line"),
-                column=error.get("column"),
-            )
-        import_ = cls(**values)
+        present = {key: value for key, value in flat(data).items() if value is not None}
+        data = {"type": None, "exportedAt": None, **present}
+        found = (*data.pop("warnings", ()), *data.pop("rejections", ()))
+        import_ = from_fields(cls, data, connection=connection, import_id=import_id)
+        import_ = import_.finding(one for one in found if isinstance(one, Mapping))
         _make_sure(import_)
         return import_
 
@@ -344,33 +353,37 @@ class Import:
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
-_PARTS: dict[str, type] = {
-    "lease": Lease,
-    "judged": Judged,
-    "rows": RowCounts,
-    "progress": Progress,
-    "reports": Reports,
+_RUN = {
+    **{key: key for key in ("object", "bucket", "generation", "size", "crc32c")},
+    **{key: key for key in ("task", "taskNumber", "attempt", "replay", "force", "released")},
+    "lease": "lease",
+    "split": "parts",
 }
+"""Field of an import -> its name in the map `run`."""
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Problem):
-        return value.to_document()
-    if isinstance(value, Split):
-        return value.to_document()
-    if isinstance(value, Lease | Judged | RowCounts | Progress | Reports | HistoryEntry):
-        return {key: _plain(getattr(value, name)) for name, key in _KEYS[type(value)]}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+def flat(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a stored import with those of `run` beside the others."""
+    run = data.get("run") or {}
+    return {**data, **{was: run[key] for was, key in _RUN.items() if key in run}}
 
 
-def _part(kind: type, data: object) -> Any:
-    if not isinstance(data, Mapping):
-        raise TypeError(kind.__name__)
-    part = kind(**{name: data[key] for name, key in _KEYS[kind] if key in data})
-    _make_sure(part)
-    return part
+def _present(value: Any) -> Any:
+    """Return a document's value without the fields that are None, False or empty."""
+    if not isinstance(value, dict):
+        return value
+    present = {key: _present(part) for key, part in value.items()}
+    return {
+        key: part for key, part in present.items() if part is not False and part not in _NOTHING
+    }
+
+
+_NOTHING: tuple[Any, ...] = (None, (), [], {})
+
+
+def _rated(found: Mapping[str, Any]) -> dict[str, Any]:
+    code = CODES.get(found.get("code", ""))
+    return {"severity": code.severity if code else "warning", **found}
 
 
 def _make_sure(read: Any) -> None:
@@ -387,6 +400,9 @@ def _make_sure(read: Any) -> None:
             raise ValueError(camel(spec.name))
         if isinstance(value, datetime) and spec.name != "exported_at" and not _usable(value):
             raise ValueError(camel(spec.name))
+        for part in value if isinstance(value, tuple) else (value,):
+            if is_dataclass(part):
+                _make_sure(part)
     if isinstance(read, Import) and (read.status not in NEXT or read.mode not in get_args(Mode)):
         raise ValueError("status or mode")
 
@@ -406,10 +422,3 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "datetime | None": (datetime, type(None)),
 }
 """Annotation -> types of the field's values."""
-
-
-_KEYS: dict[Any, tuple[tuple[str, str], ...]] = {
-    kind: tuple((spec.name, camel(spec.name)) for spec in fields(kind))
-    for kind in (Import, HistoryEntry, *_PARTS.values())
-}
-"""Class -> its fields, each with its name in Firestore, e.g. `("exported_at", "exportedAt")`."""

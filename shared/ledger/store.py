@@ -146,9 +146,9 @@ class LedgerStore:
         return self.database.transact(attempt)
 
     def find(self, connection: str, **equals: Any) -> list[Import]:
-        """Return a connection's imports with these field values, e.g. `find("au", crc32c="…")`.
+        """Return a connection's imports with these field values, e.g. `find("au", file="…")`.
 
-        Names of fields are those in Firestore.
+        Names of fields are those in Firestore; `run.crc32c` is a field of the map `run`.
         """
         found = self.database.find(imports_path(connection), equals)
         imports = [_import(connection, id, data) for id, data in found.items()]

@@ -159,7 +159,8 @@ class Attempt:
     def note_same_content(self) -> None:
         """Add a warning if the same bytes have been loaded before under another name."""
         import_ = self.import_
-        for other in self.services.ledger.find(import_.connection, crc32c=import_.crc32c):
+        same = {"run.crc32c": import_.crc32c}
+        for other in self.services.ledger.find(import_.connection, **same):
             if (
                 other.status in LOADED
                 and other.undone is None

@@ -11,7 +11,6 @@ from shared.index import Successor
 from shared.ledger import (
     LOADED,
     PENDING,
-    WARNINGS_LIMIT,
     Claimed,
     Feed,
     Hold,
@@ -112,10 +111,9 @@ def end(
             type=hold.import_.type,
         )
     )
-    warnings = (*hold.import_.warnings, *tally.summary())
 
     def finished(current: Import) -> Import:
-        return current.end(
+        return current.finding(tally.summary()).end(
             status,
             now=now,
             text=text,
@@ -124,7 +122,6 @@ def end(
             progress=Progress(bytes_read=current.size, percent=100)
             if error is None
             else hold.progress,
-            warnings=warnings[:WARNINGS_LIMIT],
             error=error,
             reports=reports,
             replay=False,

@@ -30,7 +30,6 @@ from shared.core import (
 )
 from shared.files import ExportFile, Header, read_name
 from shared.ledger import (
-    WARNINGS_LIMIT,
     Claimed,
     Hold,
     Import,
@@ -148,8 +147,8 @@ def _announce(task: LoadTask, services: Services, *, found: Examination, whole: 
             return None
         judged = Judged(at=now, read=found.read, rejected=found.rejected, whole=whole)
         text = f"{current.status_text} {sentences.judged(judged)}".rstrip()
-        warnings = found.tally.summary()[:WARNINGS_LIMIT]
-        said = replace(current, judged=judged, warnings=warnings).saying(text, now=now)
+        fresh = replace(current, judged=judged, warnings=(), rejections=())
+        said = fresh.finding(found.tally.summary()).saying(text, now=now)
         ledger.put(said)
         return said
 

@@ -173,9 +173,9 @@ def _tell(desk: Desk, one: Import) -> None:
         screen.paragraph(f"{one.error} ", indent="  ", tone="bad")
         if one.error.code in CODES:
             screen.paragraph(f"What to do: {one.error.hint}", indent="  ")
-    if one.warnings:
-        screen.head(f"Findings ({len(one.warnings)})")
-        for warning in one.warnings:
+    if one.findings:
+        screen.head(f"Findings ({len(one.findings)})")
+        for warning in one.findings:
             times = warning.get("count", 1)
             line = f"line {warning['line']}" if warning.get("line") else ""
             often = f"{times:,} times, first in {line}" if times > 1 and line else line
@@ -449,7 +449,7 @@ def _existing(desk: Desk, ids: Sequence[Id]) -> Iterator[Import]:
 
 
 def _document(one: Import) -> dict[str, Any]:
-    return {"connection": one.connection, "import": one.import_id, **one.to_document()}
+    return {"import": one.import_id, **one.to_document()}
 
 
 def _zones(services: Services, connections: Sequence[str] | set[str]) -> Callable[..., tzinfo]:

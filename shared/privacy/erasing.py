@@ -17,7 +17,7 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ from shared.core import ConnectionSettings, NotPossible
 from shared.files.types import Column, FileType, Rules, all_types
 from shared.firestore.database import Database, Fields, Reads
 from shared.index import forget
-from shared.ledger import import_path, imports_path
+from shared.ledger import LedgerTransaction, flat, import_path, imports_path
 from shared.ledger.uploads import ERASED
 from shared.loading.shards.cleanup import remove_rows
 from shared.privacy.objects import Objects, delete, rewritten, search, take_out, unnamed
@@ -261,9 +261,9 @@ def _look(
 def _begun_since(before: Mapping[str, Fields], imports: Mapping[str, Fields]) -> Iterator[str]:
     """Yield the ids of imports that are loading, or have begun since the state `before`."""
     for id, data in imports.items():
-        was = before.get(id, {"generation": data["generation"], "startedAt": None})
-        same = all(data[name] == was[name] for name in ("generation", "startedAt"))
-        if data["status"] == "loading" or not same:
+        now, was = flat(data), flat(before.get(id, {"run": data.get("run")}))
+        same = all(now.get(name) == was.get(name) for name in ("generation", "startedAt"))
+        if now["status"] == "loading" or not same:
             yield id
 
 
@@ -399,17 +399,13 @@ def _forget(connection: str, person: Person, services: Services) -> None:
 def _amend_ledger(connection: str, services: Services) -> None:
     """Write the new checksums of rewritten files into the ledger, so that they can be replayed."""
     for import_id, blob in rewritten(services.bucket, connection):
-        path = import_path(connection, import_id)
 
-        def change(
-            reads: Reads, path: str = path, blob: Any = blob
-        ) -> tuple[None, dict[str, Fields]]:
-            data = reads.document(path)
-            if data is None or data.get("crc32c") not in blob.metadata[ERASED].split():
-                return None, {}
-            return None, {path: {**data, "crc32c": blob.crc32c, "size": blob.size}}
+        def change(ledger: LedgerTransaction, id: str = import_id, blob: Any = blob) -> None:
+            import_ = ledger.import_(connection, id)
+            if import_ is not None and import_.crc32c in blob.metadata[ERASED].split():
+                ledger.put(replace(import_, crc32c=blob.crc32c, size=blob.size))
 
-        services.ledger.database.transact(change)
+        services.ledger.transact(change)
 
 
 # -- record -----------------------------------------------------------------------------------

@@ -175,8 +175,11 @@ def _begin(
         judged=None,
         rows=RowCounts(),
         progress=Progress(),
-        warnings=(_alone(current),) if alone else (),
+        warnings=(),
+        rejections=(),
     )
+    if alone:
+        begun = begun.finding([_alone(current)])
     ledger.put(begun)
     return Claimed(begun)
 
@@ -234,7 +237,7 @@ def _alone(import_: Import) -> dict[str, object]:
         code="order.without_customers_file",
         message=f"Loaded although the matching {import_.waits_for} file has not been loaded.",
     )
-    return {"code": problem.code, "message": problem.message, "hint": problem.hint, "count": 1}
+    return {**problem.to_document(), "count": 1}
 
 
 # -- one shard ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from urllib.parse import urlencode
 
 from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, log
 from shared.files import REFUSALS, Arrival, ExportFile, Ignored, Misnamed, read_name, shown
@@ -168,6 +169,7 @@ def _receive(
         uploaded_at=arrived.uploaded_at,
         size=arrived.size,
         crc32c=arrived.crc32c,
+        link=_link(file, services),
     )
     if arrived.size == 0:
         fresh = fresh.saying(sentences.empty_so_far(services.deployment.empty_grace), now=now)
@@ -267,6 +269,13 @@ def _pair_waiting(
     return paired
 
 
+def _link(named: ExportFile | Misnamed, services: Services) -> str | None:
+    """Return the URL of an import's page; None without a status page."""
+    url = services.deployment.status_url
+    asked = urlencode({"connection": named.connection, "import": named.import_id})
+    return f"{url}?{asked}" if url else None
+
+
 def refuse(
     misnamed: Misnamed, arrived: StorageObject, services: Services, *, at_door: bool = False
 ) -> Import:
@@ -305,6 +314,7 @@ def refuse(
             uploaded_at=arrived.uploaded_at,
             size=arrived.size,
             crc32c=arrived.crc32c,
+            link=_link(misnamed, services),
             error=problem,
             reports=Reports(report=misnamed.report_json),
         ).end(

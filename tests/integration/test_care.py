@@ -68,7 +68,7 @@ def test_a_file_that_was_not_put_away(pipeline: Pipeline) -> None:
     bucket.copy_blob(bucket.blob(f"processed/{NAME}.csv"), bucket, f"{NAME}.csv")
     restored = bucket.get_blob(f"{NAME}.csv")
     pipeline.database.document(f"connections/main/imports/{NAME}").update(
-        {"generation": restored.generation}
+        {"run.generation": restored.generation}
     )
     later(pipeline, minutes=11)
 

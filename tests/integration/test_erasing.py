@@ -249,7 +249,7 @@ def test_a_replay_meanwhile(few: Pipeline, monkeypatch: pytest.MonkeyPatch, look
         few.put(f"processed/au/customers_{STAMP}.csv", content)
         blob = few.services.bucket.get_blob(f"processed/au/customers_{STAMP}.csv")
         few.database.document(f"connections/au/imports/customers_{STAMP}").update(
-            {"crc32c": blob.crc32c, "size": blob.size}
+            {"run.crc32c": blob.crc32c, "run.size": blob.size}
         )
         replay("au", f"customers_{STAMP}", few.services)
         few.run_due()

@@ -20,9 +20,17 @@ from tests.support.pipeline import Pipeline, customers_csv
 NAME = "customers_20230501T115500Z"
 TEXT = customers_csv({"PERIDX": "1"})
 
+
+def _run(document: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the document of an import with other values in its map `run`."""
+    return document | {"run": document["run"] | changes}
+
+
 SPOILT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "almost empty": lambda document: {"status": document["status"]},
-    "no name": lambda document: {k: v for k, v in document.items() if k != "object"},
+    "no name": lambda document: _run(document, object=None),
+    "no run": lambda document: {k: v for k, v in document.items() if k != "run"},
+    "odd run": lambda document: document | {"run": "much"},
     "no upload": lambda document: {k: v for k, v in document.items() if k != "uploadedAt"},
     "odd time": lambda document: document | {"scheduledFor": "soon"},
     "end of time": lambda document: (
@@ -30,8 +38,8 @@ SPOILT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     ),
     "odd history": lambda document: document | {"history": [1, "x"]},
     "odd rows": lambda document: document | {"rows": "many"},
-    "odd size": lambda document: document | {"size": None},
-    "odd lease": lambda document: document | {"lease": {"owner": 1}},
+    "odd size": lambda document: _run(document, size=None),
+    "odd lease": lambda document: _run(document, lease={"owner": 1}),
     "odd mode": lambda document: document | {"mode": "later"},
 }
 

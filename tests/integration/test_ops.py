@@ -67,7 +67,7 @@ def test_release_as_json(pipeline: Pipeline, capsys: pytest.CaptureFixture[str])
     assert ops.main(["release", "orders_20230501T115500Z", "--json"]) == 0
 
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["status"], answer["released"]) == ("scheduled", True)
+    assert (answer["status"], answer["run"]["released"]) == ("scheduled", True)
     assert at("12:00").isoformat() == answer["scheduledFor"]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from shared.core.settings import Deployment
 from shared.firestore.database import Fields
-from shared.ledger.imports import ENDED, Import
+from shared.ledger.imports import ENDED, Import, flat
 from tests.simulation.firestore import Store
 from tests.simulation.oracle import Age
 from tests.simulation.world import World
@@ -53,6 +53,7 @@ class Checks:
             self.removed.add(id)
         if not collection.endswith("/imports") or after is None:
             return
+        before, after = before and _lying_flat(before), _lying_flat(after)
         self._changed = True
         if after["undone"] is not None:
             self.undone[id, after["generation"]] = after["undone"]
@@ -85,7 +86,7 @@ class Checks:
         self._changed = False
         for id, document in self.store.collection(IMPORTS).items():
             fields = document.fields
-            if fields["status"] == "waiting" and fields["pairedWith"] is None:
+            if fields["status"] == "waiting" and fields.get("pairedWith") is None:
                 customers = self._matching(_import(id, fields))
                 if customers is not None:
                     self._fail(f"{id} waits, and {customers.import_id} is there")
@@ -317,6 +318,11 @@ class Checks:
 
     def _fail(self, message: str) -> None:
         self._world.fail(message)
+
+
+def _lying_flat(fields: Fields) -> Fields:
+    """Return the fields of an import side by side, with None for those that are absent."""
+    return {"lease": None, "split": None, "undone": None, **flat(fields)}
 
 
 def _import(id: str, fields: Fields) -> Import:

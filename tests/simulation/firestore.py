@@ -215,7 +215,7 @@ class SimulatedDatabase:
             lambda: {
                 id: document.fields
                 for id, document in self.store.collection(collection).items()
-                if all(document.fields.get(name) == value for name, value in equals.items())
+                if all(_field(document.fields, name) == value for name, value in equals.items())
             },
         )
 
@@ -386,6 +386,14 @@ def _out_of_reach() -> Exception:
     return TryAgain("The ledger cannot be reached: DeadlineExceeded")
 
 
+def _field(fields: Fields, name: str) -> Any:
+    """Return the value of a field, e.g. `status` or `run.crc32c`; None if it is absent."""
+    value: Any = fields
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
 def _merged(into: Fields, new: Fields, mask: Any) -> Fields:
     """Return `into` with the fields of `new` that the mask names; those that `new` lacks go."""
     merged = _copy(into)
@@ -429,7 +437,7 @@ def _changes(store: Store, writes: Mapping[str, Fields]) -> str:
         if path.rpartition("/")[0].endswith("/imports"):
             present = store.get(path)
             was = present.fields["status"] if present else "nothing"
-            parts.append(f"{short}#{fields['generation']} {was} -> {fields['status']}")
+            parts.append(f"{short}#{fields['run']['generation']} {was} -> {fields['status']}")
         else:
             parts.append(short)
     return ", ".join(parts) or "nothing"

@@ -17,6 +17,7 @@ from shared.ledger.imports import (
     PENDING,
     IllegalTransition,
     Import,
+    Judged,
     Lease,
     Progress,
     Reports,
@@ -75,20 +76,87 @@ def test_history_is_bounded() -> None:
 
 
 def test_document_names() -> None:
-    """The document has the agreed fields, and no others that a reader would have to guess."""
-    document = make_import("orders_20230501T120000Z").to_document()
+    """People's fields are on top, the pipeline's own in `run`; None and False are absent."""
+    fresh = make_import("orders_20230501T120000Z").to_document()
+    full = _full_import().to_document()
 
+    assert set(fresh["run"]) == {
+        *("object", "bucket", "generation", "size", "crc32c", "taskNumber", "attempt")
+    }
+    assert set(full["run"]) == {*set(fresh["run"]), "task", "replay", "force", "released", "lease"}
     agreed = (
-        "file object bucket generation type mode exportedAt uploadedAt size crc32c status "
-        "statusText scheduledFor pairedWith blockedBy task attempt lease rows progress warnings "
-        "error startedAt finishedAt seconds reports history"
+        "connection file type mode status statusText exportedAt uploadedAt scheduledFor pairedWith "
+        "blockedBy rows progress warnings rejections error startedAt finishedAt seconds reports "
+        "link history expireAt undone judged run"
     )
-    ours = {"taskNumber", "released", "replay", "force", "split", "expireAt", "undone", "judged"}
-    assert {*agreed.split(" "), *ours} == set(document)
+    assert set(full) == set(agreed.split(" "))
     rows = {"read", "loaded", "unchanged", "outdated", "rejected", "orphaned"}
-    assert rows == set(document["rows"])
-    assert {"bytesRead", "percent"} == set(document["progress"])
-    assert {"rejected", "report"} == set(document["reports"])
+    assert set(full["rows"]) == rows
+    assert set(full["progress"]) == {"bytesRead", "percent"}
+    assert set(full["reports"]) == {"rejected", "report"}
+    assert set(full["error"]) == {"code", "message", "hint", "line", "column"}
+    assert not {"lease", "error", "reports", "undone", "link"} & {*fresh, *fresh["run"]}
+
+
+def test_findings_have_a_severity() -> None:
+    """Reasons of rejected rows are apart from warnings, each entry with its severity."""
+    document = _full_import().to_document()
+
+    assert document["warnings"] == [
+        {"severity": "warning", "code": "header.changed", "message": "Other.", "count": 1}
+    ]
+    assert document["rejections"] == [
+        {"severity": "row", "code": "row.bad_key", "message": "No key.", "line": 4, "count": 3}
+    ]
+
+
+def test_a_document_of_an_earlier_version() -> None:
+    """Documents written before there was `run` are read as they were meant."""
+    import_ = _full_import()
+    now = import_.to_document()
+    run = now.pop("run")
+    warnings = [dict(one) for one in (*now.pop("rejections"), *now.pop("warnings"))]
+    for one in warnings:
+        del one["severity"]
+    earlier = {**now, **run, "warnings": warnings, "split": None, "blockedBy": None}
+    del earlier["connection"]
+
+    found = Import.from_document(connection="main", import_id=import_.import_id, data=earlier)
+
+    assert found == replace(import_, blocked_by=None)
+
+
+def _full_import() -> Import:
+    """Return an import of which every field is set, except `split`."""
+    return (
+        replace(
+            make_import("orders_20230501T120000Z"),
+            scheduled_for=at("12:30"),
+            paired_with="customers_20230501T115500Z",
+            blocked_by="customers_20230501T115500Z",
+            task="main-1",
+            replay=True,
+            force=True,
+            released=True,
+            undone=at("12:50"),
+            lease=Lease(owner="a", expires_at=at("12:31")),
+            reports=Reports(rejected="rejected/x.csv", report="reports/x.json"),
+            error=Problem(code="settings.invalid", message="Wrong.", line=3, column="DOB"),
+            started_at=at("12:30"),
+            finished_at=at("12:31"),
+            seconds=60.0,
+            expire_at=at("12:59"),
+            link="https://status.example/?connection=main",
+            judged=Judged(at=at("12:05"), read=5, rejected=1, whole=True),
+        )
+        .saying("Here it is.", now=at("12:00"))
+        .finding(
+            [
+                {"code": "row.bad_key", "message": "No key.", "line": 4, "count": 3},
+                {"code": "header.changed", "message": "Other.", "count": 1},
+            ]
+        )
+    )
 
 
 def test_document_round_trip() -> None:
@@ -101,7 +169,7 @@ def test_document_round_trip() -> None:
         rows=RowCounts(read=5, loaded=3, unchanged=1, rejected=1, orphaned=2),
         progress=Progress(bytes_read=10, percent=50),
         reports=Reports(rejected="rejected/x.csv", report="reports/x.report.json"),
-        warnings=({"code": "row.bad_date", "count": 3},),
+        warnings=({"severity": "warning", "code": "header.changed", "count": 3},),
         error=Problem(code="settings.invalid", message="Wrong.", line=3, column="DOB"),
     ).saying("Here it is.", now=at("12:00"))
 
