@@ -157,7 +157,7 @@ class Checks:
         import_ = self.store.get(f"{IMPORTS}/{import_id}")
         if type != "customers" or import_ is None:
             return
-        fields = import_.fields
+        fields = flat(import_.fields)
         at = min(fields["exportedAt"], self._world.now()), 0
         for id, document in self.store.collection("connections/main/customers").items():
             source = document.fields["source"]
