@@ -94,7 +94,7 @@ def test_document_names() -> None:
     assert set(full["rows"]) == rows
     assert set(full["progress"]) == {"bytesRead", "percent"}
     assert set(full["reports"]) == {"rejected", "report"}
-    assert set(full["error"]) == {"code", "message", "hint", "line", "column"}
+    assert set(full["error"]) == {"code", "severity", "message", "hint", "line", "column"}
     assert not {"lease", "error", "reports", "undone", "link"} & {*fresh, *fresh["run"]}
 
 
