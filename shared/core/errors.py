@@ -122,6 +122,8 @@ class Problem:
             message=data["message"],
             line=data.get("line"),
             column=data.get("column"),
+            severity=data.get("severity"),
+            row=data.get("row"),
         )
 
     def __str__(self) -> str:
