@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-s
 	--generate-hashes --no-annotate --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test fuzz simulate kill load-test lint types format lock pictures clean
+.PHONY: help demo up check test fuzz simulate kill load-test lint types format lock kit pictures clean
 
 help:
 	@echo "make demo     load the samples through the whole pipeline on this machine, and check"
@@ -30,6 +30,7 @@ help:
 	@echo "make types    check the types"
 	@echo "make format   format the code"
 	@echo "make lock     pin all packages that requirements*.in and gateway/requirements.in bring along"
+	@echo "make kit      write docs/app: the documents as JSON Schema, TypeScript, zod and Dart"
 	@echo "make pictures take the pictures in docs/ of the real pages (needs Chromium, chromedriver)"
 	@echo "make clean    remove everything that was made, the state of 'make up' included"
 
@@ -78,6 +79,9 @@ lock: $(INSTALLED)
 	@$(LOCK) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
 	@$(LOCK) gateway/requirements.in --constraint requirements-dev.txt \
 		--output-file gateway/requirements.txt
+
+kit: $(INSTALLED)
+	@$(BIN)/python -m tools.reference.app_kit
 
 pictures: $(INSTALLED)
 	@$(BIN)/python -m tests.pictures

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +15,12 @@ from google.cloud import firestore
 
 from local import google_emulator
 from shared.files.filetype import file_type
+from tests.support import node
 from tests.support.waiting import PATIENCE
 from tools.reference.data_model import DOCS, PAGE, example_document, page
 
 ROOT = DOCS.parent
 EXAMPLES = DOCS / "examples"
-MODULES = ROOT / "build" / "examples"
 IMPORT = "customers_20230424T201230Z"
 
 
@@ -117,47 +115,23 @@ def test_python_queries(db: firestore.Client, reading: ModuleType) -> None:
 
 
 @pytest.fixture(scope="module")
-def node() -> str:
-    """Node.js, with what the JavaScript example needs in build/examples."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Node.js and npm are not installed")
-    MODULES.mkdir(parents=True, exist_ok=True)
-    wanted, kept = (folder / "package.json" for folder in (EXAMPLES, MODULES))
-    if not (kept.is_file() and kept.read_bytes() == wanted.read_bytes()):
-        shutil.rmtree(MODULES / "node_modules", ignore_errors=True)
-        shutil.copy(wanted, kept)
-        command = [npm, "install", "--no-audit", "--no-fund"]
-        done = subprocess.run(
-            command, cwd=MODULES, capture_output=True, text=True, timeout=PATIENCE
-        )
-        if done.returncode:
-            kept.unlink()
-            pytest.skip(f"npm cannot install the packages: {done.stderr.strip()[-200:]}")
-    for script in (EXAMPLES / "reading.mjs", Path(__file__).parents[1] / "support" / "reading.mjs"):
-        target = "reading.mjs" if script.parent == EXAMPLES else "run.mjs"
-        shutil.copy(script, MODULES / target)
-    return node
+def scripts() -> Iterator[Path]:
+    """A folder with the JavaScript example, and the program that runs it."""
+    runner = node.WANTED / "run.mjs"
+    with node.folder([EXAMPLES / "reading.mjs", runner]) as place:
+        yield place
 
 
 @pytest.mark.google_emulator
 @pytest.mark.parametrize("db", ["google"], indirect=True)
 def test_javascript_queries(
-    db: firestore.Client, node: str, emulator: google_emulator.Emulator
+    db: firestore.Client, scripts: Path, emulator: google_emulator.Emulator
 ) -> None:
     """The JavaScript example finds the same through the rules, and nothing of others."""
     arguments = [emulator.host, str(emulator.port), "reading-google"]
 
-    done = subprocess.run(
-        [node, "run.mjs", *arguments],
-        cwd=MODULES,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    found = json.loads(node.run("run.mjs", *arguments, cwd=scripts))
 
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)
     assert (
         found["status"],
         found["customer"]["firstName"],

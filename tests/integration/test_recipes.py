@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/contributing.md").read_text(encoding="utf-8")
 RECIPES = PAGE[PAGE.index("## Recipes\n") : PAGE.index("## Changes of documents\n")]
 GENERATED = {*re.findall(r"^    \.venv/bin/python -m (tools\S+) > (\S+)$", RECIPES, re.MULTILINE)}
+KIT = {*re.findall(r"^    \.venv/bin/python -m (tools\S+)$", RECIPES, re.MULTILINE)}
 LEFT_OUT = (".git", ".venv", ".data", ".*_cache", ".hypothesis", "__pycache__", "build")
 
 CHECKS = {
@@ -69,6 +70,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made = run(tree, module)
         assert made.returncode == 0, made.stderr
         (tree / page).write_text(made.stdout, encoding="utf-8")
+    for module in KIT:
+        made = run(tree, module)
+        assert made.returncode == 0, made.stderr
     return tree
 
 

@@ -16,20 +16,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.files import kinds
 from shared.files.types import (
     EXAMPLE_STAMP,
     Column,
     FileType,
-    Kind,
     Rules,
-    Total,
     all_types,
     example_csv,
 )
 from shared.firestore.bulk import Put, decode_content, encode_content
 from shared.index import Origin, decide
 from shared.parsing import Incoming, Row, make_checker, make_document
+from tools.reference import documents
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "data-model.md"
@@ -37,23 +35,6 @@ PAGE = DOCS / "data-model.md"
 
 GENERATION = 1682367150123456
 """The upload that the examples are made of."""
-
-_STORED: dict[Kind, str] = {
-    kinds.YES_NO: "boolean",
-    kinds.CONSENT: "boolean",
-    kinds.DATE: "string `YYYY-MM-DD`",
-    kinds.BIRTH_DATE: "string `YYYY-MM-DD`",
-    kinds.TIME: "timestamp",
-    kinds.DAY: "string `YYYY-MM-DD`",
-    kinds.TIME_OF_DAY: "timestamp",
-    kinds.MONEY: "integer, cents",
-    kinds.DECIMAL: "double",
-    kinds.PERCENT: "double",
-    kinds.WHOLE: "integer",
-}
-"""What a kind of cell is in Firestore; a string where it is not named here."""
-
-_CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
 
 _HEAD = """\
 # The documents
@@ -67,14 +48,6 @@ tools.reference.data_model > docs/data-model.md`.
 |---|---|---|
 %s
 | `connections/{c}/imports/{import}` | export file | see [the ledger](ledger.md) |"""
-
-_INCOMPLETE = Total(
-    field="incomplete",
-    stored="boolean",
-    meaning="`true` where a row of the document was rejected and no complete one has arrived yet: "
-    "it lacks what that row says. Absent otherwise.",
-)
-"""The field that marks a document of several rows that lacks some."""
 
 _GUARANTEES = """\
 ## What you can rely on
@@ -121,7 +94,19 @@ their own *besides*.
 Clients read through [the rules](../firestore.rules) with a custom claim in their token: `staff:
 true` reads everything, `connection: "main"` the documents of that connection. Nobody writes.
 Servers read with `roles/datastore.viewer`. The composite indexes that these queries need are in
-[firestore.indexes.json](../firestore.indexes.json)."""
+[firestore.indexes.json](../firestore.indexes.json).
+
+### With types
+
+Copy what you need from [docs/app](app/):
+
+| file | contents |
+|---|---|
+| [`apparel21.ts`](app/apparel21.ts) | interfaces, and a converter per type for `withConverter` of the \
+Firebase JavaScript SDK |
+| [`apparel21.zod.ts`](app/apparel21.zod.ts) | the same as zod schemas |
+| [`apparel21.dart`](app/apparel21.dart) | classes for Flutter |
+| [`schema/`](app/schema/) | JSON Schema (2020-12), for other languages; a timestamp is a string |"""
 
 
 def page() -> str:
@@ -159,7 +144,7 @@ def example_document(type_: FileType) -> dict[str, Any]:
 
 def _in_order(document: dict[str, Any], type_: FileType) -> dict[str, Any]:
     """Return a document with its fields in the order of the tables; Firestore keeps none."""
-    fields = [c.field for c in type_.columns] + [total.field for total in _totals(type_)]
+    fields = [c.field for c in type_.columns] + [total.field for total in documents.totals(type_)]
     fields += [type_.items, *("import", "row", "exportedAt", "generation"), "extra", "source"]
     names = list(dict.fromkeys(part for field in fields for part in field.split(".")))
 
@@ -196,11 +181,6 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
     return {**content, **decode_content(decision.wire)}
 
 
-def _totals(type_: FileType) -> tuple[Total, ...]:
-    """Return the fields that are worked out from a document's items, or mark that some lack."""
-    return (*type_.totals, _INCOMPLETE) if type_.assemble is not None else ()
-
-
 def _path(type_: FileType) -> str:
     """Return the row of a type in the table of paths."""
     inside = f", its `{type_.items}` inside" if type_.items else ""
@@ -213,8 +193,8 @@ def _path(type_: FileType) -> str:
 def _section(type_: FileType) -> str:
     whole = [column for column in type_.columns if column.part == "document"]
     items = [column for column in type_.columns if column.part == "item"]
-    rows = [_row(column, type_) for column in whole]
-    rows += [(f"`{total.field}`", total.stored, total.meaning) for total in _totals(type_)]
+    rows = [_row(column) for column in whole]
+    rows += [(f"`{total.field}`", total.stored, total.meaning) for total in documents.totals(type_)]
     parts = [
         f"## {type_.name}",
         f"`connections/{{connection}}/{type_.collection}/{{{type_.key.name}}}`",
@@ -223,7 +203,7 @@ def _section(type_: FileType) -> str:
     if items:
         parts += [
             f"Each entry of `{type_.items}`:",
-            _table(("field", "type", "what"), (_row(column, type_) for column in items)),
+            _table(("field", "type", "what"), (_row(column) for column in items)),
         ]
     text = json.dumps(example_document(type_), ensure_ascii=False, indent=2, default=_moment)
     parts.append(f"An example, a time in quotes standing for a timestamp:\n\n```json\n{text}\n```")
@@ -231,55 +211,26 @@ def _section(type_: FileType) -> str:
 
 
 def _common() -> str:
-    rows = (
-        (
-            "`extra`",
-            "map of strings",
-            "Columns that this system does not know, by their own names.",
-        ),
-        ("`source.import`", "string", "The export file that changed the document last."),
-        ("`source.row`", "integer", "The line of that file where the document's last row begins."),
-        (
-            "`source.exportedAt`",
-            "timestamp",
-            "When that file was exported, as its name says; of a corrected row, when the export it "
-            "comes from was. 1970 where the file was undone and no other export is left.",
-        ),
-        ("`source.generation`", "integer", "Which upload of that file it was."),
-        (
-            "`source.content`",
-            "integer",
-            "A hash of the content, for the pipeline alone: it tells whether a row has changed. "
-            "Absent where a part of the document was changed afterwards, and in documents written "
-            "before there was this field.",
-        ),
-        (
-            "`source.kept`",
-            "map of timestamps",
-            "Path of a field that a later file has left open -> export time of the file that gave "
-            "its value. Absent where there is none.",
-        ),
-        (
-            "`source.keptGenerations`",
-            "map of integers",
-            "The same paths -> which upload of that file it was.",
-        ),
-        (
-            "`source.open`",
-            "array of strings",
-            "Paths of fields that no file has said anything of: their cells could not be read, or "
-            "are blank and blank cells keep what is stored. Absent where there is none.",
-        ),
-    )
+    extra, source = documents.COMMON
+    assert isinstance(source.value, documents.Shape)
+    rows = [(f"`{extra.name}`", _words(extra.value), extra.meaning)]
+    rows += [
+        (f"`{source.name}.{field.name}`", _words(field.value), field.meaning)
+        for field in source.value.fields
+    ]
     return "## In every document\n\n" + _table(("field", "type", "what"), rows)
 
 
-def _row(column: Column, type_: FileType) -> tuple[str, str, str]:
-    meaning = _CONSENT if column.kind is kinds.CONSENT else column.meaning
+def _words(value: documents.Value) -> str:
+    assert not isinstance(value, documents.Shape)
+    return value.value if isinstance(value, documents.Scalar) else value.words
+
+
+def _row(column: Column) -> tuple[str, str, str]:
     return (
         f"`{column.field}`",
-        _STORED.get(column.kind, "string"),
-        meaning + (" Always there." if column.needed else ""),
+        documents.stored(column).value,
+        documents.meaning(column) + (" Always there." if column.needed else ""),
     )
 
 

@@ -1,0 +1,244 @@
+"""Shapes of the documents, as data: what data_model.py writes as tables and app_kit.py as types.
+
+Everything comes from the tables of columns of each type of file, but for the fields that every
+document has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from shared.files import kinds
+from shared.files.types import Column, FileType, Kind, Total
+
+
+class Scalar(Enum):
+    """A type of value in Firestore, in the words of docs/data-model.md."""
+
+    STRING = "string"
+    DAY = "string `YYYY-MM-DD`"
+    TIMESTAMP = "timestamp"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    CENTS = "integer, cents"
+    DOUBLE = "double"
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A map of any names to values of one type."""
+
+    value: Scalar
+
+    @property
+    def words(self) -> str:
+        """Words of docs/data-model.md, e.g. `map of strings`."""
+        return f"map of {self.value.value}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A document, or a map inside it, with known fields."""
+
+    name: str
+    """Name of its type in the app kit, e.g. `OrderLine`."""
+    about: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayOf:
+    """An array of strings or of maps."""
+
+    item: Scalar | Shape
+
+    @property
+    def words(self) -> str:
+        """Words of docs/data-model.md, e.g. `array of strings`."""
+        return f"array of {self.item.value if isinstance(self.item, Scalar) else 'map'}s"
+
+
+Value: TypeAlias = Scalar | MapOf | ArrayOf | Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field of a document or of a map inside it."""
+
+    name: str
+    value: Value
+    meaning: str
+    always: bool = False
+    """True if no document is without the field."""
+
+
+_STORED: dict[Kind, Scalar] = {
+    kinds.YES_NO: Scalar.BOOLEAN,
+    kinds.CONSENT: Scalar.BOOLEAN,
+    kinds.DATE: Scalar.DAY,
+    kinds.BIRTH_DATE: Scalar.DAY,
+    kinds.TIME: Scalar.TIMESTAMP,
+    kinds.DAY: Scalar.DAY,
+    kinds.TIME_OF_DAY: Scalar.TIMESTAMP,
+    kinds.MONEY: Scalar.CENTS,
+    kinds.DECIMAL: Scalar.DOUBLE,
+    kinds.PERCENT: Scalar.DOUBLE,
+    kinds.WHOLE: Scalar.INTEGER,
+}
+"""What a kind of cell is in Firestore; a string where it is not named here."""
+
+_CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
+
+_INCOMPLETE = Total(
+    field="incomplete",
+    stored="boolean",
+    meaning="`true` where a row of the document was rejected and no complete one has arrived yet: "
+    "it lacks what that row says. Absent otherwise.",
+)
+"""The field that marks a document of several rows that lacks some."""
+
+SOURCE = Shape(
+    "DocumentSource",
+    "The export file that changed a document last.",
+    (
+        Field(
+            name="import",
+            value=Scalar.STRING,
+            meaning="The export file that changed the document last.",
+            always=True,
+        ),
+        Field(
+            name="row",
+            value=Scalar.INTEGER,
+            meaning="The line of that file where the document's last row begins.",
+            always=True,
+        ),
+        Field(
+            name="exportedAt",
+            value=Scalar.TIMESTAMP,
+            meaning="When that file was exported, as its name says; of a corrected row, when the "
+            "export it comes from was. 1970 where the file was undone and no other export is left.",
+            always=True,
+        ),
+        Field(
+            name="generation",
+            value=Scalar.INTEGER,
+            meaning="Which upload of that file it was.",
+            always=True,
+        ),
+        Field(
+            name="content",
+            value=Scalar.INTEGER,
+            meaning="A hash of the content, for the pipeline alone: it tells whether a row has "
+            "changed. Absent where a part of the document was changed afterwards, and in documents "
+            "written before there was this field.",
+        ),
+        Field(
+            name="kept",
+            value=MapOf(Scalar.TIMESTAMP),
+            meaning="Path of a field that a later file has left open -> export time of the file "
+            "that gave its value. Absent where there is none.",
+        ),
+        Field(
+            name="keptGenerations",
+            value=MapOf(Scalar.INTEGER),
+            meaning="The same paths -> which upload of that file it was.",
+        ),
+        Field(
+            name="open",
+            value=ArrayOf(Scalar.STRING),
+            meaning="Paths of fields that no file has said anything of: their cells could not be "
+            "read, or are blank and blank cells keep what is stored. Absent where there is none.",
+        ),
+    ),
+)
+
+COMMON = (
+    Field(
+        name="extra",
+        value=MapOf(Scalar.STRING),
+        meaning="Columns that this system does not know, by their own names.",
+    ),
+    Field(name="source", value=SOURCE, meaning=SOURCE.about, always=True),
+)
+"""The fields of every document."""
+
+
+def stored(column: Column) -> Scalar:
+    """Return the type of a column's field in Firestore."""
+    return _STORED.get(column.kind, Scalar.STRING)
+
+
+def meaning(column: Column) -> str:
+    """Return the meaning of a column's field, for a developer of an app."""
+    return _CONSENT if column.kind is kinds.CONSENT else column.meaning
+
+
+def totals(type_: FileType) -> tuple[Total, ...]:
+    """Return the fields that are calculated from a document's items, or mark that some lack."""
+    return (*type_.totals, _INCOMPLETE) if type_.assemble is not None else ()
+
+
+def shape(type_: FileType) -> Shape:
+    """Return the shape of the documents of a type."""
+    name = "".join(word.capitalize() for word in type_.document.split())
+    whole = [column for column in type_.columns if column.part == "document"]
+    items = [column for column in type_.columns if column.part == "item"]
+    fields = [*_nested(whole, name)]
+    fields += [
+        Field(name=total.field, value=Scalar(total.stored), meaning=total.meaning)
+        for total in totals(type_)
+    ]
+    if items:
+        about = f"One entry of `{type_.items}`."
+        item_name = f"{name}{_capital(type_.items.removesuffix('s'))}"
+        item = Shape(item_name, about, (*_nested(items, item_name), COMMON[0]))
+        fields.append(Field(name=type_.items, value=ArrayOf(item), meaning=f"Its {type_.items}."))
+    path = f"connections/{{connection}}/{type_.collection}/{{{type_.key.name}}}"
+    return Shape(name, f"A document `{path}`.", (*fields, *COMMON))
+
+
+def _nested(columns: Sequence[Column], name: str) -> Iterable[Field]:
+    """Yield the fields of columns, those with a dot inside the shape of their map."""
+    tops = dict.fromkeys(column.field.partition(".")[0] for column in columns)
+    for top in tops:
+        of = [column for column in columns if column.field.partition(".")[0] == top]
+        if of[0].field == top:
+            (column,) = of
+            yield Field(
+                name=top, value=stored(column), meaning=meaning(column), always=column.needed
+            )
+            continue
+        inner = tuple(
+            Field(
+                name=column.field.partition(".")[2],
+                value=stored(column),
+                meaning=meaning(column),
+                always=column.needed,
+            )
+            for column in of
+        )
+        map_ = Shape(f"{name}{_capital(top)}", f"The map `{top}`; absent where it is empty.", inner)
+        yield Field(name=top, value=map_, meaning=map_.about)
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+def shapes(of: Shape) -> Iterable[Shape]:
+    """Yield the shapes inside a shape, then the shape itself; each once."""
+    seen: dict[str, Shape] = {}
+
+    def visit(one: Shape) -> None:
+        for field in one.fields:
+            inner = field.value.item if isinstance(field.value, ArrayOf) else field.value
+            if isinstance(inner, Shape):
+                visit(inner)
+        seen.setdefault(one.name, one)
+
+    visit(of)
+    return seen.values()
