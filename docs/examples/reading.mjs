@@ -9,12 +9,31 @@ export async function customer(db, connection, personId) {
   return snapshot.exists() ? snapshot.data() : null;
 }
 
+/** Returns the people with an e-mail address, however it is written. A family may share one. */
+export async function customersByEmail(db, connection, address) {
+  const found = await getDocs(query(
+    collection(db, "connections", connection, "customers"),
+    where("emailLower", "==", address.normalize("NFKC").toLowerCase().trim()),
+  ));
+  return found.docs.map((one) => one.data());
+}
+
 /** Returns a person's orders, the latest first. */
 export async function ordersOf(db, connection, personId) {
   const found = await getDocs(query(
     collection(db, "connections", connection, "orders"),
     where("personId", "==", personId),
     orderBy("orderDate", "desc"),
+  ));
+  return found.docs.map((one) => one.data());
+}
+
+/** Returns the orders of a store on a day such as "2023-04-24". */
+export async function ordersOfStore(db, connection, storeCode, day) {
+  const found = await getDocs(query(
+    collection(db, "connections", connection, "orders"),
+    where("store.code", "==", storeCode),
+    where("orderDate", "==", day),
   ));
   return found.docs.map((one) => one.data());
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,33 @@ def customer(db: firestore.Client, connection: str, person_id: str) -> dict[str,
     return snapshot.to_dict() if snapshot.exists else None
 
 
+def customers_by_email(db: firestore.Client, connection: str, address: str) -> list[dict[str, Any]]:
+    """Return the people with an e-mail address, however it is written. A family may share one."""
+    lower = unicodedata.normalize("NFKC", address).lower().strip()
+    query = db.collection(f"connections/{connection}/customers").where(
+        filter=FieldFilter("emailLower", "==", lower)
+    )
+    return [snapshot.to_dict() for snapshot in query.stream()]
+
+
 def orders_of(db: firestore.Client, connection: str, person_id: str) -> list[dict[str, Any]]:
     """Return a person's orders, the latest first."""
     query = (
         db.collection(f"connections/{connection}/orders")
         .where(filter=FieldFilter("personId", "==", person_id))
         .order_by("orderDate", direction=firestore.Query.DESCENDING)
+    )
+    return [snapshot.to_dict() for snapshot in query.stream()]
+
+
+def orders_of_store(
+    db: firestore.Client, connection: str, store_code: str, day: str
+) -> list[dict[str, Any]]:
+    """Return the orders of a store on a day such as `2023-04-24`."""
+    query = (
+        db.collection(f"connections/{connection}/orders")
+        .where(filter=FieldFilter("store.code", "==", store_code))
+        .where(filter=FieldFilter("orderDate", "==", day))
     )
     return [snapshot.to_dict() for snapshot in query.stream()]
 

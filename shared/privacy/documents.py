@@ -22,10 +22,14 @@ class DocumentKind:
     path: str
     """Path with `{…}` for each id, e.g. `connections/{connection}/orders/{order}`."""
     read_by: Reader
-    """`connection`: the users of that connection, and staff. `staff`: only staff.
+    """`connection`: the users of that connection, and staff. `staff`: only staff. Shoppers read
+    only what `shopper` says.
 
     Clients never write. The functions write, and the rules do not apply to them.
     """
+    shopper: str = ""
+    """Place of the id of the person who reads the document: `id` for the document's own id, or a
+    field. "" if no shopper reads it."""
     personal: bool
     """True if the documents hold personal data."""
 
@@ -41,9 +45,12 @@ class DocumentKind:
 def _of_type(type_: FileType) -> DocumentKind:
     """Return the kind of the documents that a type's files are loaded into."""
     id = "person" if type_.key.person == "id" else type_.document.split()[-1]
+    column = type_.column_of("id") if type_.read_by == "connection" else None
+    field = column.field if column is not None else ""
     return DocumentKind(
         path=f"connections/{{connection}}/{type_.collection}/{{{id}}}",
         read_by=type_.read_by,
+        shopper="id" if column is type_.key else field,
         personal=type_.personal,
     )
 

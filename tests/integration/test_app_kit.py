@@ -152,7 +152,7 @@ def test_documents_of_the_pipeline(make: Callable[..., Pipeline], compiled: Path
     results = read(compiled, [*map(list, marked(documents))])
     for (name, document), (converted, parsed) in zip(documents, results, strict=True):
         lists = {"orders": "lines", "rewards": "rewards"}
-        usual = {lists[name]: []} if name in lists else {}
+        usual: Document = {lists[name]: []} if name in lists else {}
         source = {"open": [], **document["source"]}
         assert converted == parsed == told({**usual, **document, "source": source})
 
@@ -210,3 +210,46 @@ def test_wrong_types(name: str, compiled: Path) -> None:
         assert not SCHEMAS[name].is_valid(plain(one)), path
         assert parsed == "refused: ZodError", path
         assert converted == "refused: TypeError" or converted != told(one), path
+
+
+NO = "permission-denied: That does not match our records."
+TOO_MANY = "resource-exhausted: Too many attempts. Try again in an hour."
+SIGN_IN = "unauthenticated: Sign in with a verified e-mail address."
+
+
+def test_claiming_a_person(compiled: Path, servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample gives a person's claims for the address and the code sent to the mobile alone.
+
+    An unknown address, one of a family and one without a mobile get the same answers.
+    """
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", servers.firestore)
+
+    found = json.loads(node.run("claim.js", "claiming", cwd=compiled))
+
+    same = {
+        f"{who}: {what}": answer
+        for who in ("unknown", "shared", "no mobile")
+        for what, answer in (("begin", "done"), ("texts", 0), ("finish", NO))
+    }
+    claims = {"connection": "main", "person": "1"}
+    assert found == same | {
+        "wrong code": NO,
+        "a code of another account": NO,
+        "the loyalty level": NO,
+        "nothing else": NO,
+        "right code": "done",
+        "the same code again": NO,
+        "claims": [["u1", claims]],
+        "staff": NO,
+        "retailer": NO,
+        "too late": NO,
+        "after five wrong codes": NO,
+        "the eleventh attempt": TOO_MANY,
+        "of another account": TOO_MANY,
+        "of an unknown address": "done",
+        "asked": [{"uid": "u", "email": "ana@example.com", "claims": {"person": "1"}}, "main"],
+        "not verified": SIGN_IN,
+        "not signed in": SIGN_IN,
+        "another shop": "invalid-argument: No such shop.",
+        "set": 1,
+    }

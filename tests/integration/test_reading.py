@@ -11,16 +11,20 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import FailedPrecondition
 from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
 
 from local import google_emulator
 from shared.files.filetype import file_type
 from tests.support import node
+from tests.support.index_check import IndexProxy
 from tests.support.waiting import PATIENCE
 from tools.reference.data_model import DOCS, PAGE, example_document, page
 
 ROOT = DOCS.parent
 EXAMPLES = DOCS / "examples"
+PROJECT = "reading"
 IMPORT = "customers_20230424T201230Z"
 
 
@@ -40,15 +44,20 @@ def emulator() -> Iterator[google_emulator.Emulator]:
 
 
 @pytest.fixture
-def db(
-    request: pytest.FixtureRequest, servers: Any, monkeypatch: pytest.MonkeyPatch
-) -> firestore.Client:
-    """A database with the documents of the page, on one of the two servers."""
+def proxy(request: pytest.FixtureRequest, servers: Any) -> Iterator[IndexProxy]:
+    """One of the two servers, which refuses a query whose index is not declared."""
     address = servers.firestore
     if request.param == "google":
         address = request.getfixturevalue("emulator").address
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
-    return fill(firestore.Client(project=f"reading-{request.param}"))
+    with IndexProxy(address) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def db(proxy: IndexProxy, monkeypatch: pytest.MonkeyPatch) -> firestore.Client:
+    """A database with the documents of the page."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", proxy.address)
+    return fill(firestore.Client(project=PROJECT))
 
 
 def fill(db: firestore.Client) -> firestore.Client:
@@ -58,7 +67,7 @@ def fill(db: firestore.Client) -> firestore.Client:
     connection = db.document("connections/main")
     for person in (
         john,
-        {**john, "personId": "2", "email": "ana@example.com"},
+        {**john, "personId": "2", "email": "Ana@example.com", "emailLower": "ana@example.com"},
         {**john, "personId": "3", "email": "no@example.com", "subscribed": False},
         {key: value for key, value in john.items() if key not in ("email", "subscribed")}
         | {"personId": "4"},
@@ -84,7 +93,7 @@ def reading() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "db",
+    "proxy",
     ["embedded", pytest.param("google", marks=pytest.mark.google_emulator)],
     indirect=True,
 )
@@ -96,9 +105,14 @@ def test_python_queries(db: firestore.Client, reading: ModuleType) -> None:
         "D2",
         "D1",
     ]
+    assert [
+        one["personId"] for one in reading.customers_by_email(db, "main", " ANA@Example.com")
+    ] == ["2"]
+    of_store = reading.orders_of_store(db, "main", "Doncaster", "2023-03-05")
+    assert [order["orderNumber"] for order in of_store] == ["D2"]
     assert reading.spent_cents(db, "main", "65432") == 750
     assert reading.may_be_written_to(db, "main", "DARWIN") == [
-        "ana@example.com",
+        "Ana@example.com",
         "john.smith@example.com",
     ]
     heard: list[str] = []
@@ -123,12 +137,10 @@ def scripts() -> Iterator[Path]:
 
 
 @pytest.mark.google_emulator
-@pytest.mark.parametrize("db", ["google"], indirect=True)
-def test_javascript_queries(
-    db: firestore.Client, scripts: Path, emulator: google_emulator.Emulator
-) -> None:
+@pytest.mark.parametrize("proxy", ["google"], indirect=True)
+def test_javascript_queries(db: firestore.Client, scripts: Path, proxy: IndexProxy) -> None:
     """The JavaScript example finds the same through the rules, and nothing of others."""
-    arguments = [emulator.host, str(emulator.port), "reading-google"]
+    arguments = ["127.0.0.1", str(proxy.port), PROJECT]
 
     found = json.loads(node.run("run.mjs", *arguments, cwd=scripts))
 
@@ -138,5 +150,33 @@ def test_javascript_queries(
         found["nobody"],
     ) == ("loaded", "JOHN", None)
     assert found["orders"] == ["D2", "D1"]
-    assert found["writtenTo"] == ["ana@example.com", "john.smith@example.com"]
+    assert found["writtenTo"] == ["Ana@example.com", "john.smith@example.com"]
     assert found["refused"] == "permission-denied"
+    assert (found["byEmail"], found["ofStore"]) == (["2"], ["D2"])
+    assert (found["shopper"], found["shopperOrders"]) == ("65432", ["D2", "D1"])
+    assert found["shopperRefused"] == ["permission-denied"] * 3
+    assert {
+        ("customers", frozenset({"emailLower"}), ()),
+        ("customers", frozenset({"subscribed", "address.city"}), ()),
+        ("orders", frozenset({"personId"}), (("orderDate", "DESCENDING"),)),
+        ("orders", frozenset({"store.code", "orderDate"}), ()),
+    } == {(asked.group, asked.equal, asked.order) for asked in proxy.asked}
+
+
+@pytest.mark.parametrize("proxy", ["embedded"], indirect=True)
+def test_a_query_without_its_index(db: firestore.Client) -> None:
+    """A query that needs an index which is not declared fails as it would in the cloud."""
+    orders = db.collection("connections/main/orders")
+    person = FieldFilter("personId", "==", "65432")
+
+    for query in (
+        orders.where(filter=person).order_by("orderedAt"),
+        orders.where(filter=person).order_by("orderDate"),
+        orders.order_by("orderDate"),
+        orders.where(filter=FieldFilter("source.row", "==", 2)),
+        db.collection_group("orders").where(filter=person),
+    ):
+        with pytest.raises(FailedPrecondition, match="requires an index: "):
+            query.get()
+    with pytest.raises(FailedPrecondition, match="requires an index: "):
+        orders.where(filter=person).sum("quantity").get()  # type: ignore[call-arg]

@@ -54,9 +54,20 @@ OTHERS = {
     "a list of connections": Caller({"connection": [OWN]}),
     "a user of another connection": Caller({"connection": FOREIGN}),
     "a pattern for a connection": Caller({"connection": ".*"}),
+    "a shopper without a connection": Caller({"person": "x1"}),
+    "a shopper of another connection": Caller({"connection": FOREIGN, "person": "x1"}),
+    "another shopper": Caller({"connection": OWN, "person": "x2"}),
+    "an empty person": Caller({"connection": OWN, "person": ""}),
+    "a person of null": Caller({"connection": OWN, "person": None}),
+    "a list of persons": Caller({"connection": OWN, "person": ["x1"]}),
+    "a pattern for a person": Caller({"connection": OWN, "person": ".*"}),
+    "a person of staff": Caller({"staff": True, "person": "x2"}),
 }
 STAFF = Caller({"staff": True})
 RETAILER = Caller({"connection": OWN})
+SHOPPER = Caller({"connection": OWN, "person": "x1"})
+SHOPPER_AND_STAFF = Caller({"staff": True, "connection": OWN, "person": "x1"})
+WRITERS = {"nobody": NOBODY, "staff": STAFF, "retailer": RETAILER, "shopper": SHOPPER}
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +82,18 @@ def emulator() -> Iterator[str]:
         for kind, connection in itertools.product(KINDS, (OWN, FOREIGN)):
             answer = requests.patch(
                 f"{root}{DATABASE}/{kind.at(connection)}",
-                json={"fields": {"connection": {"stringValue": connection}}},
+                json={"fields": fields_of(kind, connection)},
                 headers={"Authorization": "Bearer owner"},
                 timeout=PATIENCE,
             )
             assert answer.ok, answer.text
         yield root
+
+
+def fields_of(kind: DocumentKind, connection: str) -> dict[str, Any]:
+    """Give what a document holds: its connection, and the person x1 where a field names one."""
+    named = {kind.shopper: {"stringValue": "x1"}} if kind.shopper not in ("", "id") else {}
+    return {"connection": {"stringValue": connection}, **named}
 
 
 Ask = Callable[[Caller, str, str], requests.Response]
@@ -116,6 +133,23 @@ def query(caller: Caller, path: str, root: str, *, group: bool = False) -> reque
 
 def group(caller: Caller, path: str, root: str) -> requests.Response:
     return query(caller, path, root, group=True)
+
+
+def orders_of(
+    caller: Caller, person: str, root: str, *, group: bool = False, latest: bool = False
+) -> requests.Response:
+    """Ask for a person's orders, as the example of docs/data-model.md does."""
+    own = {"field": {"fieldPath": "personId"}, "op": "EQUAL", "value": {"stringValue": person}}
+    latest_first = [{"field": {"fieldPath": "orderDate"}, "direction": "DESCENDING"}]
+    body = {
+        "structuredQuery": {
+            "from": [{"collectionId": "orders", "allDescendants": group}],
+            "where": {"fieldFilter": own},
+            **({"orderBy": latest_first} if latest else {}),
+        }
+    }
+    parent = DATABASE if group else f"{DATABASE}/connections/{OWN}"
+    return caller.session.post(f"{root}{parent}:runQuery", json=body, timeout=PATIENCE)
 
 
 def narrowed_group(caller: Caller, path: str, root: str) -> requests.Response:
@@ -263,6 +297,39 @@ def test_a_retailer_reads_its_own(emulator: str) -> None:
     assert set() == let_through(RETAILER, GROUPS, everything(OWN), emulator)
 
 
+@pytest.mark.parametrize("caller", [SHOPPER, SHOPPER_AND_STAFF], ids=["shopper", "and staff"])
+def test_a_shopper_reads_their_own(emulator: str, caller: Caller) -> None:
+    """Whatever else the token holds, it opens the person's documents, one by one, and no lists."""
+    own = {kind.at(OWN) for kind in KINDS if kind.shopper}
+
+    assert {f"connections/{OWN}/{name}/x1" for name in ("customers", "orders", "rewards")} == own
+    assert {f"{ask.__name__} {path}" for ask in (get, batch_get) for path in own} == let_through(
+        caller, (*READS, *GROUPS), everything(OWN), emulator
+    )
+    foreign = [path for path in everything(FOREIGN) if path not in everything(OWN)]
+    assert set() == let_through(caller, READS, foreign, emulator)
+
+
+def test_a_shopper_reads_nothing_of_others(emulator: str) -> None:
+    """Another person's documents are closed, and so is the question whether there are any."""
+    others = Caller({"connection": OWN, "person": "x2"})
+    own = [kind.at(OWN) for kind in KINDS if kind.shopper]
+    missing = [kind.at(OWN, "x9") for kind in KINDS if kind.shopper]
+
+    assert set() == let_through(others, READS, own, emulator)
+    assert set() == let_through(SHOPPER, READS, missing, emulator)
+
+
+def test_a_shopper_lists_their_orders(emulator: str) -> None:
+    """Orders are listed where the query names the person of the token, and only then."""
+    assert not refused(orders_of(SHOPPER, "x1", emulator))
+    assert not refused(orders_of(SHOPPER, "x1", emulator, latest=True))
+    assert refused(orders_of(SHOPPER, "x2", emulator))
+    assert refused(orders_of(SHOPPER, "x1", emulator, group=True))
+    assert refused(orders_of(OTHERS["a shopper of another connection"], "x1", emulator))
+    assert not refused(orders_of(RETAILER, "x2", emulator))
+
+
 def test_what_the_data_model_does_not_know(emulator: str) -> None:
     """A path that nobody has thought of is closed to all but staff."""
     paths = [
@@ -275,7 +342,7 @@ def test_what_the_data_model_does_not_know(emulator: str) -> None:
     assert set() == let_through(RETAILER, (get, list_, query), paths, emulator)
 
 
-@pytest.mark.parametrize("caller", [NOBODY, STAFF, RETAILER], ids=["nobody", "staff", "retailer"])
+@pytest.mark.parametrize("caller", WRITERS.values(), ids=WRITERS)
 def test_nobody_writes(emulator: str, caller: Caller) -> None:
     """No client makes any kind of write to any kind of document, own ones and staff included."""
     for what, path in itertools.product(WRITES, everything(OWN)):
@@ -289,7 +356,7 @@ def test_others_write_nothing(emulator: str, who: str) -> None:
         assert refused(commit(OTHERS[who], WRITES["set"](path), emulator)), path
 
 
-@pytest.mark.parametrize("caller", [NOBODY, STAFF, RETAILER], ids=["nobody", "staff", "retailer"])
+@pytest.mark.parametrize("caller", WRITERS.values(), ids=WRITERS)
 def test_nobody_writes_in_another_way(emulator: str, caller: Caller) -> None:
     """Whichever call a client uses, it writes nothing."""
     assert set() == let_through(caller, WAYS, everything(OWN), emulator)
@@ -301,7 +368,7 @@ def test_nothing_was_written(emulator: str) -> None:
         parent, collection, _ = parts(path)
         answer = STAFF.session.get(f"{emulator}{parent}/{collection}", timeout=PATIENCE).json()
         assert all(
-            set(document.get("fields", {})) <= {"connection"}
+            set(document.get("fields", {})) <= {"connection", "personId"}
             and not document["name"].endswith("-new")
             for document in answer["documents"]
         )

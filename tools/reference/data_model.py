@@ -81,6 +81,27 @@ _GUARANTEES = """\
 * A row that has not changed is not written again, so a listener hears only of what is new;
   `source` then still names the file that changed it last.
 
+## Showing them
+
+| the document | means | show |
+|---|---|---|
+| an order with `incomplete: true` | lines are missing until the retailer sends them again | the lines \
+that are there, with "We are still receiving details of this order." No total, no count of lines, no \
+"complete" status |
+| an order without `valueCents` | an amount of a line could not be read | the lines with their prices, \
+and no total. Do not add up the lines: the missing amount may be a discount or a return |
+| a line without `valueCents` | the file says only the price | quantity and price. \
+`quantity` × `priceCents` is before discounts: do not call it what was paid |
+| an order with negative `quantity` or `valueCents` | a return or an exchange | "Returned", and the \
+amount as a refund |
+| a customer without `subscribed` | no file has said anything about consent | the same as `false`: not \
+subscribed, and send nothing. Do not offer "unsubscribe"; a change of consent is made in Apparel21 |
+| a customer without `email` or `mobile` | there is none on file | a blank, not "unknown" |
+| a reward account with `incomplete: true` | an issued reward is missing | the points and the tier. List \
+the rewards with "There may be more." |
+| an order whose customer is not there | the customer was not exported, or was erased | the order, \
+with no name |
+
 ## How it changes
 
 Fields are added without notice: read what you know and ignore the rest. A field is never renamed,
@@ -91,8 +112,21 @@ their own *besides*.
 
 ## Reading them
 
-Clients read through [the rules](../firestore.rules) with a custom claim in their token: `staff:
-true` reads everything, `connection: "main"` the documents of that connection. Nobody writes.
+Clients read through [the rules](../firestore.rules), by the custom claims in their token. Nobody
+writes.
+
+| token | reads |
+|---|---|
+| `staff: true` | everything |
+| `connection: "main"` | a retailer's staff: all documents of that connection |
+| `connection: "main"`, `person: "65432"` | a shopper: `customers/65432`, `rewards/65432` and the \
+orders with `personId == "65432"`, which the query must name; nothing else |
+
+Set the claims on your server. [`claimPerson.ts`](app/claimPerson.ts) is a sample that lets shoppers
+claim themselves. It asks for a verified address *and* a code sent to the mobile number on file: an
+address alone proves nothing, because families share addresses. Turn on App Check for Firestore, so
+that only your app reads.
+
 Servers read with `roles/datastore.viewer`. The composite indexes that these queries need are in
 [firestore.indexes.json](../firestore.indexes.json).
 
@@ -102,11 +136,11 @@ Copy what you need from [docs/app](app/):
 
 | file | contents |
 |---|---|
-| [`apparel21.ts`](app/apparel21.ts) | interfaces, and a converter per type for `withConverter` of the \
-Firebase JavaScript SDK |
+| [`apparel21.ts`](app/apparel21.ts) | interfaces, and converters for the Firebase JavaScript SDK |
 | [`apparel21.zod.ts`](app/apparel21.zod.ts) | the same as zod schemas |
 | [`apparel21.dart`](app/apparel21.dart) | classes for Flutter |
-| [`schema/`](app/schema/) | JSON Schema (2020-12), for other languages; a timestamp is a string |"""
+| [`schema/`](app/schema/) | JSON Schema (2020-12); a timestamp is a string |
+| [`claimPerson.ts`](app/claimPerson.ts) | for shoppers: Cloud Functions that claim a person |"""
 
 
 def page() -> str:
