@@ -85,22 +85,24 @@ _GUARANTEES = """\
 
 | the document | means | show |
 |---|---|---|
-| an order with `incomplete: true` | lines are missing until the retailer sends them again | the lines \
-that are there, with "We are still receiving details of this order." No total, no count of lines, no \
-"complete" status |
-| an order without `valueCents` | an amount of a line could not be read | the lines with their prices, \
-and no total. Do not add up the lines: the missing amount may be a discount or a return |
-| a line without `valueCents` | the file says only the price | quantity and price. \
-`quantity` × `priceCents` is before discounts: do not call it what was paid |
-| an order with negative `quantity` or `valueCents` | a return or an exchange | "Returned", and the \
-amount as a refund |
-| a customer without `subscribed` | no file has said anything about consent | the same as `false`: not \
-subscribed, and send nothing. Do not offer "unsubscribe"; a change of consent is made in Apparel21 |
+| an order with `incomplete: true` | lines are missing until the retailer sends them again | \
+the lines that are there, with "We are still receiving details of this order." No total, no \
+count of lines, no "complete" status |
+| an order without `valueCents` | an amount of a line could not be read | the lines with their \
+prices, and no total. Do not add up the lines: the missing amount may be a discount or a return \
+|
+| a line without `valueCents` | the file says only the price | quantity and price. `quantity` × \
+`priceCents` is before discounts: do not call it what was paid |
+| an order with negative `quantity` or `valueCents` | a return or an exchange | "Returned", and \
+the amount as a refund |
+| a customer without `subscribed` | no file has said anything about consent | the same as \
+`false`: not subscribed, and send nothing. Do not offer "unsubscribe"; a change of consent is \
+made in Apparel21 |
 | a customer without `email` or `mobile` | there is none on file | a blank, not "unknown" |
-| a reward account with `incomplete: true` | an issued reward is missing | the points and the tier. List \
-the rewards with "There may be more." |
-| an order whose customer is not there | the customer was not exported, or was erased | the order, \
-with no name |
+| a reward account with `incomplete: true` | an issued reward is missing | the points and the \
+tier. List the rewards with "There may be more." |
+| an order whose customer is not there | the customer was not exported, or was erased | the \
+order, with no name |
 
 ## How it changes
 
