@@ -154,7 +154,6 @@ class DocumentSource {
     required this.row,
     required this.exportedAt,
     required this.generation,
-    this.content,
     this.kept,
     this.keptGenerations,
     required this.open,
@@ -165,7 +164,6 @@ class DocumentSource {
         row: _always(_as<int>(data['row']), 'row'),
         exportedAt: _always(_time(data['exportedAt']), 'exportedAt'),
         generation: _always(_as<int>(data['generation']), 'generation'),
-        content: _as<int>(data['content']),
         kept: _mapOf(data['kept'], _time),
         keptGenerations: _mapOf(data['keptGenerations'], _as<int>),
         open: _list(data['open'], _as<String>),
@@ -180,10 +178,6 @@ class DocumentSource {
   final DateTime exportedAt;
   /// Which upload of that file it was.
   final int generation;
-  /// A hash of the content, for the pipeline alone: it tells whether a row has changed. Absent
-  /// where a part of the document was changed afterwards, and in documents written before there
-  /// was this field.
-  final int? content;
   /// Path of a field that a later file has left open -> export time of the file that gave its
   /// value. Absent where there is none.
   final Map<String, DateTime>? kept;

@@ -65,10 +65,6 @@ export interface DocumentSource {
   readonly exportedAt: Timestamp;
   /** Which upload of that file it was. */
   readonly generation: number;
-  /** A hash of the content, for the pipeline alone: it tells whether a row has changed. Absent
-   * where a part of the document was changed afterwards, and in documents written before there
-   * was this field. */
-  readonly content?: number | undefined;
   /** Path of a field that a later file has left open -> export time of the file that gave its
    * value. Absent where there is none. */
   readonly kept?: Readonly<Record<string, Timestamp>> | undefined;
@@ -370,7 +366,6 @@ export function readDocumentSource(data: Record<string, unknown>): DocumentSourc
     row: always(amount(data["row"]), "row"),
     exportedAt: always(time(data["exportedAt"]), "exportedAt"),
     generation: always(amount(data["generation"]), "generation"),
-    content: amount(data["content"]),
     kept: mapOf(data["kept"], time),
     keptGenerations: mapOf(data["keptGenerations"], amount),
     open: array(data["open"], text),

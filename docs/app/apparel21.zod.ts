@@ -40,7 +40,6 @@ export const documentSourceSchema = z.object({
   row: z.number().int(),
   exportedAt: timestamp,
   generation: z.number().int(),
-  content: z.number().int().optional(),
   kept: z.record(z.string(), timestamp).optional(),
   keptGenerations: z.record(z.string(), z.number().int()).optional(),
   open: z.array(z.string()).default([]),

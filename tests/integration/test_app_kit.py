@@ -154,6 +154,7 @@ def test_documents_of_the_pipeline(make: Callable[..., Pipeline], compiled: Path
         lists = {"orders": "lines", "rewards": "rewards"}
         usual: Document = {lists[name]: []} if name in lists else {}
         source = {"open": [], **document["source"]}
+        source.pop("content", None)  # The pipeline's own, and left out of the kit.
         assert converted == parsed == told({**usual, **document, "source": source})
 
 

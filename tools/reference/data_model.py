@@ -254,6 +254,15 @@ def _common() -> str:
         (f"`{source.name}.{field.name}`", _words(field.value), field.meaning)
         for field in source.value.fields
     ]
+    rows.append(
+        (
+            "`source.content`",
+            "integer",
+            "A hash of the content, for the pipeline alone: it tells whether a row has changed. "
+            "JavaScript cannot hold all of its digits. Absent where a part of the document was "
+            "changed afterwards, and in documents written before there was this field.",
+        )
+    )
     return "## In every document\n\n" + _table(("field", "type", "what"), rows)
 
 

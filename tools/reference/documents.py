@@ -130,13 +130,6 @@ SOURCE = Shape(
             always=True,
         ),
         Field(
-            name="content",
-            value=Scalar.INTEGER,
-            meaning="A hash of the content, for the pipeline alone: it tells whether a row has "
-            "changed. Absent where a part of the document was changed afterwards, and in documents "
-            "written before there was this field.",
-        ),
-        Field(
             name="kept",
             value=MapOf(Scalar.TIMESTAMP),
             meaning="Path of a field that a later file has left open -> export time of the file "
