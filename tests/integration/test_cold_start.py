@@ -57,7 +57,7 @@ HEAVY = (
         ("pending/x.csv.filepart", set()),
         (
             "pending/orders_20230501T115500Z.csv",
-            {"google.cloud.firestore", "google.cloud.storage"},
+            {"google.cloud.firestore", "google.cloud.storage", "google.cloud.tasks_v2"},
         ),
         (
             "pending/customers_20230501T115500Z.csv",
