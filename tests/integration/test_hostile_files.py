@@ -38,7 +38,7 @@ def run(pipeline: Pipeline, content: bytes, *, encoding: str | None = None) -> I
 
 def codes(import_: Import) -> dict[str, int]:
     """Return code -> how often it occurred."""
-    return {warning["code"]: warning["count"] for warning in import_.warnings}
+    return {warning["code"]: warning["count"] for warning in import_.findings}
 
 
 KEYS = [

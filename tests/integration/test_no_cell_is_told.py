@@ -230,7 +230,7 @@ def test_good_and_bad_rows(stage: Stage, capfd: pytest.CaptureFixture[str]) -> N
     text = told(stage, capfd)
 
     import_ = stage.pipeline.import_("customers_20230501T110000Z")
-    codes = {warning["code"] for warning in import_.warnings}
+    codes = {warning["code"] for warning in import_.findings}
     assert {"write.refused", "row.bad_key", "row.bad_email", "row.nul"} <= codes
     assert stage.pipeline.import_("orders_20230501T110500Z").status == "loaded_with_rejects"
     assert MARK in str(stage.pipeline.documents("customers")).lower()

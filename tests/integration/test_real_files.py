@@ -323,7 +323,7 @@ def test_loaded(pipeline: Pipeline, case: Case) -> None:
         assert documents == {}
         return
     assert import_.status in ("loaded", "loaded_with_rejects")
-    assert case.warnings <= {problem["code"] for problem in import_.warnings}
+    assert case.warnings <= {problem["code"] for problem in import_.findings}
     assert GOOD[case.type] | {*case.documents} == {*documents}
     for key, expected in case.documents.items():
         assert expected == {name: documents[key].get(name) for name in expected}
