@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,16 @@ def compare(loader: Loader, path: Path) -> str:
         "orphaned": 0,
     }
     own = [said.error.code] if said.error else []
-    warnings = {(one["code"], one.get("column")): one["count"] for one in loaded["warnings"]}
-    assert {key: n for key, n in warnings.items() if key[0] not in {*STATEFUL, *own}} == {
-        (one["code"], one.get("column")): one["count"] for one in said.summary
-    }
+    found = _counts((*loaded.get("rejections", ()), *loaded.get("warnings", ())))
+    assert {key: n for key, n in found.items() if key[0] not in {*STATEFUL, *own}} == _counts(
+        said.summary
+    )
     return str(loaded["status"])
+
+
+def _counts(findings: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], int]:
+    """Return (code, column, severity) -> how often it was found."""
+    return {(one["code"], one.get("column"), one["severity"]): one["count"] for one in findings}
 
 
 def test_samples() -> None:
