@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared.core import Deployment
+from shared.core import ConnectionSettings, Deployment
 
 # Google's libraries are slow to import. So each is imported when its client is first used, and an
 # event that a function ignores needs none of them.
@@ -32,3 +32,15 @@ class Services:
     now: Callable[[], datetime]
     paced: bool = False
     """True if the database is Firestore itself, whose rate of writes must grow slowly."""
+
+    def settings_of(self, connection: str) -> ConnectionSettings:
+        """Read the settings of a connection.
+
+        Raises:
+            SettingsError: a setting cannot be used.
+            TryAgain: Firestore could not be reached.
+        """
+        document = self.ledger.connection_document(connection)
+        return ConnectionSettings.from_document(
+            document, connection=connection, deployment=self.deployment
+        )

@@ -20,7 +20,17 @@ from shared.core.errors import (
 from shared.core.folding import Version, get, put
 from shared.core.isolation import Apart
 from shared.core.logs import LogSeverity, follow, log, log_failure, take_over
-from shared.core.phrases import about, count, every, length, midnight, moment, percent, size
+from shared.core.phrases import (
+    about,
+    count,
+    every,
+    length,
+    midnight,
+    moment,
+    percent,
+    size,
+    wrapped,
+)
 from shared.core.printable import column_name, finalized, looks_like_data, printable, printable_json
 from shared.core.serialize import camel, from_fields, to_fields
 from shared.core.settings import (
@@ -82,4 +92,5 @@ __all__ = [
     "size",
     "take_over",
     "to_fields",
+    "wrapped",
 ]

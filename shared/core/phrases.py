@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 
@@ -68,3 +69,18 @@ def length(span: timedelta) -> str:
         if seconds >= size and seconds % size == 0:
             return count(seconds // size, noun)
     return count(seconds, "second")
+
+
+def wrapped(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
+    """Return the lines of a text, at most `width` characters each; names are never broken.
+
+    The first line begins with `first`, all others with `rest`.
+    """
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.files.kinds import Kind
+from shared.files.kinds import LOWER_EMAIL, Kind
 
 Level = Literal["document", "item"]
 """`document`: the field is in the document itself. `item`: the field is in an entry of its list."""
@@ -69,6 +69,23 @@ SOURCES: Mapping[str, str] = {
     "is this system's, in the style of the published ones",
 }
 """Sources of the knowledge about columns, in words for people."""
+
+
+def email_lower(*, source: str) -> Column:
+    """Return the column for the field `emailLower`, which has the cells of `EMAIL`.
+
+    `source` is an entry of `SOURCES`.
+    """
+    return Column(
+        name="EMAIL_LOWER",
+        field="emailLower",
+        kind=LOWER_EMAIL,
+        reads="EMAIL",
+        meaning="That address in one spelling, to find the person by: Unicode form NFKC, lower "
+        "case, trimmed. Absent where the address is longer than 320 characters.",
+        example="",
+        source=source,
+    )
 
 
 def fields_of(column: Column, columns: Iterable[Column]) -> tuple[str, ...]:

@@ -190,7 +190,7 @@ class Import:
     """Time at which the import was undone; None: it was not."""
     lease: Lease | None = None
     judged: Judged | None = None
-    """What reading the file has found while it waits; None: not read yet, or begun."""
+    """Result of reading the file while it waits; None: not read yet, or begun."""
     rows: RowCounts = field(default_factory=RowCounts)
     progress: Progress = field(default_factory=Progress)
     split: Split | None = None
@@ -232,6 +232,17 @@ class Import:
         """The types whose files may wait for it, e.g. `orders`; see `waits_for`."""
         waiting = waiting_for(self.type) if self.mode != "test" else ()
         return tuple(type_.name for type_ in waiting)
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """The fields by which a line of the log names the import."""
+        return {
+            "connection": self.connection,
+            "importId": self.import_id,
+            "generation": self.generation,
+            "type": self.type,
+            "status": self.status,
+        }
 
     @property
     def findings(self) -> tuple[dict[str, Any], ...]:

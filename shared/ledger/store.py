@@ -283,14 +283,6 @@ class LedgerStore:
             found |= self.database.find("mail", {"delivery.state": state})
         return found
 
-    def newest_mails(self, *, limit: int) -> dict[str, Fields]:
-        """Return id -> fields of at most `limit` mails that we send, the latest first."""
-        which = Slice(group="mail", collection="mail", by="delivery.startTime")
-        return {
-            path.removeprefix("mail/"): data
-            for path, data in self.database.newest(which, limit=limit)
-        }
-
     def mailboxes(self, connections: Iterable[str]) -> dict[str, Fields]:
         """Return connection -> record of its mails, for connections that have one."""
         paths = {f"mailboxes/{connection}": connection for connection in connections}

@@ -149,9 +149,9 @@ def end(
                 rejected=ended.rows.rejected,
             )
             feed = feed.loaded(success)
+            if feed.latest is None or ended.import_id >= feed.latest:
+                feed = replace(feed, latest=ended.import_id, header=found.header)
             ledger.put_feed(feed)
-        if status in LOADED and (feed.latest is None or ended.import_id >= feed.latest):
-            ledger.put_feed(replace(feed, latest=ended.import_id, header=found.header))
         return Claimed(ended)
 
     write_report(

@@ -100,9 +100,9 @@ def judge(task: LoadTask, services: Services) -> str:
     except TryAgain:
         raise
     except Exception as error:
-        log_failure("A file could not be judged before its time.", error, **_ids(import_))
+        log_failure("A file could not be judged before its time.", error, **import_.log_fields)
         why = "unexpected error"
-    log("WARNING", f"Not judged before its time: {why}", **_ids(import_))
+    log("WARNING", f"Not judged before its time: {why}", **import_.log_fields)
     return "left to the load"
 
 
@@ -112,11 +112,7 @@ def waits_for_judging(import_: Import | None, task: LoadTask) -> bool:
 
 
 def _judge(named: ExportFile, import_: Import, task: LoadTask, services: Services) -> str:
-    settings = ConnectionSettings.from_document(
-        services.ledger.connection_document(import_.connection),
-        connection=import_.connection,
-        deployment=services.deployment,
-    )
+    settings = services.settings_of(import_.connection)
     found = examination(
         named,
         import_,
@@ -155,7 +151,7 @@ def _announce(task: LoadTask, services: Services, *, found: Examination, whole: 
     said = services.ledger.transact(change)
     if said is None:
         return "not to be judged"
-    log("INFO", f"{said.status}: {said.status_text}", **_ids(said))
+    log("INFO", f"{said.status}: {said.status_text}", **said.log_fields)
     return "judged"
 
 
@@ -203,7 +199,7 @@ def _refuse(
         with suppress(TryAgain, LeaseLost):
             hold.change(_let_go)
         raise
-    log("INFO", f"{ended.status}: {ended.status_text}", **_ids(ended))
+    log("INFO", f"{ended.status}: {ended.status_text}", **ended.log_fields)
     settle(ended, services)
     send_now([left.mail], services)
     return ended.status
@@ -211,13 +207,3 @@ def _refuse(
 
 def _let_go(ledger: LedgerTransaction, current: Claimed) -> Claimed:
     return Claimed(replace(current.import_, lease=None))
-
-
-def _ids(import_: Import) -> dict[str, object]:
-    return {
-        "connection": import_.connection,
-        "importId": import_.import_id,
-        "generation": import_.generation,
-        "type": import_.type,
-        "status": import_.status,
-    }

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.core import (
-    ConnectionSettings,
     FileRejected,
     LeaseLost,
     Problem,
@@ -122,8 +121,7 @@ def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
         rows = import_.to_document()["rows"]
         _log("INFO", Claimed(import_), rows=rows, seconds=import_.seconds)
         settle(import_, services)
-        if left.mail is not None:
-            send_now([left.mail], services)
+        send_now([left.mail], services)
         return import_.status
     _log("INFO", left.claimed)
     if shard is None:
@@ -216,11 +214,7 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
     if not isinstance(named, ExportFile):
         raise TypeError("only export files get tasks")
     try:
-        settings = ConnectionSettings.from_document(
-            services.ledger.connection_document(import_.connection),
-            connection=import_.connection,
-            deployment=services.deployment,
-        )
+        settings = services.settings_of(import_.connection)
         attempt = Attempt(named, hold, services, settings)
     except SettingsError as error:
         whole, found = hold_whole(hold, services), FileFindings()
@@ -240,14 +234,8 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
 
 def _ids(claimed: Claimed) -> dict[str, Any]:
     import_, shard = claimed.import_, claimed.shard
-    return {
-        "connection": import_.connection,
-        "importId": import_.import_id,
-        "generation": import_.generation,
-        "attempt": claimed.attempt,
-        "type": import_.type,
-        "status": import_.status,
-    } | ({} if shard is None else {"shard": shard.number})
+    own = {} if shard is None else {"shard": shard.number}
+    return {**import_.log_fields, "attempt": claimed.attempt, **own}
 
 
 def _log(severity: Any, claimed: Claimed, **fields: Any) -> None:

@@ -14,7 +14,7 @@ from shared.mail.outbox import (
     put_digest,
     settings_within,
 )
-from shared.mail.texts import Content, announced, ended, overdue, refused_name, stopped
+from shared.mail.texts import Content, ended, overdue, refused_name, stopped
 
 __all__ = [
     "Bounce",
@@ -23,7 +23,6 @@ __all__ = [
     "Mailbox",
     "Notice",
     "addressed",
-    "announced",
     "bouncing",
     "digest",
     "ended",

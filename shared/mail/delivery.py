@@ -17,7 +17,7 @@ from shared.core import log
 from shared.ledger import LedgerTransaction
 from shared.mail.mailbox import Bounce, Mailbox
 from shared.mail.message import address_of, message_bytes
-from shared.mail.smtp import Sender, SendFailed, SentTo, send
+from shared.mail.senders import Sender, SendFailed, SentTo, send
 from shared.reporting import new_alert, open_once, resolve_alerts
 from shared.services import Services
 

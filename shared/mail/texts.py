@@ -7,12 +7,11 @@ lines, their columns and the meaning of their codes.
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 
-from shared.core import CODES, Problem, about, count, length, moment, printable
+from shared.core import CODES, Problem, about, count, length, moment, printable, wrapped
 from shared.files import EXPORT
 from shared.ledger import Import, RowCounts
 from shared.reporting import Group, report_names
@@ -105,34 +104,6 @@ def ended(
         counts=counts_of(rows),
         groups=_groups(groups),
         todo=_fix_rows(import_, send_as) if rows.rejected else (),
-        facts=_facts(import_, zone),
-    )
-
-
-def announced(
-    import_: Import, groups: Sequence[Group], *, rows: int, rejected: int, zone: tzinfo
-) -> Content:
-    """Return the content about a waiting file of which some rows will be rejected.
-
-    `rows` were read when it arrived, and `rejected` of them have errors.
-    """
-    return Content(
-        mark="!",
-        verdict=f"{name_of(import_, zone)}: {rejected:,} of {count(rows, 'row')} will be rejected",
-        lead=(
-            f"The file waits for its {import_.waits_for} file. When it is loaded, "
-            f"{count(rejected, 'row')} will be left out because of errors."
-        ),
-        counts=(
-            ("rows in the file", rows),
-            ("can be loaded", rows - rejected),
-            ("have errors", rejected),
-        ),
-        groups=_groups(groups),
-        todo=(
-            "Upload a corrected file under the same name before it is loaded; or fix the rows "
-            "afterwards, in the file of rejected rows.",
-        ),
         facts=_facts(import_, zone),
     )
 
@@ -351,13 +322,4 @@ def _listed(lines: Iterable[str], bullet: str) -> Iterator[str]:
 
 
 def _wrapped(text: str, *, first: str = "", rest: str = "") -> str:
-    return "\n".join(
-        textwrap.wrap(
-            text,
-            _WIDTH,
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    )
+    return "\n".join(wrapped(text, _WIDTH, first=first, rest=rest))

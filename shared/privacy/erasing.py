@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from shared.core import ConnectionSettings, NotPossible
+from shared.core import NotPossible
 from shared.files.types import Column, FileType, Rules, all_types
 from shared.firestore.database import Database, Fields, Reads
 from shared.index import forget
@@ -214,11 +214,7 @@ def _refuse_while_loading(connection: str, services: Services) -> None:
 
 
 def _types(connection: str, services: Services) -> list[tuple[FileType, Rules]]:
-    settings = ConnectionSettings.from_document(
-        services.ledger.connection_document(connection),
-        connection=connection,
-        deployment=services.deployment,
-    )
+    settings = services.settings_of(connection)
     rules = Rules.of(settings)
     return [(type_, rules) for type_ in all_types()]
 

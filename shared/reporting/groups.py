@@ -107,14 +107,7 @@ def groups_of(
         members[_kind(problem)].append(problem)
     totals: dict[_Kind, int] = {}
     for entry in summary:
-        first = Problem(
-            code=entry["code"],
-            message=entry["message"],
-            line=entry.get("line"),
-            column=entry.get("column"),
-            severity=entry.get("severity"),
-            row=entry.get("row"),
-        )
+        first = Problem.from_document(entry)
         kind = _kind(first)
         totals[kind] = entry.get("count", 1)
         if kind not in members:

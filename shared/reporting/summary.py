@@ -5,12 +5,11 @@ A summary never quotes a cell, so it can be forwarded.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from itertools import chain
 
-from shared.core import count, moment, printable
+from shared.core import count, moment, printable, wrapped
 from shared.files import EXPORT
 from shared.ledger import LOADED, Import
 from shared.reporting.groups import Group
@@ -125,11 +124,4 @@ def _group(group: Group, import_: Import) -> Iterator[str]:
 
 
 def _wrapped(text: str, *, first: str = "", rest: str = "") -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, _WIDTH, first=first, rest=rest)

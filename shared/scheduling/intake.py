@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 from urllib.parse import urlencode
 
-from shared.core import BadRequest, ConnectionSettings, Problem, SettingsError, log
+from shared.core import BadRequest, Problem, SettingsError, log
 from shared.files import REFUSALS, Arrival, ExportFile, Ignored, Misnamed, read_name, shown
 from shared.files.types import file_type, waiting_for
 from shared.gcp import StorageObject
@@ -126,11 +126,7 @@ def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ign
 def _zone(connection: str, services: Services) -> tzinfo:
     """Return a connection's time zone; the deployment's if the settings have errors."""
     try:
-        return ConnectionSettings.from_document(
-            services.ledger.connection_document(connection),
-            connection=connection,
-            deployment=services.deployment,
-        ).time_zone
+        return services.settings_of(connection).time_zone
     except SettingsError:
         return services.deployment.time_zone
 

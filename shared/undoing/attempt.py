@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from shared.core import ConnectionSettings, FileRejected, get
+from shared.core import FileRejected, get
 from shared.files.types import FileType, file_type
 from shared.firestore.bulk import Outcome, Stored, Writer
 from shared.index import holds_word, source_age, stamp_of
@@ -108,11 +108,7 @@ class Undoing:
 
     def __post_init__(self) -> None:
         connection, services = self.import_.connection, self.services
-        settings = ConnectionSettings.from_document(
-            services.ledger.connection_document(connection),
-            connection=connection,
-            deployment=services.deployment,
-        )
+        settings = services.settings_of(connection)
         self.type = file_type(str(self.import_.type))
         self.author = Author.of(self.import_)
         self.decisions = Decisions(self.author, self.type.consent, services.now)

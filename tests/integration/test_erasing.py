@@ -529,7 +529,7 @@ def test_somebody_is_asked(
     typed: str,
     code: int,
 ) -> None:
-    """What would be erased is shown before somebody is asked, and without a yes nothing is."""
+    """The command shows its findings, then asks; without a yes it erases nothing."""
     shown: list[str] = []
 
     def answer(question: str) -> str:

@@ -163,7 +163,7 @@ def test_a_filled_document_has_no_hash(pipeline: Pipeline) -> None:
 
 
 def test_a_deleted_document_is_written_again(pipeline: Pipeline) -> None:
-    """What somebody has deleted is noticed where Firestore is asked."""
+    """A document that somebody has deleted is written again if Firestore is asked for it."""
     load(pipeline, "1000", *people(2))
     pipeline.database.document("connections/main/customers/100").delete()
 

@@ -69,7 +69,7 @@ def test_a_corrected_file_is_loaded(pipeline: Pipeline) -> None:
 
 
 def test_bad_rows_are_announced(pipeline: Pipeline) -> None:
-    """The ledger says how many rows will be rejected, and goes on saying so while they wait."""
+    """The ledger says how many rows will be rejected, for as long as the file waits."""
     pipeline.upload(f"{ORDERS}.csv", BAD_ROW)
 
     assert pipeline.judge() == ["judged"]
@@ -90,7 +90,7 @@ def test_bad_rows_are_announced(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("content", [GOOD, BAD_ROW], ids=["good", "bad row"])
 def test_a_judged_file_is_loaded_as_any_other(pipeline: Pipeline, content: str) -> None:
-    """What is loaded and recorded in the end is the same, judged before its time or not."""
+    """Documents and ledger are the same in the end, judged on arrival or not."""
     ends = []
     for connection in ("judged", "unjudged"):
         pipeline.clock.advance("12:00")
@@ -122,7 +122,7 @@ def _told(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_files_that_need_not_wait_are_not_judged(pipeline: Pipeline) -> None:
-    """Customers, rewards, checks, and orders whose time has come cost no task more."""
+    """Customers, rewards, checks and orders that can start at once need no second task."""
     pipeline.upload(f"{CUSTOMERS}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.upload("rewards_20230501T115500Z.csv", "PERIDX,TIER_NAME\r\n1,Gold\r\n")
     pipeline.upload(f"test/{ORDERS}.csv", GOOD)
@@ -147,7 +147,7 @@ def test_an_event_that_comes_twice(pipeline: Pipeline) -> None:
 def test_a_newer_upload_takes_over_meanwhile(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was read of an upload that is superseded says nothing about the new one."""
+    """The result for an upload that is superseded does not count for the new one."""
     pipeline.upload(f"{ORDERS}.csv", UNUSABLE)
     (task,) = pipeline.queue.judging()
     judge_file = Examination.judge

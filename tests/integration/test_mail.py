@@ -14,7 +14,7 @@ import pytest
 from shared.core.errors import TryAgain
 from shared.mail import delivery
 from shared.mail.delivery import send_due, send_now
-from shared.mail.smtp import SentTo
+from shared.mail.senders import SentTo
 from shared.privacy.erasing import erase
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
@@ -117,7 +117,7 @@ def test_rows_to_fix_are_mailed_without_a_cell(mailed: Pipeline, server: MailSer
 
 
 def test_the_recovery_is_in_the_thread_of_the_trouble(mailed: Pipeline, server: MailServer) -> None:
-    """When a file loads after trouble, people are mailed that, in answer to the first mail."""
+    """When a file loads after trouble, a mail says so, in answer to the first mail."""
     load(mailed, NAME, NO_KEY)
     mailed.clock.advance("14:00")
     load(mailed, NAME, customers_csv({"PERIDX": "1"}))
@@ -287,7 +287,7 @@ def test_an_address_that_does_not_exist_bounces_at_once(
 
 
 def test_an_address_that_is_busy_gets_the_mail_later(mailed: Pipeline, server: MailServer) -> None:
-    """Who has the mail does not get it again when the others do."""
+    """An address that has the mail does not get it again when the others do."""
     server.refuse[BO] = "450 4.2.1 Mailbox busy"
     load(mailed, NAME, NO_KEY)
     assert states(mailed) == ["RETRY"]

@@ -116,7 +116,7 @@ def test_a_name_without_a_type(make: Make) -> None:
     ids=lambda content: content[:20],
 )
 def test_notes_that_are_none(pipeline: Pipeline, content: str) -> None:
-    """What no gateway has written, or tells a name that is right, is removed and leaves nothing."""
+    """A note that is not of the gateway, or is about a right name, is removed without a trace."""
     assert arrive(pipeline, note(pipeline, content)) is None
 
     assert pipeline.objects() == set()

@@ -273,7 +273,7 @@ class History:
         return (end,)
 
     def _surely_judged(self, one: Uploaded) -> bool:
-        """Whether a file that waits is read to its end when it arrives, and no task vanishes."""
+        """True if a file that waits is read to its end when it arrives, and no task vanishes."""
         weather = WEATHERS[self.plan.weather]
         shard_bytes = self.pipeline.services.deployment.shard_bytes
         lossy = weather.task_lost or weather.task_attempts is not None

@@ -11,14 +11,14 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from google.cloud.firestore_v1 import types
 from grpc import StatusCode
+
+from tests.support.grpc_relay import Relay, passed_on
 
 BATCH_WRITE = "BatchWrite"
 _LONGEST = 30.0
@@ -167,32 +167,21 @@ class FaultProxy:
         """How often each method was called."""
         self.metadata: dict[str, tuple[tuple[str, str | bytes], ...]] = {}
         """The metadata that each method was last called with."""
-        options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-        self._channel = grpc.insecure_channel(upstream, options=options)
-        self._pool = ThreadPoolExecutor(32, thread_name_prefix="proxy")
-        self._server = grpc.server(self._pool, options=options)
-        self._server.add_generic_rpc_handlers((_AnyMethod(self._pass_on),))
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._relay = Relay(upstream, self._pass_on)
+        self.address = self._relay.address
         """`host:port` that clients are to be given."""
 
     def __enter__(self) -> Self:
-        self._server.start()
+        self._relay.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.stop(grace=None).wait()
-        self._channel.close()
-        self._pool.shutdown()
+    def __exit__(self, *raised: Any) -> None:
+        self._relay.__exit__(*raised)
 
     def _pass_on(self, path: str, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         method = path.rpartition("/")[2]
         self.calls[method] += 1
-        self.metadata[method] = _passed_on(context)
+        self.metadata[method] = passed_on(context)
         fault = self.faults(method, request) if self.faults is not None else None
         if isinstance(fault, Refuse):
             context.abort(fault.code, fault.details)
@@ -227,9 +216,9 @@ class FaultProxy:
             yield self._forward_in_part(path, request, context, fault)
             return
         # The client's deadline is not passed on: what it no longer waits for happens all the same.
-        call = self._channel.unary_stream(
+        call = self._relay.channel.unary_stream(
             path, request_serializer=None, response_deserializer=None
-        )(request, metadata=_passed_on(context), timeout=_LONGEST)
+        )(request, metadata=passed_on(context), timeout=_LONGEST)
         try:
             yield from call
         except grpc.RpcError as error:
@@ -262,30 +251,3 @@ class FaultProxy:
                 result.CopyFrom(answered.write_results[places[index]])
         encoded: bytes = spoiled.SerializeToString()
         return encoded
-
-
-class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Has every method served by one function, with requests and answers as bytes."""
-
-    def __init__(
-        self, serve: Callable[[str, bytes, grpc.ServicerContext], Iterator[bytes]]
-    ) -> None:
-        self._serve = serve
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        path = handler_call_details.method
-
-        def serve(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-            return self._serve(path, request, context)
-
-        # One answer looks the same on the wire as a stream of one.
-        return grpc.unary_stream_rpc_method_handler(serve)
-
-
-def _passed_on(context: grpc.ServicerContext) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the client's metadata without what gRPC adds by itself."""
-    return tuple(
-        (key, value)
-        for key, value in context.invocation_metadata() or ()
-        if key != "user-agent" and not key.startswith(("grpc-", ":"))
-    )

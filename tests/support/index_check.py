@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.types import StructuredQuery
+
+from tests.support.grpc_relay import Relay, passed_on
 
 DECLARED: Mapping[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "firestore.indexes.json").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a query asks of the indexes of one collection id."""
+    """The fields that a query needs in an index of one collection id."""
 
     group: str
     scope: str
@@ -129,28 +129,17 @@ class IndexProxy:
 
     def __init__(self, upstream: str, declared: Mapping[str, Any] = DECLARED) -> None:
         self.asked: list[Needs] = []
-        """What every query so far has asked."""
+        """The needs of every query so far."""
         self._declared = declared
-        self._channel = grpc.insecure_channel(upstream)
-        self._pool = ThreadPoolExecutor(32, thread_name_prefix="indexes")
-        self._server = grpc.server(self._pool)
-        self._server.add_generic_rpc_handlers((_AnyMethod(self._pass_on),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self.address = f"127.0.0.1:{self.port}"
+        self._relay = Relay(upstream, self._pass_on, handler=grpc.stream_stream_rpc_method_handler)
+        self.port, self.address = self._relay.port, self._relay.address
 
     def __enter__(self) -> Self:
-        self._server.start()
+        self._relay.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.stop(grace=None).wait()
-        self._channel.close()
-        self._pool.shutdown()
+    def __exit__(self, *raised: Any) -> None:
+        self._relay.__exit__(*raised)
 
     def _pass_on(
         self, path: str, requests: Iterator[bytes], context: grpc.ServicerContext
@@ -168,15 +157,10 @@ class IndexProxy:
                         return
                 yield request
 
-        metadata = tuple(
-            (key, value)
-            for key, value in context.invocation_metadata() or ()
-            if key != "user-agent" and not key.startswith(("grpc-", ":"))
-        )
-        ask: Any = self._channel.stream_stream(
+        ask: Any = self._relay.channel.stream_stream(
             path, request_serializer=None, response_deserializer=None
         )
-        call = ask(checked(), metadata=metadata)
+        call = ask(checked(), metadata=passed_on(context))
         context.add_callback(call.cancel)
         try:
             yield from call
@@ -185,20 +169,3 @@ class IndexProxy:
                 text = f"The query requires an index: {refused[0]}"
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
             context.abort(call.code(), call.details())
-
-
-class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Has every method served by one function, with requests and answers as bytes."""
-
-    def __init__(self, serve: Any) -> None:
-        self._serve = serve
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        path = handler_call_details.method
-
-        def serve(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            answers: Iterator[bytes] = self._serve(path, requests, context)
-            return answers
-
-        # One request or answer looks the same on the wire as a stream of one.
-        return grpc.stream_stream_rpc_method_handler(serve)

@@ -51,7 +51,7 @@ class MailServer:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        """What was taken, parsed."""
+        """The messages that were taken, parsed."""
         parser = BytesParser(policy=default)
         found = [parser.parsebytes(one.original_content or b"") for one in self.taken]
         return [one for one in found if isinstance(one, EmailMessage)]

@@ -88,7 +88,7 @@ _STORED: dict[Kind, Scalar] = {
     kinds.PERCENT: Scalar.DOUBLE,
     kinds.WHOLE: Scalar.INTEGER,
 }
-"""What a kind of cell is in Firestore; a string where it is not named here."""
+"""Kind of cell -> its type in Firestore; a string if it is not named here."""
 
 _CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from shared.files.columns import Column
+from shared.files.columns import Column, email_lower
 from shared.files.filetype import FileType, register
 from shared.files.kinds import (
     BIRTH_DATE,
     CODE,
     CONSENT,
     EMAIL,
-    LOWER_EMAIL,
     PERSON_ID,
     TEXT,
     TIME,
@@ -129,16 +128,7 @@ COLUMNS = (
         example="john.smith@example.com",
         source="templates",
     ),
-    Column(
-        name="EMAIL_LOWER",
-        field="emailLower",
-        kind=LOWER_EMAIL,
-        reads="EMAIL",
-        meaning="That address in one spelling, to find the person by: Unicode form NFKC, lower "
-        "case, trimmed. Absent where the address is longer than 320 characters.",
-        example="",
-        source="templates",
-    ),
+    email_lower(source="templates"),
     Column(
         name="DOB",
         field="dateOfBirth",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.core import Problem
-from shared.files.columns import Column
+from shared.files.columns import Column, email_lower
 from shared.files.filetype import Assembled, FileType, R, register
-from shared.files.kinds import CODE, DATE, EMAIL, LOWER_EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
+from shared.files.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
 from shared.files.usual import Usual
 
 COLUMNS = (
@@ -33,16 +33,7 @@ COLUMNS = (
         example="john.smith@example.com",
         source="API guide",
     ),
-    Column(
-        name="EMAIL_LOWER",
-        field="emailLower",
-        kind=LOWER_EMAIL,
-        reads="EMAIL",
-        meaning="That address in one spelling, to find the person by: Unicode form NFKC, lower "
-        "case, trimmed. Absent where the address is longer than 320 characters.",
-        example="",
-        source="API guide",
-    ),
+    email_lower(source="API guide"),
     Column(
         name="REWARD_ACCOUNT_ID",
         field="accountId",

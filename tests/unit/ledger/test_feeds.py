@@ -1,4 +1,4 @@
-"""What a feed keeps of arrivals and of the last file that was loaded."""
+"""The record that a feed keeps of arrivals and of the last file that was loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which event is mailed, which is only counted, and what is one thread."""
+"""Choice of the events that are mailed or only counted, and the threads of mails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def resolve(
 
 
 def test_the_same_trouble_is_mailed_once_an_hour() -> None:
-    """What comes within the hour is counted, and the next mail says how much it was."""
+    """Events within the hour are counted, and the next mail says how many there were."""
     first, box = report(Mailbox(), "m1", now=NOON)
     second, box = report(box, "m2", now=NOON + timedelta(minutes=1))
     third, box = report(box, "m3", now=NOON + AGAIN - timedelta(seconds=1))

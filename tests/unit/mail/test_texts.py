@@ -15,7 +15,6 @@ from shared.mail.html import rich
 from shared.mail.texts import (
     GROUPS,
     Content,
-    announced,
     ended,
     first_sentence,
     overdue,
@@ -226,14 +225,6 @@ def test_a_recovery() -> None:
     assert again.subject("au") == "[au] ✓ customers: loading again"
     assert fixed.subject("au") == "[au] ✓ bulk customers: no rows to fix any more"
     assert "All are in." in body(again)
-
-
-def test_an_announcement() -> None:
-    """People can correct a file while it waits."""
-    orders = make_import("orders_20230501T115500Z")
-    content = announced(orders, groups_of(BAD_DATES), rows=86, rejected=2, zone=SYDNEY)
-
-    assert content.subject("au") == "[au] ! orders 1 May 21:55: 2 of 86 rows will be rejected"
 
 
 @pytest.mark.parametrize(

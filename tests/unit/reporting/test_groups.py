@@ -80,7 +80,7 @@ def test_one_code_in_good_and_in_bad_rows() -> None:
 
 
 def test_rows_of_a_spreadsheet() -> None:
-    """Where cells hold line ends, the rows that a spreadsheet shows are told, too."""
+    """If cells hold line ends, the row numbers of a spreadsheet are given, too."""
     (group,) = groups_of([bad_date(2), bad_date(6, row=3)])
 
     assert group.where == "lines 2, 6 (rows 2, 3 in a spreadsheet)"

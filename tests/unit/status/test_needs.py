@@ -1,4 +1,4 @@
-"""What needs a person, and the state of each retailer."""
+"""The list of things that need a person, and the state of each retailer."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_files_with_one_fault_are_one_thing() -> None:
 
 
 def test_failed_and_overdue_files_are_one_thing_each() -> None:
-    """Each failed or overdue file has to be acted upon by itself, and is told once."""
+    """Each failed or overdue file is one entry, because each needs an action of its own."""
     failed = bad(status="failed")
     overdue = [
         bad(f"orders_20230501T08{minute}00Z", status="overdue", error=None) for minute in (10, 20)
@@ -122,7 +122,7 @@ def test_failed_and_overdue_files_are_one_thing_each() -> None:
 
 
 def test_alerts_are_told_with_the_rest() -> None:
-    """What is not about a file of the list is told by its alert; a feed's rejections only once."""
+    """An alert that is not about a listed file is an entry; a feed's rejections are one entry."""
     stopped = feed("orders", missing=True, cadence=timedelta(days=1))
     silent = feed("rewards", missing=True, cadence=timedelta(days=1))
     alerts = [
