@@ -2,6 +2,7 @@
 
 A user of all connections sees the whole bucket. A user of one connection sees the same folders with
 only that connection's files. For a user of `au`, `pending/x.csv` is the object `pending/au/x.csv`.
+The object's own name leads there, too: mails and summaries have it, and anybody may follow them.
 No path leads to another connection, because every object name is built below the connection's own
 prefixes.
 """
@@ -87,6 +88,9 @@ class View:
                 del parts[-1:]  # the root is its own parent
             elif part not in ("", "."):
                 parts.append(part)
+        own = int(bool(parts) and parts[0] in FOLDERS)
+        if self.connection and parts[own : own + 1] == [self.connection]:
+            del parts[own]  # `pending/au/x.csv` is what `pending/x.csv` is
         return Place(parts=tuple(parts), object=self._object(parts))
 
     def below(self, place: Place) -> str | None:

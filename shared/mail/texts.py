@@ -265,7 +265,7 @@ def _waits(waiting: Sequence[str]) -> str:
 
 def _send_again(import_: Import, problem: Problem | None) -> tuple[str, ...]:
     hint = (problem.hint,) if problem else ()
-    return (*hint, f"Then upload the file again under the same name: {import_.file}.")
+    return (*hint, f"Then upload the file again under the same name: {import_.object}.")
 
 
 def _fix_rows(import_: Import, send_as: str | None) -> tuple[str, ...]:
