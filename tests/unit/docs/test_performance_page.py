@@ -23,16 +23,6 @@ def test_the_tables_are_those_measured(name: str) -> None:
     assert [line for line in table if line not in PAGE] == []
 
 
-def test_the_readme_shows_what_was_measured() -> None:
-    """The README has the lines of the files of 100,000 rows."""
-    saved = (ROOT / "docs" / "benchmarks" / "rows.md").read_text("utf-8")
-    table = [line for line in saved.splitlines() if "| 100,000 |" in line]
-    readme = (ROOT / "README.md").read_text("utf-8")
-
-    assert len(table) == 3
-    assert [line for line in table if line not in readme] == []
-
-
 def test_the_cost_is_that_reckoned() -> None:
     """The page has the table that `python -m benchmarks.cloud` prints."""
     assert cloud.table().markdown() in PAGE
