@@ -26,7 +26,7 @@ help:
 	@echo "make kill     load a file while its workers are killed: ROWS=100000 KILLS=20"
 	@echo "make load-test  upload many files at once: FILES=500 over 20 sessions, then 200 connections"
 	@echo "make bench    measure speed and memory against the usual code (BENCH=rows for one part)"
-	@echo "make lint     check for mistakes, unformatted lines and sentences that are not plain"
+	@echo "make lint     check code, format, plain English, spelling and links"
 	@echo "make types    check the types"
 	@echo "make format   format the code"
 	@echo "make lock     pin all packages that requirements*.in and gateway/requirements.in bring along"

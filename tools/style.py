@@ -1,7 +1,7 @@
-"""Check that docs, docstrings, comments and messages are written in plain English.
+"""Check that docs, docstrings, comments and messages are in plain English, and that links work.
 
 Run `python -m tools.style`. Each finding is one line, such as
-`shared/core/logs.py:97: write "again", not "anew"`.
+`shared/core/logs.py:97: write "again", not "anew"`. `tools.spelling` and `tools.links` find more.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from tools import links, spelling
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKED = ("README.md", "docs", "functions", "shared", "gateway", "local", "tools")
-"""Files and folders that the check reads. Changelog and tests are not read."""
+"""Files and folders that have to be in plain English. Changelog and tests need not."""
+
+SPELT = (*CHECKED, "CHANGELOG.md", "samples/README.md", "benchmarks", "deploy", "tests")
+"""Files and folders whose spelling is checked."""
+
+LINKED = (*CHECKED, "CHANGELOG.md", "samples", "deploy", "benchmarks")
+"""Files and folders whose links are checked, and the pages that their code names."""
 
 PENDING = (
     "docs/data-model.md",
@@ -71,6 +79,7 @@ _AVOID = {
     re.compile(rf"\b(?:{words})\b".replace(" ", r"\s+"), re.IGNORECASE): plain
     for words, plain in PLAIN.items()
 }
+_ANY = re.compile("|".join(words.pattern for words in _AVOID), re.IGNORECASE)
 _FIRST = ("What", "How", "Which", "Where", "Who", "Whose", "When", "Whether", "Why")
 """Words that no docstring begins with: it names a thing (noun) or an action (verb)."""
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -82,6 +91,8 @@ def avoided(text: str) -> Iterator[tuple[int, str]]:
 
     Code in backticks is not read. A phrase may run over a line break.
     """
+    if not _ANY.search(text):
+        return
     text = _CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)
     for words, plain in _AVOID.items():
         for found in words.finditer(text):
@@ -91,10 +102,11 @@ def avoided(text: str) -> Iterator[tuple[int, str]]:
 
 def in_module(source: str) -> Iterator[tuple[int, str]]:
     """Yield the line (1 is the first) and the advice for each finding in a Python module."""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            for _, advice in avoided(token.string):
-                yield token.start[0], advice
+    if any(_ANY.search(line) for line in source.splitlines() if "#" in line):
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                for _, advice in avoided(token.string):
+                    yield token.start[0], advice
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for line, advice in avoided(node.value):
@@ -118,18 +130,40 @@ def findings(path: Path) -> list[str]:
 
 
 def checked() -> list[Path]:
-    """Return the modules and pages that have to pass."""
-    paths: list[Path] = []
-    for name in CHECKED:
-        path = ROOT / name
-        paths += [path] if path.is_file() else sorted([*path.rglob("*.py"), *path.rglob("*.md")])
+    """Return the modules and pages that have to be in plain English."""
     skipped = [Path(__file__), *(ROOT / name for name in PENDING)]
-    return [path for path in paths if not any(path.is_relative_to(name) for name in skipped)]
+    return [
+        path
+        for path in _files(CHECKED, ".py", ".md")
+        if not any(path.is_relative_to(name) for name in skipped)
+    ]
+
+
+def broken_links() -> list[str]:
+    """Return one line per link that leads nowhere, in pages and in code."""
+    found = []
+    for path in _files(LINKED, ".py", ".md", ".sh", ".html"):
+        if path.suffix == ".md":
+            faults = links.in_page(path, root=ROOT)
+        else:
+            faults = links.in_code(path.read_text(encoding="utf-8"), root=ROOT)
+        found += [f"{path.relative_to(ROOT)}:{line}: {fault}" for line, fault in faults]
+    return found
+
+
+def _files(names: Iterable[str], *suffixes: str) -> list[Path]:
+    paths: list[Path] = []
+    for name in names:
+        path = ROOT / name
+        paths += [path] if path.is_file() else sorted(path.rglob("*"))
+    return [path for path in paths if path.suffix in suffixes]
 
 
 def main() -> int:
     """Print every finding; return 1 if there are any, else 0."""
     found = [finding for path in checked() for finding in findings(path)]
+    found += broken_links()
+    found += spelling.findings((ROOT / name for name in SPELT), root=ROOT)
     if found:
         print(*found, sep="\n")
     return 1 if found else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.loading.settling import settle, wake_dependants
+from shared.loading.settling import settle, wake_dependents
 from shared.loading.worker import work
 
-__all__ = ["settle", "wake_dependants", "work"]
+__all__ = ["settle", "wake_dependents", "work"]

@@ -19,7 +19,7 @@ PLACE_KEPT = timedelta(minutes=5)
 
 
 def settle(import_: Import, services: Services) -> None:
-    """Carry out what follows the end of an import: move its file away, start its dependants.
+    """Carry out what follows the end of an import: move its file away, start its dependents.
 
     Raises:
         TryAgain: a part could not be done. All parts may be done again.
@@ -40,7 +40,7 @@ def settle(import_: Import, services: Services) -> None:
         from shared.loading.shards.cleanup import remove_split  # numpy comes with it
 
         remove_split(import_, services)
-    wake_dependants(import_, services)
+    wake_dependents(import_, services)
     if import_.error is not None and import_.error.code == "file.gone":
         _take_in_another(import_, services)
     if import_.status in ("failed", "rejected") or import_.rows.outdated:
@@ -60,7 +60,7 @@ def _present(import_: Import, services: Services) -> bool:
     return current is not None and current.generation == import_.generation
 
 
-def wake_dependants(import_: Import, services: Services) -> None:
+def wake_dependents(import_: Import, services: Services) -> None:
     """Create a task for each import that may start now because this one has ended.
 
     These are the files that wait for this one, as orders do for customers. Of the files in line,

@@ -169,10 +169,10 @@ def _receive(
     )
     if arrived.size == 0:
         fresh = fresh.saying(sentences.empty_so_far(services.deployment.empty_grace), now=now)
-        dependants: list[Import] = []
+        dependents: list[Import] = []
     else:
         fresh = fresh.saying(sentences.received(), now=now)
-        fresh, dependants = _pair(ledger, fresh, services, now)
+        fresh, dependents = _pair(ledger, fresh, services, now)
     feed = ledger.feed(file.connection, file.type)
     if current is not None:
         if current.lease is not None:
@@ -194,8 +194,8 @@ def _receive(
         resolve_alerts(ledger, REFUSED_NAME, now=now, **about)
     ledger.put_feed(replace(feed, received=fresh.import_id))
     ledger.put(fresh)
-    for dependant in dependants:
-        ledger.put(dependant)
+    for dependent in dependents:
+        ledger.put(dependent)
     return fresh
 
 
@@ -216,18 +216,18 @@ def _pair(
 ) -> tuple[Import, list[Import]]:
     """Plan when the import starts. Return the import, and the waiting imports that it starts."""
     timing = rules(services)
-    dependants = [
+    dependents = [
         one for type in fresh.awaited_by for one in _pair_waiting(ledger, fresh, type, timing, now)
     ]
     if fresh.waits_for is None:
-        return plan_task(fresh, at=now), dependants
+        return plan_task(fresh, at=now), dependents
     awaited = awaited_file(ledger, fresh, timing)
     start = pairing.earliest_start(fresh, awaited, timing)
     if awaited is None or start is None:
         text = sentences.waiting(fresh, timing.window)
-        return fresh.to("waiting", now=now, text=text), dependants
+        return fresh.to("waiting", now=now, text=text), dependents
     fresh = replace(fresh, paired_with=awaited.import_id)
-    return plan_task(fresh, at=max(start, now)), dependants
+    return plan_task(fresh, at=max(start, now)), dependents
 
 
 def _pair_waiting(

@@ -31,7 +31,7 @@ def plan_task(import_: Import, *, at: datetime) -> Import:
 
 
 def enqueue(import_: Import, services: Services) -> Import:
-    """Create the tasks that the ledger has planned for this import and for its dependants.
+    """Create the tasks that the ledger has planned for this import and for its dependents.
 
     The ledger is written first, then the queue. After a crash in between, the tasks can be created
     from the ledger. A task is created once, however often it is asked for.
@@ -42,9 +42,9 @@ def enqueue(import_: Import, services: Services) -> Import:
     planned = [import_] if import_.task and import_.status not in ENDED else []
     if import_.awaited_by:
         planned += [
-            dependant
-            for dependant in services.ledger.find(import_.connection, pairedWith=import_.import_id)
-            if dependant.task and dependant.status in ("received", "waiting", "scheduled")
+            dependent
+            for dependent in services.ledger.find(import_.connection, pairedWith=import_.import_id)
+            if dependent.task and dependent.status in ("received", "waiting", "scheduled")
         ]
     for one in planned:
         services.queue.create(

@@ -89,7 +89,7 @@ class Detail:
     import_: Import
     earlier: Sequence[Import]
     """Superseded uploads of the same name, the latest first."""
-    dependants: Sequence[Import] = field(default=())
+    dependents: Sequence[Import] = field(default=())
     """Imports that wait for this one, as orders do for customers."""
     zones: Zones
 
@@ -181,14 +181,14 @@ def detail(connection: str, import_id: str, services: Services) -> Detail | None
             lambda: ledger.earlier_uploads(connection, import_id, limit=EARLIER_SHOWN)
         )
         documents = at_once(ledger.connection_documents, [connection])
-        dependants = at_once(lambda: ledger.find(connection, pairedWith=import_id))
+        dependents = at_once(lambda: ledger.find(connection, pairedWith=import_id))
         import_ = found.result().get((connection, import_id))
         if import_ is None:
             return None
         return Detail(
             import_=import_,
             earlier=earlier.result(),
-            dependants=sorted(dependants.result(), key=lambda one: one.uploaded_at),
+            dependents=sorted(dependents.result(), key=lambda one: one.uploaded_at),
             zones=Zones(documents.result(), services),
         )
 

@@ -20,7 +20,7 @@ from shared.files.types import FileType, file_type
 from shared.firestore.bulk import Outcome, Stored, Writer
 from shared.index import holds_word, source_age, stamp_of
 from shared.ledger import LOADED, Age, Import, import_path
-from shared.loading import wake_dependants
+from shared.loading import wake_dependents
 from shared.reporting import sentences
 from shared.services import Services
 from shared.undoing.affected import AffectedDocument, AffectedKeys
@@ -87,7 +87,7 @@ def undo(connection: str, import_id: str, services: Services, *, dry_run: bool =
         hold.release()
         raise
     if not dry_run:
-        wake_dependants(import_, services)
+        wake_dependents(import_, services)
     return undone
 
 
