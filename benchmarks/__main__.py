@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, daily, latency, rows, shards, status_page
+from benchmarks import calls, cold_start, daily, latency, rows, shards, status_page
 from benchmarks.options import Options
 from benchmarks.stage import Stage, ready
 from benchmarks.tables import Table, save
@@ -22,6 +22,7 @@ PARTS: Mapping[str, Callable[[Stage, Options], Sequence[Table]]] = {
     "latency": latency.run,
     "shards": shards.run,
     "status_page": status_page.run,
+    "calls": calls.run,
 }
 """Every part by its name. A new one is a module with such a function, and a line here."""
 

@@ -38,7 +38,7 @@ FAULTS: Mapping[str, tuple[tuple[str, str], ...]] = {
 the others, only the value is."""
 
 
-def write(path: Path, type_: str, rows: int, *, seed: int) -> None:
+def write(path: Path, type_: str, rows: int, *, seed: int, bad: float = BAD) -> None:
     """Write an export file with so many rows; the seed also decides what the file looks like."""
     chance = random.Random(f"{type_} {seed}")
     columns = list(_COLUMNS[type_])
@@ -52,7 +52,7 @@ def write(path: Path, type_: str, rows: int, *, seed: int) -> None:
         writer.writerow(columns)
         for cells in islice(_ROWS[type_](chance), rows):
             row = [cells[column] for column in columns]
-            if chance.random() < BAD:
+            if chance.random() < bad:
                 _spoil(row, columns, type_, chance)
             writer.writerow(row)
 

@@ -13,10 +13,10 @@ from google.cloud import firestore, storage
 from shared.core import Deployment
 from shared.firestore.bulk import Transport
 from shared.firestore.database import FirestoreDatabase
-from shared.gcp import read_event
+from shared.gcp import StorageObject, read_event
 from shared.ledger import LedgerStore, LoadTask
 from shared.loading import work
-from shared.scheduling import take_in
+from shared.scheduling import lying_there, take_in
 from shared.services import Services
 
 BUCKET = "uploads"
@@ -75,6 +75,10 @@ class Pipeline:
 
     def upload(self, name: str, content: Path | str) -> None:
         """Put a file into the bucket and have it taken in."""
+        self.take_in(self.put(name, content))
+
+    def put(self, name: str, content: Path | str) -> StorageObject:
+        """Put a file into the bucket, and return its event."""
         blob = self._bucket.blob(name)
         if isinstance(content, str):
             blob.upload_from_string(content)
@@ -82,19 +86,21 @@ class Pipeline:
             blob.chunk_size = 1024 * 1024
             blob.upload_from_filename(str(content))
         blob.reload()
-        take_in(
-            read_event(
-                {
-                    "bucket": BUCKET,
-                    "name": name,
-                    "generation": str(blob.generation),
-                    "size": str(blob.size),
-                    "crc32c": blob.crc32c,
-                    "timeCreated": self._now.isoformat(),
-                }
-            ),
-            self._services,
+        return read_event(
+            {
+                "bucket": BUCKET,
+                "name": name,
+                "generation": str(blob.generation),
+                "size": str(blob.size),
+                "crc32c": blob.crc32c,
+                "timeCreated": self._now.isoformat(),
+            }
         )
+
+    def take_in(self, arrived: StorageObject) -> None:
+        """Take in a file that is in the bucket, as the function does."""
+        lying_there(arrived.name, self._services)  # only the clock of the event is not the bucket's
+        take_in(arrived, self._services)
 
     def run(self) -> None:
         """Run every task."""

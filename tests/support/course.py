@@ -87,8 +87,7 @@ class Course:
 
 def run_course(firestore_address: str, storage_address: str) -> Course:
     """Let it happen in a database and in a bucket, which is emptied before."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        recorder = recording(monkeypatch)
+    with pytest.MonkeyPatch.context() as monkeypatch, recording() as recorder:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_address)
         bucket = storage.Client(
             project="contracts",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
-import grpc
-import pytest
-import requests
+from benchmarks.intercepting import intercepted
 
 _OBJECT = re.compile(r"/(?:upload/|download/)?storage/v1/b/[^/]+/o(?:/([^/]+))?(?:/(\w+)/.*)?$")
 
@@ -49,6 +46,7 @@ class Recorder:
 
     def storage(self, method: str, url: str, body: object) -> None:
         """Write a request to Cloud Storage down; that of an upload has the name in its body."""
+        body = body.encode() if isinstance(body, str) else body
         parts = urlsplit(url)
         match = _OBJECT.search(parts.path)
         if match is None:
@@ -66,48 +64,9 @@ class Recorder:
             self.note(f"storage.objects.{kind}", name)
 
 
-class _Interceptor(
-    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg] # generic in the stubs alone
-    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
-):
-    recorder: ClassVar[Recorder]
-
-    def intercept_unary_unary(
-        self, continuation: Callable[..., Any], details: Any, request: Any
-    ) -> Any:
-        self._note(details)
-        return continuation(details, request)
-
-    def intercept_unary_stream(
-        self, continuation: Callable[..., Any], details: Any, request: Any
-    ) -> Any:
-        self._note(details)
-        return continuation(details, request)
-
-    def _note(self, details: Any) -> None:
-        method = details.method
-        method = method.decode() if isinstance(method, bytes) else method
-        self.recorder.note(f"firestore.{method.rpartition('/')[2]}")
-
-
-def recording(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Put a recorder between the clients that are made from now on and their servers."""
+@contextmanager
+def recording() -> Iterator[Recorder]:
+    """Put a recorder between the clients that are made inside and their servers."""
     recorder = Recorder()
-    insecure_channel = grpc.insecure_channel
-    request = requests.Session.request
-
-    def channel(target: str, *arguments: Any, **options: Any) -> grpc.Channel:
-        interceptor = _Interceptor()
-        interceptor.recorder = recorder  # type: ignore[misc]
-        return grpc.intercept_channel(insecure_channel(target, *arguments, **options), interceptor)
-
-    def noted(self: requests.Session, method: Any, url: Any, *arguments: Any, **more: Any) -> Any:
-        data = more.get("data")
-        if isinstance(data, str):
-            data = data.encode()
-        recorder.storage(str(method).upper(), str(url), data)
-        return request(self, method, url, *arguments, **more)
-
-    monkeypatch.setattr(grpc, "insecure_channel", channel)
-    monkeypatch.setattr(requests.Session, "request", noted)
-    return recorder
+    with intercepted(lambda method: recorder.note(f"firestore.{method}"), recorder.storage):
+        yield recorder
