@@ -57,14 +57,14 @@ def main(arguments: Sequence[str]) -> int:
             return 1
         except OSError as error:
             where = f" {error.filename}" if error.filename else ""
-            print(f"This machine refuses it: {error.strerror or error}{where}.", file=sys.stderr)
+            print(f"The system refused: {error.strerror or error}{where}.", file=sys.stderr)
             return CANNOT_START
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{os.path.basename(place.filename)}:{place.lineno}"
             print(
                 f"This should not have happened: {type(error).__name__} in {where}: {error}\n"
-                "What the parts have said is in the folder logs below --data.",
+                "The log of each part is in the folder logs below --data.",
                 file=sys.stderr,
             )
             return FAULT
@@ -72,11 +72,17 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m local", description="The whole pipeline on this machine."
+        prog="python -m local",
+        description="The whole pipeline on this machine. Commands other than up and demo work on a "
+        "stack that runs.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="run it until Ctrl-C", description=_UP)
-    demo = commands.add_parser("demo", help="load the samples and check", description=_DEMO)
+    up = commands.add_parser(
+        "up", help="start the pipeline and run it until Ctrl-C", description=_UP
+    )
+    demo = commands.add_parser(
+        "demo", help="upload the samples, show what happens, check the result", description=_DEMO
+    )
     _data_argument(up)
     ops.add_commands(commands, common=_data_argument)
     completion.add_command(commands, parser, default_name="a21local")
@@ -84,14 +90,14 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         type=Path,
         metavar="DIR",
-        help="folder that keeps its state (default: a temporary one, removed at the end)",
+        help="folder of its state (default: a temporary one, removed at the end)",
     )
     demo.add_argument(
         "--rows",
         type=int,
         default=LARGE_ROWS,
         metavar="N",
-        help=f"how many rows its larger file has (default: {LARGE_ROWS:,})",
+        help=f"rows of its larger file (default: {LARGE_ROWS:,})",
     )
     for command, delay in ((up, "30m"), (demo, "5s")):
         command.add_argument(
@@ -99,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
             type=_orders_delay,
             default=delay,
             metavar="TIME",
-            help="how long after its customers file an orders file may start, such as 5s, 30m or "
+            help="time from a customers file to the start of its orders file, such as 5s, 30m or "
             f"1800 (default: {delay}; in production 30m)",
         )
         command.add_argument(
@@ -121,14 +127,14 @@ def _parser() -> argparse.ArgumentParser:
             type=_length,
             default="60s",
             metavar="TIME",
-            help="from one sweep to the next (default: 60s)",
+            help="time from one sweep to the next (default: 60s)",
         )
     return parser
 
 
 def _data_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder that keeps its state"
+        "--data", type=Path, required=True, metavar="DIR", help="folder of the stack's state"
     )
 
 
@@ -138,8 +144,8 @@ _UP = (
 )
 _DEMO = (
     "Starts the whole pipeline on this machine, uploads sample exports over SFTP, good and faulty, "
-    "shows what becomes of each, and checks what is in Firestore at the end: exit code 0 only if "
-    "that is right. Nothing leaves this machine."
+    "shows what happens to each, and checks Firestore at the end. The exit code is 0 only if "
+    "everything is as expected. Nothing leaves this machine."
 )
 
 
@@ -250,11 +256,13 @@ def _lead_to(data: Path) -> Mapping[str, str]:
         endpoints = Endpoints.read(file)
     except FileNotFoundError:
         raise StackError(
-            f"No stack runs in {data}: {file} is not there. Start one with 'up'."
+            f"No stack runs in {data} ({file} is missing). Start one: "
+            f"python -m local up --data {data}"
         ) from None
     if not answers(int(endpoints.tasks.rpartition(":")[2])):
         raise StackError(
-            f"The stack in {data} has gone without saying so. Start it again with 'up'."
+            f"The stack in {data} has ended unexpectedly. Start it again: "
+            f"python -m local up --data {data}"
         )
     os.environ.update(endpoints.environment())
     return os.environ

@@ -35,14 +35,14 @@ PATIENCE_SECONDS = 30.0
 """Seconds that a person waits for an answer of the ledger."""
 
 _ABOUT = (
-    "What an operator can ask of the pipeline. It works on whatever the environment names: with "
-    "GOOGLE_CLOUD_PROJECT, BUCKET, QUEUE, LOAD_URL and TASKS_SERVICE_ACCOUNT as the functions have "
-    "them, or on a stack on this machine with `python -m local COMMAND --data DIR`."
+    "Commands for operators. They work on the project that the environment names: set "
+    "GOOGLE_CLOUD_PROJECT, BUCKET, QUEUE, LOAD_URL and TASKS_SERVICE_ACCOUNT as for the functions "
+    '(eval "$(deploy/deploy.sh variables)"). For a stack on this machine: '
+    "`python -m local COMMAND --data DIR`."
 )
 _EXIT_CODES = (
-    "exit codes: 0 done; 1 it makes no sense, or something asked for was not done; 2 the command "
-    "line or a setting is wrong; 3 a service could not be reached; 70 a fault of the program; "
-    "130 interrupted"
+    "exit codes: 0 done; 1 not applicable, or partly failed; 2 the command line or a setting has "
+    "an error; 3 a service could not be reached; 70 an error of the program; 130 interrupted"
 )
 
 

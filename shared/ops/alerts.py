@@ -13,7 +13,7 @@ LIMIT = 20
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connection", type=connection, help="of this connection only")
-    parser.add_argument("--all", action="store_true", help="those that are over, too")
+    parser.add_argument("--all", action="store_true", help="resolved alerts, too")
 
 
 def _list(desk: Desk) -> int:
@@ -30,7 +30,7 @@ def _list(desk: Desk) -> int:
         return DONE
     screen = desk.screen
     if not found:
-        screen.line("No alerts." if desk.parsed.all else "All is well: no alert is open.")
+        screen.line("No alerts." if desk.parsed.all else "All is well: no open alerts.")
         return DONE
     read = [Alert.read(id, data) for id, data in found.items()]
     alerts = [alert for alert in read if alert is not None]
@@ -42,7 +42,7 @@ def _list(desk: Desk) -> int:
         if number:
             screen.line()
         zone = zones.of(alert.connection)
-        over = f", over since {moment(alert.resolved_at, zone)}" if alert.resolved_at else ""
+        over = f", resolved {moment(alert.resolved_at, zone)}" if alert.resolved_at else ""
         times = f", {alert.count} times" if alert.count > 1 else ""
         tone = "calm" if alert.resolved_at else "bad"
         sign = "✓" if alert.resolved_at else "!"

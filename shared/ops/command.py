@@ -85,8 +85,8 @@ class Command:
 
 
 GROUPS: Mapping[str, str] = {
-    "imports": "list, show, replay and release imports",
-    "connections": "list connections and their feeds; add them, change their settings",
+    "imports": "list, show, replay, release and undo imports",
+    "connections": "list connections, add one, change its settings",
     "alerts": "list what needs a person",
 }
 """First words that several commands share."""
@@ -148,7 +148,7 @@ def connection(text: str) -> str:
 
 def add_yes(parser: argparse.ArgumentParser) -> None:
     """Add the argument `--yes` to a command that asks; see `agreed`."""
-    parser.add_argument("--yes", action="store_true", help="do not ask before it is carried out")
+    parser.add_argument("--yes", action="store_true", help="do not ask first")
 
 
 def agreed(
@@ -176,7 +176,7 @@ def make_sure_of_a_person(desk: Desk, question: str, *, hint: str = "") -> None:
         WrongUse: there is no person to ask.
     """
     if not desk.parsed.yes and (desk.json or not sys.stdin.isatty()):
-        raise WrongUse(f"{question} Say so with --yes{hint}.")
+        raise WrongUse(f"{question} Add --yes to confirm{hint}.")
 
 
 # -- how it ends ------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ compdef _{name} {name}
 """
 
 _ABOUT = (
-    "Print what a shell needs to complete these commands, and a short name for them. For bash: "
+    "Print shell code that gives these commands a short name and completes them with Tab. "
+    "For bash: "
     'eval "$(... completion bash)"'
 )
 
@@ -50,10 +51,14 @@ def add_command(
 ) -> None:
     """Add the command; `whole` is the parser whose commands are completed."""
     parser = commands.add_parser(
-        "completion", help="print what a shell needs to complete commands", description=_ABOUT
+        "completion",
+        help="print shell code: a short name, and completion with Tab",
+        description=_ABOUT,
     )
     parser.add_argument("shell", choices=("bash", "zsh", "words"), help="the shell that reads it")
-    parser.add_argument("typed", nargs="*", metavar="WORD", help="what has been typed (for words)")
+    parser.add_argument(
+        "typed", nargs="*", metavar="WORD", help="the words typed so far (for words)"
+    )
     parser.add_argument(
         "--name", default=default_name, help=f"the short name (default: {default_name})"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -144,12 +145,12 @@ def _put(desk: Desk, *, new: bool) -> int:
     if new:
         folder = "pending/" if name == DEFAULT_CONNECTION else f"pending/{name}/"
         desk.screen.paragraph(
-            f"Its files go to {folder}. Give the retailer a user of the SFTP gateway for "
-            "it: python -m gateway add-user --help"
+            f"Its files go to {folder}. Next, give the retailer a login for SFTP: "
+            "deploy/gateway/gateway.sh add-retailer --help"
         )
     if trouble:
         desk.screen.paragraph(
-            f"Its folders are missing. {trouble}. Make them over SFTP: mkdir pending/{name}",
+            f"Its folders could not be made. {trouble}. Make them over SFTP: mkdir pending/{name}",
             tone="bad",
         )
     return DONE
@@ -189,16 +190,22 @@ def _assignment(text: str) -> Assignment:
     if not equals:
         raise WrongUse(f"{text!r} is not key=value.")
     if first not in CONNECTION_FIELDS:
-        raise WrongUse(f"{first!r} is no setting. There are {', '.join(CONNECTION_FIELDS)}.")
+        raise WrongUse(f"Unknown setting {first!r}. {_suggestion(first, CONNECTION_FIELDS)}")
     if first in CONNECTION_MAPS:
         if not second:
             raise WrongUse(f"{first} has parts: write {first}.NAME=value.")
         if first == "cadence" and second not in TYPES:
-            raise WrongUse(f"{second!r} is no type of file. There are {', '.join(TYPES)}.")
+            raise WrongUse(f"Unknown type of file {second!r}. {_suggestion(second, TYPES)}")
         return (first, second), value.strip()
     if dot:
         raise WrongUse(f"{first} has no parts: write {first}=value.")
     return (first,), value.strip()
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    """Return a sentence with the known word that is nearest, or with all of them."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(known)}."
 
 
 def _changed(document: Mapping[str, Any], changes: Sequence[Assignment]) -> dict[str, Any]:
@@ -245,7 +252,7 @@ def _name(parser: argparse.ArgumentParser) -> None:
         metavar="key=value",
         help="a setting, e.g. timeZone=Pacific/Auckland, currency=NZD, rejectLimit=10%%, "
         "cadence.customers=1d, aliases.CUST_MOBILE=MOBILE, "
-        "notify.to=ann@example.com,bo@example.com; an empty value takes it away: "
+        "notify.to=ann@example.com,bo@example.com; an empty value removes a setting. Settings: "
         f"{', '.join(CONNECTION_FIELDS)}",
     )
 

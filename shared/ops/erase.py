@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 
 STILL_TO_DO = (
     "Erase the person in Apparel21 as well: the next export that holds them loads them again.",
-    "What the bucket keeps of deleted objects (soft delete), and Firestore of earlier states "
-    "(point-in-time recovery, backups), ends by itself when its time is over.",
+    "Deleted objects (soft delete) and earlier states of Firestore (backups, point-in-time "
+    "recovery) are kept for 7 days and then deleted automatically.",
 )
 """Steps that this command cannot take. They are printed each time."""
 
 _WORDS = (
-    "erase a person: their documents, the rows about them in every file and report of the "
-    "connection, and what the index knows of them; look through everything again afterwards, and "
-    "leave a record that does not name them"
+    "erase a person from the documents, from every file and report of the connection, and from the "
+    "index; then check that nothing is left"
 )
 
 
@@ -52,18 +51,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--email",
         action="append",
         default=[],
-        help="an address of theirs that is not on file; may be given again",
+        help="another address of the person, not in Firestore; may be given again",
     )
     parser.add_argument(
-        "--by", default=None, help="who does it, for the record (default: the user logged in)"
+        "--by", default=None, help="your name, for the record (default: the user logged in)"
     )
     parser.add_argument(
         "--delete-unreadable",
         action="store_true",
-        help="delete objects that are no CSV text, and in which nobody can be found",
+        help="delete objects that cannot be searched because they are not CSV text",
     )
     add_yes(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be erased")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be erased")
 
 
 def _erase(desk: Desk) -> int:
@@ -72,7 +71,7 @@ def _erase(desk: Desk) -> int:
 
     parsed = desk.parsed
     question = f"Erase {parsed.person} of {parsed.connection}? This cannot be undone."
-    hint = ", or look with --dry-run"
+    hint = ", or --dry-run to see the effect"
     if not parsed.dry_run:
         make_sure_of_a_person(desk, question, hint=hint)
     _make_sure_of_connection(desk)
@@ -132,12 +131,11 @@ def _unknown(desk: Desk, looked: Erasure) -> str:
     parsed = desk.parsed
     text = (
         f"Nothing about {parsed.person} was found in the connection {parsed.connection}, and no "
-        "erasure of that id is on record. Nothing was done. Look whether the id and the connection "
-        "are right."
+        "erasure of that id is on record. Nothing was done. Check the id and the connection."
     )
     if looked.unreadable:
         names = ", ".join(name for name, _ in looked.unreadable)
-        text += f" Cannot be looked into: {names}. Delete these with --delete-unreadable."
+        text += f" Cannot be searched: {names}. Delete these with --delete-unreadable."
     return text
 
 
@@ -152,26 +150,26 @@ def _told(done: Erasure, *, dry_run: bool) -> list[str]:
         f"{done.looked['documents']:,} documents of the ledger, and the documents of the person"
     )
     if dry_run:
-        lines.append(f"Looked at {looked}.")
+        lines.append(f"Searched {looked}.")
     elif any(done.left.values()):
-        lines.append(f"NOT DONE: {_counted(done.left)} found again. Run it once more.")
+        lines.append(f"NOT DONE: {_counted(done.left)} found again. Run the command again.")
     elif done.begun:
         lines.append(
             f"NOT DONE: {', '.join(done.begun)} was loaded meanwhile and may have written the "
-            "person again. Run it once more when no file is being loaded."
+            "person again. Run the command again when no file is being loaded."
         )
     elif done.moved:
         lines.append(
-            f"NOT DONE: {count(done.moved, 'object')} moved while the bucket was looked through. "
-            "Run it once more."
+            f"NOT DONE: {count(done.moved, 'object')} moved while the bucket was searched. "
+            "Run the command again."
         )
     else:
-        lines.append(f"Looked again at {looked}: nothing is left.")
-    lines += [f"Cannot be looked into: {name}: {why}" for name, why in done.unreadable]
+        lines.append(f"Searched again {looked}: nothing is left.")
+    lines += [f"Cannot be searched: {name}: {why}" for name, why in done.unreadable]
     if done.unreadable:
-        lines.append("Delete these yourself, or run it again with --delete-unreadable.")
+        lines.append("Delete these yourself, or run the command again with --delete-unreadable.")
     if done.record:
-        lines.append(f"The record of it is {done.record}.")
+        lines.append(f"The record of this erasure is {done.record}.")
     return [*lines, *STILL_TO_DO]
 
 

@@ -1,4 +1,4 @@
-"""Commands about imports: list, show, replay, release."""
+"""Commands about imports: list, show, replay, release, undo."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _list(desk: Desk) -> int:
         desk.answer([_document(one) for one in found])
         return DONE
     if not found:
-        desk.screen.line("No imports that fit.")
+        desk.screen.line("No imports found.")
         return DONE
     _table(desk, found)
     if more:
@@ -243,11 +243,11 @@ def _next_step(desk: Desk, one: Import) -> str:
         case "waiting" | "blocked" if one.waits_for:
             return f"{desk.command(f'release {id}')}   # to load it without its {one.waits_for}"
         case "failed":
-            return f"{desk.command(f'replay {id}')}   # once what is named above is mended"
+            return f"{desk.command(f'replay {id}')}   # once the cause named above is fixed"
         case "rejected":
             return "Send the corrected file under the same name, or run the export again."
         case "loaded_with_rejects":
-            return "Mend the rows of the rejected file and send them as its summary says."
+            return "Fix the rows in the file of rejected rows and send them as the summary says."
         case _:
             return ""
 
@@ -260,7 +260,7 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="also where it is no longer known what newer files have confirmed",
+        help="also if the index is lost, so that rows may replace newer data",
     )
 
 
@@ -276,7 +276,7 @@ def _ids_arguments(parser: argparse.ArgumentParser, *, selects: str, words: str)
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="do not ask before a selection is carried out, or a replay with --force",
+        help="do not ask first (a selection, or a replay with --force)",
     )
 
 
@@ -285,7 +285,7 @@ def _id_argument(parser: argparse.ArgumentParser, *, nargs: str | None) -> None:
         "import_id",
         metavar="IMPORT",
         nargs=nargs,
-        help="id in the ledger, e.g. orders_20230424T201230Z or au/orders_20230424T201230Z",
+        help="id of the import, e.g. au/orders_20230424T201230Z, or orders_20230424T201230Z",
     )
     action.completes = "imports"  # type: ignore[attr-defined]
     parser.add_argument(
@@ -299,7 +299,7 @@ def _replay(desk: Desk) -> int:
     from shared.scheduling import replay
 
     parsed = desk.parsed
-    question = "Replay with --force? Rows may replace newer ones that the index has lost."
+    question = "Replay with --force? Rows may replace newer data."
     if parsed.force and not parsed.selected and not agreed(desk, question):
         return NOT_POSSIBLE
     action = partial(replay, force=parsed.force)
@@ -373,7 +373,7 @@ def _selected(desk: Desk, status: Status, verb: str) -> list[Id] | None:
 def _undo_arguments(parser: argparse.ArgumentParser) -> None:
     _id_argument(parser, nargs=None)
     add_yes(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only say what would come of it")
+    parser.add_argument("--dry-run", action="store_true", help="only show the effect")
 
 
 def _undo(desk: Desk) -> int:
@@ -388,7 +388,7 @@ def _undo(desk: Desk) -> int:
     if parsed.dry_run:
         show()
         return DONE
-    hint = ", or look with --dry-run"
+    hint = ", or --dry-run to see the effect"
     if not agreed(desk, f"Undo {'/'.join(id)}?", show=show, hint=hint):
         return NOT_POSSIBLE
     _tell_undone(desk, undo(*id, desk.services), done=True)
@@ -402,17 +402,17 @@ def _tell_undone(desk: Desk, undone: Undone, *, done: bool) -> None:
     line, one = desk.screen.line, undone
     id = f"{one.connection}/{one.import_id}"
     line(f"{id} {'is undone' if done else 'would be undone'}:")
-    line(f"  {count(one.documents, 'document')} had their content from it")
-    line(f"  {one.restored:,} {'got' if done else 'would get'} what other exports say of them")
-    line(f"  {one.removed:,} {'were' if done else 'would be'} removed: only it has created them")
+    line(f"  {count(one.documents, 'document')} had content from this import")
+    line(f"  {one.restored:,} {'got' if done else 'would get'} the content of other exports")
+    line(f"  {one.removed:,} {'were' if done else 'would be'} removed: no other export holds them")
     if one.left:
-        line(f"  {one.left:,} cannot be restored and keep their content: no other export is left")
+        line(f"  {one.left:,} keep their content: their earlier exports are no longer stored")
         line("    The next file that holds them changes them.")
-    line("  consent that it has withdrawn stays withdrawn until a later export says otherwise")
+    line("  consent that this import withdrew stays withdrawn until a later export gives it")
     for name in one.gone:
-        line(f"  the file of {name} is no longer there or cannot be read")
+        line(f"  the file of {name} is missing or cannot be read")
     if done:
-        line("Replay the files that it had outdated, or upload it again under its right name.")
+        line("If only its name was wrong, upload the file again under the right name.")
 
 
 # -- parts ------------------------------------------------------------------------------------
@@ -506,6 +506,10 @@ def ids_for(path: Sequence[str], services: Services) -> list[str]:
         return []
 
 
+_REPLAY = "load ended imports again, from the uploaded files"
+_RELEASE = "load orders that wait, without waiting for their customers"
+_UNDO = "take an import back: its documents get the content of the other exports"
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         path=("imports", "list"),
@@ -516,43 +520,43 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         path=("imports", "show"),
-        words="tell everything about an import: what it waits for, what was wrong, its history",
+        words="show everything about an import: what it waits for, its errors, its history",
         arguments=lambda parser: _id_argument(parser, nargs="+"),
         carry_out=_show,
     ),
     Command(
         path=("imports", "replay"),
-        words="load ended imports again, from the bytes that were uploaded",
+        words=_REPLAY,
         arguments=_replay_arguments,
         carry_out=_replay,
     ),
     Command(
         path=("imports", "release"),
-        words="let orders go that wait for their customers",
+        words=_RELEASE,
         arguments=_release_arguments,
         carry_out=_release,
     ),
     Command(
         path=("imports", "undo"),
-        words="go back before an import: its documents get what the other exports say of them",
+        words=_UNDO,
         arguments=_undo_arguments,
         carry_out=_undo,
     ),
     Command(
         path=("undo",),
-        words="short for `imports undo`",
+        words=_UNDO,
         arguments=_undo_arguments,
         carry_out=_undo,
     ),
     Command(
         path=("replay",),
-        words="short for `imports replay`",
+        words=_REPLAY,
         arguments=_replay_arguments,
         carry_out=_replay,
     ),
     Command(
         path=("release",),
-        words="short for `imports release`",
+        words=_RELEASE,
         arguments=_release_arguments,
         carry_out=_release,
     ),

@@ -16,7 +16,7 @@ from shared.services import Services
 
 TODO = (
     "Ask the retailer whether the export in Apparel21 still runs and can log in to the SFTP "
-    "server; or correct `cadence` in the connection's settings."
+    "server. If the cadence is wrong, correct it: `connections set`."
 )
 
 

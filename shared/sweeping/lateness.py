@@ -19,8 +19,8 @@ LOAD = "load"
 """The subject of the alert, part of its id."""
 
 TODO = (
-    "Read the log of load, and see whether the queue is paused and its tasks are refused; or give "
-    "load more instances if all of them are busy."
+    "Read the log of load. Check that the queue is not paused and that load accepts its tasks. If "
+    "all instances of load are busy, give it more."
 )
 
 _DUE: tuple[Status, ...] = ("received", "scheduled", "loading")

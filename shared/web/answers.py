@@ -47,7 +47,7 @@ def answer(error: Exception) -> HttpAnswer:
         kind = type(error).__name__
         log("ERROR", "Not a request for this function: it cannot be read.", error=kind)
         return {"error": "The request cannot be read."}, 400
-    log_failure("The function met an error that nobody foresaw.", error)
+    log_failure("The function met an unexpected error.", error)
     return {"error": f"{type(error).__name__}, see the log."}, 500
 
 

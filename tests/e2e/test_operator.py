@@ -77,4 +77,4 @@ def test_late_orders(tmp_path: Path) -> None:
 
         assert eventually(loaded), page(browser)
         assert "released to load without waiting for its customers" in page(browser)
-        assert "All is well: no alert is open." in run(up.data, "alerts")
+        assert "All is well: no open alerts." in run(up.data, "alerts")

@@ -502,7 +502,7 @@ def test_on_the_command_line(few: Pipeline, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert "Erased: 1 customer, " in said
     assert ": nothing is left." in said
-    assert "The record of it is erasures/" in said
+    assert "The record of this erasure is erasures/" in said
     assert "Erase the person in Apparel21 as well" in said
     assert EMAIL not in said
 
@@ -553,7 +553,11 @@ def test_somebody_is_asked(
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ([PERSON, "--connection", "au"], 2, "Say so with --yes, or look with --dry-run."),
+        (
+            [PERSON, "--connection", "au"],
+            2,
+            "Add --yes to confirm, or --dry-run to see the effect.",
+        ),
         (["99999999", "--connection", "au", "--yes"], 1, "Nothing about 99999999 was found"),
         (["99999999", "--connection", "au", "--dry-run"], 1, "Nothing about 99999999 was found"),
         ([PERSON, "--connection", "nowhere", "--yes"], 1, "There is no connection nowhere."),

@@ -83,7 +83,7 @@ def test_asking_where_nothing_runs(
 ) -> None:
     """A command for a stack that does not run ends with exit code 2 and says how to start one."""
     assert main([*command, "--data", str(tmp_path)]) == 2
-    assert "Start one with 'up'" in capsys.readouterr().err
+    assert "Start one: python -m local up --data" in capsys.readouterr().err
 
 
 def test_asking_a_stack_that_was_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_asking_a_stack_that_was_killed(tmp_path: Path, capsys: pytest.CaptureFi
     ).write(tmp_path / "endpoints.json")
 
     assert main(["imports", "--data", str(tmp_path)]) == 2
-    assert "Start it again with 'up'" in capsys.readouterr().err
+    assert "Start it again: python -m local up --data" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
