@@ -283,6 +283,29 @@ class LedgerStore:
             found |= self.database.find("mail", {"delivery.state": state})
         return found
 
+    def mail(self, id: str) -> Fields | None:
+        """Return a mail's document; None if there is none."""
+        return self.database.documents([f"mail/{id}"]).get(f"mail/{id}")
+
+    def newest_mails(self, *, connection: str, limit: int) -> dict[str, Fields]:
+        """Return id -> fields of at most `limit` mails to a connection, the latest first.
+
+        Mails that another sender has not begun to send are left out.
+        """
+        return self._mails({"connection": connection}, None, limit)
+
+    def delayed_mails(self, *, before: datetime, limit: int) -> dict[str, Fields]:
+        """Return id -> fields of mails that will be tried again, and were begun `before`."""
+        return self._mails({"delivery.state": "RETRY"}, before, limit)
+
+    def _mails(
+        self, equals: Mapping[str, str], before: datetime | None, limit: int
+    ) -> dict[str, Fields]:
+        by = "delivery.startTime"
+        which = Slice(group="mail", collection="mail", by=by, equals=equals, before=before)
+        found = self.database.newest(which, limit=limit)
+        return {path.removeprefix("mail/"): data for path, data in found}
+
     def mailboxes(self, connections: Iterable[str]) -> dict[str, Fields]:
         """Return connection -> record of its mails, for connections that have one."""
         paths = {f"mailboxes/{connection}": connection for connection in connections}

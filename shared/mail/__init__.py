@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from shared.mail.delivery import bouncing, send_due, send_now
+from shared.mail.delivery import FAILED, FAILED_TODO, bouncing, send_due, send_now
 from shared.mail.digest import digest
 from shared.mail.mailbox import Bounce, Mailbox
+from shared.mail.message import message_bytes
 from shared.mail.outbox import (
     MailKind,
     Notice,
@@ -17,6 +18,8 @@ from shared.mail.outbox import (
 from shared.mail.texts import Content, ended, overdue, refused_name, stopped
 
 __all__ = [
+    "FAILED",
+    "FAILED_TODO",
     "Bounce",
     "Content",
     "MailKind",
@@ -26,6 +29,7 @@ __all__ = [
     "bouncing",
     "digest",
     "ended",
+    "message_bytes",
     "notice_of",
     "overdue",
     "post",

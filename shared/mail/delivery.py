@@ -119,15 +119,23 @@ def due(delivery: Mapping[str, Any], now: datetime) -> bool:
             return False
 
 
-def bouncing(services: Services, connections: Iterable[str]) -> dict[str, tuple[Bounce, ...]]:
+def bouncing(
+    services: Services, people: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[Bounce, ...]]:
     """Return connection -> addresses that their servers refuse, for connections that have any.
+
+    `people` is connection -> addresses that are mailed now; no other address counts.
 
     Raises:
         TryAgain: Firestore could not be reached.
     """
-    found = services.ledger.mailboxes(connections)
+    found = services.ledger.mailboxes(people)
     boxes = {name: Mailbox.from_document(data) for name, data in found.items()}
-    return {name: box.bounces for name, box in boxes.items() if box.bounces}
+    bounces = {
+        name: tuple(one for one in box.bounces if one.address in people[name])
+        for name, box in boxes.items()
+    }
+    return {name: some for name, some in bounces.items() if some}
 
 
 def _send_one(id: str, services: Services, sender: Sender) -> str | None:

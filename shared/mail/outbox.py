@@ -192,6 +192,7 @@ def _document(
         begun = message_id(posting.thread, sender)
         headers |= {"In-Reply-To": begun, "References": begun}
     document: dict[str, Any] = {
+        "connection": notice.connection,
         "to": list(settings.notify.to),
         "message": {
             "subject": content.subject(notice.connection),

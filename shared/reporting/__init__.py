@@ -27,7 +27,7 @@ from shared.reporting.cadence import stopped
 from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
 from shared.reporting.groups import Group, groups_of
 from shared.reporting.sentences import ended, in_shards
-from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Tone, face_of
+from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Face, Tone, face_of
 from shared.reporting.summary import report_names
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "UNDER_WAY",
     "Alert",
     "Connection",
+    "Face",
     "FeedState",
     "Group",
     "Tone",

@@ -26,6 +26,7 @@ from shared.reporting import (
 )
 from shared.services import Services
 from shared.status.chart import Day
+from shared.status.mails import ShownMail, mail_trouble, newest_mails
 from shared.status.needs import BAD, Need, needs_of
 from shared.status.query import Asked
 from shared.status.retailers import Retailer, retailers_of
@@ -79,6 +80,8 @@ class Overview:
     """Numbers per day; empty if the database could not add them up."""
     days_fault: str = ""
     """The reason, if `days` is empty."""
+    mails: Sequence[ShownMail] = ()
+    """The newest mails to the people of the one connection that was asked for."""
     zone: tzinfo
 
 
@@ -140,6 +143,13 @@ def overview(asked: Asked, services: Services) -> Overview:
         ]
         shown = _only(connections, connection)[:CONNECTIONS_SHOWN]
         feeds = at_once(feeds_of, shown, zones, services)
+        settings = {each.name: zones.settings.get(each.name) for each in shown}
+        trouble = at_once(
+            mail_trouble, {name: one for name, one in settings.items() if one}, services
+        )
+        mails = None
+        if connection is not None:
+            mails = at_once(lambda: newest_mails(connection, services, reveal=asked.reveal))
         days, fault = _days(counted)
         under_way = moving.result()[:UNDER_WAY_SHOWN]
         needs = needs_of(
@@ -152,6 +162,7 @@ def overview(asked: Asked, services: Services) -> Overview:
             feeds.result(),
             under_way,
             {name: error for name, error in zones.wrong.items() if connection in (None, name)},
+            trouble.result(),
         )
         names = [each.name for each in shown]
         return Overview(
@@ -164,6 +175,7 @@ def overview(asked: Asked, services: Services) -> Overview:
             more_under_way=len(moving.result()) > UNDER_WAY_SHOWN,
             days=days,
             days_fault=fault,
+            mails=mails.result() if mails else (),
             zone=zone,
         )
 

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 from shared.core import SettingsError, count, length
 from shared.ledger import Import, Status
+from shared.mail import FAILED as MAIL_FAILED
+from shared.mail import FAILED_TODO as MAIL_TODO
+from shared.mail import Bounce
 from shared.reporting import (
     FAILED_TODO,
     FEED_STOPPED,
@@ -20,12 +23,19 @@ from shared.reporting import (
     FeedState,
     overdue_todo,
 )
+from shared.status.mails import Delay, MailTrouble, told
+from shared.status.masking import mask
 
 BAD: tuple[Status, ...] = ("rejected", "failed", "overdue")
 """Statuses of imports that need a person."""
 
 NAMED = 5
 """Largest number of files that one entry names."""
+
+MAIL_BOUNCES = "mail_bounces"
+"""Kind of a need: an address that its server refuses."""
+MAIL_DELAYED = "mail_delayed"
+"""Kind of a need: mails that no server has taken for a while."""
 
 _ASK = "Ask the retailer whether the export still runs; the next sweep raises an alert."
 
@@ -35,8 +45,10 @@ class Need:
     """One thing that needs a person. Files with the same fault are one thing."""
 
     connection: str
+    """"" if it is about several."""
     kind: str
-    """`rejected`, `failed`, `overdue`, `settings`, or the code of an alert."""
+    """`rejected`, `failed`, `overdue`, `settings`, `mail_bounces`, `mail_delayed`, or the code of
+    an alert."""
     what: str
     todo: str
     since: datetime | None
@@ -57,6 +69,7 @@ def needs_of(
     feeds: Sequence[FeedState],
     under_way: Sequence[Import],
     wrong: Mapping[str, SettingsError],
+    mail: MailTrouble | None = None,
 ) -> tuple[Need, ...]:
     """Return everything that needs a person: what stops most comes first, then the newest.
 
@@ -66,6 +79,7 @@ def needs_of(
         feeds: the states of all feeds.
         under_way: the imports that have not ended.
         wrong: connection -> error of its settings.
+        mail: the mails that do not arrive.
     """
     states = {(feed.connection, feed.type): feed for feed in feeds}
     files: defaultdict[tuple[str, ...], list[Import]] = defaultdict(list)
@@ -83,7 +97,10 @@ def needs_of(
         )
         for connection, error in wrong.items()
     ]
-    told = {(one.connection, one.import_id) for some in files.values() for one in some}
+    if mail is not None:
+        needs += [_of_bounce(name, one) for name, some in mail.bounces.items() for one in some]
+        needs += [_of_delay(delay) for delay in mail.delays]
+    listed = {(one.connection, one.import_id) for some in files.values() for one in some}
     types = {(need.connection, need.type) for need in needs if need.kind == "rejected"}
     stopped = set()
     for alert in alerts:
@@ -92,10 +109,12 @@ def needs_of(
         if alert.code == FEED_STOPPED:
             stopped.add(feed)
         # These alerts are about files that are in the list themselves, or were corrected.
-        if alert.code in BAD and about in told:
+        if alert.code in BAD and about in listed:
             continue
         subject = None if feed[1] == NO_TYPE else feed[1]
         if alert.code in (REJECTED, REFUSED_NAME) and (alert.connection, subject) in types:
+            continue
+        if alert.code == MAIL_FAILED and mail is not None and alert.connection in mail.silent:
             continue
         if feed[1] == "settings" and alert.connection in wrong:
             continue
@@ -186,6 +205,34 @@ def _of_silence(feed: FeedState) -> Need:
         todo=_ASK,
         since=feed.received_at,
         type=feed.type,
+    )
+
+
+def _of_bounce(connection: str, bounce: Bounce) -> Need:
+    why = told(bounce.reply)
+    return Need(
+        connection=connection,
+        kind=MAIL_BOUNCES,
+        what=f"The address {mask(bounce.address)} takes no mail{f' ({why})' if why else ''}.",
+        todo=(
+            "Look at the mails of the connection, where the address can be shown, and correct "
+            f"notify.to: python -m shared.ops connections set {connection} notify.to=…"
+        ),
+        since=bounce.since,
+    )
+
+
+def _of_delay(delay: Delay) -> Need:
+    one = delay.connections[0] if len(delay.connections) == 1 else ""
+    people = "" if one else f" to the people of {count(len(delay.connections), 'retailer')}"
+    waits, them = ("waits", "it") if delay.number == 1 else ("wait", "them")
+    error = f" ({delay.error})" if delay.error else ""
+    return Need(
+        connection=one,
+        kind=MAIL_DELAYED,
+        what=f"{count(delay.number, 'mail')}{people} {waits}: no server takes {them}{error}.",
+        todo=f"Mails are tried again for 24 hours. {MAIL_TODO}",
+        since=delay.since,
     )
 
 

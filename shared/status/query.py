@@ -55,6 +55,8 @@ class Asked:
     """The import whose page is requested."""
     download: str = ""
     """The report of that import which is requested: `rejected`, `report` or `summary`."""
+    mail: str = ""
+    """Id of a mail that is downloaded as a message."""
     reveal: bool = False
     """True: personal data is shown."""
     still: bool = False
@@ -77,6 +79,7 @@ class Asked:
             after=_after(query.get("after", "")),
             import_id=_read(query, "import", _is_id, "the id of an import"),
             download=_read(query, "download", _is_word, "the name of a report"),
+            mail=_read(query, "mail", _is_id, "the id of a mail"),
             reveal=_switch(query, "reveal"),
             still=_switch(query, "still"),
         )
@@ -86,6 +89,8 @@ class Asked:
             raise BadQuery("`import` needs `connection`, too: each connection has its own ids.")
         if asked.download and not asked.import_id:
             raise BadQuery("`download` needs `import`, too.")
+        if asked.mail and asked.mail.partition("~")[0] != asked.connection:
+            raise BadQuery("`mail` needs the `connection` of the mail, too.")
         return asked
 
     @property

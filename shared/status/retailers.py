@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from shared.core import count
 from shared.ledger import Import
+from shared.mail import FAILED as MAIL_FAILED
 from shared.reporting import FEED_STOPPED, OUTDATED, REFUSED_NAME, FeedState, Tone
-from shared.status.needs import Need
+from shared.status.needs import MAIL_BOUNCES, MAIL_DELAYED, Need
 
 _TONES: tuple[Tone, ...] = ("bad", "warn", "busy", "good", "calm")
 """The worst first."""
@@ -21,6 +22,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     FEED_STOPPED: ("feed has stopped", "feeds have stopped"),
     "rejected": ("file was rejected", "files were rejected"),
     REFUSED_NAME: ("name was refused", "names were refused"),
+    MAIL_FAILED: ("mail was not delivered", "mails were not delivered"),
+    MAIL_BOUNCES: ("address takes no mail", "addresses take no mail"),
+    MAIL_DELAYED: ("mail is late", "mails are late"),
     OUTDATED: ("feed gets old data", "feeds get old data"),
 }
 _SIGNS: dict[Tone, str] = {"bad": "!", "warn": "△", "busy": "▸", "good": "✓", "calm": "–"}

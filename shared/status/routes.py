@@ -14,6 +14,7 @@ from shared.core import SettingsError, TryAgain, log, log_failure
 from shared.files.types import known_type
 from shared.gcp.storage import ObjectReader, find_object
 from shared.ledger import ENDED, Import
+from shared.mail import message_bytes
 from shared.reporting import report_names
 from shared.services import Services
 from shared.status.chart import files_chart, rows_chart
@@ -93,6 +94,8 @@ def answer(request: Request, services: Callable[[], Services]) -> PageAnswer:
 def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
     if asked.download:
         return _download(asked, request, services)
+    if asked.mail:
+        return _message(asked, request, services)
     if asked.import_id:
         return _page_of_import(asked, request, services)
     if asked.q:
@@ -102,6 +105,10 @@ def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
         return _page("found.html", asked=asked, hits=hits, now=services.now())
     if asked.narrowed:
         return _page("search.html", asked=asked, found=find(asked, services), now=services.now())
+    if not asked.connection:
+        asked = replace(asked, reveal=False)  # only a connection's page has something to reveal
+    if asked.reveal:
+        _log_look(request, asked.connection, "addresses of mails")
     seen = overview(asked, services)
     busy = bool(seen.under_way)
     return _page(
@@ -114,7 +121,9 @@ def _answer(asked: Asked, request: Request, services: Services) -> PageAnswer:
         sftp=services.deployment.sftp_address,
         now=services.now(),
         deadline=services.deployment.orders_deadline,
-        refresh=None if asked.still else REFRESH_SECONDS if busy else REST_SECONDS,
+        refresh=None
+        if asked.still or asked.reveal
+        else (REFRESH_SECONDS if busy else REST_SECONDS),
     )
 
 
@@ -128,7 +137,7 @@ def _page_of_import(asked: Asked, request: Request, services: Services) -> PageA
     rows, rows_fault = None, ""
     if import_.reports.rejected:
         if asked.reveal:
-            _log_look(request, import_, "rejected rows")
+            _log_look(request, import_.connection, "rejected rows", import_)
         try:
             type_ = known_type(import_.type)
             rows = first_rows(services.bucket, import_.reports.rejected, type_, reveal=asked.reveal)
@@ -163,7 +172,7 @@ def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
     if blob is None:
         raise NotFound(f"{name} is no longer kept.")
     if asked.download == "rejected":
-        _log_look(request, import_, "rejected file")
+        _log_look(request, import_.connection, "rejected file", import_)
     file = name.rpartition("/")[2]
     suffix = file[file.rfind(".") :]
     return PageAnswer(
@@ -174,6 +183,28 @@ def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
             "Content-Type": _CONTENT_TYPES.get(suffix, "application/octet-stream"),
             "Content-Length": str(blob.size),
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file, safe='')}",
+        },
+    )
+
+
+def _message(asked: Asked, request: Request, services: Services) -> PageAnswer:
+    """Return a mail as the message that was sent, for a mail program."""
+    document = services.ledger.mail(asked.mail)
+    try:
+        content = message_bytes(document) if document else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        content = None
+    if content is None:
+        raise NotFound(f"There is no mail {asked.mail}, or it is no longer kept.")
+    _log_look(request, asked.connection, "mail")
+    return PageAnswer(
+        status=200,
+        body=() if request.method == "HEAD" else (content,),
+        headers={
+            **_HEADERS,
+            "Content-Type": "message/rfc822",
+            "Content-Length": str(len(content)),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(asked.mail, safe='')}.eml",
         },
     )
 
@@ -246,12 +277,12 @@ def _log_search(request: Request) -> None:
     )
 
 
-def _log_look(request: Request, import_: Import, what: str) -> None:
+def _log_look(request: Request, connection: str, what: str, import_: Import | None = None) -> None:
+    about = {"importId": import_.import_id, "generation": import_.generation} if import_ else {}
     log(
         "NOTICE",
         f"Personal data has been looked at: {what}.",
         who=request.person or "unknown",
-        connection=import_.connection,
-        importId=import_.import_id,
-        generation=import_.generation,
+        connection=connection,
+        **about,
     )

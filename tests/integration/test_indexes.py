@@ -14,11 +14,11 @@ from shared.reporting.statuses import UNDER_WAY
 from shared.status.data import detail, find, overview
 from shared.status.query import Asked
 from shared.status.search import search
+from tests.integration.conftest import Make
 from tests.support.imports import at
 from tests.support.index_check import DECLARED, Needs
-from tests.support.pipeline import Pipeline
 
-LEDGER = frozenset({"imports", "alerts", "generations", "feeds", "connections"})
+LEDGER = frozenset({"imports", "alerts", "generations", "feeds", "connections", "mail"})
 
 
 class Recorder:
@@ -43,8 +43,10 @@ class Recorder:
 
 
 @pytest.fixture
-def asked_for(pipeline: Pipeline) -> set[Needs]:
+def asked_for(make: Make) -> set[Needs]:
     """Ask the ledger everything that the functions and the commands ask; gives the queries."""
+    pipeline = make(mail_url="file:/nowhere", mail_from="imports@example.com")
+    pipeline.database.document("connections/au").set({"notify": {"to": "ann@example.com"}})
     pipeline.upload("au/customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n")
     recorder = Recorder(pipeline.database._firestore_api)
     pipeline.database._firestore_api_internal = recorder

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,60 +17,22 @@ from shared.privacy.erasing import erase
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.support.imports import at
-from tests.support.mail import MailServer, mail_server, make_certificate
+from tests.support.mail import (
+    ANN,
+    BO,
+    NAME,
+    NO_KEY,
+    ONE_BAD,
+    SENDER,
+    MailServer,
+    load,
+    mails,
+    notify,
+    states,
+)
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
-ANN, BO = "ann@shop.example", "bo@shop.example"
-NAME = "customers_20230501T115500Z"
-SENDER = "Shop imports <imports@example.com>"
-NO_KEY = "EMAIL,PRIVACY\r\na@example.com,Yes\r\n"
-"""A customers file without its key."""
-ONE_BAD = customers_csv({"PERIDX": "1"}, {"PERIDX": "x y", "EMAIL": "secret@example.com"})
-"""A customers file with a row that cannot be loaded."""
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the certificate of the mail servers."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture
-def server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    """Run a mail server whose certificate is trusted."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with mail_server(certificate) as running:
-        yield running
-
-
-@pytest.fixture
-def mailed(make: Make, server: MailServer) -> Pipeline:
-    """Build a pipeline that mails two people of `main`, in Sydney."""
-    pipeline = make(mail_url=server.url, mail_from=SENDER, mail_reply_to="help@example.com")
-    notify(pipeline, to=[ANN, BO])
-    return pipeline
-
-
-def notify(pipeline: Pipeline, **setting: Any) -> None:
-    """Set who is mailed, and what about."""
-    pipeline.database.document("connections/main").set({"notify": setting})
-
-
-def mails(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
-    """Read the outbox."""
-    return {one.id: one.to_dict() or {} for one in pipeline.database.collection("mail").stream()}
-
-
-def states(pipeline: Pipeline) -> list[str]:
-    """Return the state of each mail."""
-    return sorted(one["delivery"]["state"] for one in mails(pipeline).values())
-
-
-def load(pipeline: Pipeline, name: str, content: str) -> list[str]:
-    """Upload a file and load it."""
-    pipeline.upload(f"{name}.csv", content)
-    return pipeline.run_due()
-
+pytest_plugins = ["tests.support.mailed"]
 
 # -- what is mailed -------------------------------------------------------------------------------
 
@@ -277,13 +237,13 @@ def test_an_address_that_does_not_exist_bounces_at_once(
     assert mail["delivery"]["info"]["accepted"] == [ANN]
     assert mail["delivery"]["info"]["rejected"] == [BO]
     assert [one.rcpt_tos for one in server.taken] == [[ANN]]
-    (bounce,) = delivery.bouncing(mailed.services, ["main"])["main"]
+    (bounce,) = delivery.bouncing(mailed.services, {"main": [ANN, BO]})["main"]
     assert (bounce.address, bounce.since) == (BO, at("12:00"))
     assert "@shop.example" not in capsys.readouterr().out, "addresses are personal data"
 
     del server.refuse[BO]
     load(mailed, "customers_20230502T115500Z", NO_KEY)
-    assert delivery.bouncing(mailed.services, ["main"]) == {}
+    assert delivery.bouncing(mailed.services, {"main": [ANN, BO]}) == {}
 
 
 def test_an_address_that_is_busy_gets_the_mail_later(mailed: Pipeline, server: MailServer) -> None:
@@ -414,4 +374,4 @@ def test_an_erased_person_is_mailed_no_more(mailed: Pipeline, server: MailServer
 
     assert erased.proved
     assert [one["to"] for one in mails(mailed).values()] == [[ANN]]
-    assert delivery.bouncing(mailed.services, ["main"]) == {}
+    assert delivery.bouncing(mailed.services, {"main": [ANN, BO]}) == {}

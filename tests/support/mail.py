@@ -1,4 +1,4 @@
-"""A real mail server with TLS, whose answers a test sets, and what it has taken."""
+"""A real mail server with TLS, whose answers a test sets, and the mails of a pipeline."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.support.pipeline import Pipeline, customers_csv
+
+ANN, BO = "ann@shop.example", "bo@shop.example"
+NAME = "customers_20230501T115500Z"
+SENDER = "Shop imports <imports@example.com>"
+NO_KEY = "EMAIL,PRIVACY\r\na@example.com,Yes\r\n"
+"""A customers file without its key."""
+ONE_BAD = customers_csv({"PERIDX": "1"}, {"PERIDX": "x y", "EMAIL": "secret@example.com"})
+"""A customers file with a row that cannot be loaded."""
 
 USER, PASSWORD = "sender@example.com", "p@ss:word/1"
 LOGIN = "sender%40example.com:p%40ss%3Aword%2F1"
@@ -161,3 +171,27 @@ def make_certificate(folder: Path, name: str = "localhost") -> Path:
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     return file
+
+
+# -- the mails of a pipeline ----------------------------------------------------------------------
+
+
+def notify(pipeline: Pipeline, **setting: Any) -> None:
+    """Set who is mailed, and what about."""
+    pipeline.database.document("connections/main").set({"notify": setting})
+
+
+def mails(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    """Read the outbox."""
+    return {one.id: one.to_dict() or {} for one in pipeline.database.collection("mail").stream()}
+
+
+def states(pipeline: Pipeline) -> list[str]:
+    """Return the state of each mail."""
+    return sorted(one["delivery"]["state"] for one in mails(pipeline).values())
+
+
+def load(pipeline: Pipeline, name: str, content: str) -> list[str]:
+    """Upload a file and load it."""
+    pipeline.upload(f"{name}.csv", content)
+    return pipeline.run_due()

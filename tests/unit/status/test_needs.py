@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from shared.core.errors import Problem, SettingsError
 from shared.ledger.imports import Import
 from shared.reporting.alerts import Alert, new_alert
 from shared.reporting.connections import FeedState
+from shared.status.mails import Delay, MailTrouble, told
 from shared.status.needs import Need, is_corrected, needs_of
 from shared.status.retailers import Retailer, retailers_of, tone_of
 from tests.support.imports import at, make_import
@@ -222,3 +225,31 @@ def test_a_cadence_that_was_guessed_is_no_alarm() -> None:
     assert tone_of(feed()) == "calm"
     (one,) = retailers(["main"], [good(behind=True, cadence=day, guessed=True)])
     assert one.reasons[0] == "no good customers file for longer than usual"
+
+
+def test_mails_with_the_same_error_are_one_thing() -> None:
+    """A mail server that takes nothing is one thing to do, however many retailers have mails."""
+    delay = Delay(connections=("au", "nz"), number=7, since=at("09:00"), error="535 5.7.8")
+    trouble = MailTrouble(bounces={}, silent=frozenset(), delays=[delay])
+
+    (need,) = needs_of([], [], [], [], {}, trouble)
+
+    assert need.connection == ""
+    assert (
+        need.what == "7 mails to the people of 2 retailers wait: no server takes them (535 5.7.8)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("550 5.1.1 ann@shop.example is unknown", "550 5.1.1"),
+        ("451 try later, Ann", "451"),
+        ("SSLCertVerificationError", "SSLCertVerificationError"),
+        ("refused by ann@shop.example", ""),
+        (None, ""),
+    ],
+)
+def test_what_a_server_says_names_nobody(error: object, expected: str) -> None:
+    """Of a server's answer only its codes are told: the rest may name a person."""
+    assert told(error) == expected
