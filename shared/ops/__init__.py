@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.core import TryAgain
-from shared.ops import alerts, command, completion, connections, erase, imports
+from shared.ops import alerts, command, completion, connections, erase, imports, leaflet
 from shared.ops.command import Command, Desk, add_to, guarded
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COMMANDS: tuple[Command, ...] = (
     *imports.COMMANDS,
     *connections.COMMANDS,
+    *leaflet.COMMANDS,
     *alerts.COMMANDS,
     *erase.COMMANDS,
 )

@@ -86,7 +86,7 @@ class Command:
 
 GROUPS: Mapping[str, str] = {
     "imports": "list, show, replay, release and undo imports",
-    "connections": "list connections, add one, change its settings",
+    "connections": "list connections, add one, change its settings, show its leaflet",
     "alerts": "list what needs a person",
 }
 """First words that several commands share."""

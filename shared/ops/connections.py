@@ -27,10 +27,7 @@ def _list(desk: Desk) -> int:
     listed = [one for one in connections_of(services) if not wanted or one.name in wanted]
     unknown = sorted(set(wanted) - {one.name for one in listed})
     if unknown:
-        raise WrongUse(
-            f"There is no connection {', '.join(unknown)}. Add it: "
-            f"{desk.command(f'connections add {unknown[0]}')}"
-        )
+        raise unknown_connection(desk, *unknown)
     zones = Zones.of_connections(listed, services)
     feeds: dict[str, list[FeedState]] = {one.name: [] for one in listed}
     for feed in feeds_of(listed, zones, services):
@@ -84,6 +81,12 @@ def _list(desk: Desk) -> int:
                 state = Words("! missing", "bad")
             screen.line(f"  {feed.type:<10} {came:<43}  {due:<25}  ", state)
     return DONE
+
+
+def unknown_connection(desk: Desk, *names: str) -> WrongUse:
+    """Return the error about connections that do not exist."""
+    add = desk.command(f"connections add {names[0]}")
+    return WrongUse(f"There is no connection {', '.join(names)}. Add it: {add}")
 
 
 def _feed_document(feed: FeedState) -> dict[str, Any]:

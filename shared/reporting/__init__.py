@@ -26,6 +26,7 @@ from shared.reporting.alerts import (
 from shared.reporting.cadence import stopped
 from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
 from shared.reporting.groups import Group, groups_of
+from shared.reporting.leaflet import Leaflet
 from shared.reporting.sentences import ended, in_shards
 from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Face, Tone, face_of
 from shared.reporting.summary import report_names
@@ -49,6 +50,7 @@ __all__ = [
     "Face",
     "FeedState",
     "Group",
+    "Leaflet",
     "Tone",
     "Zones",
     "alert_id",

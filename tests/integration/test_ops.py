@@ -418,3 +418,33 @@ def test_undo(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert pipeline.documents("customers") == {}
     assert ops.main(["undo", "customers_20230501T000000Z", "--yes"]) == 1
+
+
+@pytest.mark.usefixtures("environment")
+def test_leaflet_of_a_connection(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    """connections show prints the page for retailers with the connection's own settings."""
+    ops.main(["connections", "add", "nz", "timeZone=Pacific/Auckland", "notify.to=ann@example.com"])
+    capsys.readouterr()
+
+    assert ops.main(["connections", "show", "nz"]) == 0
+    printed = capsys.readouterr()
+    text = " ".join(printed.out.split())
+    assert "use pending/nz/, test/nz/ and so on" in text
+    assert "here 25 Apr 2023 08:12:30 NZST" in text
+    assert "Mail goes to ann@example.com when a file is rejected" in text
+    assert "SFTP_ADDRESS is not set" in printed.err
+
+    assert ops.main(["connections", "show", "nz", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["folders"]["pending"] == "pending/nz/"
+    assert (
+        " ".join(line.removeprefix("## ") for line in answer["text"].split("\n")).replace("`", "")
+        == text
+    )
+
+
+@pytest.mark.usefixtures("environment")
+def test_leaflet_of_no_connection(capsys: pytest.CaptureFixture[str]) -> None:
+    """A connection that does not exist has no leaflet."""
+    assert ops.main(["connections", "show", "zz"]) == 2
+    assert "There is no connection zz. Add it: python -m" in capsys.readouterr().err
