@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from shared.core.errors import SettingsError
 
-NotifyOn = Literal["rejected", "rows", "refused_name", "overdue", "stopped", "recovered"]
+NotifyOn = Literal[
+    "rejected", "rows", "announced", "refused_name", "overdue", "stopped", "recovered"
+]
 """Kinds of events that people can be mailed about, each with something to do or to be glad of."""
 
 SuccessMail = Literal["digest", "each", "never"]

@@ -22,7 +22,7 @@ from shared.ledger import (
     Success,
     release_feed,
 )
-from shared.mail import MailKind, Notice, addressed, notice_of, post
+from shared.mail import MailKind, Notice, addressed, findings_of, notice_of, post
 from shared.mail import ended as mailed
 from shared.parsing import Tally
 from shared.reporting import (
@@ -193,14 +193,16 @@ def _notice(
             waiting = sorted(one.file for one in paired if one.status in PENDING)
     elif ended.rows.rejected:
         kind = "rows"
+    groups = groups_of(tally.kept, tally.summary())
     content = mailed(
         ended,
-        groups_of(tally.kept, tally.summary()),
+        groups,
         zone=settings.time_zone,
         waiting=waiting,
         send_as=send_as,
     )
-    return notice_of(ended, kind, content)
+    findings = findings_of(groups) if kind == "rows" else ""
+    return notice_of(ended, kind, content, findings=findings)
 
 
 def _send_as(

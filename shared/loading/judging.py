@@ -4,8 +4,8 @@ A task of its own reads the file as the load will. It loads nothing. While it re
 nothing either, so it delays no load:
 
 * A file that cannot be used is rejected at once, with its reports, under a lease of a moment.
-* Of any other file, the ledger says how many rows will be rejected. The import waits on, and its
-  load decides again from the file itself.
+* Of any other file, the ledger says how many rows will be rejected, and people are mailed it. The
+  import waits on, and its load decides again from the file itself.
 
 Each result counts only if the import still waits and its file is still this upload. A file larger
 than `SHARD_BYTES` is read that far only: its header and first rows are judged here, the rest by its
@@ -43,9 +43,9 @@ from shared.ledger.uploads import Source
 from shared.loading.attempt import Attempt, examination
 from shared.loading.garbage import seldom_collected
 from shared.loading.settling import settle
-from shared.mail import send_now
+from shared.mail import addressed, announced, findings_of, notice_of, post, send_now
 from shared.parsing import Examination
-from shared.reporting import sentences
+from shared.reporting import groups_of, sentences
 from shared.scheduling import is_unjudged
 from shared.services import Services
 
@@ -130,14 +130,23 @@ def _judge(named: ExportFile, import_: Import, task: LoadTask, services: Service
         if error.problem.code == "file.gone":
             return "left to the load"  # a newer upload is on its way, or the file was withdrawn
         return _refuse(named, task, services, settings, found=found, problem=error.problem)
-    return _announce(task, services, found=found, whole=whole)
+    return _announce(task, services, settings, found=found, whole=whole)
 
 
-def _announce(task: LoadTask, services: Services, *, found: Examination, whole: bool) -> str:
-    """Record what reading the file has found."""
+def _announce(
+    task: LoadTask,
+    services: Services,
+    settings: ConnectionSettings,
+    *,
+    found: Examination,
+    whole: bool,
+) -> str:
+    """Record what reading the file has found, together with the mail about bad rows."""
+    mail: str | None = None
 
     def change(ledger: LedgerTransaction) -> Import | None:
-        now = services.now()
+        nonlocal mail
+        mail, now = None, services.now()
         current = ledger.import_(task.connection, task.import_id)
         if current is None or not waits_for_judging(current, task):
             return None
@@ -146,12 +155,18 @@ def _announce(task: LoadTask, services: Services, *, found: Examination, whole: 
         fresh = replace(current, judged=judged, warnings=(), rejections=())
         said = fresh.finding(found.tally.summary()).saying(text, now=now)
         ledger.put(said)
+        if judged.rejected and addressed(settings, services):
+            groups = groups_of(found.tally.kept, found.tally.summary())
+            content = announced(said, judged, groups, zone=settings.time_zone)
+            notice = notice_of(said, "announced", content, findings=findings_of(groups))
+            mail = post(ledger, notice, settings, services, now=now)
         return said
 
     said = services.ledger.transact(change)
     if said is None:
         return "not to be judged"
     log("INFO", f"{said.status}: {said.status_text}", **said.log_fields)
+    send_now([mail], services)
     return "judged"
 
 

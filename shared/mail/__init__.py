@@ -10,12 +10,13 @@ from shared.mail.outbox import (
     MailKind,
     Notice,
     addressed,
+    findings_of,
     notice_of,
     post,
     put_digest,
     settings_within,
 )
-from shared.mail.texts import Content, ended, overdue, refused_name, stopped
+from shared.mail.texts import Content, announced, ended, overdue, refused_name, stopped
 
 __all__ = [
     "FAILED",
@@ -26,9 +27,11 @@ __all__ = [
     "Mailbox",
     "Notice",
     "addressed",
+    "announced",
     "bouncing",
     "digest",
     "ended",
+    "findings_of",
     "message_bytes",
     "notice_of",
     "overdue",

@@ -6,7 +6,7 @@ hour for each type and code. The others are counted, and the digest of the next 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Self
@@ -150,9 +150,9 @@ class Mailbox:
             return None, replace(box, held=box.held + 1)
         return Posting(thread=thread, recovery=recovered), replace(box, sent=box.sent + 1)
 
-    def without(self, topic: str, *, but: str) -> Self:
-        """Return the record without the troubles of a topic, except those with the code `but`."""
-        left = tuple(one for one in self.troubles if one.topic != topic or one.code == but)
+    def without(self, topic: str, *, but: Collection[str]) -> Self:
+        """Return the record without the troubles of a topic, except those with a code in `but`."""
+        left = tuple(one for one in self.troubles if one.topic != topic or one.code in but)
         return replace(self, troubles=left)
 
     def digest_due(self, now: datetime, zone: tzinfo) -> tuple[datetime, datetime] | None:

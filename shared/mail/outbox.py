@@ -6,6 +6,7 @@ extension "Trigger Email". A document that exists means that people were told.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
@@ -16,15 +17,27 @@ from shared.mail.html import rich
 from shared.mail.mailbox import Mailbox, Posting
 from shared.mail.message import address_of, message_id
 from shared.mail.texts import Content, plain, recovered
+from shared.reporting import Group
 from shared.services import Services
 
 MailKind = Literal[
-    "rejected", "rows", "refused_name", "overdue", "stopped", "recovered", "loaded", "digest"
+    "rejected",
+    "rows",
+    "announced",
+    "refused_name",
+    "overdue",
+    "stopped",
+    "recovered",
+    "loaded",
+    "digest",
 ]
 """MailKind of a mail, the last part of its id. All but `loaded` and `digest` are in `notify.on`."""
 
 KEPT = timedelta(days=30)
 """Time after which a mail's document is deleted, by the TTL policy on `delivery.expireAt`."""
+
+ABOUT_ROWS = frozenset({"rows", "announced"})
+"""Codes of trouble with single rows, after which a file can still be loaded."""
 
 NO_TOPIC = "names"
 """Topic of files whose names do not say their type."""
@@ -45,6 +58,8 @@ class Notice:
     code: str
     """Code of the error: one topic and code is mailed once an hour."""
     content: Content
+    findings: str = ""
+    """The errors of its rows, as `findings_of` gives them; "" if it is not about rows."""
 
     @property
     def id(self) -> str:
@@ -52,8 +67,26 @@ class Notice:
         return "~".join((self.connection, self.about, str(self.generation), self.kind))
 
 
+def findings_of(groups: Iterable[Group]) -> str:
+    """Return the errors of rows in short, e.g. `2 row.bad_date ORDER_DATE, 1 row.bad_key PERIDX`.
+
+    Two readings of a file that give the same text found the same errors.
+    """
+    errors = sorted(
+        f"{one.count} {one.code} {one.column or ''}".rstrip()
+        for one in groups
+        if one.severity == "row"
+    )
+    return ", ".join(errors)
+
+
 def notice_of(
-    import_: Import, kind: MailKind, content: Content, *, code: str | None = None
+    import_: Import,
+    kind: MailKind,
+    content: Content,
+    *,
+    code: str | None = None,
+    findings: str = "",
 ) -> Notice:
     """Return a notice about an import.
 
@@ -69,6 +102,7 @@ def notice_of(
         topic=f"bulk_{topic}" if import_.mode == "bulk" else topic,
         code=code or error,
         content=content,
+        findings=findings,
     )
 
 
@@ -105,8 +139,9 @@ def post(
     """Write the mail about an event into the outbox, in the transaction that records the event.
 
     Nothing is read or written if nobody is to be mailed. The event is only counted if people were
-    mailed about the same lately, or often enough that day. A notice of kind `loaded` says that the
-    trouble of its topic is over.
+    mailed about the same lately, or often enough that day. Rows that were announced are not told
+    again when they are loaded with the same errors. A notice of kind `loaded` says that the trouble
+    of its topic is over.
 
     Returns:
         The id of the mail, to `send` after the transaction; None if there is none.
@@ -127,15 +162,18 @@ def post(
             zone=zone,
         )
         if posting is not None and posting.recovery:
-            rows_only = {one.code for one in box.troubles if one.topic == notice.topic} == {"rows"}
+            codes = {one.code for one in box.troubles if one.topic == notice.topic}
+            rows_only = codes <= ABOUT_ROWS
             content = recovered(notice.content, notice.topic, rows_only=rows_only)
             notice = replace(notice, kind="recovered", content=content)
+    elif notice.kind == "rows" and _announced(ledger, notice):
+        posting, changed = None, box.without(notice.topic, but=ABOUT_ROWS)
     else:
         posting, changed = box.report(
             mail=notice.id, topic=notice.topic, code=notice.code, now=now, zone=zone
         )
         if notice.kind == "rows":
-            changed = changed.without(notice.topic, but="rows")
+            changed = changed.without(notice.topic, but=ABOUT_ROWS)
     if posting is not None and ledger.mail(notice.id) is not None:
         return None  # told before, e.g. before a replay
     if changed != box:
@@ -144,6 +182,12 @@ def post(
         return None
     ledger.put_mail(notice.id, _document(notice, posting, settings, services, now=now))
     return notice.id
+
+
+def _announced(ledger: LedgerTransaction, notice: Notice) -> bool:
+    """Return True if people were mailed the same about this upload while it waited."""
+    mail = ledger.mail(replace(notice, kind="announced").id)
+    return mail is not None and mail.get("findings") == notice.findings
 
 
 def put_digest(
@@ -201,6 +245,8 @@ def _document(
         },
         "headers": headers,
     }
+    if notice.findings:
+        document["findings"] = notice.findings
     if sender:
         document["from"] = sender
     if deployment.mail_reply_to:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from shared.core import CODES, Problem, about, count, length, moment, printable, wrapped
 from shared.files import EXPORT
-from shared.ledger import Import, RowCounts
+from shared.ledger import Import, Judged, RowCounts
 from shared.reporting import Group, report_names
 
 GROUPS = 5
@@ -104,6 +104,38 @@ def ended(
         counts=counts_of(rows),
         groups=_groups(groups),
         todo=_fix_rows(import_, send_as) if rows.rejected else (),
+        facts=_facts(import_, zone),
+    )
+
+
+def announced(import_: Import, judged: Judged, groups: Sequence[Group], *, zone: tzinfo) -> Content:
+    """Return the content about a file that waits, of which some rows will be rejected.
+
+    Args:
+        import_: the import, whose status text says what it waits for.
+        judged: the result of reading the file.
+        groups: its problems, errors before warnings.
+        zone: the zone of the times.
+    """
+    read, bad = judged.read, judged.rejected
+    rows = count(read, "row") if judged.whole else f"the first {count(read, 'row')}"
+    them = "this row" if bad == 1 else "these rows"
+    return Content(
+        mark="!",
+        verdict=f"{name_of(import_, zone)}: {bad:,} of {rows} will be rejected",
+        lead=import_.status_text,
+        counts=(
+            ("rows in the file" if judged.whole else "rows read", read),
+            ("can be loaded", read - bad),
+            ("will be rejected because of errors", bad),
+        ),
+        groups=_groups(groups, later=True),
+        todo=(
+            "Correct the file and upload it again under the same name before it is loaded: "
+            f"{import_.object}.",
+            f"Or let it be loaded without {them}: the folder rejected/ then has {them}, with the "
+            f"reason. Correct {them} in Apparel21 as well, for the next export.",
+        ),
         facts=_facts(import_, zone),
     )
 
@@ -226,8 +258,13 @@ def counts_of(rows: RowCounts) -> tuple[tuple[str, int], ...]:
     return (("rows in the file", rows.read), *(part for part in parts if part[1]))
 
 
-def _groups(groups: Sequence[Group]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the groups that a mail shows: errors, then warnings, at most `GROUPS` in all."""
+def _groups(
+    groups: Sequence[Group], *, later: bool = False
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the groups that a mail shows: errors, then warnings, at most `GROUPS` in all.
+
+    `later` is True for a file that waits.
+    """
     about_rows = [one for one in groups if one.severity in ("row", "warning")]
     shown, left = about_rows[:GROUPS], about_rows[GROUPS:]
     errors = tuple(_line(one) for one in shown if one.is_error)
@@ -239,8 +276,8 @@ def _groups(groups: Sequence[Group]) -> tuple[tuple[str, tuple[str, ...]], ...]:
         else:
             errors = (*errors, rest)
     found = (
-        ("Errors (not loaded)", errors),
-        ("Warnings (loaded, please check)", warnings),
+        (f"Errors ({'will not be' if later else 'not'} loaded)", errors),
+        (f"Warnings ({'will be ' if later else ''}loaded, please check)", warnings),
     )
     return tuple((head, lines) for head, lines in found if lines)
 

@@ -115,6 +115,100 @@ def test_overdue_orders_are_mailed(mailed: Pipeline, server: MailServer) -> None
     )
 
 
+TWO_BAD = orders_csv(
+    *({"ORDER_NUMBER": f"D{number}"} for number in range(8)),
+    {"ORDER_NUMBER": "D8", "ORDER_DATE": "soon"},
+    {"ORDER_NUMBER": "secret-7", "ORDER_DATE": "later"},
+)
+"""Orders of which two cannot be loaded."""
+WAITING = "orders_20230501T115600Z"
+
+
+def load_orders(pipeline: Pipeline) -> list[str]:
+    """Load the customers that the orders wait for, then the orders."""
+    done = load(pipeline, NAME, customers_csv({"PERIDX": "1"}))
+    pipeline.clock.advance(timedelta(minutes=31))
+    return done + pipeline.run_due()
+
+
+def test_bad_rows_of_a_file_that_waits_are_mailed_at_once(
+    mailed: Pipeline, server: MailServer
+) -> None:
+    """They are told once: not again when the file is loaded with the same errors, even late."""
+    mailed.upload(f"{WAITING}.csv", TWO_BAD)
+    assert mailed.judge() == ["judged"]
+
+    (message,) = server.messages
+    assert message["Subject"] == "[main] ! orders 1 May 21:56: 2 of 10 rows will be rejected"
+    body = message.get_body(("plain",))
+    assert body is not None
+    said = " ".join(body.get_content().split())
+    assert "Waiting for its customers file" in said
+    assert "Errors (will not be loaded): * 2 rows: ORDER_DATE:" in said
+    assert "lines 10, 11" in said
+    assert f"again under the same name before it is loaded: {WAITING}.csv." in said
+    assert "secret" not in message.as_string()
+
+    mailed.clock.advance(timedelta(hours=3))
+    assert load_orders(mailed) == ["loaded", "loaded_with_rejects"]
+    assert len(server.taken) == 1
+
+    mailed.clock.advance(timedelta(hours=1))
+    load(mailed, "customers_20230501T153000Z", customers_csv({"PERIDX": "2"}))
+    mailed.upload("orders_20230501T153100Z.csv", orders_csv({"ORDER_NUMBER": "D9"}))
+    mailed.clock.advance(timedelta(minutes=31))
+    mailed.run_due()
+    assert server.subjects[1:] == ["[main] ✓ orders: no rows to fix any more"]
+    assert server.messages[1]["In-Reply-To"] == message["Message-ID"]
+
+
+def test_other_errors_than_announced_are_mailed_in_the_thread(
+    mailed: Pipeline, server: MailServer
+) -> None:
+    """What the load finds besides is told, in answer to the announcement."""
+    mailed.upload(f"{WAITING}.csv", TWO_BAD)
+    mailed.judge()
+    (id,) = mails(mailed)
+    mailed.database.document(f"mail/{id}").update({"findings": "1 row.bad_date ORDER_DATE"})
+
+    assert load_orders(mailed)[-1] == "loaded_with_rejects"
+
+    first, second = server.messages
+    assert second["Subject"] == "[main] ! orders 1 May 21:56: 8 of 10 rows loaded, 2 to fix"
+    assert second["In-Reply-To"] == first["Message-ID"]
+
+
+def test_rows_whose_announcement_was_not_mailed_are_mailed(
+    mailed: Pipeline, server: MailServer
+) -> None:
+    """Announcements are folded like any other mail: one an hour, and who was told is known."""
+    mailed.upload("orders_20230501T115500Z.csv", TWO_BAD)
+    mailed.upload(f"{WAITING}.csv", TWO_BAD)
+    mailed.judge()
+    assert server.subjects == ["[main] ! orders 1 May 21:55: 2 of 10 rows will be rejected"]
+
+    mailed.clock.advance(timedelta(minutes=2))
+    load(mailed, NAME, customers_csv({"PERIDX": "1"}))
+    mailed.clock.advance(timedelta(minutes=31))
+    mailed.run_due()
+    mailed.run_due()
+
+    assert server.subjects[1:] == ["[main] ! orders 1 May 21:56: 8 of 10 rows loaded, 2 to fix"]
+
+
+def test_a_corrected_file_ends_the_announced_trouble(mailed: Pipeline, server: MailServer) -> None:
+    """The corrected upload loads whole, and its people are told that nothing is to be fixed."""
+    mailed.upload(f"{WAITING}.csv", TWO_BAD)
+    mailed.judge()
+    mailed.clock.advance(timedelta(minutes=5))
+    mailed.upload(f"{WAITING}.csv", orders_csv({"ORDER_NUMBER": "D1"}))
+    mailed.judge()
+
+    assert load_orders(mailed)[-1] == "loaded"
+
+    assert server.subjects[1:] == ["[main] ✓ orders: no rows to fix any more"]
+
+
 def test_a_stopped_feed_is_mailed_once(mailed: Pipeline, server: MailServer) -> None:
     """An expected file that does not come is mailed by the sweep, and its arrival ends that."""
     mailed.database.document("connections/main").set(
