@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     is not valid, the folder is in use, or something requested is not installed. 70: a fault of the
     program. 130: interrupted. For commands about a running stack, see `shared.ops`.
     """
-    parsed = _parser().parse_args(ops.with_defaults(arguments))
+    parsed = parser().parse_args(ops.with_defaults(arguments))
     os.environ.update(loopback_environment(os.environ))
     with _signals_as_interrupt():
         try:
@@ -70,13 +70,14 @@ def main(arguments: Sequence[str]) -> int:
             return FAULT
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m local`."""
+    whole = argparse.ArgumentParser(
         prog="python -m local",
         description="The whole pipeline on this machine. Commands other than up and demo work on a "
         "stack that runs.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = whole.add_subparsers(dest="command", required=True)
     up = commands.add_parser(
         "up", help="start the pipeline and run it until Ctrl-C", description=_UP
     )
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _data_argument(up)
     ops.add_commands(commands, common=_data_argument)
-    completion.add_command(commands, parser, default_name="a21local")
+    completion.add_command(commands, whole, default_name="a21local")
     demo.add_argument(
         "--data",
         type=Path,
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="TIME",
             help="time from one sweep to the next (default: 60s)",
         )
-    return parser
+    return whole
 
 
 def _data_argument(parser: argparse.ArgumentParser) -> None:
