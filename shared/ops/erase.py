@@ -147,7 +147,8 @@ def _told(done: Erasure, *, dry_run: bool) -> list[str]:
     lines += [f"Erased before: {moment(at)}." for at in done.earlier]
     looked = (
         f"{done.looked['objects']:,} objects with {done.looked['rows']:,} rows, "
-        f"{done.looked['documents']:,} documents of the ledger, and the documents of the person"
+        f"{count(done.looked['documents'], 'document')} of the ledger, and the documents of the "
+        "person"
     )
     if dry_run:
         lines.append(f"Searched {looked}.")
@@ -175,8 +176,15 @@ def _told(done: Erasure, *, dry_run: bool) -> list[str]:
 
 def _counted(found: Mapping[str, int]) -> str:
     return ", ".join(
-        count(number, name.removesuffix("s")) for name, number in sorted(found.items())
+        count(number, *_NOUNS.get(name, (name.removesuffix("s"),)))
+        for name, number in sorted(found.items())
     )
+
+
+_NOUNS = {
+    "mentions": ("order number in reports and ledger", "order numbers in reports and ledger"),
+    "objects": ("changed object", "changed objects"),
+}
 
 
 def _person(text: str) -> str:

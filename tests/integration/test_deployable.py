@@ -329,7 +329,7 @@ def test_status(workspace: Path, servers: Servers, python: Path, key: Key) -> No
             text = answer.read().decode()
         refused, _ = post(url, {}, **person)
 
-    assert "No imports that fit." in text
+    assert "No imports found." in text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert refused == 405
 
