@@ -17,6 +17,7 @@ _EXAMPLE = "customers_20230424T201230Z"
 _ON = {
     "rejected": "a file is rejected",
     "rows": "rows are rejected",
+    "announced": "rows of a file that waits will be rejected",
     "refused_name": "a name is refused",
     "overdue": "orders wait too long",
     "stopped": "an expected file is missing",
