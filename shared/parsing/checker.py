@@ -223,7 +223,7 @@ class _Field:
         bad = _unreadable(cells)
         if bad:
             cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
-        if self._is_text or (self._is_plain is not None and all(map(self._is_plain, cells))):
+        if self._is_text or (self._is_plain is not None and all(map(self._is_plain, {*cells}))):
             return _Column([cell or None for cell in cells], bad, {})
         if len(self._values) > _REMEMBERED:
             self._forget()

@@ -6,8 +6,7 @@ The loader and the check before an upload both judge files here, so they always 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import BinaryIO, Protocol
 
@@ -62,14 +61,11 @@ def is_left_out(warning: Problem) -> bool:
 _INCOMPLETE = wire.entry(wire.FIELD, INCOMPLETE.encode(), wire.value(True))
 
 
-def _of_rows(problems: Iterable[Problem], severity: Severity, chunk: Chunk) -> Iterator[Problem]:
+def _of_rows(problems: Sequence[Problem], severity: Severity, chunk: Chunk) -> Iterator[Problem]:
     """Yield the problems of rows with their severity and the row that a spreadsheet shows."""
-    for problem in problems:
-        row = chunk.spreadsheet_row(problem.line)
-        if problem.severity == severity and row is None:
-            yield problem
-        else:
-            yield replace(problem, severity=severity, row=row)
+    rows = chunk.spreadsheet_rows([problem.line for problem in problems])
+    for problem, row in zip(problems, rows, strict=True):
+        yield problem.of_row(row, severity)
 
 
 class Watcher(Protocol):
@@ -390,8 +386,10 @@ class Examination:
                     self.broken.add(key)
             if self._grouped:
                 self.broken.update(*(self._keys_among(one.cells) for one in chunk.bad))
-            for _, cut, problems, export in sorted(bad, key=lambda one: one[0]):
-                self.tally.extend(_of_rows(problems, "row", chunk))
+            bad.sort(key=lambda one: one[0])
+            told = [problem for _, _, problems, _ in bad for problem in problems]
+            self.tally.extend(_of_rows(told, "row", chunk))
+            for _, cut, problems, export in bad:
                 self._watcher.reject(cut, problems, export)
             unused += made.left_out
         if unused:

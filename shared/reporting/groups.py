@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from shared.core import CODES, Problem, Severity, count
@@ -122,7 +122,8 @@ def numbers(noun: str, found: Sequence[int], *, more: int = 0) -> str:
     `more` is the number of further ones that are not known.
     """
     ranges = []
-    for _, run in groupby(enumerate(found), key=lambda one: one[1] - one[0]):
+    runs = groupby(enumerate(found), key=lambda one: one[1] - one[0])
+    for _, run in islice(runs, RANGES):
         values = [number for _, number in run]
         # A range of two is no shorter than its two numbers.
         if len(values) == 2:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
@@ -207,9 +208,8 @@ def write_report(
         "groups": [group.to_document() for group in groups],
     }
     summary = summary_text(import_, groups=groups, zone=zone, send_as=send_as)
-    listed = printable_json([*map(Problem.to_document, problems)])
     head = printable_json(report, indent=2).removesuffix("\n}")
-    verdict = f'{head},\n  "problems": {a_line_each(listed)}\n}}\n'
+    verdict = f'{head},\n  "problems": {a_line_each(problems)}\n}}\n'
     for place, text, content_type in (
         (summary_name(name), summary, "text/plain"),
         (name, verdict, "application/json"),
@@ -224,17 +224,19 @@ def write_report(
         )
 
 
-def a_line_each(problems: str) -> str:
-    """Return a JSON array of problems with one line per problem, from one on a single line.
-
-    One line per problem is easier to read, and the fast encoder cannot indent.
-    """
-    if problems == "[]":
-        return problems
-    # No text can contain this: a quote inside a text has a backslash before it, and no letter
-    # follows the quote at its end.
-    lines = problems[1:-1].replace('}, {"code": ', '},\n    {"code": ')
-    return f"[\n    {lines}\n  ]"
+def a_line_each(problems: Iterable[Problem]) -> str:
+    """Return a JSON array of problems with one line per problem, as people like to read it."""
+    known: dict[tuple[object, ...], str] = {}  # most problems differ in their rows only
+    lines = []
+    for one in problems:
+        kind = (one.code, one.message, one.severity, one.column)
+        begin = known.get(kind)
+        if begin is None:
+            begin = known[kind] = printable_json(replace(one, line=None, row=None).to_document())
+        line = "" if one.line is None else f', "line": {one.line}'
+        row = "" if one.row is None else f', "row": {one.row}'
+        lines.append(f"    {begin[:-1]}{line}{row}}}")
+    return "[\n" + ",\n".join(lines) + "\n  ]" if lines else "[]"
 
 
 def part_name(name: str) -> str:

@@ -115,15 +115,16 @@ def test_a_line_for_each_problem(pipeline: Pipeline) -> None:
 
 
 def test_a_line_for_each_of_odd_problems() -> None:
-    """A text that looks like the end of a problem is none."""
-    items = [
-        {"code": "a", "message": '}, {"code": "b"'},
-        {"code": '}, {"', "message": '\\"}, {"\n\\}, {"'},
-        {"code": "c", "message": '"}, {'},
-        {"code": '"}, {', "message": '"}, {"code": '},
+    """A text that looks like the end of a problem is none, and problems of a kind share a line."""
+    problems = [
+        Problem(code="row.bad_date", message='}, {"code": "b"', line=1),
+        Problem(code="row.bad_date", message='}, {"code": "b"', line=3, row=2, column="DOB"),
+        Problem(code="row.bad_date", message='}, {"code": "b"', line=4, row=3, column="DOB"),
+        Problem(code="file.empty", message='\\"}, {\n\\}, {"'),
     ]
 
-    text = a_line_each(json.dumps(items))
+    text = a_line_each(problems)
 
-    assert [json.loads(line.removesuffix(",")) for line in text.splitlines()[1:-1]] == items
-    assert json.loads(text) == items
+    documents = [problem.to_document() for problem in problems]
+    assert [json.loads(line.removesuffix(",")) for line in text.splitlines()[1:-1]] == documents
+    assert json.loads(text) == documents

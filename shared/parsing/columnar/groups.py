@@ -9,7 +9,7 @@ import numpy as np
 from shared.core.arrays import Mask, Numbers, Octets
 from shared.firestore.bulk import wire
 from shared.parsing.columnar.cells import Supply
-from shared.parsing.columnar.pieces import SPARE, Pieces, cut, join, rows_of
+from shared.parsing.columnar.pieces import SPARE, Instead, Pieces, cut, join, rows_of
 from shared.parsing.csv.grid import Places, windows
 
 Made = tuple[Octets, Numbers]
@@ -24,7 +24,7 @@ class Shares:
 
     def __init__(
         self,
-        own: Callable[[Numbers], list[Pieces]],
+        own: Callable[[Numbers, Instead], list[Pieces]],
         item: Callable[[Numbers], Pieces],
         has_item: Callable[[Numbers], Mask],
         supply: Supply,
@@ -34,7 +34,8 @@ class Shares:
         """Prepare.
 
         Args:
-            own: returns, for some rows, the pieces of the document's own fields, cut by cut.
+            own: returns, for some rows, the pieces of the document's own fields, cut by cut. Some
+                fields may be wanted from other rows.
             item: returns, for some rows, the pieces of the items; none for a row without an item.
             has_item: returns True for those of some rows that have an item.
             supply: the bytes of the pieces.
@@ -64,7 +65,7 @@ class Shares:
         An item is empty if its row has none.
         """
         of_own, of_items = self._rows[lasts], self._rows[items]
-        cuts, item = self._own(of_own), self._item(of_items)
+        cuts, item = self._own(of_own, {}), self._item(of_items)
         octets = self._supply.octets(SPARE)  # only now: the calls above add heads
         parts = iter(join(octets, cuts, len(of_own)))
         own = [*zip(*[parts] * len(cuts), strict=True)]
@@ -83,6 +84,7 @@ class Shares:
         items: Numbers,
         counts: Numbers,
         between: Sequence[Made | wire.Heads],
+        instead: Instead,
     ) -> list[bytes]:
         """Return whole documents.
 
@@ -92,11 +94,15 @@ class Shares:
             counts: the number of items of each document.
             between: the parts between the cuts of the own fields, in order: entries, one per
                 document, and, once, the heads of the field that holds the items.
+            instead: own fields that some documents take from another row.
         """
         of_item = self._item(self._rows[items])
         sizes = of_item.sizes() if of_item.lengths else np.zeros(len(items), np.int32)
         array_sizes = np.diff(np.append(0, np.cumsum(sizes))[np.append(0, np.cumsum(counts))])
-        first, *others = self._own(self._rows[lasts])
+        first, *others = self._own(
+            self._rows[lasts],
+            {path: (places, self._rows[rows]) for path, (places, rows) in instead.items()},
+        )
         more = bytearray()
         before: list[Pieces] = []
         so_far = [first]

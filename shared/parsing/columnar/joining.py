@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -18,6 +19,7 @@ from shared.files.types import INT64_MAX, Usual
 from shared.firestore.bulk import FIELD, Entries, Heads, doubles, integers
 from shared.parsing.blocks import Block
 from shared.parsing.columnar.parts import NEVER, UNREADABLE, Parts, RowPart, Values, values_at
+from shared.parsing.columnar.pieces import Instead
 from shared.parsing.columnar.texts import Texts
 
 Join = Callable[[Sequence[RowPart]], tuple[bytes, frozenset[str], list[Problem]]]
@@ -82,7 +84,6 @@ class Joiner:
             places=whole.tolist(),
             refers_to=self._refers_to(parts.values, lasts),
         )
-        _mark_left_open(alone, parts.keep, rows)
         if self._usual is None:
             alone[:] = True
         elif which:
@@ -118,11 +119,12 @@ class Joiner:
         if not len(usual):
             return
         items = items.some(~alone[items.documents])
+        instead = _left_open(block, parts.keep, rows, usual)
         between = [
             self._array_heads if name == self._items else _total(name.encode(), totals[name][usual])
             for name in self._made
         ]
-        wires = parts.shares.gather(lasts[usual], items.rows, items.sizes[usual], between)
+        wires = parts.shares.gather(lasts[usual], items.rows, items.sizes[usual], between, instead)
         if len(usual) == len(alone):
             block.wires = wires
         else:
@@ -207,15 +209,39 @@ def _mark_differing(alone: Mask, columns: Iterable[Values], rows: _Rows) -> None
         alone[rows.documents[differs]] = True
 
 
-def _mark_left_open(alone: Mask, keep: Sequence[frozenset[str]], rows: _Rows) -> None:
-    """Mark the documents in which the last row leaves fields open, and another row other fields."""
+def _left_open(
+    block: Block, keep: Sequence[frozenset[str]], rows: _Rows, usual: Numbers
+) -> Instead:
+    """Return, for fields that the last row of a document leaves open, the row to take them from.
+
+    That is the last row that does not leave the field open. The fields that all rows leave open go
+    into `block.keep`. `usual` are the documents; places in the result are places in it.
+    """
     lasts = rows.rows[rows.ends[rows.documents] - 1]
     open_ = np.flatnonzero(np.fromiter(map(bool, keep), bool, len(keep))[lasts])
-    for at, row, last in zip(
-        open_.tolist(), rows.rows[open_].tolist(), lasts[open_].tolist(), strict=True
-    ):
-        if keep[row] != keep[last]:
-            alone[rows.documents[at]] = True
+    differing = {
+        document
+        for document, row, last in zip(
+            rows.documents[open_].tolist(),
+            rows.rows[open_].tolist(),
+            lasts[open_].tolist(),
+            strict=True,
+        )
+        if keep[row] != keep[last]
+    }
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    places = dict(zip(usual.tolist(), range(len(usual)), strict=True)) if differing else {}
+    for document in sorted(differing.intersection(places)):
+        begin = int(rows.ends[document - 1]) if document else 0
+        *others, last = rows.rows[begin : rows.ends[document]].tolist()
+        left = keep[last]
+        for row in reversed(others):
+            for path in left - keep[row]:
+                found[path].append((places[document], row))
+            left &= keep[row]
+        block.keep[document] = left
+    pairs = {path: np.array(found_in, np.int64).T for path, found_in in found.items()}
+    return {path: (places_, rows_) for path, (places_, rows_) in pairs.items()}
 
 
 def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None:

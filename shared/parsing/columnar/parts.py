@@ -34,7 +34,7 @@ from shared.parsing.checker import (
 )
 from shared.parsing.columnar.cells import Cells, ColumnCells, HeadTable, Pool, Supply, first_rows
 from shared.parsing.columnar.groups import Shares
-from shared.parsing.columnar.pieces import Path, Pieces, Strings, Tree
+from shared.parsing.columnar.pieces import Instead, Path, Pieces, Strings, Tree
 from shared.parsing.columnar.texts import Texts
 from shared.parsing.csv.reader import Chunk
 
@@ -497,12 +497,14 @@ class PartMaker:
 
     def _whole(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> Pieces:
         """Return the pieces of the documents that some rows are."""
-        return Pieces.all(self._written(columns, rows))
+        return Pieces.all(self._written(columns, rows, {}))
 
-    def _written(self, columns: Mapping[str, ColumnCells], rows: Numbers) -> list[Pieces]:
+    def _written(
+        self, columns: Mapping[str, ColumnCells], rows: Numbers, instead: Instead
+    ) -> list[Pieces]:
         """Return the pieces of the document's own fields, cut at the fields between them."""
         cuts: list[list[Pieces]] = [[] for _ in range(len(self._cuts) + 1)]
-        for name, pieces in self._document.fields(columns, rows):
+        for name, pieces in self._document.fields(columns, rows, instead):
             if name not in self._leave_out:
                 cuts[bisect(self._cuts, name)].append(pieces)
         return [*map(Pieces.all, cuts)]

@@ -16,6 +16,12 @@ from shared.parsing.csv.grid import Places, windows
 
 Path = tuple[str, ...]
 
+Instead = Mapping[str, tuple[Numbers, Numbers]]
+"""Path of a field -> places among some rows, and the rows used there instead.
+
+Example: `{"tier.name": (array([3]), array([17]))}`."""
+
+_NOWHERE: Final[Instead] = {}
 _AT_ONCE = 512 * 1024
 """Bytes joined at a time: few enough for the processor's cache, with everything that is needed."""
 _MOVED = 32
@@ -82,15 +88,31 @@ class Tree:
             self._fields.append((name, below, HeadTable(heads, pool)))
 
     def fields(
-        self, columns: Mapping[str, ColumnCells], rows: Numbers | None = None
+        self,
+        columns: Mapping[str, ColumnCells],
+        rows: Numbers | None = None,
+        instead: Instead = _NOWHERE,
     ) -> Iterator[tuple[str, Pieces]]:
-        """Yield each field's name and pieces, in order, for some rows or all."""
+        """Yield each field's name and pieces, in order, for some rows or all.
+
+        `instead` names fields for which other rows are used at some places of `rows`.
+        """
         for name, below, heads in self._fields:
+            at = rows
+            if rows is not None and name in instead:
+                places, others = instead[name]
+                at = rows.copy()
+                at[places] = others
             if isinstance(below, str):
                 column = columns[below]
-                yield name, Pieces.of(column if rows is None else column.at(rows))
+                yield name, Pieces.of(column if at is None else column.at(at))
             else:
-                inner = Pieces.all(one for _, one in below.fields(columns, rows))
+                inside = {
+                    path.removeprefix(f"{name}."): one
+                    for path, one in instead.items()
+                    if path.startswith(f"{name}.")
+                }
+                inner = Pieces.all(one for _, one in below.fields(columns, at, inside))
                 yield name, inner.behind(heads)
 
     def longest(self, columns: Mapping[str, ColumnCells]) -> int:

@@ -167,16 +167,19 @@ class Chunk:
             return None
         return self.exported[np.searchsorted(self.numbers, ordinals)]
 
-    def spreadsheet_row(self, line: int | None) -> int | None:
-        """Return the row number that a spreadsheet shows for the row that begins on a line.
+    def spreadsheet_rows(self, lines: Sequence[int | None]) -> list[int | None]:
+        """Return the row numbers that a spreadsheet shows for the rows that begin on some lines.
 
-        Return None if it is the line. Example: 4 for line 6, if the rows before hold two line ends.
+        None if it is the line. Example: 4 for line 6, if the rows before hold two line ends.
         """
-        lines, first = self._records.lines, self._first_record
-        if line is None or not len(lines) or lines[-1] == first + len(lines) - 1:
-            return None
-        row = first + int(np.searchsorted(lines, line))
-        return None if row == line else row
+        begins, first = self._records.lines, self._first_record
+        if not len(begins) or begins[-1] == first + len(begins) - 1:
+            return [None] * len(lines)
+        rows = first + np.searchsorted(begins, [line or 0 for line in lines])
+        return [
+            None if line is None or line < begins[0] or row == line else row
+            for line, row in zip(lines, rows.tolist(), strict=True)
+        ]
 
     def place(self, ordinal: int) -> int:
         """Return the place of a row among the good ones."""

@@ -103,6 +103,9 @@ def draw(type_: FileType, chance: random.Random) -> list[dict[str, str]]:
                 row |= {c.name: "" for c in type_.own_columns if c.part == "item"}
             if chance.random() < share:
                 row |= [chance.choice(odd)]
+            if chance.random() < share:  # blank cells leave fields open in some of the files
+                row |= {name: "" for name in columns if chance.random() < 0.1}
+                row |= {type_.key.name: f"{key}", "EMAIL": f"{key}@example.com"}
             rows.append(row)
     if chance.random() < 0.4:
         chance.shuffle(rows)

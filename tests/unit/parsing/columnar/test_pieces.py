@@ -102,7 +102,7 @@ def test_gathered_documents(
     between.insert(at, heads)
 
     shares = Shares(
-        lambda rows: [
+        lambda rows, _: [
             Pieces(pieces.starts[start:end], pieces.lengths[start:end])
             for pieces in [first.pieces(rows)]
             for start, end in pairwise(edges)
@@ -118,6 +118,7 @@ def test_gathered_documents(
         np.array([item for _, of in documents for item in of], np.int64),
         np.array([len(of) for _, of in documents], np.int64),
         between,
+        {},
     )
 
     expected = []

@@ -182,11 +182,12 @@ def test_rows_of_a_spreadsheet(block_bytes: int) -> None:
 
     def shown(line: int) -> int | None:
         chunks = [one for one in found.chunks if line in [*one.lines, *(b.line for b in one.bad)]]
-        return chunks[0].spreadsheet_row(line)
+        return chunks[0].spreadsheet_rows([line])[0]
 
     assert [3, 4, 8, 10, 12] == found.lines
     assert [None, None, 6, 8, 9] == [shown(line) for line in found.lines]
     assert (9, 7) == (found.bad[0].line, shown(9))
+    assert [None, None, 9] == found.chunks[-1].spreadsheet_rows([None, 1, 12])
 
 
 def test_small_rows_come_in_several_chunks() -> None:
