@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.firestore.query import Slice
+from shared.firestore.query import Fields, Slice
 
-__all__ = ["Slice"]
+__all__ = ["Fields", "Slice"]

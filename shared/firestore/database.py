@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
 
@@ -14,19 +14,35 @@ from google.api_core import exceptions, retry
 from google.cloud import firestore
 
 from shared.core import TryAgain
-from shared.firestore.query import Slice
+from shared.firestore.calls import TIMEOUT, LedgerCalls, fields_of
+from shared.firestore.query import Fields, Slice
+from shared.firestore.transaction import Transaction
 
 _T = TypeVar("_T")
-
-Fields = dict[str, Any]
-"""The fields of a document."""
 
 TRANSACTION_TRIES = 12
 """Attempts at one transaction while other transactions change the documents it reads."""
 
+UNREACHABLE_TRIES = 40
+"""Attempts at one transaction while Firestore does not answer, at most about a minute."""
+
+READ_SECONDS = 300.0
+"""Time for a read outside a transaction, unless `patience` is shorter."""
+
+_PASSING = (
+    exceptions.Aborted,
+    exceptions.InternalServerError,
+    exceptions.ResourceExhausted,
+    exceptions.ServiceUnavailable,
+)
+"""Errors after which a transaction is attempted again."""
+
 
 class Reads(Protocol):
     """The reads of a transaction."""
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Read documents in one call; later reads of these documents need no call."""
 
     def document(self, path: str) -> Fields | None:
         """Return a document's fields; None where there is no such document."""
@@ -56,6 +72,11 @@ class Database(Protocol):
 
     def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
         """Return id -> fields of a collection's documents with these field values."""
+
+    def find_any(
+        self, collection: str, alternatives: Sequence[tuple[str, str]]
+    ) -> dict[str, Fields]:
+        """Return id -> fields of a collection's documents with any of these fields and values."""
 
     def find_in_group(
         self, group: str, name: str, values: Iterable[str]
@@ -104,6 +125,11 @@ class FirestoreDatabase:
     patience: float | None = None
     """Seconds that a read outside a transaction may take; None: as long as the client retries,
     which is minutes."""
+    _calls: LedgerCalls = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the calls of transactions."""
+        object.__setattr__(self, "_calls", LedgerCalls(self.client))
 
     def within(self, seconds: float) -> Self:
         """Return this database with `seconds` as the longest wait for a read."""
@@ -125,55 +151,77 @@ class FirestoreDatabase:
     def transact(self, change: Change[_T]) -> _T:
         """Run `change` in a transaction, and return its result.
 
-        A transaction that others interfered with is retried, with backoff and jitter.
+        A transaction that others interfered with is retried, with backoff and jitter. So is one
+        that had no answer.
 
         Raises:
             TryAgain: Firestore could not be reached, or `TRANSACTION_TRIES` attempts failed.
         """
-
-        def attempt(transaction: firestore.Transaction) -> _T:
-            result, writes = change(_TransactionReads(self.client, transaction))
-            for path, fields in writes.items():
-                transaction.set(self.client.document(path), fields)
-            return result
-
-        failure: BaseException | None = None
-        for number in range(TRANSACTION_TRIES):
-            if failure is not None:
-                self.sleep(random.uniform(0, min(2.0, 0.02 * 2**number)))
-            transaction = self.client.transaction(max_attempts=1)
+        failures: list[exceptions.GoogleAPICallError] = []
+        while True:
+            transaction = Transaction(self._calls)
             try:
-                result: _T = firestore.transactional(attempt)(transaction)
-            except (ValueError, exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-                failure = _fault(error)
-                if isinstance(failure, exceptions.Aborted):
-                    continue
-                if isinstance(failure, ValueError):
-                    raise
-                raise _out_of_reach(failure) from error
-            return result
-        raise TryAgain("The ledger is too busy.") from failure
+                result, writes = change(transaction)
+                transaction.commit(writes)
+            except exceptions.GoogleAPICallError as error:
+                transaction.abandon()
+                failures.append(error)
+            except BaseException:
+                transaction.abandon()
+                raise
+            else:
+                return result
+            self._wait_after(failures)
+
+    def _wait_after(self, failures: Sequence[exceptions.GoogleAPICallError]) -> None:
+        """Wait before the next attempt at a transaction, or raise TryAgain."""
+        last, number = failures[-1], len(failures)
+        aborted = sum(isinstance(failure, exceptions.Aborted) for failure in failures)
+        if aborted >= TRANSACTION_TRIES:
+            raise TryAgain("The ledger is too busy.") from last
+        if number >= UNREACHABLE_TRIES or not isinstance(last, _PASSING):
+            raise _out_of_reach(last) from last
+        self.sleep(random.uniform(0, min(2.0, 0.02 * 2 ** min(number, 10))))
 
     def documents(self, paths: Iterable[str]) -> dict[str, Fields]:
         """Return path -> fields of the documents that exist."""
-        references = [self.client.document(path) for path in paths]
-        with _reachable():
-            return {
-                _path(snapshot): snapshot.to_dict() or {}
-                for snapshot in self.client.get_all(references, **self._patiently())
-                if snapshot.exists
-            }
+        wanted = [*dict.fromkeys(paths)]
+        if not wanted:
+            return {}
+        found = self._read(lambda timeout: self._calls.get(wanted, timeout=timeout))
+        return {
+            path: fields for path, one in found.items() if (fields := fields_of(one)) is not None
+        }
 
     def find(self, collection: str, equals: Mapping[str, Any]) -> dict[str, Fields]:
         """Return id -> fields of a collection's documents with these field values."""
-        query: Any = self.client.collection(collection)
-        for name, value in equals.items():
-            query = query.where(filter=firestore.FieldFilter(name, "==", value))
+        return self._find(collection, [*equals.items()])
+
+    def find_any(
+        self, collection: str, alternatives: Sequence[tuple[str, str]]
+    ) -> dict[str, Fields]:
+        """Return id -> fields of a collection's documents with any of these fields and values."""
+        return self._find(collection, alternatives, either=True)
+
+    def _find(
+        self, collection: str, values: Sequence[tuple[str, Any]], *, either: bool = False
+    ) -> dict[str, Fields]:
+        found = self._read(
+            lambda timeout: self._calls.find(collection, values, either=either, timeout=timeout)
+        )
+        return {path.rpartition("/")[2]: fields_of(one) or {} for path, one in found.items()}
+
+    def _read(self, call: Callable[[float], dict[str, Any]]) -> dict[str, Any]:
+        """Make a call that reads, given its longest time, and again while it is not answered."""
+        again = retry.Retry(
+            predicate=retry.if_exception_type(exceptions.DeadlineExceeded, *_PASSING),
+            initial=0.1,
+            maximum=1.0 if self.patience else 10.0,
+            timeout=self.patience or READ_SECONDS,
+        )
         with _reachable():
-            return {
-                snapshot.id: snapshot.to_dict() or {}
-                for snapshot in query.stream(**self._patiently())
-            }
+            found: dict[str, Any] = again(call)(self.patience or TIMEOUT)
+        return found
 
     def find_in_group(
         self, group: str, name: str, values: Iterable[str]
@@ -266,26 +314,6 @@ class FirestoreDatabase:
             self.client.document(path).delete()
 
 
-@dataclass(frozen=True, slots=True)
-class _TransactionReads:
-    client: firestore.Client
-    transaction: firestore.Transaction
-
-    def document(self, path: str) -> Fields | None:
-        snapshot = self.client.document(path).get(transaction=self.transaction)
-        fields: Fields | None = snapshot.to_dict()
-        return fields
-
-    def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
-        documents = self.client.collection(collection)
-        query = documents.order_by("__name__").start_at([documents.document(first)])
-        query = query.end_at([documents.document(last)])
-        return {
-            snapshot.id: snapshot.to_dict() or {}
-            for snapshot in query.stream(transaction=self.transaction)
-        }
-
-
 def _path(snapshot: Any) -> str:
     path: str = snapshot.reference.path
     return path
@@ -306,16 +334,3 @@ def _out_of_reach(error: BaseException) -> TryAgain:
             "firestore.indexes.json, or wait until it is done."
         )
     return TryAgain(f"The ledger cannot be reached: {type(error).__name__}")
-
-
-def _fault(error: Exception) -> BaseException:
-    """Return the Google error inside an error of the client, or the error itself.
-
-    The client wraps an aborted commit in a ValueError, and also every error before the transaction
-    has begun.
-    """
-    if isinstance(error, ValueError):
-        for inner in (error.__cause__, error.__context__):
-            if isinstance(inner, exceptions.GoogleAPICallError | exceptions.RetryError):
-                return inner
-    return error

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+Fields = dict[str, Any]
+"""The fields of a document."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:

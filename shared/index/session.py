@@ -149,6 +149,7 @@ class Indexing:
         services: Services,
         hold: Hold,
         plan: Plan,
+        feed: Feed,
         *,
         origin: Origin,
         consent: frozenset[str],
@@ -162,6 +163,8 @@ class Indexing:
             services: ledger, bucket and clock.
             hold: the hold on the import.
             plan: the documents of the file.
+            feed: the feed, read while the import has held it. That it has the same index is made
+                sure of with the mark.
             origin: the file.
             consent: paths of the fields that hold consent.
             skip: True if unchanged documents may be skipped.
@@ -188,7 +191,6 @@ class Indexing:
         self._exported = plan.exported[0] if plan.exported else None
         self._consent = consent
         self._create_only = create_only = import_.mode == "bulk"
-        feed = services.ledger.feed(import_.connection, import_.type)
         self.pace = feed.pace
         """Rate at which the type's documents were last written."""
         keys = plan.keys

@@ -30,7 +30,7 @@ from shared.ledger.lease import (
     taken,
 )
 from shared.ledger.parts import Span, StateObject, spans
-from shared.ledger.paths import import_path, imports_path
+from shared.ledger.paths import feed_path, import_path, imports_path, shard_path
 from shared.ledger.queries import Totals, Which
 from shared.ledger.shards import Shard, next_of
 from shared.ledger.split import Split, shards_of
@@ -70,6 +70,7 @@ __all__ = [
     "Success",
     "Totals",
     "Which",
+    "feed_path",
     "flat",
     "import_path",
     "imports_path",
@@ -78,6 +79,7 @@ __all__ = [
     "new_owner",
     "next_of",
     "release_feed",
+    "shard_path",
     "shards_of",
     "spans",
     "stay_leased",

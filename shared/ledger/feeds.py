@@ -15,7 +15,7 @@ from shared.core import from_fields, to_fields
 from shared.ledger.parts import StateObject
 
 if TYPE_CHECKING:
-    from shared.firestore.database import Fields
+    from shared.firestore import Fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

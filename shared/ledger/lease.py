@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.core import LeaseLost, SplitLost, TryAgain
 from shared.ledger.feeds import Feed, Running
 from shared.ledger.imports import Import, Lease, Progress, RowCounts
+from shared.ledger.paths import feed_path, import_path, shard_path
 from shared.ledger.shards import Shard, recounted
 from shared.ledger.split import HELD, TOLD, Split
 from shared.ledger.store import LedgerStore, LedgerTransaction
@@ -145,10 +146,15 @@ class Hold:
             self._beat()
 
     def change(
-        self, change: ClaimedChange, *, done: Callable[[Shard], bool] | None = None
+        self,
+        change: ClaimedChange,
+        *,
+        done: Callable[[Shard], bool] | None = None,
+        needs: Iterable[str] = (),
     ) -> Claimed:
         """Change the records in a transaction, if the lease is still this worker's.
 
+        `needs` are the paths of documents that `change` reads, besides the import and its feed.
         `done` says of the shard whether an earlier try was committed although its answer was lost.
 
         Raises:
@@ -156,7 +162,15 @@ class Hold:
             TryAgain: Firestore could not be reached.
         """
 
+        mine, paths = self.import_, [*needs]
+        paths.append(import_path(mine.connection, mine.import_id))
+        if mine.type is not None and mine.mode != "test":
+            paths.append(feed_path(mine.connection, mine.type))
+        if (shard := self.claimed.shard) is not None:
+            paths.append(shard_path(mine.connection, mine.import_id, shard.split, shard.number))
+
         def owned(ledger: LedgerTransaction) -> Claimed | None:
+            ledger.fetch(*paths)
             current = self._current(ledger)
             if current is None:
                 return None

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.core import log
-from shared.firestore import Slice
+from shared.firestore import Fields, Slice
 from shared.ledger.feeds import Feed
 from shared.ledger.imports import Import, Status
 from shared.ledger.parts import PORTIONS
@@ -18,7 +18,7 @@ from shared.ledger.queries import Totals, Which
 from shared.ledger.shards import Shard
 
 if TYPE_CHECKING:
-    from shared.firestore.database import Database, Fields, Reads
+    from shared.firestore.database import Database, Reads
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,10 @@ class LedgerTransaction:
 
     reads: Reads
     writes: dict[str, Fields] = field(default_factory=dict)
+
+    def fetch(self, *paths: str) -> None:
+        """Read documents in one call; later reads of these documents need no call."""
+        self.reads.fetch(paths)
 
     def import_(self, connection: str, import_id: str) -> Import | None:
         """Return an import; None if there is none, or its document cannot be used."""
@@ -154,6 +158,12 @@ class LedgerStore:
         imports = [_import(connection, id, data) for id, data in found.items()]
         return [one for one in imports if one is not None]
 
+    def find_any(self, connection: str, *alternatives: tuple[str, str]) -> list[Import]:
+        """Return a connection's imports with any of these field values, e.g. `("status", "x")`."""
+        found = self.database.find_any(imports_path(connection), alternatives)
+        imports = [_import(connection, id, data) for id, data in found.items()]
+        return [one for one in imports if one is not None]
+
     def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
         """Return (connection, import id) -> import for the imports that exist."""
         paths = {import_path(*id): id for id in ids}
@@ -240,6 +250,13 @@ class LedgerStore:
         """Return the settings document of a connection; None if there is none."""
         path = f"connections/{connection}"
         return self.database.documents([path]).get(path)
+
+    def connection_and_feed(self, connection: str, type: str) -> tuple[Fields | None, Feed]:
+        """Return the settings document of a connection (None if there is none), and a feed."""
+        of_connection, of_feed = f"connections/{connection}", feed_path(connection, type)
+        found = self.database.documents([of_connection, of_feed])
+        feed = Feed.from_document(connection=connection, type=type, data=found.get(of_feed) or {})
+        return found.get(of_connection), feed
 
     def connection_documents(self, connections: Iterable[str]) -> dict[str, Fields]:
         """Return connection -> settings document for connections that have a document."""

@@ -19,6 +19,7 @@ from shared.index import Indexing, IndexPart, Successor, fingerprint, origin_of
 from shared.ledger import (
     LOADED,
     Claimed,
+    Feed,
     Hold,
     Import,
     LedgerTransaction,
@@ -69,8 +70,9 @@ class Attempt:
         hold: Hold,
         services: Services,
         settings: ConnectionSettings,
+        feed: Feed,
     ) -> None:
-        """Prepare the attempt.
+        """Prepare the attempt. `feed` is the feed as it was after the import was claimed.
 
         Raises:
             SettingsError: the settings name columns that do not exist.
@@ -79,6 +81,7 @@ class Attempt:
         self.hold = hold
         self.services = services
         self.settings = settings
+        self.feed = feed
         self.claimed = hold.claimed
         self.import_ = hold.import_
         self.found = examination(
@@ -136,9 +139,7 @@ class Attempt:
 
     def compare_header(self, header: Header) -> None:
         """Add a warning if the file has other columns than the one loaded before."""
-        feed = self.services.ledger.transact(
-            lambda ledger: ledger.feed(self.import_.connection, self.named.type)
-        )
+        feed = self.feed
         before, now = set(feed.header), set(header.names)
         if feed.header and before != now:
             gone, new = sorted(before - now), sorted(now - before)
@@ -192,6 +193,7 @@ class Attempt:
             self.services,
             self.hold,
             plan,
+            self.feed if part is None else self._feed_now(),
             origin=origin_of(self.import_, self.named),
             consent=found.type.consent,
             skip=self.settings.skip_unchanged,
@@ -210,6 +212,9 @@ class Attempt:
         in_time = delivery.deliver(map(self._counted, found.layers(plan)))
         self.count()
         return delivery, in_time
+
+    def _feed_now(self) -> Feed:
+        return self.services.ledger.feed(self.import_.connection, self.named.type)
 
     def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Pass documents on, and keep the counts of the ledger up to date meanwhile."""

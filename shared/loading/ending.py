@@ -27,10 +27,12 @@ from shared.mail import ended as mailed
 from shared.parsing import Tally
 from shared.reporting import (
     FAILED_TODO,
+    IMPORT_CODES,
     OUTDATED,
     OUTDATED_TODO,
     REJECTED,
     REJECTED_TODO,
+    alert_paths,
     groups_of,
     raise_alert,
     resolve_alerts,
@@ -163,10 +165,19 @@ def end(
         zone=settings.time_zone if settings else services.deployment.time_zone,
         replacing=before,
     )
-    changed = hold.change(change)
+    changed = hold.change(change, needs=_alerts_of(hold.import_))
     if found.successor is not None:
         found.successor.clean_up(services)
     return changed.import_, mail
+
+
+def _alerts_of(import_: Import) -> list[str]:
+    """Return the paths of the alerts that the end of an import may open or close."""
+    of_import = alert_paths(*IMPORT_CODES, connection=import_.connection, about=import_.import_id)
+    if import_.mode != "load" or import_.type is None:
+        return of_import
+    codes = REJECTED, OUTDATED
+    return of_import + alert_paths(*codes, connection=import_.connection, about=import_.type)
 
 
 def _notice(

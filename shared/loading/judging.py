@@ -203,7 +203,8 @@ def _refuse(
         return "not to be judged"
     hold = Hold(services.ledger, Claimed(taken), now=services.now, lease=lease)
     try:
-        attempt = Attempt(named, hold, services, settings)
+        feed = services.ledger.feed(taken.connection, named.type)
+        attempt = Attempt(named, hold, services, settings, feed)
         attempt.found = found
         attempt.note_same_content()
         if found.header is not None:

@@ -72,53 +72,64 @@ def wake_dependents(import_: Import, services: Services) -> None:
     Raises:
         TryAgain: Firestore or the queue could not be reached.
     """
-    ledger = services.ledger
+    ledger, by = services.ledger, import_.import_id
     ended_badly = import_.status in ("rejected", "failed")
-    held = {
-        one.import_id: one
-        for one in (
-            *ledger.find(import_.connection, blockedBy=import_.import_id),
-            *ledger.find(import_.connection, pairedWith=import_.import_id),
-        )
+    found = ledger.find_any(
+        import_.connection,
+        ("blockedBy", by),
+        ("pairedWith", by),
+        ("status", "blocked"),
+        *([("status", "overdue")] if import_.awaited_by else []),
+    )
+    held = [
+        one
+        for one in found
         if not pairing.in_line(one)
         and (
-            one.status in ("blocked", "overdue")
-            or (one.status == "scheduled" and (one.blocked_by is not None or ended_badly))
+            (by in (one.blocked_by, one.paired_with) and _waits(one, ended_badly=ended_badly))
+            or (one.status in ("blocked", "overdue") and _freed(one, import_, services))
         )
-    }
-    for type_ in import_.awaited_by if import_.status in LOADED else ():
-        window = services.deployment.pairing_window
-        freed = pairing.freed_range(import_.import_id, type_, window=window)
-        for one in ledger.transact(partial(_between, import_.connection, *freed)):
-            if one.status in ("blocked", "overdue") and not pairing.in_line(one):
-                held[one.import_id] = one
-    by = import_.import_id
-    for one in held.values():
+    ]
+    for one in held:
         wake = partial(_wake, one=one, by=by, early=ended_badly, services=services)
         enqueue(ledger.transact(wake), services)
-    for one in _next_in_line(import_, services):
+    for one in _next_in_line(import_, found):
         enqueue(ledger.transact(partial(_call, one=one, by=by, services=services)), services)
 
 
-def _between(connection: str, first: str, last: str, ledger: LedgerTransaction) -> Sequence[Import]:
-    return ledger.imports_between(connection, first, last)
+def _waits(one: Import, *, ended_badly: bool) -> bool:
+    """Return True for an import that may start because the one that it waited for has ended."""
+    return one.status in ("blocked", "overdue") or (
+        one.status == "scheduled" and (one.blocked_by is not None or ended_badly)
+    )
 
 
-def _next_in_line(import_: Import, services: Services) -> list[Import]:
+def _freed(one: Import, loaded: Import, services: Services) -> bool:
+    """Return True for an import that may start because a loaded one replaces a rejected one."""
+    if loaded.status not in LOADED or one.type not in loaded.awaited_by or not one.exported_at:
+        return False
+    window = services.deployment.pairing_window
+    first, last = pairing.freed_range(loaded.import_id, one.type, window=window)
+    return first <= one.import_id <= last
+
+
+def _next_in_line(import_: Import, found: Sequence[Import]) -> list[Import]:
     """Return the imports whose turn it is after this one: at most one per type that waits."""
     if import_.type is None or import_.mode == "test":
         return []
-    ledger, found = services.ledger, list[Import]()
+    nexts = list[Import]()
     for type_ in pairing.lines(import_.type):
+        of_type = [one for one in found if one.type == type_]
         # Imports that an earlier call has woken, perhaps without creating the task.
-        woken = ledger.find(
-            import_.connection, blockedBy=import_.import_id, status="scheduled", type=type_
-        )
+        woken = [
+            one
+            for one in of_type
+            if one.blocked_by == import_.import_id and one.status == "scheduled"
+        ]
         if not woken:
-            blocked = ledger.find(import_.connection, status="blocked", type=type_)
-            woken = [one for one in blocked if pairing.in_line(one)]
-        found += sorted(woken, key=pairing.turn)[:1]
-    return pairing.turns(found)
+            woken = [one for one in of_type if one.status == "blocked" and pairing.in_line(one)]
+        nexts += sorted(woken, key=pairing.turn)[:1]
+    return pairing.turns(nexts)
 
 
 def _wake(

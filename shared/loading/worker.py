@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.core import (
+    ConnectionSettings,
     FileRejected,
     LeaseLost,
     Problem,
@@ -214,8 +215,11 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
     if not isinstance(named, ExportFile):
         raise TypeError("only export files get tasks")
     try:
-        settings = services.settings_of(import_.connection)
-        attempt = Attempt(named, hold, services, settings)
+        document, feed = services.ledger.connection_and_feed(import_.connection, named.type)
+        settings = ConnectionSettings.from_document(
+            document, connection=import_.connection, deployment=services.deployment
+        )
+        attempt = Attempt(named, hold, services, settings, feed)
     except SettingsError as error:
         whole, found = hold_whole(hold, services), FileFindings()
         ended, _ = end(whole, services, "failed", named=named, found=found, error=error.problem)

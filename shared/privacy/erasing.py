@@ -23,7 +23,8 @@ from typing import Any
 
 from shared.core import NotPossible
 from shared.files.types import Column, FileType, Rules, all_types
-from shared.firestore.database import Database, Fields, Reads
+from shared.firestore import Fields
+from shared.firestore.database import Database, Reads
 from shared.index import forget
 from shared.ledger import LedgerTransaction, flat, import_path, imports_path
 from shared.ledger.uploads import ERASED

@@ -135,6 +135,11 @@ def alert_id(code: str, *, connection: str, about: str) -> str:
     return f"{connection}~{about}~{code}"
 
 
+def alert_paths(*codes: str, connection: str, about: str) -> list[str]:
+    """Return the paths of the alerts with these codes about one import or feed."""
+    return [f"alerts/{alert_id(code, connection=connection, about=about)}" for code in codes]
+
+
 def raise_alert(
     ledger: LedgerTransaction,
     code: str,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.core import Problem
+from shared.files import is_import_id, parse_import_id
+from shared.files.types import file_type
 from shared.ledger import (
     ENDED,
     Claimed,
@@ -18,10 +20,13 @@ from shared.ledger import (
     RowCounts,
     Shard,
     Status,
+    feed_path,
+    import_path,
     lease_to,
     lease_to_shards,
     new_owner,
     release_feed,
+    shard_path,
 )
 from shared.mail import addressed, notice_of, overdue, post, settings_within
 from shared.reporting import FAILED_TODO, overdue_todo, raise_alert, sentences
@@ -59,6 +64,7 @@ def claim_within(
     ledger: LedgerTransaction, task: LoadTask, services: Services, owner: str
 ) -> Claimed | NotNow:
     """Claim in the name of `owner` within a transaction; see `claim`."""
+    ledger.fetch(*_needed(task))
     current = ledger.import_(task.connection, task.import_id)
     if current is None:
         return NotNow("unknown import")
@@ -76,6 +82,20 @@ def claim_within(
     if shard is None or current.status != "loading" or current.lease is None:
         return NotNow("not loading", current)
     return _claim_shard(ledger, Claimed(current, shard), services, owner)
+
+
+def _needed(task: LoadTask) -> list[str]:
+    """Return the paths of the documents that a claim nearly always reads."""
+    where = task.connection, task.import_id
+    paths = [import_path(*where)]
+    if task.split is not None:
+        paths.append(shard_path(*where, task.split, task.shard))
+    if is_import_id(task.import_id):
+        _, name, _ = parse_import_id(task.import_id)
+        of_type = file_type(name)
+        types = (name, of_type.waits_for, of_type.goes_after)
+        paths += [feed_path(task.connection, type) for type in types if type is not None]
+    return paths
 
 
 # -- the import as a whole ------------------------------------------------------------------------

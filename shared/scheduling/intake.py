@@ -10,13 +10,21 @@ from shared.core import BadRequest, Problem, SettingsError, log
 from shared.files import REFUSALS, Arrival, ExportFile, Ignored, Misnamed, read_name, shown
 from shared.files.types import file_type, waiting_for
 from shared.gcp import StorageObject
-from shared.ledger import Import, LedgerTransaction, Reports, without
+from shared.ledger import (
+    Import,
+    LedgerTransaction,
+    Reports,
+    feed_path,
+    import_path,
+    without,
+)
 from shared.mail import addressed, notice_of, post, refused_name, send_now, settings_within
 from shared.reporting import (
     FEED_STOPPED,
     NO_TYPE,
     REFUSED_NAME,
     REFUSED_NAME_TODO,
+    alert_paths,
     raise_alert,
     resolve_alerts,
     resolve_import_alerts,
@@ -144,13 +152,13 @@ def _receive(
     services: Services,
     now: datetime,
 ) -> Import:
+    ledger.fetch(*_needed(file))
     current = ledger.import_(file.connection, file.import_id)
     if current is not None and not is_newer(arrived, current, now):
         return current
     # A waiting file and its awaited file each read the feed that the other writes, before the
     # search for the other's imports. So neither can miss the other.
-    awaited = file_type(file.type).waits_for
-    for other in (*([awaited] if awaited else []), *(one.name for one in waiting_for(file.type))):
+    for other in _others(file):
         ledger.feed(file.connection, other)
     fresh = Import(
         connection=file.connection,
@@ -199,6 +207,24 @@ def _receive(
     return fresh
 
 
+def _others(file: ExportFile) -> list[str]:
+    """Return the types that the file's type waits for, or that wait for it."""
+    awaited = file_type(file.type).waits_for
+    return [*([awaited] if awaited else []), *(one.name for one in waiting_for(file.type))]
+
+
+def _needed(file: ExportFile) -> list[str]:
+    """Return the paths of the documents that are read for a file that arrives."""
+    connection = file.connection
+    paths = [import_path(connection, file.import_id)]
+    paths += [feed_path(connection, type) for type in (file.type, *_others(file))]
+    if file.mode == "load":
+        codes = FEED_STOPPED, REFUSED_NAME
+        paths += alert_paths(*codes, connection=connection, about=file.type)
+        paths += alert_paths(REFUSED_NAME, connection=connection, about=NO_TYPE)
+    return paths
+
+
 def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
     """Return True if this upload takes over from the one in the ledger; events come in any order.
 
@@ -238,6 +264,16 @@ def _pair_waiting(
     now: datetime,
 ) -> list[Import]:
     """Return the imports of a type that wait for this file, scheduled after it."""
+    candidates = [
+        one
+        for one in ledger.imports_between(
+            awaited.connection,
+            *pairing.waiting_range(awaited.import_id, type, window=timing.window),
+        )
+        if one.status in ("waiting", "scheduled", "blocked", "overdue") and not one.released
+    ]
+    if not candidates:
+        return []
     known = {awaited.import_id} | {
         other.import_id
         for other in ledger.imports_between(
@@ -245,16 +281,9 @@ def _pair_waiting(
         )
         if other.size
     }
-    candidates = ledger.imports_between(
-        awaited.connection, *pairing.waiting_range(awaited.import_id, type, window=timing.window)
-    )
     paired = []
     for one in candidates:
-        if (
-            one.status in ("waiting", "scheduled", "blocked", "overdue")
-            and not one.released
-            and pairing.matching_id(one.import_id, known, window=timing.window) == awaited.import_id
-        ):
+        if pairing.matching_id(one.import_id, known, window=timing.window) == awaited.import_id:
             start = pairing.earliest_start(one, awaited, timing) or now
             one = plan_task(replace(one, paired_with=awaited.import_id), at=max(start, now))
             if one.status != "waiting":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from google.api_core import exceptions
 from google.cloud import firestore
 
 from shared.core.errors import TryAgain
+from shared.firestore.database import FirestoreDatabase
+from shared.ledger.store import LedgerStore
 from shared.ledger.tasks import LoadTask
 from shared.loading.worker import work
 from shared.scheduling.intake import take_in
@@ -230,15 +232,8 @@ def test_firestore_is_out_of_reach(make: Make, monkeypatch: pytest.MonkeyPatch) 
     pipeline = make()
     event = pipeline.put("customers_20230501T115500Z.csv", customers_csv({"PERIDX": "1"}))
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
-    nowhere = Pipeline.over(firestore.Client(project="x"), pipeline.services.bucket.client)
-    monkeypatch.setattr(
-        "google.cloud.firestore_v1.services.firestore.client.FirestoreClient.begin_transaction",
-        _unavailable,
-    )
+    database = FirestoreDatabase(firestore.Client(project="x"), sleep=lambda _: None)
+    nowhere = replace(pipeline.services, ledger=LedgerStore(database))
 
     with pytest.raises(TryAgain):
-        take_in(event, nowhere.services)
-
-
-def _unavailable(*_: Any, **__: Any) -> None:
-    raise exceptions.ServiceUnavailable("down")  # type: ignore[no-untyped-call]
+        take_in(event, nowhere)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared.core.settings import Deployment
-from shared.firestore.database import Fields
+from shared.firestore.query import Fields
 from shared.ledger.imports import ENDED, Import, flat
 from tests.simulation.firestore import Store
 from tests.simulation.oracle import Age

@@ -17,10 +17,10 @@ from google.protobuf import timestamp_pb2
 from grpc import StatusCode
 
 from shared.core.errors import TryAgain
-from shared.firestore.bulk.encoding import decode_fields
 from shared.firestore.bulk.transport import CallFailed, Stored
-from shared.firestore.database import TRANSACTION_TRIES, Fields, Reads
-from shared.firestore.query import Slice
+from shared.firestore.database import TRANSACTION_TRIES, Reads
+from shared.firestore.encoding import decode_fields
+from shared.firestore.query import Fields, Slice
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -117,9 +117,20 @@ class SimulatedReads:
     def __init__(self, database: SimulatedDatabase) -> None:
         self._database = database
         self.seen: dict[str, Document | None] = {}
+        self._fetched: dict[str, Document | None] = {}
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Read documents in one call."""
+        wanted = [path for path in paths if path not in self._fetched]
+        if wanted:
+            self._fetched |= self._database.call(
+                lambda: f"reads {', '.join(wanted)}",
+                lambda: {path: self._read(path) for path in wanted},
+            )
 
     def document(self, path: str) -> Fields | None:
-        found = self._database.call(lambda: f"reads {path}", lambda: self._read(path))
+        self.fetch([path])
+        found = self._fetched[path]
         return None if found is None else found.fields
 
     def documents_between(self, collection: str, first: str, last: str) -> dict[str, Fields]:
@@ -131,6 +142,7 @@ class SimulatedReads:
             }
             for id, document in found.items():
                 self._see(f"{collection}/{id}", document)
+                self._fetched[f"{collection}/{id}"] = document
             return {id: document.fields for id, document in found.items()}
 
         return self._database.call(lambda: f"reads {collection} {first} to {last}", read)
@@ -216,6 +228,18 @@ class SimulatedDatabase:
                 id: document.fields
                 for id, document in self.store.collection(collection).items()
                 if all(_field(document.fields, name) == value for name, value in equals.items())
+            },
+        )
+
+    def find_any(
+        self, collection: str, alternatives: Sequence[tuple[str, str]]
+    ) -> dict[str, Fields]:
+        return self.call(
+            lambda: f"looks in {collection} for any of {alternatives}",
+            lambda: {
+                id: document.fields
+                for id, document in self.store.collection(collection).items()
+                if any(_field(document.fields, name) == value for name, value in alternatives)
             },
         )
 

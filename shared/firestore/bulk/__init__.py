@@ -12,12 +12,13 @@ from shared.firestore.bulk.decisions import (
     Remove,
     Written,
 )
-from shared.firestore.bulk.encoding import ENCODING, decode_content, encode_content, nanoseconds
+from shared.firestore.bulk.encoding import ENCODING, decode_content, encode_content
 from shared.firestore.bulk.existence import LOOKED_UP, DocumentReader, KnownDocuments, Lookups
 from shared.firestore.bulk.pacing import GROWTH, STEP, Ramp, first_rate
 from shared.firestore.bulk.transport import Stored, Transport, encode_write
 from shared.firestore.bulk.wire import FIELD, Entries, Heads, doubles, entry, integers, value
 from shared.firestore.bulk.writer import Writer
+from shared.firestore.encoding import nanoseconds
 
 __all__ = [
     "ENCODING",

@@ -36,7 +36,6 @@ from shared.firestore.bulk.decisions import (
     Written,
     refused,
 )
-from shared.firestore.bulk.encoding import decode_fields, nanoseconds
 from shared.firestore.bulk.pacing import Gate, backoff
 from shared.firestore.bulk.transport import (
     PASSING,
@@ -47,6 +46,7 @@ from shared.firestore.bulk.transport import (
     encode_writes,
     times_of_all,
 )
+from shared.firestore.encoding import decode_fields, nanoseconds
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core import Problem
-from shared.firestore.bulk.encoding import timestamp
 from shared.firestore.bulk.transport import Stored
+from shared.firestore.encoding import timestamp
 
 T = TypeVar("T")
 

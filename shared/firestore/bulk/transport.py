@@ -1,7 +1,6 @@
 """Calls to Firestore that read, count and write documents, as gRPC messages.
 
-The calls use the client's channel, so that address, credentials and emulator are the client's. They
-do not use the client's methods, which cost more than the rest of a load and retry by other rules.
+The client's own methods would cost more than the rest of a load; see `shared.firestore.channel`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,15 @@ from typing import Any
 
 import grpc
 import numpy as np
-from google.api_core.gapic_v1 import routing_header
 from google.cloud import firestore
 from google.cloud.firestore_v1 import types
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
-from shared.firestore.bulk.encoding import decode_fields, encode_content, timestamp
+from shared.firestore.bulk.encoding import encode_content
 from shared.firestore.bulk.wire import Heads, varint
+from shared.firestore.channel import Channel
+from shared.firestore.encoding import decode_fields, timestamp
 
 __all__ = ["CallFailed", "Stored", "Transport", "encode_write", "encode_writes", "times_of_all"]
 
@@ -65,7 +65,6 @@ _GOOD = bytes((_tag(_BatchWriteResponse, "status"), 0))
 COUNTED = 30
 """Documents counted per query: Firestore's limit of alternatives in an `in` filter."""
 
-_SERVICE = "/google.firestore.v1.Firestore/"
 # Error texts of gRPC servers (C core, Go; Java) about a message that is too long.
 _TOO_LARGE = re.compile(r"(larger than max|exceeds maximum size)")
 
@@ -115,33 +114,12 @@ class Transport:
     """Calls that block and are never retried: the caller handles failures."""
 
     def __init__(self, client: firestore.Client) -> None:
-        # The client has no public access to its channel, metadata and database name.
-        inside: Any = client
-        self.database: str = inside._database_string
-        channel: grpc.Channel = inside._firestore_api.transport.grpc_channel
-        # With None, the bytes are sent unchanged.
-        self._batch_write = channel.unary_unary(
-            f"{_SERVICE}BatchWrite",
-            request_serializer=None,
-            response_deserializer=_BatchWriteResponse.FromString,
-        )
-        self._batch_get = channel.unary_stream(
-            f"{_SERVICE}BatchGetDocuments",
-            request_serializer=_BatchGetRequest.SerializeToString,
-            response_deserializer=_BatchGetResponse.FromString,
-        )
-        self._count = channel.unary_stream(
-            f"{_SERVICE}RunAggregationQuery",
-            request_serializer=_CountRequest.SerializeToString,
-            response_deserializer=_CountResponse.FromString,
-        )
-        # BatchWrite accepts only this routing to a named database: it refuses `database=…`.
-        routing = (("project_id", client.project), ("database_id", inside._database))
-        self._metadata = (
-            *inside._rpc_metadata,  # the database; for an emulator also "Bearer owner"
-            routing_header.to_grpc_metadata(routing),  # type: ignore[no-untyped-call]
-            inside._client_info.to_grpc_metadata(),
-        )
+        channel = Channel(client)
+        self.database = channel.database
+        self._metadata = channel.by_id
+        self._batch_write = channel.unary("BatchWrite", None, _BatchWriteResponse)
+        self._batch_get = channel.stream("BatchGetDocuments", _BatchGetRequest, _BatchGetResponse)
+        self._count = channel.stream("RunAggregationQuery", _CountRequest, _CountResponse)
         self._head = _BatchWriteRequest(database=self.database).SerializeToString()
 
     def get(

@@ -13,9 +13,9 @@ from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 
 from shared.firestore.bulk.decisions import Leave, Outcome, Put
-from shared.firestore.bulk.encoding import decode_fields
 from shared.firestore.bulk.transport import CallFailed, Stored
 from shared.firestore.bulk.writer import Limits, Writer
+from shared.firestore.encoding import decode_fields
 
 RawRequest: Any = types.BatchWriteRequest.pb()
 RawResponse: Any = types.BatchWriteResponse.pb()

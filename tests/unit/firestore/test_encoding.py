@@ -14,7 +14,7 @@ from google.cloud.firestore_v1 import _helpers, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.firestore.bulk.encoding import decode_fields, encode_fields
+from shared.firestore.encoding import decode_fields, encode_fields
 
 RawDocument: Any = types.Document.pb()
 RawValue: Any = types.Value.pb()
