@@ -115,7 +115,7 @@ class Secret:
             version = str(found["name"])
             checksum = found["payload"].get("dataCrc32c")
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-            raise SecretError("Secret Manager gave an answer that makes no sense") from None
+            raise SecretError("Secret Manager gave an unusable answer") from None
         if checksum is not None and int(checksum) != google_crc32c.value(content):
             raise SecretError("the secret arrived damaged")
         self._content, self._version, self._asked = content, version, self._now()

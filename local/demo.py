@@ -43,12 +43,12 @@ STRANGERS_ORDERS = 3
 _LEGEND = (
     "Every line below begins with the seconds since the start. `SFTP put` is an upload, as the "
     "retailer's ERP makes it; what follows is read from the imports ledger: connection/import, the "
-    "statuses it has come through, and what the ledger says of it. A connection is one feed of one "
+    "statuses it has had, and what the ledger says of it. A connection is one feed of one "
     "retailer; files in no folder of their own are of the connection main."
 )
 _NEXT = (
     "What to do next: `make up` starts the same pipeline and leaves it running, with an SFTP "
-    "address to upload to and a status page to look at; README.md says where to go on."
+    "address to upload to and a status page to look at; README.md says what else there is to read."
 )
 
 
@@ -181,7 +181,7 @@ class _Demo:
         screen.head(
             "5  A consent that is withdrawn stays withdrawn",
             f"On the 18th customer {WITHDRAWN} is subscribed, on the 19th no longer. Then an "
-            "export of the 17th comes late, in which the old consent stands.",
+            "export of the 17th comes late, with the old consent.",
         )
         self._show_consent("after the export of the 18th")
         for path, when in (

@@ -200,8 +200,8 @@ def _good(chance: random.Random) -> list[Sample]:
         ),
         Sample(
             path="good/rewards_20241118T191000Z.csv",
-            about="Reward accounts with one row a reward, and tier names with emoji.",
-            happens="Started at once: one document an account, its rewards inside.",
+            about="Reward accounts with one row per reward, and tier names with emoji.",
+            happens="Started at once: one document per account, its rewards inside.",
             status="loaded",
             content=_write((*REWARD_COLUMNS, *ISSUED_COLUMNS), issued),
             rows=len(issued),
@@ -241,7 +241,7 @@ def _good(chance: random.Random) -> list[Sample]:
         Sample(
             path="good/nz/orders_20241118T180500Z.csv",
             about="Orders of `nz`. Upload them first, to see them wait.",
-            happens="Waits until its customers file has come and is loaded.",
+            happens="Waits until its customers file is loaded.",
             status="loaded",
             content=_write(ORDER_COLUMNS, (row for order in nz_orders for row in order.rows)),
             rows=sum(len(order.rows) for order in nz_orders),
@@ -249,8 +249,8 @@ def _good(chance: random.Random) -> list[Sample]:
         ),
         Sample(
             path="good/nz/rewards_20241118T181000Z.csv",
-            about="Reward accounts with one row an account.",
-            happens="One document an account, without rewards inside.",
+            about="Reward accounts with one row per account.",
+            happens="One document per account, without rewards inside.",
             status="loaded",
             content=_write(REWARD_COLUMNS, accounts),
             rows=len(accounts),
@@ -415,7 +415,7 @@ def _duplicates(people: Sequence[Person]) -> Sample:
     rows = [*people, newer, older]
     return Sample(
         path="faulty/duplicate-keys/customers_20241120T020500Z.csv",
-        about="Two people stand in it twice: one again with a later LAST_UPDATED, one with an "
+        about="Two people are in it twice: one again with a later LAST_UPDATED, one with an "
         "earlier.",
         happens="The row with the later LAST_UPDATED wins, not simply the last; a warning "
         "counts them.",
@@ -507,7 +507,7 @@ def _bad_rows(people: Sequence[Person], orders: Sequence[Order]) -> list[Sample]
         Sample(
             path="faulty/too-many-bad-rows/customers_20241120T030300Z.csv",
             about="Every third key has become `9.00003E+5`: saved from Excel.",
-            happens="More than 20 % of the rows are bad: nothing is loaded.",
+            happens="Too many of the rows are bad: nothing is loaded.",
             status="rejected",
             codes=("file.too_many_bad_rows", "row.bad_key", *unknown),
             content=_customers_file(too_many),
@@ -584,7 +584,7 @@ def _unusable(people: Sequence[Person], lines: Sequence[Mapping[str, str]]) -> l
             "duplicate-column",
             "customers_20241120T050100Z.csv",
             "header.duplicate_column",
-            "EMAIL stands in the header twice.",
+            "EMAIL is in the header twice.",
             "Nobody can tell which of the two holds.",
             good.replace(b"SMS_OPT_IN", b"EMAIL", 1),
         ),
@@ -693,13 +693,13 @@ Nobody in these files exists. E-mail addresses are on the domains reserved for e
 mobile numbers are the ones that the regulator keeps free for fiction; New Zealand keeps none free,
 so those begin with 025, which has been out of use since 2007.
 
-The files are generated: `python -m local.sample_data` writes them, and this page, anew."""
+The files are generated: `python -m local.sample_data` writes them, and this page."""
 
 
 # -- writing ----------------------------------------------------------------------------------
 
 _ATTRIBUTES = """\
-# Bytes are the point here: line ends and encodings stay as they are.
+# Bytes are the point here: line ends and encodings are unchanged.
 *.csv -text
 *.CSV -text
 """

@@ -71,9 +71,9 @@ class CustomerAddress {
         country: _as<String>(data['country']),
       );
 
-  /// First line of the address.
+  /// Address, first line.
   final String? line1;
-  /// Second line of the address.
+  /// Address, second line.
   final String? line2;
   /// City or suburb.
   final String? city;
@@ -81,7 +81,7 @@ class CustomerAddress {
   final String? state;
   /// Post code.
   final String? postcode;
-  /// Country, by its full name.
+  /// Full name of the country.
   final String? country;
 }
 
@@ -97,7 +97,7 @@ class CustomerJoinedStore {
         code: _as<String>(data['code']),
       );
 
-  /// Internal id of the store in which the person joined.
+  /// Store in which the person joined.
   final String? id;
   /// Code of that store.
   final String? code;
@@ -117,7 +117,7 @@ class CustomerLatestStore {
         number: _as<String>(data['number']),
       );
 
-  /// Internal id of the store of the last purchase.
+  /// Store of the last purchase.
   final String? id;
   /// Code of that store.
   final String? code;
@@ -139,7 +139,7 @@ class CustomerRef1 {
         code: _as<String>(data['code']),
       );
 
-  /// Group of the person reference chosen for the export.
+  /// Group of the person reference.
   final String? group;
   /// Id of that reference.
   final String? id;
@@ -169,22 +169,20 @@ class DocumentSource {
         open: _list(data['open'], _as<String>),
       );
 
-  /// The export file that changed the document last.
+  /// Import that changed the document last.
   final String importId;
-  /// The line of that file where the document's last row begins.
+  /// Line of the file where the document's last row begins.
   final int row;
-  /// When that file was exported, as its name says; of a corrected row, when the export it comes
-  /// from was. 1970 where the file was undone and no other export is left.
+  /// Time of the export; of a fixed row, of its first export. 1970 if the file was undone and no
+  /// other export is left.
   final DateTime exportedAt;
-  /// Which upload of that file it was.
+  /// Upload of that file.
   final int generation;
-  /// Path of a field that a later file has left open -> export time of the file that gave its
-  /// value. Absent where there is none.
+  /// Path of each field that a later file left open -> export time of its value.
   final Map<String, DateTime>? kept;
-  /// The same paths -> which upload of that file it was.
+  /// The same paths -> upload of that file.
   final Map<String, int>? keptGenerations;
-  /// Paths of fields that no file has said anything of: their cells could not be read, or are
-  /// blank and blank cells keep what is stored. Absent where there is none.
+  /// Paths of fields that no file has said anything about: unreadable, or blank and kept.
   final List<String> open;
 }
 
@@ -240,9 +238,9 @@ class Customer {
   Map<String, Object?> toMap() =>
       throw UnsupportedError('Only the pipeline writes these documents.');
 
-  /// The person's internal number in Apparel21. Orders and rewards refer to it.
+  /// Person's number in Apparel21.
   final String personId;
-  /// The person's code.
+  /// Person's code.
   final String? personCode;
   /// First name.
   final String? firstName;
@@ -250,22 +248,22 @@ class Customer {
   final String? lastName;
   /// The map `address`; absent where it is empty.
   final CustomerAddress? address;
-  /// The person's first mobile number.
+  /// First mobile number.
   final String? mobile;
-  /// The person's primary e-mail address.
+  /// Primary e-mail address.
   final String? email;
-  /// That address in one spelling, to find the person by: Unicode form NFKC, lower case, trimmed.
-  /// Absent where the address is longer than 320 characters.
+  /// The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
+  /// longer than 320 characters.
   final String? emailLower;
   /// Date of birth.
   final String? dateOfBirth;
-  /// Whether the person has agreed to be written to. Absent where no file has said.
+  /// True if the person has agreed to be written to.
   final bool? subscribed;
-  /// Whether the person is a retail representative.
+  /// True for a retail representative.
   final bool? retailRep;
-  /// When the record was last changed. Of two rows of one person, the later counts.
+  /// Last change of the record.
   final DateTime? lastUpdated;
-  /// When the record was made.
+  /// Creation of the record.
   final DateTime? created;
   /// The map `joinedStore`; absent where it is empty.
   final CustomerJoinedStore? joinedStore;
@@ -273,11 +271,11 @@ class Customer {
   final CustomerLatestStore? latestStore;
   /// The map `ref1`; absent where it is empty.
   final CustomerRef1? ref1;
-  /// The person's most recent loyalty code (staff discount or VIP level).
+  /// Latest loyalty code: staff discount or VIP level.
   final String? loyaltyCode;
   /// Name of that loyalty level.
   final String? loyaltyName;
-  /// Columns that this system does not know, by their own names.
+  /// Unknown columns, by their own names.
   final Map<String, String>? extra;
   /// The export file that changed a document last.
   final DocumentSource source;
@@ -299,7 +297,7 @@ class OrderStore {
         name: _as<String>(data['name']),
       );
 
-  /// Internal id of the selling store.
+  /// Id of the selling store.
   final String? id;
   /// Code of that store.
   final String? code;
@@ -321,9 +319,9 @@ class OrderStaff {
         name: _as<String>(data['name']),
       );
 
-  /// Code of the member of staff who sold.
+  /// Code of the seller.
   final String? code;
-  /// Name of that member of staff.
+  /// Name of the seller.
   final String? name;
 }
 
@@ -341,7 +339,7 @@ class OrderLineRef {
         code: _as<String>(data['code']),
       );
 
-  /// Group of the style reference chosen for the export.
+  /// Group of the style reference.
   final String? group;
   /// Id of that reference.
   final String? id;
@@ -389,12 +387,11 @@ class OrderLine {
         extra: _mapOf(data['extra'], _as<String>),
       );
 
-  /// Internal id of the line: the best way to tell lines apart.
+  /// Id of the line: tells lines apart best.
   final String? lineId;
-  /// Place of the line in the order. Gaps do not matter; two lines with one number and no LINE_ID
-  /// are taken for the same line.
+  /// Place of the line. Two rows with one number and no LINE_ID are the same line.
   final int? lineNumber;
-  /// The unit that is sold.
+  /// Unit that is sold.
   final String? sku;
   /// Code of the style.
   final String? productCode;
@@ -408,19 +405,19 @@ class OrderLine {
   final String? sizeCode;
   /// Units sold; negative for units returned.
   final double quantity;
-  /// Price of one unit, tax included, before any discount.
+  /// Price of a unit with tax, before discounts.
   final int priceCents;
-  /// What was paid for the line, tax and discounts included; negative for a return.
+  /// Paid for the line, after tax and discounts; negative for a return.
   final int? valueCents;
-  /// Discount on the whole line.
+  /// Discount on the line.
   final int? discountCents;
-  /// What the discount was for.
+  /// Reason of the discount.
   final String? discountReason;
-  /// Rate of the tax that is included.
+  /// Included tax rate.
   final double? taxPercent;
   /// The map `ref`; absent where it is empty.
   final OrderLineRef? ref;
-  /// Columns that this system does not know, by their own names.
+  /// Unknown columns, by their own names.
   final Map<String, String>? extra;
 }
 
@@ -472,22 +469,22 @@ class Order {
   Map<String, Object?> toMap() =>
       throw UnsupportedError('Only the pipeline writes these documents.');
 
-  /// The buyer, by the PERIDX of the customers file.
+  /// Buyer's PERIDX in the customers file.
   final String personId;
-  /// The buyer's e-mail address.
+  /// Buyer's e-mail address.
   final String? email;
-  /// Number of the transaction. All rows with one number are one order.
+  /// Number of the order; all its rows have it.
   final String orderNumber;
-  /// Internal id of the transaction.
+  /// Id of the transaction.
   final String? transactionId;
-  /// The shopper's own order number, where the sale came from an order.
+  /// Shopper's order number of a web sale.
   final String? webOrderNumber;
   /// Sale, Layby, Layby Update, Special Order or Special Order Update. Exchanges and returns are
   /// sales.
   final String? type;
-  /// The day of the sale. Where the cell holds the time too, `orderedAt` is it.
+  /// Day of the sale, with or without the time.
   final String orderDate;
-  /// The time of the sale; absent where the file gives the day alone.
+  /// Time of the sale, if the file has it.
   final DateTime? orderedAt;
   /// The map `store`; absent where it is empty.
   final OrderStore? store;
@@ -495,19 +492,17 @@ class Order {
   final OrderStaff? staff;
   /// Currency of the amounts.
   final String? currency;
-  /// How many lines the order has.
+  /// Number of lines.
   final int? lineCount;
-  /// The sum over its lines.
+  /// Sum over the lines.
   final double? quantity;
-  /// The sum over its lines; negative for a refund. Absent where an amount of a line could not be
-  /// read.
+  /// Sum over the lines; negative for a refund. Absent if an amount could not be read.
   final int? valueCents;
-  /// `true` where a row of the document was rejected and no complete one has arrived yet: it
-  /// lacks what that row says. Absent otherwise.
+  /// `true` if a row was rejected and no complete document has arrived; else absent.
   final bool? incomplete;
   /// Its lines.
   final List<OrderLine> lines;
-  /// Columns that this system does not know, by their own names.
+  /// Unknown columns, by their own names.
   final Map<String, String>? extra;
   /// The export file that changed a document last.
   final DocumentSource source;
@@ -525,7 +520,7 @@ class RewardAccountProgram {
         name: _as<String>(data['name']),
       );
 
-  /// Internal id of the program.
+  /// Id of the program.
   final String? id;
   /// Name of the program.
   final String? name;
@@ -545,11 +540,11 @@ class RewardAccountTier {
         description: _as<String>(data['description']),
       );
 
-  /// Internal id of the tier that the person is in.
+  /// Id of the person's tier.
   final String? id;
   /// Name of that tier.
   final String? name;
-  /// What is said about that tier.
+  /// Description of that tier.
   final String? description;
 }
 
@@ -565,7 +560,7 @@ class RewardAccountNextTier {
         name: _as<String>(data['name']),
       );
 
-  /// Internal id of the next tier; blank on the last one.
+  /// Id of the next tier; blank on the last.
   final String? id;
   /// Name of the next tier.
   final String? name;
@@ -595,22 +590,22 @@ class RewardAccountReward {
         extra: _mapOf(data['extra'], _as<String>),
       );
 
-  /// Internal id of an issued reward. A file with this column has one row a reward, with what
-  /// belongs to the account repeated; one without it has one row an account.
+  /// Id of an issued reward. With this column a file has one row per reward, without it one row
+  /// per account.
   final String? rewardId;
-  /// What the reward is for.
+  /// Reason of the reward.
   final String? description;
-  /// What the reward was worth.
+  /// Worth of the reward.
   final int? totalCents;
-  /// What has been used of it.
+  /// Used part of it.
   final int? redeemedCents;
-  /// What is left of it.
+  /// Remaining part of it.
   final int? availableCents;
-  /// When it was issued.
+  /// Day of issue.
   final String? created;
-  /// When it expires.
+  /// Day of expiry.
   final String? expires;
-  /// Columns that this system does not know, by their own names.
+  /// Unknown columns, by their own names.
   final Map<String, String>? extra;
 }
 
@@ -664,43 +659,42 @@ class RewardAccount {
   Map<String, Object?> toMap() =>
       throw UnsupportedError('Only the pipeline writes these documents.');
 
-  /// The person, by the PERIDX of the customers file.
+  /// Person's PERIDX in the customers file.
   final String personId;
-  /// The person's e-mail address.
+  /// Person's e-mail address.
   final String? email;
-  /// That address in one spelling, to find the person by: Unicode form NFKC, lower case, trimmed.
-  /// Absent where the address is longer than 320 characters.
+  /// The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
+  /// longer than 320 characters.
   final String? emailLower;
-  /// Internal id of the reward account.
+  /// Id of the reward account.
   final String? accountId;
   /// The map `program`; absent where it is empty.
   final RewardAccountProgram? program;
   /// The map `tier`; absent where it is empty.
   final RewardAccountTier? tier;
-  /// When the person joined the program.
+  /// Day of joining the program.
   final String? joined;
-  /// When the person came into the tier.
+  /// Day of reaching the tier.
   final String? tierJoined;
-  /// Until when the person keeps the tier.
+  /// Day until which the tier is kept.
   final String? tierLockedUntil;
-  /// Points that have not expired.
+  /// Points not expired.
   final int? availablePoints;
-  /// Reward money that has not expired.
+  /// Reward money not expired.
   final int? availableRewardsCents;
-  /// Points that are missing for the next reward.
+  /// Points missing for the next reward.
   final int? pointsToNextReward;
-  /// Spending that is missing for the next reward.
+  /// Spending missing for the next reward.
   final int? spendToNextRewardCents;
   /// The map `nextTier`; absent where it is empty.
   final RewardAccountNextTier? nextTier;
-  /// Spending that is missing for the next tier.
+  /// Spending missing for the next tier.
   final int? spendToNextTierCents;
-  /// `true` where a row of the document was rejected and no complete one has arrived yet: it
-  /// lacks what that row says. Absent otherwise.
+  /// `true` if a row was rejected and no complete document has arrived; else absent.
   final bool? incomplete;
   /// Its rewards.
   final List<RewardAccountReward> rewards;
-  /// Columns that this system does not know, by their own names.
+  /// Unknown columns, by their own names.
   final Map<String, String>? extra;
   /// The export file that changed a document last.
   final DocumentSource source;

@@ -12,9 +12,9 @@ import type {
 
 /** The map `address`; absent where it is empty. */
 export interface CustomerAddress {
-  /** First line of the address. */
+  /** Address, first line. */
   readonly line1?: string | undefined;
-  /** Second line of the address. */
+  /** Address, second line. */
   readonly line2?: string | undefined;
   /** City or suburb. */
   readonly city?: string | undefined;
@@ -22,13 +22,13 @@ export interface CustomerAddress {
   readonly state?: string | undefined;
   /** Post code. */
   readonly postcode?: string | undefined;
-  /** Country, by its full name. */
+  /** Full name of the country. */
   readonly country?: string | undefined;
 }
 
 /** The map `joinedStore`; absent where it is empty. */
 export interface CustomerJoinedStore {
-  /** Internal id of the store in which the person joined. */
+  /** Store in which the person joined. */
   readonly id?: string | undefined;
   /** Code of that store. */
   readonly code?: string | undefined;
@@ -36,7 +36,7 @@ export interface CustomerJoinedStore {
 
 /** The map `latestStore`; absent where it is empty. */
 export interface CustomerLatestStore {
-  /** Internal id of the store of the last purchase. */
+  /** Store of the last purchase. */
   readonly id?: string | undefined;
   /** Code of that store. */
   readonly code?: string | undefined;
@@ -46,7 +46,7 @@ export interface CustomerLatestStore {
 
 /** The map `ref1`; absent where it is empty. */
 export interface CustomerRef1 {
-  /** Group of the person reference chosen for the export. */
+  /** Group of the person reference. */
   readonly group?: string | undefined;
   /** Id of that reference. */
   readonly id?: string | undefined;
@@ -56,30 +56,28 @@ export interface CustomerRef1 {
 
 /** The export file that changed a document last. */
 export interface DocumentSource {
-  /** The export file that changed the document last. */
+  /** Import that changed the document last. */
   readonly import: string;
-  /** The line of that file where the document's last row begins. */
+  /** Line of the file where the document's last row begins. */
   readonly row: number;
-  /** When that file was exported, as its name says; of a corrected row, when the export it comes
-   * from was. 1970 where the file was undone and no other export is left. */
+  /** Time of the export; of a fixed row, of its first export. 1970 if the file was undone and no
+   * other export is left. */
   readonly exportedAt: Timestamp;
-  /** Which upload of that file it was. */
+  /** Upload of that file. */
   readonly generation: number;
-  /** Path of a field that a later file has left open -> export time of the file that gave its
-   * value. Absent where there is none. */
+  /** Path of each field that a later file left open -> export time of its value. */
   readonly kept?: Readonly<Record<string, Timestamp>> | undefined;
-  /** The same paths -> which upload of that file it was. */
+  /** The same paths -> upload of that file. */
   readonly keptGenerations?: Readonly<Record<string, number>> | undefined;
-  /** Paths of fields that no file has said anything of: their cells could not be read, or are
-   * blank and blank cells keep what is stored. Absent where there is none. */
+  /** Paths of fields that no file has said anything about: unreadable, or blank and kept. */
   readonly open: readonly string[];
 }
 
 /** A document `connections/{connection}/customers/{PERIDX}`. */
 export interface Customer {
-  /** The person's internal number in Apparel21. Orders and rewards refer to it. */
+  /** Person's number in Apparel21. */
   readonly personId: string;
-  /** The person's code. */
+  /** Person's code. */
   readonly personCode?: string | undefined;
   /** First name. */
   readonly firstName?: string | undefined;
@@ -87,22 +85,22 @@ export interface Customer {
   readonly lastName?: string | undefined;
   /** The map `address`; absent where it is empty. */
   readonly address?: CustomerAddress | undefined;
-  /** The person's first mobile number. */
+  /** First mobile number. */
   readonly mobile?: string | undefined;
-  /** The person's primary e-mail address. */
+  /** Primary e-mail address. */
   readonly email?: string | undefined;
-  /** That address in one spelling, to find the person by: Unicode form NFKC, lower case, trimmed.
-   * Absent where the address is longer than 320 characters. */
+  /** The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
+   * longer than 320 characters. */
   readonly emailLower?: string | undefined;
   /** Date of birth. As YYYY-MM-DD. */
   readonly dateOfBirth?: string | undefined;
-  /** Whether the person has agreed to be written to. Absent where no file has said. */
+  /** True if the person has agreed to be written to. */
   readonly subscribed?: boolean | undefined;
-  /** Whether the person is a retail representative. */
+  /** True for a retail representative. */
   readonly retailRep?: boolean | undefined;
-  /** When the record was last changed. Of two rows of one person, the later counts. */
+  /** Last change of the record. */
   readonly lastUpdated?: Timestamp | undefined;
-  /** When the record was made. */
+  /** Creation of the record. */
   readonly created?: Timestamp | undefined;
   /** The map `joinedStore`; absent where it is empty. */
   readonly joinedStore?: CustomerJoinedStore | undefined;
@@ -110,11 +108,11 @@ export interface Customer {
   readonly latestStore?: CustomerLatestStore | undefined;
   /** The map `ref1`; absent where it is empty. */
   readonly ref1?: CustomerRef1 | undefined;
-  /** The person's most recent loyalty code (staff discount or VIP level). */
+  /** Latest loyalty code: staff discount or VIP level. */
   readonly loyaltyCode?: string | undefined;
   /** Name of that loyalty level. */
   readonly loyaltyName?: string | undefined;
-  /** Columns that this system does not know, by their own names. */
+  /** Unknown columns, by their own names. */
   readonly extra?: Readonly<Record<string, string>> | undefined;
   /** The export file that changed a document last. */
   readonly source: DocumentSource;
@@ -122,7 +120,7 @@ export interface Customer {
 
 /** The map `store`; absent where it is empty. */
 export interface OrderStore {
-  /** Internal id of the selling store. */
+  /** Id of the selling store. */
   readonly id?: string | undefined;
   /** Code of that store. */
   readonly code?: string | undefined;
@@ -134,15 +132,15 @@ export interface OrderStore {
 
 /** The map `staff`; absent where it is empty. */
 export interface OrderStaff {
-  /** Code of the member of staff who sold. */
+  /** Code of the seller. */
   readonly code?: string | undefined;
-  /** Name of that member of staff. */
+  /** Name of the seller. */
   readonly name?: string | undefined;
 }
 
 /** The map `ref`; absent where it is empty. */
 export interface OrderLineRef {
-  /** Group of the style reference chosen for the export. */
+  /** Group of the style reference. */
   readonly group?: string | undefined;
   /** Id of that reference. */
   readonly id?: string | undefined;
@@ -152,12 +150,11 @@ export interface OrderLineRef {
 
 /** One entry of `lines`. */
 export interface OrderLine {
-  /** Internal id of the line: the best way to tell lines apart. */
+  /** Id of the line: tells lines apart best. */
   readonly lineId?: string | undefined;
-  /** Place of the line in the order. Gaps do not matter; two lines with one number and no LINE_ID
-   * are taken for the same line. */
+  /** Place of the line. Two rows with one number and no LINE_ID are the same line. */
   readonly lineNumber?: number | undefined;
-  /** The unit that is sold. */
+  /** Unit that is sold. */
   readonly sku?: string | undefined;
   /** Code of the style. */
   readonly productCode?: string | undefined;
@@ -171,40 +168,40 @@ export interface OrderLine {
   readonly sizeCode?: string | undefined;
   /** Units sold; negative for units returned. */
   readonly quantity: number;
-  /** Price of one unit, tax included, before any discount. In cents. */
+  /** Price of a unit with tax, before discounts. In cents. */
   readonly priceCents: number;
-  /** What was paid for the line, tax and discounts included; negative for a return. In cents. */
+  /** Paid for the line, after tax and discounts; negative for a return. In cents. */
   readonly valueCents?: number | undefined;
-  /** Discount on the whole line. In cents. */
+  /** Discount on the line. In cents. */
   readonly discountCents?: number | undefined;
-  /** What the discount was for. */
+  /** Reason of the discount. */
   readonly discountReason?: string | undefined;
-  /** Rate of the tax that is included. */
+  /** Included tax rate. */
   readonly taxPercent?: number | undefined;
   /** The map `ref`; absent where it is empty. */
   readonly ref?: OrderLineRef | undefined;
-  /** Columns that this system does not know, by their own names. */
+  /** Unknown columns, by their own names. */
   readonly extra?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A document `connections/{connection}/orders/{ORDER_NUMBER}`. */
 export interface Order {
-  /** The buyer, by the PERIDX of the customers file. */
+  /** Buyer's PERIDX in the customers file. */
   readonly personId: string;
-  /** The buyer's e-mail address. */
+  /** Buyer's e-mail address. */
   readonly email?: string | undefined;
-  /** Number of the transaction. All rows with one number are one order. */
+  /** Number of the order; all its rows have it. */
   readonly orderNumber: string;
-  /** Internal id of the transaction. */
+  /** Id of the transaction. */
   readonly transactionId?: string | undefined;
-  /** The shopper's own order number, where the sale came from an order. */
+  /** Shopper's order number of a web sale. */
   readonly webOrderNumber?: string | undefined;
   /** Sale, Layby, Layby Update, Special Order or Special Order Update. Exchanges and returns are
    * sales. */
   readonly type?: string | undefined;
-  /** The day of the sale. Where the cell holds the time too, `orderedAt` is it. As YYYY-MM-DD. */
+  /** Day of the sale, with or without the time. As YYYY-MM-DD. */
   readonly orderDate: string;
-  /** The time of the sale; absent where the file gives the day alone. */
+  /** Time of the sale, if the file has it. */
   readonly orderedAt?: Timestamp | undefined;
   /** The map `store`; absent where it is empty. */
   readonly store?: OrderStore | undefined;
@@ -212,19 +209,18 @@ export interface Order {
   readonly staff?: OrderStaff | undefined;
   /** Currency of the amounts. */
   readonly currency?: string | undefined;
-  /** How many lines the order has. */
+  /** Number of lines. */
   readonly lineCount?: number | undefined;
-  /** The sum over its lines. */
+  /** Sum over the lines. */
   readonly quantity?: number | undefined;
-  /** The sum over its lines; negative for a refund. Absent where an amount of a line could not be
-   * read. In cents. */
+  /** Sum over the lines; negative for a refund. Absent if an amount could not be read. In cents.
+   * */
   readonly valueCents?: number | undefined;
-  /** `true` where a row of the document was rejected and no complete one has arrived yet: it
-   * lacks what that row says. Absent otherwise. */
+  /** `true` if a row was rejected and no complete document has arrived; else absent. */
   readonly incomplete?: boolean | undefined;
   /** Its lines. */
   readonly lines: readonly OrderLine[];
-  /** Columns that this system does not know, by their own names. */
+  /** Unknown columns, by their own names. */
   readonly extra?: Readonly<Record<string, string>> | undefined;
   /** The export file that changed a document last. */
   readonly source: DocumentSource;
@@ -232,7 +228,7 @@ export interface Order {
 
 /** The map `program`; absent where it is empty. */
 export interface RewardAccountProgram {
-  /** Internal id of the program. */
+  /** Id of the program. */
   readonly id?: string | undefined;
   /** Name of the program. */
   readonly name?: string | undefined;
@@ -240,17 +236,17 @@ export interface RewardAccountProgram {
 
 /** The map `tier`; absent where it is empty. */
 export interface RewardAccountTier {
-  /** Internal id of the tier that the person is in. */
+  /** Id of the person's tier. */
   readonly id?: string | undefined;
   /** Name of that tier. */
   readonly name?: string | undefined;
-  /** What is said about that tier. */
+  /** Description of that tier. */
   readonly description?: string | undefined;
 }
 
 /** The map `nextTier`; absent where it is empty. */
 export interface RewardAccountNextTier {
-  /** Internal id of the next tier; blank on the last one. */
+  /** Id of the next tier; blank on the last. */
   readonly id?: string | undefined;
   /** Name of the next tier. */
   readonly name?: string | undefined;
@@ -258,64 +254,63 @@ export interface RewardAccountNextTier {
 
 /** One entry of `rewards`. */
 export interface RewardAccountReward {
-  /** Internal id of an issued reward. A file with this column has one row a reward, with what
-   * belongs to the account repeated; one without it has one row an account. */
+  /** Id of an issued reward. With this column a file has one row per reward, without it one row
+   * per account. */
   readonly rewardId?: string | undefined;
-  /** What the reward is for. */
+  /** Reason of the reward. */
   readonly description?: string | undefined;
-  /** What the reward was worth. In cents. */
+  /** Worth of the reward. In cents. */
   readonly totalCents?: number | undefined;
-  /** What has been used of it. In cents. */
+  /** Used part of it. In cents. */
   readonly redeemedCents?: number | undefined;
-  /** What is left of it. In cents. */
+  /** Remaining part of it. In cents. */
   readonly availableCents?: number | undefined;
-  /** When it was issued. As YYYY-MM-DD. */
+  /** Day of issue. As YYYY-MM-DD. */
   readonly created?: string | undefined;
-  /** When it expires. As YYYY-MM-DD. */
+  /** Day of expiry. As YYYY-MM-DD. */
   readonly expires?: string | undefined;
-  /** Columns that this system does not know, by their own names. */
+  /** Unknown columns, by their own names. */
   readonly extra?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A document `connections/{connection}/rewards/{PERIDX}`. */
 export interface RewardAccount {
-  /** The person, by the PERIDX of the customers file. */
+  /** Person's PERIDX in the customers file. */
   readonly personId: string;
-  /** The person's e-mail address. */
+  /** Person's e-mail address. */
   readonly email?: string | undefined;
-  /** That address in one spelling, to find the person by: Unicode form NFKC, lower case, trimmed.
-   * Absent where the address is longer than 320 characters. */
+  /** The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
+   * longer than 320 characters. */
   readonly emailLower?: string | undefined;
-  /** Internal id of the reward account. */
+  /** Id of the reward account. */
   readonly accountId?: string | undefined;
   /** The map `program`; absent where it is empty. */
   readonly program?: RewardAccountProgram | undefined;
   /** The map `tier`; absent where it is empty. */
   readonly tier?: RewardAccountTier | undefined;
-  /** When the person joined the program. As YYYY-MM-DD. */
+  /** Day of joining the program. As YYYY-MM-DD. */
   readonly joined?: string | undefined;
-  /** When the person came into the tier. As YYYY-MM-DD. */
+  /** Day of reaching the tier. As YYYY-MM-DD. */
   readonly tierJoined?: string | undefined;
-  /** Until when the person keeps the tier. As YYYY-MM-DD. */
+  /** Day until which the tier is kept. As YYYY-MM-DD. */
   readonly tierLockedUntil?: string | undefined;
-  /** Points that have not expired. */
+  /** Points not expired. */
   readonly availablePoints?: number | undefined;
-  /** Reward money that has not expired. In cents. */
+  /** Reward money not expired. In cents. */
   readonly availableRewardsCents?: number | undefined;
-  /** Points that are missing for the next reward. */
+  /** Points missing for the next reward. */
   readonly pointsToNextReward?: number | undefined;
-  /** Spending that is missing for the next reward. In cents. */
+  /** Spending missing for the next reward. In cents. */
   readonly spendToNextRewardCents?: number | undefined;
   /** The map `nextTier`; absent where it is empty. */
   readonly nextTier?: RewardAccountNextTier | undefined;
-  /** Spending that is missing for the next tier. In cents. */
+  /** Spending missing for the next tier. In cents. */
   readonly spendToNextTierCents?: number | undefined;
-  /** `true` where a row of the document was rejected and no complete one has arrived yet: it
-   * lacks what that row says. Absent otherwise. */
+  /** `true` if a row was rejected and no complete document has arrived; else absent. */
   readonly incomplete?: boolean | undefined;
   /** Its rewards. */
   readonly rewards: readonly RewardAccountReward[];
-  /** Columns that this system does not know, by their own names. */
+  /** Unknown columns, by their own names. */
   readonly extra?: Readonly<Record<string, string>> | undefined;
   /** The export file that changed a document last. */
   readonly source: DocumentSource;

@@ -28,7 +28,7 @@ exit codes:
   0   every row can be loaded (there may be warnings)
   1   some rows would be rejected, the others loaded
   2   a file would be rejected whole: its name, its header, its end, too many bad rows
-  64  the command line makes no sense
+  64  the command line has an error
 
 examples:
   python -m shared.check customers_20230424T201230Z.csv

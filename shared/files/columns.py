@@ -62,11 +62,11 @@ class Column:
 
 
 SOURCES: Mapping[str, str] = {
-    "templates": "the vendor's export templates, "
+    "templates": "export templates, "
     "https://docs.dotapparel.com.au/customers/apparel21-export-templates",
-    "vendor API": "the same record in the vendor's API, https://developers.dotapparel.com.au",
-    "API guide": "the same record in the Apparel21 Retail API Guide 2025.1; the name of the column "
-    "is this system's, in the style of the published ones",
+    "vendor API": "the vendor's API, https://developers.dotapparel.com.au",
+    "API guide": "Apparel21 Retail API Guide 2025.1, with names of columns in the style of the "
+    "templates",
 }
 """Sources of the knowledge about columns, in words for people."""
 
@@ -81,8 +81,8 @@ def email_lower(*, source: str) -> Column:
         field="emailLower",
         kind=LOWER_EMAIL,
         reads="EMAIL",
-        meaning="That address in one spelling, to find the person by: Unicode form NFKC, lower "
-        "case, trimmed. Absent where the address is longer than 320 characters.",
+        meaning="The address in one spelling, to find the person by: NFKC, lower case, trimmed. "
+        "Absent if longer than 320 characters.",
         example="",
         source=source,
     )

@@ -263,8 +263,7 @@ def _read_consent(text: str) -> bool:
     if private is None:
         raise bad_cell(
             "row.consent_unknown",
-            "The consent is neither Yes nor No: nobody is subscribed by it, and the stored "
-            "consent stays as it is.",
+            "The consent is neither Yes nor No, so the stored consent is unchanged.",
         )
     return not private
 
@@ -398,7 +397,7 @@ _MISWRITTEN_NUMBERS = (
     (re.compile(r"[+-]?[0-9.,]+[eE][+-]?[0-9]+"), "it is in the short form of a spreadsheet"),
     (re.compile(r"#+"), "a spreadsheet has put # in place of it"),
     (re.compile(r".*[$€£¥].*", re.DOTALL), "it holds a currency sign"),
-    (re.compile(r"\([0-9.,]+\)|[0-9.,]+-"), "its minus sign does not stand in front"),
+    (re.compile(r"\([0-9.,]+\)|[0-9.,]+-"), "its minus sign is not in front"),
     (re.compile(r"[+-]?[0-9.]*,[0-9]*"), "it holds a comma where a decimal point is expected"),
     (re.compile(r"[+-]?[0-9]+(?:[ '\u00a0\u202f][0-9]+)+.*"), "it holds blanks between digits"),
 )
@@ -413,7 +412,7 @@ def _parts(text: str, code: str, wanted: str, commas: bool) -> tuple[bool, str, 
     if match is None or not (match[2] or match[3]):
         raise bad_cell(code, f"The cell is not {wanted}: {_describe_number(text)}.")
     if not commas and text.count(",") == 1 and "." not in text:
-        what = "its comma may stand before decimals or between thousands"
+        what = "its comma may be before decimals or between thousands"
         raise bad_cell(code, f"The cell is not certainly {wanted}: {what}.")
     whole = (match[2] or "0").replace(",", "")
     return match[1] == "-", whole, (match[3] or "").rstrip("0")

@@ -318,7 +318,7 @@ def _bad_folders(folders: list[str]) -> Problem:
         return Problem(
             code="name.bad_folder",
             message=(
-                "The file lies too deep: only one connection's folder may stand between "
+                "The file lies too deep: only one connection's folder may be between "
                 "pending/, test/ or bulk/ and the file."
             ),
         )

@@ -128,14 +128,14 @@ def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
     if shard is None:
         if import_.status == "scheduled":
             enqueue(import_, services)
-            return "goes on"
+            return "continues"
         enqueue_shards(import_, services)
         return "in shards"
     if left.next is not None:
         enqueue_shard(import_, left.next, services)
     if import_.lease is not None and import_.lease.owner == hold.owner:
         return make_attempt(Claimed(import_), services)  # all shards have ended: close
-    return "shard loaded" if shard.status == "loaded" else "goes on"
+    return "shard loaded" if shard.status == "loaded" else "continues"
 
 
 def _split_again(hold: Hold, services: Services, lost: SplitLost) -> str:
@@ -153,7 +153,7 @@ def _split_again(hold: Hold, services: Services, lost: SplitLost) -> str:
     _log("WARNING", changed, why=str(lost))
     remove_split(hold.import_, services)
     enqueue(changed.import_, services)
-    return "split anew"
+    return "split again"
 
 
 def _put_back(hold: Hold, services: Services, error: Exception) -> str:

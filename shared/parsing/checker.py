@@ -499,8 +499,7 @@ class Checker:
         """Return the warning about a row with a blank consent."""
         return Problem(
             code="row.consent_unknown",
-            message=f"{CONSENT_BLANK}: nobody is subscribed by it, and the stored consent stays "
-            "as it is.",
+            message=f"{CONSENT_BLANK}, so the stored consent is unchanged.",
             line=line,
             column=self._own[name],
         )

@@ -75,7 +75,7 @@ def claim_within(
     if task.split is None:
         return _claim_import(ledger, current, services, owner)
     if current.split is None or current.split.id != task.split:
-        return NotNow("split anew")
+        return NotNow("split again")
     if current.split.ended == current.split.shards:
         return _claim_import(ledger, current, services, owner)
     shard = ledger.shard(task.connection, task.import_id, task.split, task.shard)
@@ -289,7 +289,7 @@ def _claim_shard(
         return NotNow("another worker sees to all shards")
     feed = ledger.feed(import_.connection, str(import_.type))
     if feed.base() != mine.split.base:
-        return NotNow("split anew", split_again(ledger, import_, now=now))
+        return NotNow("split again", split_again(ledger, import_, now=now))
     if shard.attempt >= deployment.max_attempts:
         problem = Problem(code="system.worker_lost", message=sentences.failed(shard.attempt))
         return NotNow("out of attempts", give_up(ledger, import_, problem, services))

@@ -48,7 +48,8 @@ def replay(connection: str, import_id: str, services: Services, *, force: bool =
             raise NotPossible(f"{import_id}: a newer upload has taken over; replay that one.")
         if current.status in PENDING - {"overdue"} or current.status == "loading":
             raise NotPossible(
-                f"{import_id} is {current.status} and goes on by itself: {current.status_text}"
+                f"{import_id} is {current.status} and continues automatically: "
+                f"{current.status_text}"
             )
         if current.status == "overdue":
             raise NotPossible(

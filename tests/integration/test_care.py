@@ -325,7 +325,7 @@ def test_replay_of_a_rejected_import(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n", "goes on by itself"),
+        ("customers_20230501T115500Z.csv", "PERIDX\r\n1\r\n", "continues automatically"),
         ("customers_x.csv", "x", "can never be loaded"),
         (None, "", "no import"),
     ],

@@ -15,7 +15,7 @@ from tests.integration.test_unchanged import NAME, cities, count, feed, load, pe
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 LOADED = "loaded"
-ON = "goes on"
+ON = "continues"
 
 
 @pytest.fixture

@@ -1,16 +1,14 @@
 """Writes the page of documents for developers of apps.
 
-`python -m tools.reference.data_model > docs/data-model.md` writes the page: its tables and its
-example documents come from the tables of columns, its queries from the files in docs/examples/.
+`python -m tools.reference.data_model > docs/data-model.md` writes the page.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from shared.firestore.bulk import Put, decode_content, encode_content
 from shared.index import Origin, decide
 from shared.parsing import Incoming, Row, make_checker, make_document
 from tools.reference import documents
+from tools.reference.tables import table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "data-model.md"
@@ -37,123 +36,103 @@ GENERATION = 1682367150123456
 """The upload that the examples are made of."""
 
 _HEAD = """\
-# The documents
+# Documents
 
-For developers of apps. All documents of a retailer's connection are below
-`connections/{connection}`; a deployment with one feed has the connection `main`. This page is
-made from the program's own tables and from the examples that its tests run: `python -m
-tools.reference.data_model > docs/data-model.md`.
+For app developers; [start here](for-app-developers.md). Everything of a retailer is below
+`connections/{connection}`, for a deployment with one retailer `connections/main`. Generated
+from the program's tables: `python -m tools.reference.data_model > docs/data-model.md`.
 
-| path | one document a | made from |
-|---|---|---|
-%s
-| `connections/{c}/imports/{import}` | export file | see [the ledger](ledger.md) |"""
+[What you can rely on](#what-you-can-rely-on) · [Showing](#showing-documents) ·
+[Reading](#reading-documents) · [Changes](#changes)
+
+%s"""
 
 _GUARANTEES = """\
 ## What you can rely on
 
-* A document's content is that of its latest row in the latest-exported file that holds it, in
-  whatever order files were uploaded, retried or replayed. An older or replayed file never
-  overwrites newer data. Where that row leaves a field open, the latest row that says something
-  about the field counts.
-* `subscribed` is `true` only where the retailer's file says so (PRIVACY = No). A blank or unknown
-  PRIVACY never subscribes anyone and leaves what is stored alone. A person of whom no file has
-  said anything has no `subscribed`: ask for `== true`, never for `!= false`.
-* A field whose cell is blank is absent, never `null` or `""` (unless the connection is set to
-  `keep`). A cell that cannot be read never changes a stored value.
-* Ids, codes, phones and postcodes are strings with their leading zeros. Money is integer cents,
-  in fields that end in `Cents`. A date is a string `YYYY-MM-DD`; a time is a Firestore timestamp,
-  whatever zone the file was written in. Quantities and percentages are doubles, whole ones too.
-* A field has one Firestore type, whatever the file says. So `orderDate` is always a day, in the
-  connection's time zone, and orders sort by it; where the file gives the time of the sale,
-  `orderedAt` is there besides.
-* An orders file is authoritative for the orders it holds: an order is replaced whole. Returns are
-  negative.
-* An order with `incomplete: true` lacks lines that could not be read, and so do its totals: do not
-  add it up. It never replaces a complete order, and the next complete one replaces it. (A reward
-  account is marked the same way.)
-* A first load (`bulk/`) takes no consent: its documents have no `subscribed`.
-* An order can be there before its customer only if it was counted as `orphaned` in its import.
-* Documents are written by the pipeline alone, whole: keep what your app has to say in documents
-  of its own.
-* Every write is one document. There is no moment at which all documents of a file change
-  together: an import's `status` says when all of them are there.
-* A row that has not changed is not written again, so a listener hears only of what is new;
-  `source` then still names the file that changed it last.
+* A document has the content of its row in the latest-exported file, in whatever order files
+  were loaded, retried or replayed. What that row leaves open is taken from the latest row that
+  has it.
+* `subscribed` is `true` only if the retailer's file says so. A blank or unknown value never
+  subscribes anyone and changes nothing. Nobody has said anything: no `subscribed`. Query for
+  `true`, never `!= false`. A first load (`bulk/`) sets none.
+* A blank cell is an absent field, never `null` or `""`, unless the connection keeps values
+  (`blankMeans`). An unreadable cell changes nothing.
+* Ids, codes, phones and postcodes are strings with leading zeros. Money is integer cents, in
+  fields that end in `Cents`. A date is `YYYY-MM-DD`, a time a timestamp. Quantities and
+  percentages are doubles, whole ones too. A field has one type.
+* `orderDate` is the day in the connection's time zone. If the file gives the time too, it is
+  in `orderedAt`.
+* An order is replaced whole. Returns are negative.
+* `incomplete: true`: lines, or rewards, are missing, also in the totals. The document never
+  replaces a complete one, and the next complete one replaces it.
+* An order may be there before its customer.
+* Only the pipeline writes, one whole document at a time. Keep your app's data in your own
+  documents. A file's documents do not change at one moment: the `status` of its import says
+  when all are there.
+* An unchanged row is not written again, so a listener gets changes only.
 
-## Showing them
+## Showing documents
 
-| the document | means | show |
+|document|means|show|
 |---|---|---|
-| an order with `incomplete: true` | lines are missing until the retailer sends them again | \
-the lines that are there, with "We are still receiving details of this order." No total, no \
-count of lines, no "complete" status |
-| an order without `valueCents` | an amount of a line could not be read | the lines with their \
-prices, and no total. Do not add up the lines: the missing amount may be a discount or a return \
-|
-| a line without `valueCents` | the file says only the price | quantity and price. `quantity` × \
-`priceCents` is before discounts: do not call it what was paid |
-| an order with negative `quantity` or `valueCents` | a return or an exchange | "Returned", and \
-the amount as a refund |
-| a customer without `subscribed` | no file has said anything about consent | the same as \
-`false`: not subscribed, and send nothing. Do not offer "unsubscribe"; a change of consent is \
-made in Apparel21 |
-| a customer without `email` or `mobile` | there is none on file | a blank, not "unknown" |
-| a reward account with `incomplete: true` | an issued reward is missing | the points and the \
-tier. List the rewards with "There may be more." |
-| an order whose customer is not there | the customer was not exported, or was erased | the \
-order, with no name |
+|order with `incomplete: true`|lines are missing until the retailer sends them|the lines, and \
+"We are still receiving details of this order." No total, count or "complete"|
+|order without `valueCents`|an amount could not be read|the lines with prices, no total. Do not \
+add them up|
+|line without `valueCents`|the file has the price only|quantity and price. Their product is \
+before discounts, not what was paid|
+|negative `quantity` or `valueCents`|a return or exchange|"Returned", and a refund|
+|customer without `subscribed`|no file has said anything|not subscribed. Send nothing, and do \
+not offer "unsubscribe": consent changes in Apparel21|
+|customer without `email` or `mobile`|none on file|a blank|
+|reward account with `incomplete: true`|a reward is missing|points and tier. List rewards with \
+"There may be more."|
+|order without its customer|not exported, or erased|the order without a name|
 
-## How it changes
+## Reading documents
 
-Fields are added without notice: read what you know and ignore the rest. A field is never renamed,
-never removed and never given another type within a major version; [the changes](../CHANGELOG.md)
-name every addition. Columns that this system does not know appear under `extra` by the name the
-retailer gave them, and may move out of it in a later version only by being added as a field of
-their own *besides*.
-
-## Reading them
-
-Clients read through [the rules](../firestore.rules), by the custom claims in their token. Nobody
+Clients read through [the rules](../firestore.rules), by the claims of their token. Nobody
 writes.
 
-| token | reads |
+|token|reads|
 |---|---|
-| `staff: true` | everything |
-| `connection: "main"` | a retailer's staff: all documents of that connection |
-| `connection: "main"`, `person: "65432"` | a shopper: `customers/65432`, `rewards/65432` and the \
-orders with `personId == "65432"`, which the query must name; nothing else |
+|`staff: true`|everything|
+|`connection: "main"`|a retailer's staff: all documents of that connection|
+|`connection: "main"`, `person: "65432"`|a shopper: `customers/65432`, `rewards/65432`, and \
+orders of a query with `personId == "65432"`|
 
-Set the claims on your server. [`claimPerson.ts`](app/claimPerson.ts) is a sample that lets shoppers
-claim themselves. It asks for a verified address *and* a code sent to the mobile number on file: an
-address alone proves nothing, because families share addresses. Turn on App Check for Firestore, so
-that only your app reads.
+Set claims on your server. Servers read with `roles/datastore.viewer`.
 
-Servers read with `roles/datastore.viewer`. The composite indexes that these queries need are in
-[firestore.indexes.json](../firestore.indexes.json).
-
-### With types
-
-Copy what you need from [docs/app](app/):
-
-| file | contents |
+|copy|for|
 |---|---|
-| [`apparel21.ts`](app/apparel21.ts) | interfaces, and converters for the Firebase JavaScript SDK |
-| [`apparel21.zod.ts`](app/apparel21.zod.ts) | the same as zod schemas |
-| [`apparel21.dart`](app/apparel21.dart) | classes for Flutter |
-| [`schema/`](app/schema/) | JSON Schema (2020-12); a timestamp is a string |
-| [`claimPerson.ts`](app/claimPerson.ts) | for shoppers: Cloud Functions that claim a person |"""
+|[`reading.mjs`](examples/reading.mjs), [`reading.py`](examples/reading.py)|tested queries: a \
+customer, customers by e-mail, orders of a person or of a store's day, subscribed people of a \
+city, the status of a file|
+|[`apparel21.ts`](app/apparel21.ts), [`apparel21.zod.ts`](app/apparel21.zod.ts), \
+[`apparel21.dart`](app/apparel21.dart)|types; TypeScript with converters for the Firebase SDK|
+|[`schema/`](app/schema/)|JSON Schema (2020-12), with an example of each document|
+|[`claimPerson.ts`](app/claimPerson.ts)|letting shoppers claim themselves, by verified address \
+*and* a code to the mobile number on file|
+
+Queries need the indexes of [firestore.indexes.json](../firestore.indexes.json). Turn on App
+Check for Firestore.
+
+## Changes
+
+Fields are added without notice: ignore those you do not know. Within a major version no field
+is renamed, removed or given another type. An unknown column is in `extra`, and stays there
+when it gets
+a field of its own. [The changes](../CHANGELOG.md) name each addition."""
 
 
 def page() -> str:
     """Return the whole page, as Markdown."""
     sections = [
-        _HEAD % "\n".join(map(_path, all_types())),
+        _HEAD % table(("path", "document", "source"), map(_path, all_types())),
         *(_section(type_) for type_ in all_types()),
         _common(),
         _GUARANTEES,
-        "### In Python\n\n" + _example("reading.py", "python"),
-        "### In JavaScript\n\n" + _example("reading.mjs", "js"),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -217,13 +196,11 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
     return {**content, **decode_content(decision.wire)}
 
 
-def _path(type_: FileType) -> str:
+def _path(type_: FileType) -> tuple[str, str, str]:
     """Return the row of a type in the table of paths."""
     inside = f", its `{type_.items}` inside" if type_.items else ""
-    rows = "a row, or rows," if type_.items else "a row"
-    article = "an" if type_.name[0] in "aeiou" else "a"
     path = f"connections/{{c}}/{type_.collection}/{{{type_.key.name}}}"
-    return f"| `{path}` | {type_.document}{inside} | {rows} of {article} {type_.name} file |"
+    return f"`{path}`", f"[{type_.document}](#{type_.name}){inside}", f"{type_.name} file"
 
 
 def _section(type_: FileType) -> str:
@@ -233,16 +210,13 @@ def _section(type_: FileType) -> str:
     rows += [(f"`{total.field}`", total.stored, total.meaning) for total in documents.totals(type_)]
     parts = [
         f"## {type_.name}",
-        f"`connections/{{connection}}/{type_.collection}/{{{type_.key.name}}}`",
-        _table(("field", "type", "what"), rows),
+        table(("field", "type", "what"), rows),
     ]
     if items:
         parts += [
             f"Each entry of `{type_.items}`:",
-            _table(("field", "type", "what"), (_row(column) for column in items)),
+            table(("field", "type", "what"), (_row(column) for column in items)),
         ]
-    text = json.dumps(example_document(type_), ensure_ascii=False, indent=2, default=_moment)
-    parts.append(f"An example, a time in quotes standing for a timestamp:\n\n```json\n{text}\n```")
     return "\n\n".join(parts)
 
 
@@ -258,12 +232,10 @@ def _common() -> str:
         (
             "`source.content`",
             "integer",
-            "A hash of the content, for the pipeline alone: it tells whether a row has changed. "
-            "JavaScript cannot hold all of its digits. Absent where a part of the document was "
-            "changed afterwards, and in documents written before there was this field.",
+            "Hash of the content, for the pipeline only. JavaScript cannot hold all its digits.",
         )
     )
-    return "## In every document\n\n" + _table(("field", "type", "what"), rows)
+    return "## Every document\n\n" + table(("field", "type", "what"), rows)
 
 
 def _words(value: documents.Value) -> str:
@@ -277,22 +249,6 @@ def _row(column: Column) -> tuple[str, str, str]:
         documents.stored(column).value,
         documents.meaning(column) + (" Always there." if column.needed else ""),
     )
-
-
-def _example(name: str, language: str) -> str:
-    return f"```{language}\n{(DOCS / 'examples' / name).read_text(encoding='utf-8').strip()}\n```"
-
-
-def _moment(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    raise TypeError(type(value).__name__)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

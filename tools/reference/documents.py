@@ -90,13 +90,12 @@ _STORED: dict[Kind, Scalar] = {
 }
 """Kind of cell -> its type in Firestore; a string if it is not named here."""
 
-_CONSENT = "Whether the person has agreed to be written to. Absent where no file has said."
+_CONSENT = "True if the person has agreed to be written to."
 
 _INCOMPLETE = Total(
     field="incomplete",
     stored="boolean",
-    meaning="`true` where a row of the document was rejected and no complete one has arrived yet: "
-    "it lacks what that row says. Absent otherwise.",
+    meaning="`true` if a row was rejected and no complete document has arrived; else absent.",
 )
 """The field that marks a document of several rows that lacks some."""
 
@@ -107,44 +106,43 @@ SOURCE = Shape(
         Field(
             name="import",
             value=Scalar.STRING,
-            meaning="The export file that changed the document last.",
+            meaning="Import that changed the document last.",
             always=True,
         ),
         Field(
             name="row",
             value=Scalar.INTEGER,
-            meaning="The line of that file where the document's last row begins.",
+            meaning="Line of the file where the document's last row begins.",
             always=True,
         ),
         Field(
             name="exportedAt",
             value=Scalar.TIMESTAMP,
-            meaning="When that file was exported, as its name says; of a corrected row, when the "
-            "export it comes from was. 1970 where the file was undone and no other export is left.",
+            meaning="Time of the export; of a fixed row, of its first export. 1970 if the file was "
+            "undone and no other export is left.",
             always=True,
         ),
         Field(
             name="generation",
             value=Scalar.INTEGER,
-            meaning="Which upload of that file it was.",
+            meaning="Upload of that file.",
             always=True,
         ),
         Field(
             name="kept",
             value=MapOf(Scalar.TIMESTAMP),
-            meaning="Path of a field that a later file has left open -> export time of the file "
-            "that gave its value. Absent where there is none.",
+            meaning="Path of each field that a later file left open -> export time of its value.",
         ),
         Field(
             name="keptGenerations",
             value=MapOf(Scalar.INTEGER),
-            meaning="The same paths -> which upload of that file it was.",
+            meaning="The same paths -> upload of that file.",
         ),
         Field(
             name="open",
             value=ArrayOf(Scalar.STRING),
-            meaning="Paths of fields that no file has said anything of: their cells could not be "
-            "read, or are blank and blank cells keep what is stored. Absent where there is none.",
+            meaning="Paths of fields that no file has said anything about: unreadable, or blank "
+            "and kept.",
         ),
     ),
 )
@@ -153,7 +151,7 @@ COMMON = (
     Field(
         name="extra",
         value=MapOf(Scalar.STRING),
-        meaning="Columns that this system does not know, by their own names.",
+        meaning="Unknown columns, by their own names.",
     ),
     Field(name="source", value=SOURCE, meaning=SOURCE.about, always=True),
 )

@@ -7,12 +7,12 @@ written, and the exit code is 1 if docs/formats.md differs from the tables of co
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared.core import Deployment
+from shared.core import Deployment, length, percent
 from shared.files.types import (
     EXAMPLE_STAMP,
     KINDS,
@@ -23,98 +23,73 @@ from shared.files.types import (
     example_csv,
 )
 from shared.parsing import NARROW
+from tools.reference.tables import table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 """The page as it is kept beside the code."""
 
 
 _INTRODUCTION = """\
-# Formats of the export files
+# Formats of export files
 
-What to put into the files, for whoever sets the export up in Apparel21. The tables below are made
-from the same definitions that the rows are checked against: `python -m tools.reference.formats`."""
+For whoever sets up the export in Apparel21. [For retailers](for-retailers.md) tells how files are \
+sent. Generated from the tables that check the rows: `python -m tools.reference.formats`.
+
+[Every file](#every-file) · {types} · [Formats of cells](#formats-of-cells)"""
 
 _GENERAL = """\
-## What holds for every file
+## Every file
 
-| | |
+|part|rule|
 |---|---|
-| Name | `{{type}}_{{time of the export in UTC}}.csv`, such as `customers_{stamp}.csv` or \
-`customers_2023-04-24T20:12:30Z.csv`; nothing before or after it, small letters, `T` and `Z` as \
-capitals. A time more than 15 minutes later than the upload is refused: local time with a `Z` is \
-not UTC. |
-| Folder | `pending/` to have it loaded, `test/` to have it checked only, `bulk/` for a first \
-load. With several connections, the folder of the connection below that. |
-| Encoding | UTF-8, with or without a byte order mark. A cell that is not UTF-8 is read as \
-Windows-1252, with a warning; the other cells of its row stay UTF-8. A cell that is neither, or \
-holds the sign � for lost characters, is unreadable. In a row with such a cell in an unknown \
-column, all of the stored `extra` is unchanged. |
-| Delimiter | Comma, semicolon, tab or `\\|`, the same one in the whole file. |
-| Quotes | `"` around a cell that holds the delimiter, a line break or a quote; a quote inside is \
-written twice. A line break inside quotes belongs to the cell. Blanks before and behind the \
-quotes do not count. A quote inside a cell without quotes, as in `5" heel`, is text. |
-| First line | The names of the columns, in any order and in capital or small letters; no title, \
-and not `sep=;`. Other accepted names are listed below the published one. A file in which only the \
-key is a known column, beside unknown columns, is not loaded. |
-| Further columns | Are welcome: their values are kept under `extra` by the column's name. |
-| Rows | One cell for each column. A row with more or fewer is not loaded. Rows of blanks and \
-delimiters alone are blank lines. |
-| Blanks around a value | Do not count. |
-| Last line | May or may not end in a line break, but has to be complete: a file that breaks \
-off is not loaded at all, nor is one that ends in a footer without a line break. A Ctrl-Z at the \
-end does not count. |
+|Name|`{{type}}_{{time of the export in UTC}}.csv`, such as `customers_{stamp}.csv` or \
+`customers_2023-04-24T20:12:30Z.csv`. Small letters, but `T` and `Z`. The time is at most \
+{ahead} later than the upload.|
+|Folder|`pending/` to load it, `test/` only to check it, `bulk/` for a first load. With several \
+connections: `pending/au/` and so on.|
+|Encoding|UTF-8, with or without a byte order mark. Cells that are not are read as Windows-1252, \
+with a warning. Cells that are neither, or have the sign � for lost characters, are unreadable.|
+|Delimiter|Comma, semicolon, tab or `\\|`, the same in the whole file.|
+|Quotes|`"` around cells with a delimiter, a line break or a quote. A quote inside is doubled. \
+Blanks outside the quotes do not count. `5" heel` without quotes around it is text.|
+|Header|The column names in the first line, in any order and case. No title, no `sep=;`. Other \
+accepted names are in italics below. At least one column besides the key must be known.|
+|Other columns|Kept under `extra` by name.|
+|Rows|As many cells as the header. Rows of only blanks and delimiters are ignored.|
+|Values|Blanks around them do not count.|
+|End|The last line must be complete; its line break may be missing. A footer needs a line break. \
+A Ctrl-Z is ignored.|
 
-**Bad quotes.** Only blanks may come between a closing quote and the next delimiter. Anything \
-else means that a quote was never closed, or that a quote inside was not doubled; `\\"` is no \
-quote. Then the line on which the row begins is not loaded, and the next line is read as a row of \
-its own. The same happens where a cell that is closed holds whole rows: where a line inside it has \
-as many cells as the header, or where the row's first and last line both have. In a file of one \
-column no line is taken for such a row. In a file of 2 to {narrow} columns, a line is taken for \
-one only if no blank is beside its delimiters: so `Hobart, TAS` is a line of an address, and \
-`11,STD` is a row. A file that ends inside quotes is not loaded at all.
-
-**Blank cells.** A blank cell clears the field in the document. Where the connection's setting \
-`blankMeans` is `keep`, the stored value stays instead. Consent is never cleared. What a file has \
-cleared stays cleared until a newer file gives a value.
-
-**Unreadable cells.** A cell that holds something else than a value of its kind changes nothing: \
-the stored value stays, whatever `blankMeans` says, and there is a warning. In a new document, and \
-in a line of an order or a reward, the field is absent.
-
-**Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be written \
-to. A blank cell, or anything but yes or no, subscribes nobody and leaves the stored consent as it \
-is, with a warning. A first load (`bulk/`) takes no consent at all, and its report says so.
-
-**Several rows of one key.** Where each row is a document, such as a customer, the row with the \
-latest `LAST_UPDATED` counts, of equals the later one in the file. What it leaves open (a blank \
-consent, a cell that cannot be read) is taken from the latest row that says something. Where two \
-rows are equally late, or a `LAST_UPDATED` cannot be read, a row that withdraws consent counts \
-more than one that gives it.
-
-**Times** are read in the connection's time zone unless they end in `Z` or an offset. Of the hour \
-that comes twice when daylight saving ends, the first is meant.
-
-**Keys.** The customer's key is `PERIDX`. A connection whose retailer has another one, or another \
-e-mail column, names it in its settings (`keyColumn`, `emailColumn`); that column is then read in \
-place of `PERIDX` or `EMAIL`, as text. Names of other columns are mapped in `aliases`.
-
-**What is wrong with a row.** A row without a usable value in a column that is *needed* is not \
-loaded. Any other value that cannot be read is left out and the rest of the row is loaded. A text \
-that is longer than the table says is loaded unchanged, with a warning. When more than {floor} \
-rows and more than {limit:.0%} of them cannot be loaded, or none can, nothing of the file is. \
-Nor is it when more than {limit:.0%} of the values of a column cannot be read, and at least {floor}.
-
-**Spreadsheets.** Do not open an export in a spreadsheet and save it: long numbers are shortened \
-(`1.2E+12`), leading zeros are lost and dates are turned round. A file whose dates show that is \
-refused. In ids, codes, phone numbers, SKUs and postcodes, `1.23E+11`, `12345.0`, `####` and \
-`#N/A` cannot be read: the row is not loaded where the column is *needed*, and the value is left \
-out elsewhere. `="0800"` and `'0800` are read as `0800`, with a warning.
-
-**Characters that are not shown** (zero-width spaces, byte order marks) are removed from keys, \
-ids, codes and e-mail addresses, with a warning. In names and other text they stay.
-
-**Numbers.** In a file whose cells are not separated by commas, `1,500` may be 1500 or 1.5: it \
-cannot be read. `1,234.50` can."""
+* **Wrong quotes.** Only blanks may come between a closing quote and the delimiter. `\\"` is not \
+a quote. Otherwise the line is rejected, and reading continues at the next line. The same \
+happens if a line inside a cell has as many cells as the header, or the row's first and last \
+line both have. In files of 2 to {narrow} columns this counts only without blanks beside the \
+delimiters: `Hobart, TAS` is text, `11,STD` is a row. In files of one column it never counts. A \
+quote that is open at the end rejects the file.
+* **Blank cells** clear their field, or keep it with the setting `blankMeans`: `keep`. Consent \
+is never cleared. A cleared field stays clear until a newer file has a value.
+* **Unreadable cells** change nothing, with a warning. In a new document, a line or a reward, \
+the field is absent. In an unknown column, all of the stored `extra` is unchanged.
+* **Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be \
+written to. Anything but yes or no subscribes nobody and leaves the stored consent unchanged. A \
+first load (`bulk/`) takes no consent.
+* **Several rows of one customer.** The latest `LAST_UPDATED` counts; if equal, the later row. \
+What that row leaves open is taken from the latest row that has it. Where it is unclear which \
+row is later, a withdrawal of consent counts.
+* **Times** are in the connection's time zone unless they end in `Z` or an offset. Of an hour \
+that comes twice, the first is meant.
+* **Own names.** The settings `keyColumn`, `emailColumn` and `aliases` of a \
+[connection](ledger.md#settings-of-a-connection) map a retailer's own names of columns.
+* **Errors.** A row without a usable value in a *needed* column is rejected. Other unreadable \
+values are left out. Texts longer than the table says are loaded, with a warning. The file is \
+rejected if more than {floor} rows, and more than {limit} of all, have errors, or if all have. \
+The same goes for more than {limit} of a column's values, at least {floor}.
+* **Spreadsheets** damage exports that they save: long numbers are shortened, zeros are lost, \
+dates turn round. Ids, codes, phones, SKUs and postcodes such as `1.23E+11`, `12345.0`, `####` \
+or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, with a warning.
+* **Invisible characters** are removed from keys, ids, codes and e-mail addresses, with a warning.
+* **Numbers.** Where the delimiter is not a comma, `1,500` is unreadable: it may be 1500 or 1.5. \
+`1,234.50` is not."""
 
 
 _LIMITS = Deployment()
@@ -123,11 +98,12 @@ _LIMITS = Deployment()
 def page() -> str:
     """Return the whole page, as Markdown."""
     sections = [
-        _INTRODUCTION,
+        _INTRODUCTION.format(types=" · ".join(f"[{t.name}](#{t.name})" for t in all_types())),
         _GENERAL.format(
             stamp=EXAMPLE_STAMP,
+            ahead=length(_LIMITS.future_tolerance),
             narrow=NARROW,
-            limit=_LIMITS.reject_limit,
+            limit=percent(_LIMITS.reject_limit),
             floor=_LIMITS.reject_floor,
         ),
         *(_type_section(type_) for type_ in all_types()),
@@ -173,17 +149,15 @@ def _type_section(type_: FileType) -> str:
     )
     parts = [
         f"## {type_.name}",
-        f"{type_.about} A file is named `{type_.name}_{EXAMPLE_STAMP}.csv`; its rows become "
-        f"documents in `connections/{{connection}}/{type_.collection}`, each with the id that "
-        f"stands in `{type_.key.name}`.",
+        f"{type_.about} Documents: `connections/{{connection}}/{type_.collection}/"
+        f"{{{type_.key.name}}}`.",
         f"```csv\n{example_csv(type_)}```",
-        _table(("column", "what", "format", "needed", "max length", "field"), rows),
+        table(("column", "what", "format", "needed", "longest", "field"), rows),
     ]
     if defaults := [column for column in type_.columns if column.setting]:
         parts.append(
             "\n".join(
-                f"A blank `{column.name}` takes the connection's setting `{column.setting}`, "
-                "where there is one."
+                f"A blank `{column.name}` takes the connection's setting `{column.setting}`."
                 for column in defaults
             )
         )
@@ -221,8 +195,8 @@ def _kinds_section() -> str:
     )
     return (
         "## Formats of cells\n\n"
-        "A cell on the left becomes the value on the right. Times are shown for a connection in "
-        "Australia/Sydney.\n\n" + _table(("format", "what is accepted", "examples"), rows)
+        "Examples: cell → stored value, with times for Australia/Sydney.\n\n"
+        + table(("format", "accepted", "examples"), rows)
     )
 
 
@@ -241,24 +215,13 @@ def _sources_section() -> str:
     lines = []
     for source, words in SOURCES.items():
         names = [
-            f"{type_.name} ({', '.join(f'`{column.name}`' for column in found)})"
-            if len(found) < 3
-            else f"{type_.name} ({len(found)} columns)"
+            f"{type_.name} ({len(found)})"
             for type_ in all_types()
             if (found := [column for column in type_.own_columns if column.source == source])
         ]
         if names:
             lines.append(f"* {words}: {', '.join(names)}")
-    return "## Where the columns are known from\n\n" + "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [_line(head), "|" + "---|" * len(head), *(_line(row) for row in rows)]
-    return "\n".join(lines)
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "## Sources of the columns\n\n" + "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ class Uploads:
                 ends = span.first is not None and span.last is None
                 total = draft.size if ends and span.total is None else span.total
                 if total is not None and draft.size > total:
-                    raise invalid("More bytes have come than the object is to have.")
+                    raise invalid("More bytes arrived than the object is to have.")
                 if draft.size == total:
                     return self._finish(upload, draft, request)
                 return _incomplete(_settle(draft), request)

@@ -14,6 +14,7 @@ from shared.files.kinds import KINDS
 from shared.files.names import ExportFile, read_name
 from tests.support.cells import check
 from tools.reference import formats
+from tools.reference.tables import table
 
 
 def test_page_is_up_to_date() -> None:
@@ -28,16 +29,16 @@ def test_page_holds_every_column() -> None:
     for type_ in all_types():
         section = page.split(f"\n## {type_.name}\n")[1].split("\n## ")[0]
         for column in type_.own_columns:
-            (line,) = (row for row in section.splitlines() if row.startswith(f"| `{column.name}`"))
+            (line,) = (row for row in section.splitlines() if row.startswith(f"|`{column.name}`"))
             fields = [
                 one.field if one.part != "item" else f"{type_.items}[].{one.field}"
                 for one in type_.columns
                 if column.name in (one.name, one.reads)
             ]
-            assert f"| {column.kind.name} |" in line
-            assert line.endswith(f"| {', '.join(f'`{field}`' for field in fields)} |")
+            assert f"|{column.kind.name}|" in line
+            assert line.endswith(f"|{', '.join(f'`{field}`' for field in fields)}|")
             assert all(f"*{alias}*" in line for alias in column.aliases)
-    assert all(f"\n| {kind.name} | {kind.form} |" in page for kind in KINDS)
+    assert all(f"\n|{kind.name}|{kind.form}|" in page for kind in KINDS)
 
 
 @pytest.mark.parametrize("name", ["customers", "orders", "rewards"])
@@ -54,16 +55,16 @@ def test_examples_are_right(name: str) -> None:
 
 def test_tables_are_whole() -> None:
     """No cell breaks the table it stands in."""
-    for table in formats.page().split("\n\n"):
-        rows = [line.replace("\\|", "") for line in table.splitlines() if line.startswith("|")]
+    for block in formats.page().split("\n\n"):
+        rows = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
         assert len({row.count("|") for row in rows}) <= 1
 
 
 def test_delimiter_in_a_cell() -> None:
     """A | in a cell does not end it."""
-    table = formats._table(["what"], [["comma or |"]])
+    text = table(["what"], [["comma or |"]])
 
-    assert table == "| what |\n|---|\n| comma or \\| |"
+    assert text == "|what|\n|---|\n|comma or \\||"
 
 
 def test_check(

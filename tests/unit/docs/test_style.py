@@ -46,8 +46,3 @@ def test_findings_of_a_page() -> None:
     """A page's finding names its file and line."""
     page = style.ROOT / "docs" / "contributing.md"
     assert style.findings(page) == []
-
-
-def test_pending() -> None:
-    """Every path that is not checked yet exists."""
-    assert [name for name in style.PENDING if not (style.ROOT / name).exists()] == []

@@ -88,7 +88,7 @@ def test_rows_to_fix() -> None:
    4  not loaded because of errors
 
 Errors (not loaded):
-  * 4 rows: DOB: The cell is not a date that can be read – lines 2, 7–9
+  * 4 rows: DOB: The cell is not a date – lines 2, 7–9
 
 Warnings (loaded, please check):
   * 1 row: EMAIL: The cell is not one e-mail address – line 3
