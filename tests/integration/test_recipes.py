@@ -88,7 +88,7 @@ def test_the_recipes_did_something(tree: Path) -> None:
     """The new code, kind, column, setting and type are in the copy's pages."""
     words = {
         "docs/errors.md": "`row.bad_country`",
-        "docs/formats.md": "| country |",
+        "docs/formats.md": "|country|",
         "docs/data-model.md": "`address.countryCode`",
         "docs/ledger.md": "`ALERTS_KEPT`",
         "docs/security.md": "giftCards",
