@@ -9,16 +9,15 @@ usage() {
 Usage: deploy/deploy.sh PART [options]
 
   PART       firestore, queue, bucket, function NAME, schedule, metrics or monitoring;
-             release: send all calls to the functions that were deployed last, and back again unless
-             they pass the smoke test;
-             smoke: the smoke test alone; rollback: send all calls to the functions before;
-             variables: deploy nothing, print what the functions are told, for a shell
-  --environment NAME  where deploy/environments/NAME.env says
-  --dry-run  show what would be run where there is nothing yet; needs no account, changes nothing
+             release: send all calls to the functions deployed last, and back if the smoke test fails;
+             smoke: the smoke test alone; rollback: send all calls to the version before;
+             variables: print the functions' settings for a shell, deploy nothing
+  --environment NAME  take project and settings from deploy/environments/NAME.env
+  --dry-run  show the commands for an empty project; needs no account, changes nothing
 
-Else the shell's variables say where: ENVIRONMENT, likewise; or PROJECT, and REGION, BUCKET, QUEUE,
-SWEEP_SCHEDULE, OPERATORS, ALERT_WEBHOOK_SECRET, MAIL_URL_SECRET where they are not the defaults.
-VERSION is what the functions are labelled with: letters, digits, - and _.
+Without --environment, set ENVIRONMENT in the shell; or PROJECT, and where they differ from the defaults
+REGION, BUCKET, QUEUE, SWEEP_SCHEDULE, OPERATORS, ALERT_WEBHOOK_SECRET, MAIL_URL_SECRET.
+VERSION is the label of the functions: letters, digits, - and _.
 TEXT
 }
 
@@ -314,7 +313,7 @@ give_invokers() {
         [[ -n $member ]] || continue
         run gcloud run services add-iam-policy-binding "$1" "--project=$PROJECT" \
             "--region=$REGION" "--member=$member" "--role=$role" --condition=None --format=none ||
-            fail "No: $why"
+            fail "$who did not get $role, which it needs: $why"
     done < <(roles)
 }
 

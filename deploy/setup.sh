@@ -10,17 +10,16 @@ usage() {
 Usage: deploy/setup.sh --project PROJECT [options]
 
   --project PROJECT     the project; it must exist and have a billing account
-  --environment NAME    instead of the options here: what deploy/environments/NAME.env says
+  --environment NAME    instead: take the options from deploy/environments/NAME.env
   --region REGION       where everything is kept and runs (default: australia-southeast1)
   --bucket BUCKET       the bucket for the uploads (default: PROJECT-uploads)
   --queue QUEUE         the queue of the tasks (default: imports)
   --operators MEMBER    who operates it, e.g. group:imports@example.com or user:ann@example.com
-  --deployers MEMBER    who may deploy without owning the project, written likewise
-  --alert-email EMAIL   who is told of alerts
-  --budget AMOUNT       tell the billing account's administrators at 50, 90 and 100 % of this amount
-                        a month, e.g. 50AUD, in the currency of the billing account
-  --dry-run             show what would be run, in a project where there is nothing yet; needs no
-                        account and changes nothing
+  --deployers MEMBER    who may deploy without owning the project, e.g. group:dev@example.com
+  --alert-email EMAIL   who gets mail about alerts
+  --budget AMOUNT       mail the billing account's administrators at 50, 90 and 100 % of this monthly
+                        amount, e.g. 50AUD, in the currency of the billing account
+  --dry-run             show the commands for an empty project; needs no account, changes nothing
 TEXT
 }
 
@@ -183,7 +182,8 @@ give_roles() {
     while IFS='|' read -r who role on why; do
         member=$(member "$who")
         [[ -n $member && $on != function/* ]] || continue
-        give "$member" "${role/#own\//projects/$PROJECT/roles/}" "$on" || fail "No: $why"
+        give "$member" "${role/#own\//projects/$PROJECT/roles/}" "$on" ||
+            fail "$who did not get $role, which it needs: $why"
     done < <(roles)
 }
 

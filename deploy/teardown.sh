@@ -13,15 +13,13 @@ Usage: deploy/teardown.sh --project PROJECT [options]
   --environment NAME  as for setup.sh
   --region REGION     as for setup.sh; likewise --bucket, --queue, --operators
                       and --deployers
-  --delete-data       delete the buckets with every file, the database with every document and its
-                      backups' schedule as well: nothing brings them back, but the backups that are
-                      left for up to a week
-  --dry-run           show what would be run, where everything is there; needs no account and
-                      changes nothing
+  --delete-data       also delete the buckets with every file, and the database with every document.
+                      Only the backups bring them back, for up to a week
+  --dry-run           show the commands for a complete project; needs no account, changes nothing
 
-It asks for the project's name before it begins. The APIs stay on, and what costs nothing stays: the
-role importBucketSettings, the channel of the alerts, the budget, the log for its 30 days, the images of
-functions for theirs, and the audit of data access.
+The script asks for the project's name first. The APIs stay on. These stay, too, and cost nothing: the
+role importBucketSettings, the channel of the alerts, the budget, the audit of data access, and for 30
+days the log and the images of functions.
 TEXT
 }
 

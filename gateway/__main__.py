@@ -64,7 +64,9 @@ def _server_parser() -> argparse.ArgumentParser:
         epilog=f"Other commands: {', '.join(_SUBCOMMANDS)}; each has its own --help.",
         allow_abbrev=False,
     )
-    parser.add_argument("--port", type=int, required=True, help="0 takes any free one")
+    parser.add_argument(
+        "--port", type=int, required=True, help="port to listen on; 0 takes a free one"
+    )
     parser.add_argument("--bucket", required=True)
     parser.add_argument(
         "--users",
@@ -75,23 +77,25 @@ def _server_parser() -> argparse.ArgumentParser:
         "--host-key",
         required=True,
         action="append",
-        help="the server's private key: a file, made if there is none, or a secret; may be given "
-        "again for other kinds",
+        help="the server's private key: a file (made at the first start), or a secret; may be "
+        "repeated for other kinds of keys",
     )
-    parser.add_argument("--host", default="0.0.0.0", help="the address to listen on: %(default)s")
+    parser.add_argument(
+        "--host", default="0.0.0.0", help="address to listen on (default: %(default)s)"
+    )
     parser.add_argument(
         "--max-size",
         type=int,
         default=Limits().file_size,
         metavar="BYTES",
-        help="the largest file that is taken: %(default)s",
+        help="largest file (default: %(default)s)",
     )
     parser.add_argument(
         "--max-connections",
         type=int,
         default=Capacity().connections,
         metavar="N",
-        help="at once: %(default)s",
+        help="logged-in connections at once (default: %(default)s)",
     )
     parser.add_argument(
         "--old-clients",
@@ -103,35 +107,34 @@ def _server_parser() -> argparse.ArgumentParser:
         type=float,
         default=Capacity().idle_seconds,
         metavar="SECONDS",
-        help="without a request, after which a connection is ended: %(default)s",
+        help="end a connection without a request after this time (default: %(default)s)",
     )
     parser.add_argument(
         "--drain",
         type=float,
         default=25.0,
         metavar="SECONDS",
-        help="that uploads under way have to end after SIGTERM: %(default)s",
+        help="time for uploads under way after SIGTERM (default: %(default)s)",
     )
     parser.add_argument(
         "--long-drain",
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="the same after SIGHUP, for a restart that is not urgent: %(default)s",
+        help="the same after SIGHUP, for a restart that is not urgent (default: %(default)s)",
     )
     parser.add_argument(
         "--patience",
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="for which a bucket that fails is tried again: %(default)s",
+        help="retry a failing bucket for this time (default: %(default)s)",
     )
     parser.add_argument(
         "--spool",
         type=Path,
         metavar="DIR",
-        help="where uploads under way lie, on a disk with room for them (the system's temporary "
-        "folder)",
+        help="folder of uploads under way, with room for them (default: the temporary folder)",
     )
     return parser
 
@@ -141,19 +144,21 @@ def _tools_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
         "hash-password",
-        help="print what the users file keeps of a password",
-        description="Asks for a password, or reads one line of standard input, and prints what "
-        "the users file keeps of it.",
+        help="print the hash of a password, for a users file",
+        description="Asks for a password, or reads one line of standard input, and prints its hash "
+        "for a users file.",
     )
     add = commands.add_parser(
         "add-user",
-        help="write one more user into a users file",
-        description="Writes one more user into a users file. A running gateway takes notice.",
+        help="add a user to a users file",
+        description="Adds a user to a users file. A running gateway reads the change.",
     )
-    add.add_argument("--users", type=Path, required=True, help="made if there is none")
+    add.add_argument("--users", type=Path, required=True, help="users file; made if it is missing")
     add.add_argument("--name", required=True)
     add.add_argument(
-        "--connection", required=True, help=f'the only one that the user sees, or "{ALL}" for all'
+        "--connection",
+        required=True,
+        help=f'connection whose files the user sees, or "{ALL}" for all',
     )
     add.add_argument(
         "--key",
@@ -161,19 +166,19 @@ def _tools_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="a public key file; may be given again. Without any, a password is asked for",
+        help="public key file; may be repeated. Without a key, the command asks for a password",
     )
     add.add_argument(
         "--password",
         action="store_true",
-        help="ask for a password (or read one line of standard input) besides the keys",
+        help="ask for a password, too (or read one line of standard input)",
     )
-    remove = commands.add_parser("remove-user", help="take a user out of a users file")
+    remove = commands.add_parser("remove-user", help="remove a user from a users file")
     remove.add_argument("--users", type=Path, required=True)
     remove.add_argument("--name", required=True)
     check = commands.add_parser(
         "check",
-        help="say whether a gateway on this machine answers",
+        help="check that a gateway on this machine answers",
         description="Exit code 0 if a gateway on this machine answers, else 1.",
     )
     check.add_argument("--port", type=int, required=True)
@@ -200,7 +205,7 @@ async def _serve(options: argparse.Namespace) -> int:
     ):
         asyncio.get_running_loop().add_signal_handler(sign, end, seconds)
     if options.spool and not options.spool.is_dir():
-        return _give_up(f"--spool {options.spool} is no folder")
+        return _give_up(f"--spool {options.spool} is not a folder")
     try:
         users = Users(_users(options.users), warn=_warn)
         keys = [_host_key(place) for place in options.host_key]

@@ -8,25 +8,24 @@ usage() {
     cat <<'TEXT'
 Usage: deploy/gateway/gateway.sh COMMAND --project PROJECT [options]
 
-  setup                 what the gateway needs, once: address, network, secrets, host key, roles.
+  setup                 make what the gateway needs, once: address, network, secrets, host key, roles.
                         Run deploy/setup.sh before
-  deploy                build the image and start it, in place of the one that runs
-  add-retailer NAME     let somebody log in, at once: --connection CONNECTION, or * for all, and
-                        --key FILE with their public key, or without one a password, which is asked for
-  remove-retailer NAME  let somebody log in no more
-  show                  what a retailer has to be told: address, port and host key
-  teardown              remove machine, network and users; the address and the host key stay, because
-                        retailers know them, and so do the images
+  deploy                build the image, and start it in place of the running one
+  add-retailer NAME     add a login: --connection CONNECTION (or * for all), and --key FILE with the
+                        public key; without --key, it asks for a password. Takes half a minute
+  remove-retailer NAME  remove a login
+  show                  print address, port and host key, to send to a retailer
+  teardown              remove machine, network and users; address, host key and images stay
 
   --project PROJECT     the project
-  --environment NAME    instead: what deploy/environments/NAME.env says
+  --environment NAME    instead: take the options from deploy/environments/NAME.env
   --region REGION       default: australia-southeast1
   --bucket BUCKET       where uploads go (default: PROJECT-uploads)
-  --gateway-options "OPTIONS"  for deploy, unless the environment says them: --max-size=BYTES,
+  --gateway-options "OPTIONS"  for deploy, unless the environment has them: --max-size=BYTES,
                         --max-connections=N, --idle-timeout=SECONDS, --patience=SECONDS and
-                        --old-clients, as in docs/gateway.md
+                        --old-clients; see docs/gateway.md
   --allow RANGES        addresses that may connect, e.g. 203.0.113.0/24,198.51.100.7/32 (default: all)
-  --dry-run             show what would be run where there is nothing yet; needs no account
+  --dry-run             show the commands for an empty project; needs no account
 TEXT
 }
 
