@@ -101,6 +101,15 @@ def test_a_misnamed_file_is_mailed_with_the_right_name(
     ]
 
 
+def test_files_that_are_only_checked_are_not_mailed(mailed: Pipeline, server: MailServer) -> None:
+    """Who puts a file into `test/` reads the report there, of a wrong name, too."""
+    for name in (f"{NAME}.csv", "customer_20230501T115500Z.csv"):
+        mailed.upload(f"test/{name}", NO_KEY)
+    mailed.run_due()
+
+    assert server.taken == []
+
+
 def test_overdue_orders_are_mailed(mailed: Pipeline, server: MailServer) -> None:
     """Orders that wait too long are mailed when they become overdue."""
     mailed.upload("orders_20230501T115500Z.csv", orders_csv({"ORDER_NUMBER": "D1"}))

@@ -9,6 +9,7 @@ from shared.core.settings import Deployment
 from shared.firestore.query import Fields
 from shared.ledger.imports import ENDED, Import, flat
 from tests.simulation.firestore import Store
+from tests.simulation.mails import Mails
 from tests.simulation.oracle import Age
 from tests.simulation.world import World
 
@@ -22,6 +23,7 @@ class Checks:
     def __init__(self, world: World, deployment: Deployment) -> None:
         self._world = world
         self._deployment = deployment
+        self.mails = Mails(world)
         self.store: Store
         self.begun: set[tuple[str, int]] = set()
         """(import id, generation) of everything that a worker has ever begun to load."""
@@ -43,6 +45,8 @@ class Checks:
     def watch(self, path: str, before: Fields | None, after: Fields | None) -> None:
         """Look at a change of a document."""
         collection, _, id = path.rpartition("/")
+        if collection == "mail":
+            self.mails.watch(id, before, after)
         if collection.endswith("/shards"):
             self._watch_shard(collection.split("/")[-2], id, before, after)
             return
@@ -53,6 +57,7 @@ class Checks:
             self.removed.add(id)
         if not collection.endswith("/imports") or after is None:
             return
+        self.mails.changed(_import(id, before) if before else None, _import(id, after))
         before, after = before and _lying_flat(before), _lying_flat(after)
         self._changed = True
         if after["undone"] is not None:
@@ -80,7 +85,9 @@ class Checks:
             self._ends(id, _import(id, after))
 
     def committed(self) -> None:
-        """Look at the ledger after a transaction: no orders file may have been overlooked."""
+        """Look at the ledger after a transaction: no orders file may have been overlooked, and
+        people are mailed what they must be."""
+        self.mails.committed()
         if not self._changed:
             return
         self._changed = False

@@ -27,9 +27,12 @@ from shared.ledger.feeds import Feed, Holder
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
 from shared.ledger.lease import Claimed, ClaimedChange, Hold
 from shared.ledger.parts import StateObject
+from shared.ledger.store import LedgerTransaction
 from shared.loading import judging
 from shared.loading.judging import waits_for_judging
 from shared.loading.shards.cleanup import remove_rows
+from shared.mail import outbox
+from shared.mail.mailbox import Mailbox
 from shared.parsing import repeats
 from shared.parsing.checker import Row
 from shared.parsing.repeats import Repeats, RowOfKey
@@ -129,6 +132,12 @@ def _overlooking(history: History) -> Any:
         return not (arriving and "/feeds/" in path)
 
     return patch.object(history.pipeline.database, "tracked", tracked)
+
+
+def _overlooking_mailboxes(history: History) -> Any:
+    """Who decides about a mail is not held to what it has read of the mails before."""
+    database = history.pipeline.database
+    return patch.object(database, "tracked", lambda path: not path.startswith("mailboxes/"))
 
 
 def _without_precondition(kind: str) -> Without:
@@ -449,6 +458,26 @@ GUARDS: Mapping[str, Guard] = {
         "the sweep takes in what lies in the bucket and not in the ledger",
         _replaced(stock, take_in, lambda *_: None),
         "lost events",
+    ),
+    "mail that was written": Guard(
+        "an event that was mailed is not mailed again, e.g. at a replay",
+        _replaced(LedgerTransaction, LedgerTransaction.mail, lambda self, id: None),
+        "mail about a rejected file that is replayed",
+    ),
+    "record of mails in a transaction": Guard(
+        "of two events at one moment each knows what people are mailed about the other",
+        _overlooking_mailboxes,
+        "mails of two files at one moment",
+    ),
+    "announced rows": Guard(
+        "rows that were announced are not mailed again with the same errors",
+        _replaced(outbox, outbox._announced, lambda ledger, notice: False),
+        "mails",
+    ),
+    "thread of mails": Guard(
+        "a mail that the trouble is over answers the one about the trouble",
+        _replaced(Mailbox, Mailbox._thread, lambda self, topic: None),
+        "mails",
     ),
 }
 """Guards by name."""

@@ -50,7 +50,7 @@ class History:
             **settings,
         )
         self.checks = Checks(self.world, self.pipeline.services.deployment)
-        self.checks.store = self.pipeline.store
+        self.checks.store = self.checks.mails.store = self.pipeline.store
         self.pipeline.database.committed = self.checks.committed
         checks.append(self.checks)
 

@@ -19,10 +19,11 @@ from tests.simulation.files import (
     good_file,
     large_file,
 )
+from tests.simulation.mails import MAIL_SETTINGS, MAILED
 from tests.simulation.world import BEGINNING, Chances
 
 HOUR = 3600.0
-UNDOINGS, ERASURES, SETTINGS, INDEX = 11, 17, 148, 149
+UNDOINGS, ERASURES, SETTINGS, INDEX, MAILS = 11, 17, 148, 149, 215
 """What tells the chance of some draws from that of others: numbers with which they change none of
 the histories that have once gone wrong."""
 CALM = Chances()
@@ -128,6 +129,7 @@ def plan(seed: int) -> Plan:
             weather = rng.choice((weather, "broken"))
         case _:
             uploads = _mixed(rng)
+    mailed = random.Random(seed * 7919 + MAILS).random() < 0.4
     end = max(upload.at for upload in uploads)
     asks = []
     for _ in range(rng.choice((0, 0, 1, 2))):
@@ -160,8 +162,12 @@ def plan(seed: int) -> Plan:
             "max_attempts": rng.choice((3, 8, 8)),
             "blank_means": rng.choice(("clear", "clear", "keep")),
             "orders_without_customers": rng.choice(("hold", "hold", "hold", "load")),
+            **(MAIL_SETTINGS if mailed else {}),
         },
-        connection=_own_settings(random.Random(seed * 7919 + SETTINGS)),
+        connection={
+            **_own_settings(random.Random(seed * 7919 + SETTINGS)),
+            **(MAILED if mailed else {}),
+        },
         batch_size=rng.choice((1, 2, 4)),
         index=random.Random(seed * 7919 + INDEX).choice(INDEXES),
         replays_at_rest=rng.random() < 0.3,

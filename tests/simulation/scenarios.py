@@ -20,6 +20,7 @@ from tests.simulation.files import (
     without,
 )
 from tests.simulation.history import History
+from tests.simulation.mails import MAIL_SETTINGS, MAILED
 from tests.simulation.oracle import in_file
 from tests.simulation.plans import HOUR, OBJECT_PER_IMPORT, Ask, Plan, Upload
 from tests.simulation.world import BEGINNING
@@ -222,6 +223,28 @@ SCENARIOS: dict[str, Plan] = {
             ),
         )
     ),
+    "mails": _plan(
+        Upload(400, _ORDERS, _said(3, "orders", rejects=True)),
+        Upload(500, _CUSTOMERS, bad_file(random.Random(9), "customers", "load", EXPORTED)),
+        Upload(2 * HOUR, _CUSTOMERS, _said(4, "customers")),
+        settings={"orders_deadline": timedelta(hours=12), **MAIL_SETTINGS},
+        connection=MAILED,
+    ),
+    "mails of two files at one moment": _plan(
+        Upload(400, _ORDERS, bad_file(random.Random(9), "orders", "load", EXPORTED)),
+        Upload(400, _CUSTOMERS, bad_file(random.Random(9), "customers", "load", EXPORTED)),
+        Upload(2 * HOUR, _CUSTOMERS, _said(4, "customers")),
+        Upload(2 * HOUR, _ORDERS, _said(3, "orders")),
+        weather="steady",
+        settings={"orders_deadline": timedelta(hours=12), **MAIL_SETTINGS},
+        connection=MAILED,
+    ),
+    "mail about a rejected file that is replayed": _plan(
+        Upload(400, _CUSTOMERS, bad_file(random.Random(9), "customers", "load", EXPORTED)),
+        asks=(Ask(2 * HOUR, "replay", _CUSTOMERS[:-4]),),
+        settings=MAIL_SETTINGS,
+        connection=MAILED,
+    ),
     "empty file": _plan(Upload(400, _REWARDS, empty_file("rewards", "load", EXPORTED))),
     "empty file that fills up": _plan(
         Upload(400, _REWARDS, empty_file("rewards", "load", EXPORTED)),
@@ -380,4 +403,11 @@ def state(history: History) -> dict[str, Any]:
         for name, found in history.pipeline.bucket.objects.items()
         if not name.endswith((".report.json", ".summary.txt", ".index"))
     }
-    return {"imports": imports, "documents": history.documents(), "objects": objects}
+    told = history.checks.mails.told.values()
+    mails = sorted((one.kind, one.import_.import_id) for one in told)
+    return {
+        "imports": imports,
+        "documents": history.documents(),
+        "objects": objects,
+        "mails": mails,
+    }
