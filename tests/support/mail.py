@@ -43,13 +43,15 @@ LOGIN = "sender%40example.com:p%40ss%3Aword%2F1"
 class MailServer:
     """A mail server on this machine.
 
-    taken: the envelopes with their messages. refuse: address -> answer to RCPT. answer: to a
-    message. before_answer: called when a message has been taken, before it is answered.
+    taken: the envelopes with their messages. signed_in: user and password of each try. refuse:
+    address -> answer to RCPT. answer: to a message. before_answer: called when a message has been
+    taken, before it is answered.
     """
 
     scheme: Literal["smtp", "smtps"]
     port: int = 0
     taken: list[Envelope] = field(default_factory=list)
+    signed_in: list[tuple[str, str]] = field(default_factory=list)
     refuse: dict[str, str] = field(default_factory=dict)
     answer: str = "250 Taken"
     before_answer: Any = None
@@ -71,6 +73,14 @@ class MailServer:
         """The subjects of what was taken."""
         return [str(one["Subject"]) for one in self.messages]
 
+    def sign_in(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+    ) -> AuthResult:
+        """Take a user and a password, and say whether they are right."""
+        assert isinstance(data, LoginPassword)
+        self.signed_in.append((data.login.decode(), data.password.decode()))
+        return AuthResult(success=self.signed_in[-1] == (USER, PASSWORD), handled=False)
+
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
@@ -87,16 +97,6 @@ class MailServer:
         if self.before_answer is not None:
             self.before_answer()
         return self.answer
-
-
-def _sign_in(
-    server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
-) -> AuthResult:
-    right = isinstance(data, LoginPassword) and (data.login, data.password) == (
-        USER.encode(),
-        PASSWORD.encode(),
-    )
-    return AuthResult(success=right, handled=False)
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def mail_server(
         return SMTP(
             served,
             hostname="mail.example.com",
-            authenticator=_sign_in,
+            authenticator=served.sign_in,
             auth_required=True,
             auth_require_tls=scheme == "smtp" and offers_tls,
             tls_context=tls if scheme == "smtp" and offers_tls else None,
