@@ -198,7 +198,8 @@ class Import:
     warnings: tuple[dict[str, Any], ...] = ()
     """One entry a code and column.
 
-    Example: `{"code": "header.changed", "severity": "warning", "count": 3, "line": 4, …}`.
+    Example: `{"code": "header.changed", "severity": "warning", "count": 3, "line": 4, "lines":
+    "lines 4–6", …}`.
     """
     rejections: tuple[dict[str, Any], ...] = ()
     """Reasons of the rejected rows, in the form of `warnings`."""
@@ -246,8 +247,10 @@ class Import:
 
     @property
     def findings(self) -> tuple[dict[str, Any], ...]:
-        """The reasons of rejected rows, then the warnings."""
-        return (*self.rejections, *self.warnings)
+        """Everything that was found: problems of the file, reasons of rejected rows, warnings."""
+        of_file = [one for one in self.warnings if one["severity"] != "warning"]
+        warnings = [one for one in self.warnings if one["severity"] == "warning"]
+        return (*of_file, *self.rejections, *warnings)
 
     @property
     def age(self) -> Age | None:

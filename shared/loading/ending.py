@@ -22,7 +22,7 @@ from shared.ledger import (
     Success,
     release_feed,
 )
-from shared.mail import MailKind, Notice, addressed, findings_of, notice_of, post
+from shared.mail import MailKind, Notice, addressed, notice_of, post, row_errors
 from shared.mail import ended as mailed
 from shared.parsing import Tally
 from shared.reporting import (
@@ -33,6 +33,7 @@ from shared.reporting import (
     REJECTED,
     REJECTED_TODO,
     alert_paths,
+    findings_of,
     groups_of,
     raise_alert,
     resolve_alerts,
@@ -114,8 +115,10 @@ def end(
         )
     )
 
+    findings = findings_of(tally.kept, tally.summary())
+
     def finished(current: Import) -> Import:
-        return current.finding(tally.summary()).end(
+        return current.finding(findings).end(
             status,
             now=now,
             text=text,
@@ -212,8 +215,8 @@ def _notice(
         waiting=waiting,
         send_as=send_as,
     )
-    findings = findings_of(groups) if kind == "rows" else ""
-    return notice_of(ended, kind, content, findings=findings)
+    errors = row_errors(groups) if kind == "rows" else ""
+    return notice_of(ended, kind, content, findings=errors)
 
 
 def _send_as(

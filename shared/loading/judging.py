@@ -43,9 +43,9 @@ from shared.ledger.uploads import Source
 from shared.loading.attempt import Attempt, examination
 from shared.loading.garbage import seldom_collected
 from shared.loading.settling import settle
-from shared.mail import addressed, announced, findings_of, notice_of, post, send_now
+from shared.mail import addressed, announced, notice_of, post, row_errors, send_now
 from shared.parsing import Examination
-from shared.reporting import groups_of, sentences
+from shared.reporting import findings_of, groups_of, sentences
 from shared.scheduling import is_unjudged
 from shared.services import Services
 
@@ -153,12 +153,13 @@ def _announce(
         judged = Judged(at=now, read=found.read, rejected=found.rejected, whole=whole)
         text = f"{current.status_text} {sentences.judged(judged)}".rstrip()
         fresh = replace(current, judged=judged, warnings=(), rejections=())
-        said = fresh.finding(found.tally.summary()).saying(text, now=now)
+        findings = findings_of(found.tally.kept, found.tally.summary())
+        said = fresh.finding(findings).saying(text, now=now)
         ledger.put(said)
         if judged.rejected and addressed(settings, services):
             groups = groups_of(found.tally.kept, found.tally.summary())
             content = announced(said, judged, groups, zone=settings.time_zone)
-            notice = notice_of(said, "announced", content, findings=findings_of(groups))
+            notice = notice_of(said, "announced", content, findings=row_errors(groups))
             mail = post(ledger, notice, settings, services, now=now)
         return said
 

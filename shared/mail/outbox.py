@@ -59,7 +59,7 @@ class Notice:
     """Code of the error: one topic and code is mailed once an hour."""
     content: Content
     findings: str = ""
-    """The errors of its rows, as `findings_of` gives them; "" if it is not about rows."""
+    """The errors of its rows, as `row_errors` gives them; "" if it is not about rows."""
 
     @property
     def id(self) -> str:
@@ -67,7 +67,7 @@ class Notice:
         return "~".join((self.connection, self.about, str(self.generation), self.kind))
 
 
-def findings_of(groups: Iterable[Group]) -> str:
+def row_errors(groups: Iterable[Group]) -> str:
     """Return the errors of rows in short, e.g. `2 row.bad_date ORDER_DATE, 1 row.bad_key PERIDX`.
 
     Two readings of a file that give the same text found the same errors.

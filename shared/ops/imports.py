@@ -36,7 +36,7 @@ from shared.ops.command import (
     agreed,
     connection,
 )
-from shared.reporting import FACES, GROUPS, UNDER_WAY, face_of, report_names
+from shared.reporting import FACES, GROUPS, UNDER_WAY, face_of, place_of, report_names
 from shared.terminal import Words
 
 if TYPE_CHECKING:
@@ -175,13 +175,12 @@ def _tell(desk: Desk, one: Import) -> None:
             screen.paragraph(f"What to do: {one.error.hint}", indent="  ")
     if one.findings:
         screen.head(f"Findings ({len(one.findings)})")
-        for warning in one.findings:
-            times = warning.get("count", 1)
-            line = f"line {warning['line']}" if warning.get("line") else ""
-            often = f"{times:,} times, first in {line}" if times > 1 and line else line
-            place = ", ".join(part for part in (warning.get("column"), often) if part)
-            screen.paragraph(f"{warning['code']}  {place}".rstrip(), indent="  ", tone="warn")
-            screen.paragraph(str(warning["message"]), indent="    ")
+        for found in one.findings:
+            tone = "warn" if found["severity"] == "warning" else "bad"
+            parts = (found.get("column"), place_of(found))
+            place = ", ".join(part for part in parts if part)
+            screen.paragraph(f"{found['code']}  {place}".rstrip(), indent="  ", tone=tone)
+            screen.paragraph(str(found["message"]), indent="    ")
     screen.head("What has happened")
     for entry in one.history:
         at = Words(moment(entry.at, zone), "quiet")

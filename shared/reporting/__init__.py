@@ -27,7 +27,7 @@ from shared.reporting.alerts import (
 )
 from shared.reporting.cadence import stopped
 from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
-from shared.reporting.groups import Group, groups_of
+from shared.reporting.groups import Group, findings_of, groups_of, place_of
 from shared.reporting.leaflet import Leaflet
 from shared.reporting.sentences import ended, in_shards
 from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Face, Tone, face_of
@@ -62,11 +62,13 @@ __all__ = [
     "ended",
     "face_of",
     "feeds_of",
+    "findings_of",
     "groups_of",
     "in_shards",
     "new_alert",
     "open_once",
     "overdue_todo",
+    "place_of",
     "raise_alert",
     "report_names",
     "resolve_alerts",

@@ -68,6 +68,11 @@ class Group:
         return f"{number}{self.column + ': ' if self.column else ''}{self.message}"
 
     @property
+    def kind(self) -> _Kind:
+        """The parts that its problems have in common."""
+        return self.severity, self.code, self.column
+
+    @property
     def _noun(self) -> str:
         """The things that the problems are about, e.g. `row`; "" for a problem of the file."""
         subject = self.code.partition(".")[0]
@@ -114,6 +119,34 @@ def groups_of(
             members[kind].append(first)
     groups = [_group(kind, found, totals.get(kind)) for kind, found in members.items()]
     return tuple(sorted(groups, key=_order))
+
+
+def findings_of(
+    problems: Iterable[Problem], summary: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return a summary of problems as the ledger has it: in the order of `groups_of`, with lines.
+
+    Example: `{"code": "row.bad_date", "column": "DOB", "count": 14, "line": 2, "lines": "lines 2–7,
+    9", …}`.
+    """
+    entries = {_kind(Problem.from_document(one)): one for one in summary}
+    found = []
+    for group in groups_of(problems, summary):
+        entry = {**entries[group.kind], "message": group.message}
+        found.append({**entry, "lines": group.where} if group.where else entry)
+    return found
+
+
+def place_of(finding: Mapping[str, Any]) -> str:
+    """Return the number and the lines of a finding of the ledger; "" if neither is known.
+
+    Example: `14 times: lines 2–7, 9 and 7 more`.
+    """
+    count_, line = finding.get("count", 1), finding.get("line")
+    first = "first in " if count_ > 1 else ""
+    lines = finding.get("lines") or (f"{first}line {line}" if line else "")
+    number = f"{count_:,} times" if count_ > 1 else ""
+    return ": ".join(part for part in (number, lines) if part)
 
 
 def numbers(noun: str, found: Sequence[int], *, more: int = 0) -> str:

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from shared.core import CODES, finalized, phrases
 from shared.files import TYPES
-from shared.reporting import FACES, GROUPS, face_of
+from shared.reporting import FACES, GROUPS, face_of, place_of
 from shared.status.retailers import tone_of
 
 _FOLDER = Path(__file__).parent
@@ -93,6 +93,7 @@ _ENVIRONMENT.globals.update(
     SCRIPT=Markup(SCRIPT),
     FACES=FACES,
     face_of=face_of,
+    place_of=place_of,
     tone_of=tone_of,
     GROUPS={name: _GROUP_WORDS[name] for name in GROUPS},
     TYPES=TYPES,

@@ -7,7 +7,7 @@ import pytest
 from shared.core.codes import CODES
 from shared.core.errors import Problem
 from shared.parsing.problems import Tally
-from shared.reporting.groups import RANGES, groups_of, numbers
+from shared.reporting.groups import RANGES, findings_of, groups_of, numbers, place_of
 
 
 def bad_date(line: int, *, row: int | None = None, message: str = "Not a date.") -> Problem:
@@ -108,3 +108,35 @@ def test_a_problem_of_the_file_has_no_number_of_rows() -> None:
     (group,) = groups_of([missing])
 
     assert (group.text, group.where) == ("No PERIDX.", "line 1")
+
+
+def test_the_ledger_has_the_groups_with_their_lines() -> None:
+    """The entries of the ledger are in the order of the report, and say all lines."""
+    tally = Tally()
+    tally.add(Problem(code="header.changed", message="Other columns.", line=1, severity="warning"))
+    tally.add(Problem(code="row.bad_key", message="No key.", line=2, column="ID", severity="row"))
+    tally.extend(bad_date(line, message=f"Not a date, {line}.") for line in (4, 5, 6, 9))
+
+    found = findings_of(tally.kept, tally.summary())
+
+    assert [(one["code"], one["count"], one["line"], one["lines"]) for one in found] == [
+        ("row.bad_date", 4, 4, "lines 4–6, 9"),
+        ("row.bad_key", 1, 2, "line 2"),
+        ("header.changed", 1, 1, "line 1"),
+    ]
+    assert found[0]["message"] == CODES["row.bad_date"].meaning
+
+
+@pytest.mark.parametrize(
+    ("finding", "expected"),
+    [
+        ({"count": 4, "line": 4, "lines": "lines 4–6, 9"}, "4 times: lines 4–6, 9"),
+        ({"count": 1, "line": 4, "lines": "line 4"}, "line 4"),
+        ({"count": 1_200, "line": 4}, "1,200 times: first in line 4"),
+        ({"count": 1_200}, "1,200 times"),
+        ({}, ""),
+    ],
+)
+def test_place_of_a_finding(finding: dict[str, object], expected: str) -> None:
+    """What is known of the places is told; a ledger of an earlier version has no lines."""
+    assert place_of(finding) == expected
