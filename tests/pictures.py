@@ -32,6 +32,7 @@ PICTURES: tuple[tuple[str, str, int, int, bool], ...] = (
     ("overview-phone", "", 390, 2600, False),
     ("overview-phone-dark", "", 390, 1500, True),
     ("retailer-light", "?connection=cairns", 1180, 1500, False),
+    ("mails-light", "?connection=main", 1180, 4500, False),
     ("import-light", f"?connection=main&import={story.TEN_FAULTS}", 1180, 1400, False),
     ("import-dark", f"?connection=darwin&import={story.FOUR_DIGITS}", 1180, 1200, True),
     ("import-phone", f"?connection=darwin&import={story.FOUR_DIGITS}", 390, 1500, False),
@@ -97,7 +98,8 @@ def main() -> int:
             credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": f"http://127.0.0.1:{bucket.port}"},
         )
-        pipeline = Pipeline.over(firestore.Client(project="pictures"), client)
+        settings = story.mailing(Path(folder) / "mail")
+        pipeline = Pipeline.over(firestore.Client(project="pictures"), client, **settings)
         services = replace(
             pipeline.services,
             deployment=replace(pipeline.services.deployment, sftp_address="sftp.example.com:2222"),

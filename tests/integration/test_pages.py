@@ -69,7 +69,7 @@ def overview(told: Pipeline) -> routes.PageAnswer:
 @pytest.mark.parametrize(
     "says",
     [
-        "5 things need a person",
+        "7 things need a person",
         "nz : The type must be written customers, in lower case.",
         "What to do: Ask for the customers file, or release the orders to load them without it.",
         "customers_20241120T030900Z.csv ▸ loading nz 73 % 73 % 243 rows read",
@@ -77,7 +77,8 @@ def overview(told: Pipeline) -> routes.PageAnswer:
         "Waits for customers_20241120T030900Z",
         "Overdue since 20 Nov 2024 15:01:00 NZDT (1 hour ago)",
         "outlet ! 1 feed has stopped customers 3 days ago every day nothing 0",
-        "main ! 1 file was rejected 4 rows to fix 1 file under way customers 8 minutes ago every",
+        "main ! 1 file was rejected 1 address takes no mail 1 mail is late 4 rows to fix customers 8 "
+        "minutes ago every",
         "Refreshes every 10 s",
     ],
 )

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.skipif(
 PAGES = (
     "",
     "?connection=outlet",
+    "?connection=main",
+    "?connection=main&reveal=1",
     "?status=needs_a_look",
     f"?connection=main&import={story.TEN_FAULTS}",
     f"?connection=main&import={story.TEN_FAULTS}&reveal=1",

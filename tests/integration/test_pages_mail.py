@@ -34,6 +34,7 @@ def test_an_address_that_bounces_needs_a_person(mailed: Pipeline, server: MailSe
     server.refuse[BO] = f"550 5.1.1 {BO} is unknown"
     load(mailed, NAME, NO_KEY)
 
+    assert "?connection=main#mails" in links(get(mailed.services))
     page = text(get(mailed.services))
     assert f"main : The address {MASKED_BO} takes no mail (550 5.1.1)." in page
     assert "connections set main notify.to=…" in page

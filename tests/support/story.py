@@ -27,6 +27,9 @@ MISNAMED = "nz~Customers_20241120T010000Z.csv"
 HOSTILE = "<img src=x onerror=alert(1)>&\"'.csv"
 
 
+ANN, BO = "imports@main.example", "it@main.example"
+"""The people of the connection `main` who are mailed."""
+
 OTHERS = (
     *("adelaide", "brisbane", "cairns", "darwin", "fremantle", "geelong", "hobart", "ipswich"),
     *("launceston", "mildura", "newcastle", "orange", "perth", "rockhampton", "sydney"),
@@ -40,7 +43,9 @@ _NIGHTS = 6
 def tell(pipeline: Pipeline, *, days: int = DAYS, others: Sequence[str] = ()) -> None:
     """Let the two weeks pass; the clock stands at `NOW` afterwards."""
     database = pipeline.database
-    database.document("connections/main").set({"cadence": {"customers": "1d", "orders": "1d"}})
+    database.document("connections/main").set(
+        {"cadence": {"customers": "1d", "orders": "1d"}, "notify": {"to": [ANN, BO]}}
+    )
     database.document("connections/nz").set(
         {"timeZone": "Pacific/Auckland", "cadence": {"customers": "1d", "rewards": "2d"}}
     )
@@ -50,6 +55,32 @@ def tell(pipeline: Pipeline, *, days: int = DAYS, others: Sequence[str] = ()) ->
         _daily(pipeline, night, number=back)
     _tell_others(pipeline, others)
     _today(pipeline)
+    _disturb_mails(pipeline)
+
+
+def mailing(folder: Path) -> dict[str, str]:
+    """Return the settings of a deployment that writes its mails into a folder."""
+    return {"mail_url": f"file:{folder}", "mail_from": "Shop imports <imports@example.com>"}
+
+
+def _disturb_mails(pipeline: Pipeline) -> None:
+    """Let the newest mails have trouble: one address bounces, and one mail waits."""
+    ledger = pipeline.services.ledger
+    newest, second, *_ = ledger.newest_mails(connection="main", limit=2)
+    reply = f"550 5.1.1 {BO} is unknown"
+    bounce = {"address": BO, "since": NOW - timedelta(minutes=8), "reply": reply}
+    pipeline.database.document("mailboxes/main").update({"bounces": [bounce]})
+    pipeline.database.document(f"mail/{newest}").update(
+        {"delivery.info.accepted": [ANN], "delivery.info.rejected": [BO]}
+    )
+    pipeline.database.document(f"mail/{second}").update(
+        {
+            "delivery.state": "RETRY",
+            "delivery.attempts": 4,
+            "delivery.startTime": NOW - timedelta(minutes=50),
+            "delivery.error": f"451 4.7.1 {ANN}: try again later",
+        }
+    )
 
 
 def _daily(pipeline: Pipeline, night: datetime, *, number: int) -> None:

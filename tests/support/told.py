@@ -31,7 +31,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
             credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": f"http://127.0.0.1:{bucket.port}"},
         )
-        pipeline = Pipeline.over(firestore.Client(project="told"), client)
+        settings = story.mailing(data / "mail")
+        pipeline = Pipeline.over(firestore.Client(project="told"), client, **settings)
     story.tell(pipeline, days=4)
     yield pipeline
     bucket.stop()
