@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -32,6 +33,7 @@ from shared.reporting import (
     OUTDATED_TODO,
     REJECTED,
     REJECTED_TODO,
+    Group,
     alert_paths,
     findings_of,
     groups_of,
@@ -115,7 +117,8 @@ def end(
         )
     )
 
-    findings = findings_of(tally.kept, tally.summary())
+    groups = groups_of(tally.kept, tally.summary())
+    findings = findings_of(groups, tally.summary())
 
     def finished(current: Import) -> Import:
         return current.finding(findings).end(
@@ -134,7 +137,7 @@ def end(
         )
 
     send_as = _send_as(hold.import_, named, services, now=now) if rejected else None
-    notice = _notice(finished(hold.import_), tally, send_as, settings, services)
+    notice = _notice(finished(hold.import_), groups, send_as, settings, services)
     mail: str | None = None
 
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
@@ -185,7 +188,7 @@ def _alerts_of(import_: Import) -> list[str]:
 
 def _notice(
     ended: Import,
-    tally: Tally,
+    groups: Sequence[Group],
     send_as: str | None,
     settings: ConnectionSettings | None,
     services: Services,
@@ -207,7 +210,6 @@ def _notice(
             waiting = sorted(one.file for one in paired if one.status in PENDING)
     elif ended.rows.rejected:
         kind = "rows"
-    groups = groups_of(tally.kept, tally.summary())
     content = mailed(
         ended,
         groups,

@@ -142,6 +142,9 @@ def _announce(
     whole: bool,
 ) -> str:
     """Record what reading the file has found, together with the mail about bad rows."""
+    summary = found.tally.summary()
+    groups = groups_of(found.tally.kept, summary)
+    findings = findings_of(groups, summary)
     mail: str | None = None
 
     def change(ledger: LedgerTransaction) -> Import | None:
@@ -153,11 +156,9 @@ def _announce(
         judged = Judged(at=now, read=found.read, rejected=found.rejected, whole=whole)
         text = f"{current.status_text} {sentences.judged(judged)}".rstrip()
         fresh = replace(current, judged=judged, warnings=(), rejections=())
-        findings = findings_of(found.tally.kept, found.tally.summary())
         said = fresh.finding(findings).saying(text, now=now)
         ledger.put(said)
         if judged.rejected and addressed(settings, services):
-            groups = groups_of(found.tally.kept, found.tally.summary())
             content = announced(said, judged, groups, zone=settings.time_zone)
             notice = notice_of(said, "announced", content, findings=row_errors(groups))
             mail = post(ledger, notice, settings, services, now=now)

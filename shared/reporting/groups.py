@@ -122,16 +122,16 @@ def groups_of(
 
 
 def findings_of(
-    problems: Iterable[Problem], summary: Sequence[Mapping[str, Any]]
+    groups: Iterable[Group], summary: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return a summary of problems as the ledger has it: in the order of `groups_of`, with lines.
+    """Return a summary of problems as the ledger has it: in the order of its groups, with lines.
 
     Example: `{"code": "row.bad_date", "column": "DOB", "count": 14, "line": 2, "lines": "lines 2–7,
     9", …}`.
     """
     entries = {_kind(Problem.from_document(one)): one for one in summary}
     found = []
-    for group in groups_of(problems, summary):
+    for group in groups:
         entry = {**entries[group.kind], "message": group.message}
         found.append({**entry, "lines": group.where} if group.where else entry)
     return found

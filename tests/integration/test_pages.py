@@ -77,8 +77,8 @@ def overview(told: Pipeline) -> routes.PageAnswer:
         "Waits for customers_20241120T030900Z",
         "Overdue since 20 Nov 2024 15:01:00 NZDT (1 hour ago)",
         "outlet ! 1 feed has stopped customers 3 days ago every day nothing 0",
-        "main ! 1 file was rejected 1 address takes no mail 1 mail is late 4 rows to fix customers 8 "
-        "minutes ago every",
+        "main ! 1 file was rejected 1 address takes no mail 1 mail is late 4 rows to fix customers "
+        "8 minutes ago every",
         "Refreshes every 10 s",
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.firestore.database import Fields
+from shared.firestore.query import Fields
 from shared.ledger.imports import Import
 from tests.simulation.firestore import Store
 from tests.simulation.world import World

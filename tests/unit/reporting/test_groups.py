@@ -117,7 +117,7 @@ def test_the_ledger_has_the_groups_with_their_lines() -> None:
     tally.add(Problem(code="row.bad_key", message="No key.", line=2, column="ID", severity="row"))
     tally.extend(bad_date(line, message=f"Not a date, {line}.") for line in (4, 5, 6, 9))
 
-    found = findings_of(tally.kept, tally.summary())
+    found = findings_of(groups_of(tally.kept, tally.summary()), tally.summary())
 
     assert [(one["code"], one["count"], one["line"], one["lines"]) for one in found] == [
         ("row.bad_date", 4, 4, "lines 4–6, 9"),
