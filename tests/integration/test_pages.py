@@ -374,9 +374,9 @@ def ten_faults(told: Pipeline) -> routes.PageAnswer:
         "Line 7 row.missing_key The cell is blank, but the row cannot be loaded without it.",
         "Line 10 row.bad_key",
         "PERIDX •.••••••+•",
-        "Findings 10 Errors (not loaded) PERIDX: The key of the row cannot be the id of a "
-        "document. 2 times: lines 10, 13 (rows 8, 11 in a spreadsheet).",
-        "Warnings (loaded, but check them) PRIVACY: The row does not say whether the person may be",
+        "Findings 10 Errors (not loaded) PERIDX: ",
+        "2 times: lines 10, 13 (rows 8, 11 in a spreadsheet).",
+        "Warnings (loaded, but check them) PRIVACY: ",
         "EMAIL: The cell is not an e-mail address: it has no @. Line 20 (row 17 in a spreadsheet).",
         "20 Nov 2024 14:02:00 AEDT ▸ loading Being loaded.",
         "Orders that come after it orders_20241120T030500Z ◷ scheduled",
