@@ -75,7 +75,7 @@ def rooms() -> dict[str, set[str]]:
 def shown() -> dict[str, tuple[str, set[str]]]:
     """Return the rooms as docs/architecture.md shows them: a sentence, and what each imports."""
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\|`(\w+)`\|([^|]+)\|([^|]*)\|$", page, re.MULTILINE)
     return {name: (said, set(re.findall(r"\w+", others))) for name, said, others in rows}
 
 
