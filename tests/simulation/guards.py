@@ -46,9 +46,10 @@ from shared.undoing.attempt import Undoing
 from shared.undoing.deciding import Decisions
 from shared.undoing.hold import FeedHold
 from tests.simulation.history import History
-from tests.simulation.plans import plan
+from tests.simulation.plans import Plan, plan
 from tests.simulation.scenarios import (
     ERASURES,
+    FOR_GUARDS,
     SCENARIOS,
     correct,
     correct_orders,
@@ -95,11 +96,18 @@ class Guard:
             case "erasure beside a replay":
                 # One in hundreds needs the first look's guard: 481 is such a one.
                 yield from map(dawdling, (481, *range(60)))
-            case name if name in SCENARIOS | ERASURES:
+            case "erasures of files in shards":
+                plans = ((seed, plan(seed)) for seed in range(SEEDS))
+                yield from (History(seed, one) for seed, one in plans if _erases_in_shards(one))
+            case name if name in SCENARIOS | ERASURES | FOR_GUARDS:
                 yield from (undisturbed(name, seed) for seed in range(30))
             case theme:
                 plans = ((seed, plan(seed)) for seed in range(SEEDS))
                 yield from (History(seed, one) for seed, one in plans if one.theme == theme)
+
+
+def _erases_in_shards(one: Plan) -> bool:
+    return "shard_bytes" in one.settings and any(ask.command == "erase" for ask in one.asks)
 
 
 def _replaced(place: ModuleType | type, old: object, new: object) -> Without:
@@ -397,7 +405,7 @@ GUARDS: Mapping[str, Guard] = {
     "incomplete orders": Guard(
         "an order with a bad line does not replace a complete one",
         _deciding_on(_as_complete),
-        "mixed",
+        "bad lines of complete orders",
     ),
     "age of a corrected row": Guard(
         "a corrected row is as old as its export, not as its file",
@@ -442,7 +450,7 @@ GUARDS: Mapping[str, Guard] = {
     "rows of somebody who is erased": Guard(
         "an erasure removes the rows that are kept of large files",
         _replaced(erasing, remove_rows, lambda *_: None),
-        "mixed",
+        "erasures of files in shards",
     ),
     "index after an erasure": Guard(
         "the index forgets who is erased, so that a later upload counts again",

@@ -121,6 +121,17 @@ def _late_correction() -> tuple[Upload, Upload]:
     raise AssertionError("no file has a key of the newer one")
 
 
+def _incomplete() -> tuple[Upload, Upload]:
+    """Return orders, and a newer file with a bad line of one that the first has complete."""
+    first = _said(3, "orders")
+    for seed in range(1_000):
+        said = _said(seed, "orders", rejects=True)
+        shared = first.contents.keys() & said.contents.keys()
+        if any(in_file(said, key, keep=False).get("incomplete") for key in shared):
+            return Upload(500, _ORDERS, first), _again(said, at=2 * HOUR, hours=2)
+    raise AssertionError("no file has a bad line of the same order")
+
+
 SHARDS: Mapping[str, Any] = {"shard_bytes": 150, "shards_at_once": 2}
 """Settings under which the small files of these scenarios are split."""
 
@@ -354,6 +365,14 @@ ERASURES: dict[str, Plan] = {
 """Scenarios in which somebody is erased: what is counted of a file goes by when that is."""
 
 
+FOR_GUARDS: dict[str, Plan] = {
+    "bad lines of complete orders": _plan(
+        Upload(400, _CUSTOMERS, _said(4, "customers")), *_incomplete()
+    ),
+}
+"""Scenarios that need a guard which few histories need."""
+
+
 def dawdling(seed: int) -> History:
     """Return an erasure beside a replay, both of which wait before each effect."""
     history = History(seed, ERASURES["erasure beside a replay"])
@@ -372,7 +391,7 @@ def dawdling(seed: int) -> History:
 
 def undisturbed(name: str, seed: int = 1) -> History:
     """Return a scenario that is to run to its end; the seed draws how long each call takes."""
-    return History(seed, (SCENARIOS | ERASURES)[name])
+    return History(seed, (SCENARIOS | ERASURES | FOR_GUARDS)[name])
 
 
 def disturbed(name: str, effect: int, act: Callable[[History], None]) -> History:
