@@ -131,7 +131,7 @@ class Leaflet:
         exported_at = parse_import_id(_EXAMPLE)[2]
         return (
             f"Its name is like `{_EXAMPLE}.csv`: {', '.join(TYPES[:-1])} or {TYPES[-1]}, then the "
-            f"time of the export in UTC, here {moment(exported_at, self.zone)}."
+            f"time of the export in UTC. This one is {moment(exported_at, self.zone)}."
         )
 
     def _cadence(self) -> list[str]:
@@ -148,7 +148,11 @@ class Leaflet:
         if not notify.to:
             return "Nobody is mailed. Give us addresses if somebody should be."
         events = [words for event, words in _ON.items() if event in notify.on]
-        when = f" when {' or '.join(events)}" if events else ""
+        when = f" when {', '.join(events[:-1])} or {events[-1]}" if events[1:] else ""
+        if len(events) == 1:
+            when = f" when {events[0]}"
+        elif len(events) == len(_ON):
+            when = " about each problem and its end"
         return f"Mail goes to {', '.join(notify.to)}{when}. {_SUCCESS[notify.success]}"
 
     def _questions(self) -> str:

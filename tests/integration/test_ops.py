@@ -430,8 +430,8 @@ def test_leaflet_of_a_connection(pipeline: Pipeline, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr()
     text = " ".join(printed.out.split())
     assert "use pending/nz/, test/nz/ and so on" in text
-    assert "here 25 Apr 2023 08:12:30 NZST" in text
-    assert "Mail goes to ann@example.com when a file is rejected" in text
+    assert "This one is 25 Apr 2023 08:12:30 NZST" in text
+    assert "Mail goes to ann@example.com about each problem and its end." in text
     assert "SFTP_ADDRESS is not set" in printed.err
 
     assert ops.main(["connections", "show", "nz", "--json"]) == 0

@@ -52,7 +52,7 @@ def test_connection() -> None:
     assert len(own) == 6
     assert "host name `sftp.example.com`, port 2222" in own[0]
     assert "a folder `nz` in them, use `pending/nz/`, `test/nz/`" in own[1]
-    assert "here 25 Apr 2023 08:12:30 NZST" in own[2]
+    assert "This one is 25 Apr 2023 08:12:30 NZST" in own[2]
     assert own[3] == "We expect customers every day."
     assert "Mail goes to ann@example.com when a file is rejected or rows are rejected." in own[4]
     assert own[5].startswith("Ask imports@example.com.")
@@ -102,3 +102,20 @@ def test_every_event_has_words() -> None:
 def test_names_no_other_program() -> None:
     """A retailer needs WinSCP, Excel and Notepad only."""
     assert not re.search(r"python|`make |docs/", for_retailers.page())
+
+
+@pytest.mark.parametrize(
+    ("on", "words"),
+    [
+        (None, "ann@example.com about each problem and its end."),
+        ("rows", "ann@example.com when rows are rejected."),
+        (
+            "rejected,rows,overdue",
+            "when a file is rejected, rows are rejected or orders wait too long.",
+        ),
+        ([], "Mail goes to ann@example.com. Files"),
+    ],
+)
+def test_mail(on: object, words: str) -> None:
+    """The events that are mailed are said in words, all of them in short."""
+    assert words in " ".join(of("au", notify={"to": "ann@example.com", "on": on}))
