@@ -32,7 +32,8 @@ PICTURES: tuple[tuple[str, str, int, int, bool], ...] = (
     ("overview-phone", "", 390, 2600, False),
     ("overview-phone-dark", "", 390, 1500, True),
     ("retailer-light", "?connection=cairns", 1180, 1500, False),
-    ("mails-light", "?connection=main", 1180, 4500, False),
+    ("mails-light", "?connection=main#mails", 1180, 900, False),
+    ("mails-phone-dark", "?connection=main#mails", 390, 1500, True),
     ("import-light", f"?connection=main&import={story.TEN_FAULTS}", 1180, 1400, False),
     ("import-dark", f"?connection=darwin&import={story.FOUR_DIGITS}", 1180, 1200, True),
     ("import-phone", f"?connection=darwin&import={story.FOUR_DIGITS}", 390, 1500, False),
@@ -59,12 +60,21 @@ QUALITY = 60
 """Quality of the pictures, of 100: all of them together are less than 1.5 MB."""
 
 
+_BOX = """
+const part = document.getElementById(arguments[0])?.closest("section");
+if (!part) return [0, document.documentElement.scrollHeight];
+const box = part.getBoundingClientRect();
+return [box.top + window.scrollY - 16, box.height + 32];
+"""
+"""Returns top and height of a section by the id of its heading, or of the whole page."""
+
+
 def take(browser: webdriver.Chrome, url: str, *, width: int, most: int, dark: bool) -> bytes:
-    """Return a page from its top to its end, or to the height `most`, as WebP."""
+    """Return a page, or the section that `url` ends with, down to the height `most`, as WebP."""
     look(browser, width=width, dark=dark)
     browser.get(url)
-    height = browser.execute_script("return document.documentElement.scrollHeight")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, most), "scale": 1}
+    top, height = browser.execute_script(_BOX, url.partition("#")[2])
+    clip = {"x": 0, "y": top, "width": width, "height": min(height, most), "scale": 1}
     taken = browser.execute_cdp_cmd(
         "Page.captureScreenshot",
         {"format": "webp", "quality": QUALITY, "clip": clip, "captureBeyondViewport": True},
