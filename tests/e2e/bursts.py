@@ -141,11 +141,12 @@ async def _crowd(endpoints: Endpoints, crowd: int) -> int:
 
 
 def _gateway_peak(up: Up) -> int:
-    for pid in descendants(up.process.pid):
-        if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-            status = Path(f"/proc/{pid}/status").read_text()
-            return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    return 0
+    # Programs that only start the gateway have its name on their command lines, too.
+    return max(
+        int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
+        for pid in descendants(up.process.pid)
+        if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
