@@ -686,7 +686,7 @@ _INTRODUCTION = """\
 # Samples
 
 Small exports of each type, good and faulty, to look at, to try out and to test with. `make demo`
-uploads some of them and shows what becomes of them. To try one yourself, start the stack with
+uploads some of them and shows what happens to them. To try one yourself, start the stack with
 `make up` and upload it over SFTP, or put it into `test/` to have it checked without loading it.
 
 Nobody in these files exists. E-mail addresses are on the domains reserved for examples; Australian

@@ -51,7 +51,7 @@ def in_page(page: Path, *, root: Path) -> Iterator[tuple[int, str]]:
 
 
 def in_code(text: str, *, root: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line (1 is the first) and the fault of each page that code names in vain."""
+    """Yield the line (1 is the first) and the fault of each page that code names wrongly."""
     for match in _NAMED.finditer(text):
         path, _, anchor = match[0].partition("#")
         if fault := _fault(root / path, anchor, root):

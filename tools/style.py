@@ -47,6 +47,18 @@ PLAIN = {
     r"one (row|document|line|task|file|module) an? \w+": "one … per …",
     r"hold still": "pause",
     r"in truth": "actually",
+    r"for ever": "permanently",
+    r"but for": "except for",
+    r"in vain": "without effect",
+    r"what (the |its |their )?\w+ (come|comes|came) to": "result, or value",
+    r"(come|comes|came) out": "is, or becomes",
+    r"look(s|ed|ing)? again": "check again, refresh or search again",
+    r"turn(s|ed)? round": "reorder",
+    r"(has|have) become of": "happened to",
+    r"what becomes of": "what happens to",
+    r"(is|are) believed": "trust",
+    r"held against": "compared with",
+    r"of itself": "automatically",
 }
 """Regular expression of words to avoid -> the plain words."""
 
@@ -58,6 +70,13 @@ _ANY = re.compile("|".join(words.pattern for words in _AVOID), re.IGNORECASE)
 _FIRST = ("What", "How", "Which", "Where", "Who", "Whose", "When", "Whether", "Why")
 """Words that no docstring begins with: it names a thing (noun) or an action (verb)."""
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+LONGEST = 25
+"""Words of the longest sentence on a page."""
+_NO_SENTENCE = re.compile(r"^(?: {4}|\||#|```).*$", re.MULTILINE)
+"""Lines of code, tables and headings."""
+_BLOCK = re.compile(r"\n\s*\n|\n(?= *(?:[*-]|\d+\.) )")
+_SENTENCE = re.compile(r"(?<=[.!?:;·])\s+(?=\S)")
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _NAMED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -73,6 +92,26 @@ def avoided(text: str) -> Iterator[tuple[int, str]]:
         for found in words.finditer(text):
             phrase = " ".join(found[0].split())
             yield text.count("\n", 0, found.start()), f'write "{plain}", not "{phrase}"'
+
+
+def long_sentences(page: str) -> Iterator[tuple[int, str]]:
+    """Yield the line of the paragraph (0 is the first) and the advice for each sentence too long.
+
+    Code, tables and headings are not read. A semicolon or colon ends a sentence too.
+    """
+    fenced = re.sub(
+        r"^```.*?^```", lambda code: "\n" * code[0].count("\n"), page, flags=re.M | re.S
+    )
+    text = _NO_SENTENCE.sub("", fenced)
+    start = 0
+    for block in [*_BLOCK.finditer(text), None]:
+        end = block.start() if block else len(text)
+        begins = start + len(text[start:end]) - len(text[start:end].lstrip())
+        for sentence in _SENTENCE.split(_LINK.sub(r"\1", text[begins:end])):
+            if len(words := sentence.split()) > LONGEST:
+                line = text.count("\n", 0, begins)
+                yield line, f'{len(words)} words in a sentence: "{" ".join(words[:4])} …"'
+        start = end
 
 
 def in_module(source: str) -> Iterator[tuple[int, str]]:
@@ -99,7 +138,7 @@ def findings(path: Path) -> list[str]:
     if path.suffix == ".py":
         found = in_module(text)
     else:
-        found = ((line + 1, advice) for line, advice in avoided(text))
+        found = ((line + 1, advice) for line, advice in [*avoided(text), *long_sentences(text)])
     name = path.relative_to(ROOT)
     return [f"{name}:{line}: {advice}" for line, advice in sorted(found)]
 

@@ -21,7 +21,7 @@ class Task(Protocol):
 
     @property
     def task_id(self) -> str:
-        """Id of the task, unique for ever."""
+        """Id of the task, never used twice."""
 
     def body(self) -> bytes:
         """Return the JSON that is posted."""

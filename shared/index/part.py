@@ -44,5 +44,5 @@ class IndexPart:
         """
         holder = feed.index_held_by
         if holder is None or holder.under != under:
-            raise SplitLost("The rows would not come out as they did.")
+            raise SplitLost("The rows would be read differently now.")
         return holder if self.checkpoint is None else replace(holder, clean=True, continued=True)

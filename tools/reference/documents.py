@@ -1,6 +1,6 @@
 """Shapes of the documents, as data: what data_model.py writes as tables and app_kit.py as types.
 
-Everything comes from the tables of columns of each type of file, but for the fields that every
+Everything comes from the tables of columns of each type of file, except for the fields that every
 document has.
 """
 

@@ -85,7 +85,7 @@ values are left out. Texts longer than the table says are loaded, with a warning
 rejected if more than {floor} rows, and more than {limit} of all, have errors, or if all have. \
 The same goes for more than {limit} of a column's values, at least {floor}.
 * **Spreadsheets** damage exports that they save: long numbers are shortened, zeros are lost, \
-dates turn round. Ids, codes, phones, SKUs and postcodes such as `1.23E+11`, `12345.0`, `####` \
+dates change. Ids, codes, phones, SKUs and postcodes such as `1.23E+11`, `12345.0`, `####` \
 or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, with a warning.
 * **Invisible characters** are removed from keys, ids, codes and e-mail addresses, with a warning.
 * **Numbers.** Where the delimiter is not a comma, `1,500` is unreadable: it may be 1500 or 1.5. \

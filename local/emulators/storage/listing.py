@@ -187,5 +187,5 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _set(inside: str) -> str:
-    """Escape what is within brackets, but for the dashes of ranges."""
+    """Escape what is within brackets, except for the dashes of ranges."""
     return re.sub(r"([\\\[\]^&~|])", r"\\\1", inside)

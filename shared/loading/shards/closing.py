@@ -48,7 +48,7 @@ def close(attempt: Attempt) -> AttemptResult:
     try:
         return _join(attempt, feed, shards)
     except Unusable as error:
-        raise SplitLost("What the shards came to is gone.") from error
+        raise SplitLost("The results of the shards are gone.") from error
 
 
 def _make_sure(attempt: Attempt, feed: Feed, shards: list[Shard]) -> None:
@@ -61,7 +61,7 @@ def _make_sure(attempt: Attempt, feed: Feed, shards: list[Shard]) -> None:
     if feed.base() != split.base or len(shards) != split.shards:
         raise SplitLost("Another file was loaded in the meantime.")
     if holder is None or holder.under != fingerprint(attempt.found.rules):
-        raise SplitLost("The rows would not come out as they did.")
+        raise SplitLost("The rows would be read differently now.")
     for shard in shards:
         attempt.hold.check()
         for part in (shard.index, shard.result) if shard.result else (shard.rows_object,):

@@ -42,6 +42,26 @@ def test_avoided(text: str, found: list[tuple[int, str]]) -> None:
     assert list(style.avoided(text)) == found
 
 
+LONG = " ".join(["word"] * (style.LONGEST + 1))
+SHORT = " ".join(["word"] * style.LONGEST)
+
+
+@pytest.mark.parametrize(
+    ("page", "lines"),
+    [
+        (f"# Title\n\n{LONG}.\n", [2]),
+        (f"{SHORT}. {SHORT}.\n", []),
+        (f"* short\n* {LONG}\n", [1]),
+        (f"1. {SHORT}\n2. {SHORT}\n", []),
+        (f"```\n{LONG}\n```\n\n    {LONG}\n\n| {LONG} |\n# {LONG}\n", []),
+        (f"[{LONG}](page.md)\n", [0]),
+    ],
+)
+def test_long_sentences(page: str, lines: list[int]) -> None:
+    """A sentence of more words than allowed is found; lists, code and tables are told apart."""
+    assert [line for line, _ in style.long_sentences(page)] == lines
+
+
 def test_findings_of_a_page() -> None:
     """A page's finding names its file and line."""
     page = style.ROOT / "docs" / "contributing.md"
