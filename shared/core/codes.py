@@ -115,7 +115,7 @@ CODES: dict[str, Code] = {
     "name.wrong_case": Code(
         "file",
         "The name has capitals where small letters belong, or the reverse.",
-        "Write the type and .csv in small letters, T and Z as capitals.",
+        "Write small letters, but T and Z as capitals, as in customers_20230424T201230Z.csv.",
     ),
     "name.wrong_extension": Code(
         "file",
@@ -300,8 +300,8 @@ CODES: dict[str, Code] = {
     ),
     "row.bad_key": Code(
         "row",
-        "The key cannot be the id of a document.",
-        "Send the export as Apparel21 wrote it. A spreadsheet shortens long numbers.",
+        "The key of the row cannot be used.",
+        "Copy the key from Apparel21. A spreadsheet shortens long numbers.",
     ),
     "row.bad_number": Code(
         "warning",

@@ -78,7 +78,7 @@ class Leaflet:
             "## Connect",
             self._connect(),
             "## Upload",
-            "Copy the file into one of two folders:",
+            "Copy the file into:",
             "* `pending/`: the file is loaded.",
             "* `test/`: the file is only checked.",
             *self._own_folder(),
@@ -120,11 +120,12 @@ class Leaflet:
 
     def _own_folder(self) -> list[str]:
         if self.connection == DEFAULT_CONNECTION:
-            return []
+            return [f"Leave `{self.connection}/` out of the names in summaries."]
         whose = f"a folder `{self.connection}`" if self.connection else "folders of several shops"
         return [
             f"If you see {whose} in them, use `{self.folder('pending')}`, `{self.folder('test')}` "
-            "and so on."
+            "and so on. "
+            f"Otherwise leave `{self.connection or 'au'}/` out of the names in summaries."
         ]
 
     def _name(self) -> str:
@@ -143,7 +144,7 @@ class Leaflet:
 
     def _mail(self) -> str:
         if self.settings is None:
-            return "Problems are mailed if you ask for it."
+            return "Ask for mail about problems."
         notify = self.settings.notify
         if not notify.to:
             return "Nobody is mailed. Give us addresses if somebody should be."

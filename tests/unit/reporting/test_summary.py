@@ -58,8 +58,7 @@ Rows:      3 read, 2 loaded, 0 unchanged, 0 outdated, 1 rejected
 Errors (not loaded):
 * 1 row: PERIDX: The key is not a number. [row.bad_key]
   Line 4 (row 3 in a spreadsheet).
-  > Send the export as Apparel21 wrote it. A spreadsheet shortens long
-    numbers.
+  > Copy the key from Apparel21. A spreadsheet shortens long numbers.
 
 Warnings (loaded, but check them):
 * 2 rows: DOB: Not a date. [row.bad_date]
