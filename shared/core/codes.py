@@ -339,7 +339,7 @@ CODES: dict[str, Code] = {
     "row.consent_not_taken": Code(
         "warning",
         "A first load (`bulk/`) takes no consent.",
-        "Upload the file to pending/ under a later time, if its consent is to count.",
+        "If its consent is to count, upload the file to pending/ with a later time in its name.",
     ),
     "row.consent_unknown": Code(
         "warning",

@@ -53,7 +53,8 @@ with a warning. Cells that are neither, or have the sign � for lost characters
 |Quotes|`"` around cells with a delimiter, a line break or a quote. A quote inside is doubled. \
 Blanks outside the quotes do not count. `5" heel` without quotes around it is text.|
 |Header|The column names in the first line, in any order and case. No title, no `sep=;`. Other \
-accepted names are in italics below. At least one column besides the key must be known.|
+accepted names are in italics below. A file whose only known column is the key, beside unknown \
+ones, is rejected.|
 |Other columns|Kept under `extra` by name.|
 |Rows|As many cells as the header. Rows of only blanks and delimiters are ignored.|
 |Values|Blanks around them do not count.|
