@@ -14,6 +14,7 @@ from shared.core import Deployment
 from shared.firestore.bulk import Transport
 from shared.firestore.database import FirestoreDatabase
 from shared.gcp import StorageObject, read_event
+from shared.gcp.storage import bucket_of
 from shared.ledger import LedgerStore, LoadTask
 from shared.loading import work
 from shared.scheduling import lying_there, take_in
@@ -57,7 +58,7 @@ class Pipeline:
         self.tasks: list[LoadTask] = []
         """Those that have been enqueued and not been carried out."""
         self._now = datetime(2024, 11, 18, 20, tzinfo=UTC)
-        self._bucket = client.bucket(BUCKET)
+        self._bucket = bucket_of(client, BUCKET)
         self._services = Services(
             deployment=Deployment.from_environment(
                 {"GOOGLE_CLOUD_PROJECT": project, "BUCKET": BUCKET, **(settings or {})}

@@ -59,8 +59,10 @@ def connect(environment: Mapping[str, str]) -> Services:
     def bucket() -> storage.Bucket:
         import google.cloud.storage as storage
 
+        from shared.gcp.storage import bucket_of
+
         project = deployment.project or database().project
-        return storage.Client(project=project).bucket(deployment.bucket)
+        return bucket_of(storage.Client(project=project), deployment.bucket)
 
     def queue() -> Queue:
         import grpc

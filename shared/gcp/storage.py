@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.request import getproxies
 
 import google.cloud.storage as storage
 import google_crc32c
 from google.api_core import exceptions
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from requests import Session
 from requests.exceptions import RequestException
 
 from shared.core import TryAgain
@@ -35,6 +38,18 @@ class Changed(TryAgain):
 
 class Unusable(Exception):
     """The object is gone, or is not the one that was written."""
+
+
+def bucket_of(client: storage.Client, name: str) -> storage.Bucket:
+    """Return a bucket. Its requests use no proxy if the environment names none right now.
+
+    The HTTP library would look for proxies, certificates and a `.netrc` at every request.
+    """
+    session: Session = client._http
+    session.trust_env = bool(getproxies().keys() - {"no"})
+    for variable in ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        session.verify = os.environ.get(variable) or session.verify
+    return client.bucket(name)
 
 
 @contextmanager
@@ -143,7 +158,10 @@ class ObjectReader:
 
 
 class ObjectWriter:
-    """An upload of an object, which appears in the bucket when the writer is closed."""
+    """An upload of an object, which appears in the bucket when the writer is closed.
+
+    An object of at most `chunk` bytes takes one request.
+    """
 
     def __init__(
         self,
@@ -159,22 +177,35 @@ class ObjectWriter:
         self._blob = bucket.blob(name)
         if metadata is not None:
             self._blob.metadata = metadata
-        self._stream: Any = self._blob.open(
-            "wb", chunk_size=chunk, content_type=content_type, if_generation_match=replacing
-        )
+        self._chunk = chunk
+        self._conditions = {"content_type": content_type, "if_generation_match": replacing}
+        self._first: list[bytes] = []
+        """Bytes of an object that may still be sent in one request."""
+        self._stream: Any = None
         self._crc = self._size = 0
 
     def write(self, data: bytes) -> None:
         """Write these bytes after those before."""
         self._size += len(data)
         self._crc = google_crc32c.extend(self._crc, data)
+        if self._stream is None:
+            self._first.append(data)
+            if self._size <= self._chunk:
+                return
+            data, self._first = b"".join(self._first), []
+            self._stream = self._blob.open("wb", chunk_size=self._chunk, **self._conditions)
         with reach(f"write {self._blob.name}"):
             self._stream.write(data)
 
     def close(self) -> None:
         """Finish the upload, so that the object appears."""
         with reach(f"write {self._blob.name}"):
-            self._stream.close()
+            if self._stream is not None:
+                self._stream.close()
+            else:
+                self._blob.upload_from_string(
+                    b"".join(self._first), checksum="crc32c", **self._conditions
+                )
 
     def finish(self) -> storage.Blob:
         """Finish the upload and return the object, once its size and checksum are confirmed.
@@ -183,15 +214,16 @@ class ObjectWriter:
             TryAgain: Cloud Storage could not be reached, or does not hold what was written.
         """
         self.close()
-        with reach(f"look for {self._blob.name}"):
-            self._blob.reload()
+        if self._stream is not None:  # the answer to a stream does not describe the object
+            with reach(f"look for {self._blob.name}"):
+                self._blob.reload()
         if (self._blob.size, self._blob.crc32c) != (self._size, encoded(self._crc)):
             raise TryAgain(f"{self._blob.name} could not be written whole.")
         return self._blob
 
     def abandon(self) -> None:
         """Cancel the upload if it has not been closed, so that nothing is left."""
-        if not self._stream.closed:
+        if self._stream is not None and not self._stream.closed:
             with suppress(*FAULTS):
                 self._stream.terminate()
 
@@ -227,6 +259,30 @@ def copy_object(
 
 
 def move_object(
+    bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None
+) -> None:
+    """Move the current generation of an object; `replacing` is the generation to replace, 0: none.
+
+    Raises:
+        Gone, Changed: the object has another generation or is gone, or `replacing` is old.
+        TryAgain: Cloud Storage could not be reached.
+    """
+    with reach(f"move {name} to {to}"):
+        try:
+            bucket.move_blob(
+                bucket.blob(name),
+                to,
+                if_source_generation_match=generation,
+                if_generation_match=replacing,
+            )
+        except (exceptions.NotFound, exceptions.PreconditionFailed, exceptions.TooManyRequests):
+            raise
+        except exceptions.ClientError:  # not every kind of bucket can move
+            copy_object(bucket, name, generation, to=to, replacing=replacing)
+            delete_object(bucket, name, generation)
+
+
+def move_if_there(
     bucket: storage.Bucket, name: str, generation: int, *, to: str, replacing: int | None
 ) -> None:
     """Move one generation of an object, unless the generation is gone or `replacing` is old."""

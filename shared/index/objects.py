@@ -20,6 +20,7 @@ import numpy as np
 from shared.core import TryAgain
 from shared.files import STATE
 from shared.gcp.storage import (
+    Gone,
     ObjectReader,
     ObjectWriter,
     Unusable,
@@ -64,9 +65,11 @@ def read(
         Unusable: the object is not the one that was written.
         TryAgain: Cloud Storage could not be reached, or the object was not read whole.
     """
-    stream = ObjectReader(_found(bucket, part), chunk=BLOCK * RECORD.itemsize)
+    blob = bucket.blob(part.object, generation=part.generation)
+    stream = ObjectReader(blob, chunk=BLOCK * RECORD.itemsize)
     start, end = 0, part.size
     if span is not None and not part.within(span) and part.size > SEARCHED_BYTES:
+        _found(bucket, part)
         start, end = _stretch(bucket, part, span, tick)
     whole = (start, end) == (0, part.size)
     if start:
@@ -74,7 +77,12 @@ def read(
 
     def take(count: int) -> bytes:
         tick()
-        return stream.read(min(count, end - start - stream.size))
+        try:
+            return stream.read(min(count, end - start - stream.size))
+        except Gone:
+            if stream.size:
+                raise
+            raise Unusable(part.object) from None
 
     if whole:
         size = _head_size(part)
@@ -86,6 +94,7 @@ def read(
             break
         yield _within(np.frombuffer(block, dtype=RECORD), span)
     if stream.size != end - start or (whole and stream.crc32c != part.crc32c):
+        _found(bucket, part)
         raise TryAgain("The index could not be read whole.")
 
 

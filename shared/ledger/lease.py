@@ -138,12 +138,21 @@ class Hold:
                     break
 
     def confirm(self) -> None:
-        """Check in the ledger that the lease is still this worker's, and renew it.
+        """Check in the ledger, right now, that the lease of the import is still this worker's.
 
         Raises what `check` raises.
         """
-        with self._lock:
-            self._beat()
+        self.check()
+        mine = self.import_
+        where = mine.connection, mine.import_id
+        current = self._ledger.get_many([where]).get(where)
+        if (
+            current is None
+            or current.generation != mine.generation
+            or current.lease is None
+            or current.lease.owner != self.owner
+        ):
+            raise self._lose()
 
     def change(
         self,
@@ -187,9 +196,12 @@ class Hold:
 
         changed = self._ledger.transact(owned)
         if changed is None:
-            self._lost = LeaseLost(f"{self.import_.import_id} has been taken over.")
-            raise self._lost
+            raise self._lose()
         return changed
+
+    def _lose(self) -> LeaseLost:
+        self._lost = LeaseLost(f"{self.import_.import_id} has been taken over.")
+        return self._lost
 
     def _current(self, ledger: LedgerTransaction) -> Claimed | None:
         """Read the records; None where they are another upload's, or of another splitting."""

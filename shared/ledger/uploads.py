@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 import google.cloud.storage as storage
 
 from shared.core import FileRejected, Problem, TryAgain
 from shared.files import ExportFile, read_name
-from shared.gcp.storage import Gone, ObjectReader, find_object, move_object
+from shared.gcp.storage import (
+    Changed,
+    Gone,
+    ObjectReader,
+    find_object,
+    move_if_there,
+    move_object,
+)
 from shared.ledger.imports import Import
 
 READ_BYTES = 4 * 1024 * 1024
@@ -25,23 +33,20 @@ class Source:
     """The content of one import. It can be read several times, and is the same each time."""
 
     def __init__(self, bucket: storage.Bucket, import_: Import) -> None:
-        """Find the object where it was uploaded, or in `processed/`.
-
-        Raises:
-            FileRejected: the object is in neither place.
-            TryAgain: Cloud Storage could not be reached, or a person is being erased from the file.
-        """
         self._bucket = bucket
         self._import = import_
-        self._blob = self._find()
 
     def open(self) -> BinaryIO:
-        """Return a stream of the stored bytes.
+        """Return a stream of the stored bytes, where the file was uploaded or in `processed/`.
 
-        Reading to the end raises TryAgain if size or checksum are not those of the upload.
+        Reading raises what `find` raises. Reading to the end raises TryAgain if size or checksum
+        are not those of the upload.
         """
-        raw = ObjectReader(self._blob, chunk=READ_BYTES)
-        checked = _Checked(raw, self._import, find_again=self._find)
+        import_ = self._import
+        blob = self._bucket.blob(import_.object, generation=import_.generation)
+        if not import_.size:
+            blob = self.find()  # nothing is read of it
+        checked = _Checked(ObjectReader(blob, chunk=READ_BYTES), import_, find=self.find)
         return cast("BinaryIO", io.BufferedReader(checked, READ_BYTES))
 
     def move_to_processed(self, *, present: Callable[[], bool]) -> None:
@@ -51,22 +56,30 @@ class Source:
         True while the ledger still has this import.
 
         Raises:
+            FileRejected: the object is in neither place.
             TryAgain: Cloud Storage or the ledger could not be reached.
         """
-        named = read_name(self._import.object)
-        if not isinstance(named, ExportFile) or self._blob.name != named.object:
+        named, generation = read_name(self._import.object), self._import.generation
+        if not isinstance(named, ExportFile) or not present():
             return
-        moved = find_object(self._bucket, named.processed)
+        bucket, to = self._bucket, named.processed
+        with suppress(Gone, Changed):
+            move_object(bucket, named.object, generation, to=to, replacing=0)
+            return
+        if self.find().name != named.object:
+            return
+        moved = find_object(bucket, to)
         if present():
-            move_object(
-                self._bucket,
-                named.object,
-                self._import.generation,
-                to=named.processed,
-                replacing=0 if moved is None else int(moved.generation),
-            )
+            replacing = 0 if moved is None else int(moved.generation)
+            move_if_there(bucket, named.object, generation, to=to, replacing=replacing)
 
-    def _find(self) -> storage.Blob:
+    def find(self) -> storage.Blob:
+        """Find the object where it was uploaded, or in `processed/`.
+
+        Raises:
+            FileRejected: the object is in neither place.
+            TryAgain: Cloud Storage could not be reached, or a person is being erased from the file.
+        """
         import_ = self._import
         blob = find_object(self._bucket, import_.object, import_.generation)
         if blob is not None:
@@ -98,18 +111,19 @@ def put_aside(bucket: storage.Bucket, file: ExportFile, generation: int) -> None
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    move_object(bucket, file.object, generation, to=file.superseded(generation), replacing=None)
+    to = file.superseded(generation)
+    move_if_there(bucket, file.object, generation, to=to, replacing=None)
 
 
 class _Checked(io.RawIOBase):
     """A stream that raises TryAgain at its end if the bytes are not those of the upload."""
 
     def __init__(
-        self, raw: ObjectReader, import_: Import, *, find_again: Callable[[], object]
+        self, raw: ObjectReader, import_: Import, *, find: Callable[[], storage.Blob]
     ) -> None:
         self._raw = raw
         self._import = import_
-        self._find_again = find_again
+        self._find = find
 
     def readable(self) -> bool:
         return True
@@ -128,6 +142,10 @@ class _Checked(io.RawIOBase):
         try:
             return self._raw.read(size)
         except Gone:
-            self._find_again()
-            # The object was moved, or a person was erased from it.
-            raise TryAgain(f"{self._import.object} was moved while it was being read.") from None
+            found = self._find()
+            if self._raw.size:  # the object was moved, or a person was erased from it
+                raise TryAgain(
+                    f"{self._import.object} was moved while it was being read."
+                ) from None
+        self._raw = ObjectReader(found, chunk=READ_BYTES)
+        return self._raw.read(size)

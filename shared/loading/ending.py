@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.core import ConnectionSettings, Problem
 from shared.files import ExportFile, make_import_id
+from shared.gcp.storage import Changed
 from shared.index import Successor
 from shared.ledger import (
     LOADED,
@@ -51,8 +52,6 @@ from shared.reporting.reports import (
 )
 from shared.services import Services
 
-_VERDICTS = (".report.json", ".summary.txt")
-
 NAMES_TRIED = 30
 """Names that are tried to find a free one for the corrected rows."""
 
@@ -82,9 +81,9 @@ def end(
 ) -> tuple[Import, str | None]:
     """Write the reports, then the last entry of the ledger, together with the mail about it.
 
-    The reports replace only those that existed while the import was known to be this worker's. A
-    worker that was taken for dead and continues cannot replace newer reports. `settings` are those
-    of the connection; None if they cannot be used.
+    The reports replace none, or those that existed while the import was known to be this worker's.
+    A worker that was taken for dead and continues cannot replace newer reports. `settings` are
+    those of the connection; None if they cannot be used.
 
     Returns:
         The ended import, and the id of its mail in the outbox; None if nobody is mailed.
@@ -96,14 +95,7 @@ def end(
         tally.add(error)
     if rejected_file is not None:
         rejected_file.close()
-    before = reports_now(bucket, named.report_json)
-    hold.confirm()
-    rejected = rejected_file.publish() if rejected_file is not None else None
-    stale = [] if rejected else [part_name(named.rejected_csv), named.rejected_csv]
-    # Earlier versions wrote the verdict beside the rejected rows.
-    stale += [name for name in before if name.startswith("rejected/") and name.endswith(_VERDICTS)]
-    for name in stale:
-        delete_report(bucket, name, generation=before.get(name, 0))
+    rejected = _publish(hold, services, named, rejected_file)
     reports = Reports(rejected=rejected, report=named.report_json)
     text = (
         sentences.rejected(error)
@@ -162,19 +154,51 @@ def end(
             ledger.put_feed(feed)
         return Claimed(ended)
 
-    write_report(
-        bucket,
-        finished(hold.import_),
-        send_as=send_as,
-        problems=tally.kept,
-        kinds=tally.summary(),
-        zone=settings.time_zone if settings else services.deployment.time_zone,
-        replacing=before,
-    )
+    def write(replacing: Mapping[str, int]) -> None:
+        write_report(
+            bucket,
+            finished(hold.import_),
+            send_as=send_as,
+            problems=tally.kept,
+            kinds=tally.summary(),
+            zone=settings.time_zone if settings else services.deployment.time_zone,
+            replacing=replacing,
+        )
+
+    try:
+        write({})
+    except Changed:
+        before = reports_now(bucket, named.report_json)
+        hold.confirm()
+        write(before)
     changed = hold.change(change, needs=_alerts_of(hold.import_))
     if found.successor is not None:
         found.successor.clean_up(services)
     return changed.import_, mail
+
+
+def _publish(
+    hold: Hold, services: Services, named: ExportFile, rejected_file: RejectedFile | None
+) -> str | None:
+    """Publish the rejected rows, or delete those of an earlier load; return the object's name.
+
+    The rows of this worker are finished, or the earlier reports are known, while the import is
+    this worker's. So whoever has taken it over decides what is left in the end.
+    """
+    bucket = services.bucket
+    if rejected_file is not None and rejected_file.rows:
+        hold.confirm()
+        return rejected_file.publish()
+    stale = {
+        name: generation
+        for name, generation in reports_now(bucket, named.report_json, rejected=True).items()
+        if name in (part_name(named.rejected_csv), named.rejected_csv)
+    }
+    if stale:
+        hold.confirm()
+    for name, generation in stale.items():
+        delete_report(bucket, name, generation=generation)
+    return None
 
 
 def _alerts_of(import_: Import) -> list[str]:

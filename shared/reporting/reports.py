@@ -18,9 +18,9 @@ from shared.files import REPORT_COLUMNS, guard, guard_all
 from shared.gcp.storage import (
     Gone,
     ObjectWriter,
-    copy_object,
     delete_current,
     list_objects,
+    move_object,
     write_object,
 )
 from shared.ledger import ENDED, Import
@@ -87,7 +87,7 @@ class RejectedFile:
         self._generation = int(self._part.finish().generation)
 
     def publish(self) -> str | None:
-        """Copy the finished rows to the report's name and return it; None if there are no rows.
+        """Move the finished rows to the report's name and return it; None if there are no rows.
 
         Raises:
             TryAgain: Cloud Storage could not be reached, or another worker has closed its rows or
@@ -95,8 +95,9 @@ class RejectedFile:
         """
         if self._part is None:
             return None
-        copy_object(self._bucket, part_name(self.name), self._generation, to=self.name)
-        self._remove_part()
+        part = part_name(self.name)
+        move_object(self._bucket, part, self._generation, to=self.name, replacing=None)
+        self._generation = 0
         return self.name
 
     def abandon(self) -> None:
@@ -244,20 +245,18 @@ def part_name(name: str) -> str:
     return f"{name}.part"
 
 
-def reports_now(bucket: storage.Bucket, name: str) -> dict[str, int]:
-    """Return name -> generation of all reports on a file; `name` is that of its `….report.json`.
+def reports_now(bucket: storage.Bucket, name: str, *, rejected: bool = False) -> dict[str, int]:
+    """Return name -> generation of the reports on a file; `name` is that of its `….report.json`.
 
-    Its rejected rows, and the verdicts of earlier versions, are in `rejected/`.
+    With `rejected`, return the objects of its rejected rows.
 
     Raises:
         TryAgain: Cloud Storage could not be reached.
     """
-    stem = name.removesuffix("report.json")
-    found = [
-        *list_objects(bucket, stem),
-        *list_objects(bucket, f"rejected/{stem.removeprefix('reports/')}"),
-    ]
-    return {blob.name: int(blob.generation) for blob in found}
+    prefix = name.removesuffix("report.json")
+    if rejected:
+        prefix = f"rejected/{prefix.removeprefix('reports/')}"
+    return {blob.name: int(blob.generation) for blob in list_objects(bucket, prefix)}
 
 
 def delete_report(bucket: storage.Bucket, name: str, *, generation: int) -> None:

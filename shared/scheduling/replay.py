@@ -111,7 +111,7 @@ def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> 
     if import_ is None or import_.exported_at is None or import_.status not in ENDED:
         return
     try:
-        Source(services.bucket, import_)
+        Source(services.bucket, import_).find()
     except FileRejected as gone:
         raise NotPossible(
             f"{import_id} cannot be loaded again: {gone.problem.message} Upload it again."

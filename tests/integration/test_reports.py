@@ -55,30 +55,13 @@ def test_rows_of_a_worker_that_comes_back(pipeline: Pipeline) -> None:
 def test_rows_of_a_worker_that_comes_back_to_none(pipeline: Pipeline) -> None:
     """Once another worker has found no bad rows, those of the earlier one are never published."""
     late = rows(pipeline, "late")
-    for name, generation in reports_now(pipeline.services.bucket, REPORT).items():
+    for name, generation in reports_now(pipeline.services.bucket, REPORT, rejected=True).items():
         delete_report(pipeline.services.bucket, name, generation=generation)
 
     with pytest.raises(TryAgain):
         late.publish()
 
     assert set() == pipeline.objects()
-
-
-def test_reports_of_earlier_versions(pipeline: Pipeline) -> None:
-    """A verdict that an earlier version has left in rejected/ goes when there is a newer one."""
-    stem = NAME.removesuffix("rejected.csv")
-    for ending in ("report.json", "summary.txt"):
-        pipeline.put(f"{stem}{ending}", "{}")
-
-    pipeline.upload("customers_20230501T115500Z.csv", "PERIDX,EMAIL,PRIVACY\n1,,No\n2\n")
-    pipeline.run_due()
-
-    assert {
-        NAME,
-        REPORT,
-        REPORT.replace("report.json", "summary.txt"),
-        "processed/customers_20230501T115500Z.csv",
-    } == pipeline.objects()
 
 
 def test_the_summary_is_for_people(pipeline: Pipeline) -> None:

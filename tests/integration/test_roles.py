@@ -20,6 +20,7 @@ NEEDS: Mapping[str, set[str]] = {
     # To put an object where there is one is to delete that.
     "storage.objects.insert": {"storage.objects.create", "storage.objects.delete"},
     "storage.objects.delete": {"storage.objects.delete"},
+    "storage.objects.move": {"storage.objects.get", "storage.objects.delete"},
     "firestore.BatchGetDocuments": {"datastore.entities.get"},
     "firestore.RunQuery": {"datastore.entities.get", "datastore.entities.list"},
     "firestore.RunAggregationQuery": {"datastore.entities.get", "datastore.entities.list"},
@@ -69,6 +70,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "get_all": ("firestore.BatchGetDocuments",),
     "get_blob": ("storage.objects.get",),
     "limit": (),
+    "move_blob": ("storage.objects.move", "storage.objects.insert"),
     "list_blobs": ("storage.objects.list",),
     "list_documents": ("firestore.ListDocuments",),
     "open": ("storage.objects.get", "storage.objects.insert"),

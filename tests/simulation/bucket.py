@@ -88,6 +88,24 @@ class SimulatedBucket:
         made = self.call(f"copies {blob.name} to {name}", do, writes=True)
         return SimulatedBlob(bucket, name, made.generation, made)
 
+    def move_blob(
+        self,
+        blob: SimulatedBlob,
+        name: str,
+        *,
+        if_source_generation_match: int,
+        if_generation_match: int | None,
+    ) -> SimulatedBlob:
+        def do() -> Object:
+            self.find(blob.name, None)
+            self.require(name, if_generation_match, to="write")
+            self.require(blob.name, if_source_generation_match, to="delete")
+            found = self.objects.pop(blob.name)
+            return self.put(name, found.data, found.metadata, found.content_type)
+
+        made = self.call(f"moves {blob.name} to {name}", do, writes=True)
+        return SimulatedBlob(self, name, made.generation, made)
+
     def list_blobs(
         self, *, prefix: str = "", delimiter: str | None = None, versions: bool = False
     ) -> Listing:
@@ -174,11 +192,18 @@ class SimulatedBlob:
         )
 
     def upload_from_string(
-        self, data: bytes, *, if_generation_match: int | None = None, **_: Any
+        self,
+        data: bytes,
+        *,
+        if_generation_match: int | None = None,
+        content_type: str | None = None,
+        **_: Any,
     ) -> None:
         def do() -> Object:
             self.bucket.require(self.name, if_generation_match, to="write")
-            return self.bucket.put(self.name, data, self.metadata, self.content_type)
+            return self.bucket.put(
+                self.name, data, self.metadata, content_type or self.content_type
+            )
 
         self._know(self.bucket.call(f"writes {self.name}", do, writes=True))
 

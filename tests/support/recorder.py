@@ -52,7 +52,10 @@ class Recorder:
         if match is None:
             return
         name, action = unquote(match[1] or ""), match[2]
-        if action in ("rewriteTo", "copyTo"):
+        if action == "moveTo":
+            self.note("storage.objects.move", name)
+            self.note("storage.objects.insert", unquote(parts.path.rpartition("/o/")[2]))
+        elif action in ("rewriteTo", "copyTo"):
             target = unquote(parts.path.rpartition("/o/")[2])
             self.note("storage.objects.get", name)
             self.note("storage.objects.insert", target)

@@ -11,7 +11,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from requests.exceptions import ConnectionError as Unconnected
 
 from shared.core.errors import TryAgain
-from shared.gcp.storage import Changed, Gone, reach
+from shared.gcp.storage import Changed, Gone, bucket_of, move_object, reach
 
 
 def translated(error: Exception) -> TryAgain:
@@ -61,3 +61,78 @@ def test_a_fault_that_passes(error: Exception) -> None:
 def test_an_object_that_is_another_one(error: Exception, kind: type[TryAgain]) -> None:
     """An object that is gone or has changed is known as such, in a streamed upload as well."""
     assert type(translated(error)) is kind
+
+
+class Bucket:
+    """A bucket that notes what is asked of it, and refuses to move objects."""
+
+    def __init__(self, refusal: Exception) -> None:
+        self.refusal = refusal
+        self.asked: list[str] = []
+
+    def blob(self, name: str, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(name=name, delete=lambda: self.asked.append("delete"))
+
+    def move_blob(self, *_: Any, **__: Any) -> None:
+        self.asked.append("move")
+        raise self.refusal
+
+    def copy_blob(self, *_: Any, **__: Any) -> None:
+        self.asked.append("copy")
+
+
+def test_a_bucket_that_cannot_move() -> None:
+    """Where moving is refused, the object is copied and deleted."""
+    bucket: Any = Bucket(Error.MethodNotAllowed("x"))
+
+    move_object(bucket, "a", 1, to="b", replacing=0)
+
+    assert bucket.asked == ["move", "copy", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Error.NotFound("x"), Gone),
+        (Error.PreconditionFailed("x"), Changed),
+        (Error.TooManyRequests("x"), TryAgain),
+        (Error.ServiceUnavailable("x"), TryAgain),
+    ],
+)
+def test_a_move_that_fails(error: Exception, kind: type[TryAgain]) -> None:
+    """A move whose conditions are not met, or that had no answer, copies nothing."""
+    bucket: Any = Bucket(error)
+
+    with pytest.raises(kind):
+        move_object(bucket, "a", 1, to="b", replacing=0)
+
+    assert bucket.asked == ["move"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "looked", "verify"),
+    [
+        ({}, False, True),
+        ({"NO_PROXY": "127.0.0.1"}, False, True),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, True, True),
+        ({"REQUESTS_CA_BUNDLE": "/etc/ca.pem"}, False, "/etc/ca.pem"),
+    ],
+)
+def test_proxies(
+    environment: dict[str, str],
+    looked: bool,
+    verify: bool | str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Requests heed the proxies and certificates that the environment names."""
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+    for name in (*proxies, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session = SimpleNamespace(trust_env=True, verify=True)
+    client: Any = SimpleNamespace(_http=session, bucket=lambda name: name)
+
+    assert bucket_of(client, "uploads") == "uploads"
+    assert (session.trust_env, session.verify) == (looked, verify)
