@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import calls, cold_start, daily, latency, rows, shards, status_page
+from benchmarks import calls, cold_start, daily, growth, latency, rows, shards, small, status_page
 from benchmarks.options import Options
 from benchmarks.stage import Stage, ready
 from benchmarks.tables import Table, save
@@ -23,6 +23,8 @@ PARTS: Mapping[str, Callable[[Stage, Options], Sequence[Table]]] = {
     "shards": shards.run,
     "status_page": status_page.run,
     "calls": calls.run,
+    "small": small.run,
+    "growth": growth.run,
 }
 """Every part by its name. A new one is a module with such a function, and a line here."""
 
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--export-rows", type=int, default=default.export_rows)
     parser.add_argument("--sharded-rows", type=int, default=default.sharded_rows)
     parser.add_argument("--imports", type=int, default=default.imports)
+    parser.add_argument("--documents", nargs="+", type=int, default=default.documents)
+    parser.add_argument("--made-documents", type=int, default=default.made_documents)
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the results are saved")
     given = parser.parse_args(arguments)
     options = Options(
@@ -51,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         imports=given.imports,
         export_rows=given.export_rows,
         sharded_rows=given.sharded_rows,
+        documents=given.documents,
+        made_documents=given.made_documents,
     )
     with tempfile.TemporaryDirectory() as folder, ready(Path(folder)) as stage:
         for name in given.only:

@@ -25,5 +25,9 @@ class Options:
     """Imports in the ledger that the status page is asked about."""
     sharded_rows: int = 200_000
     """Rows of the file that is loaded in shards."""
+    documents: Sequence[int] = (1_000, 100_000, 1_000_000)
+    """Rows of the file that has been loaded before a small one is."""
+    made_documents: int = 10_000_000
+    """Records of an index that is made up, because to load so many rows would take too long."""
     export_rows: int = 50_000
     """Rows of a full export that comes again and again."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from shared.firestore.bulk import Transport
 from shared.firestore.database import FirestoreDatabase
 from shared.gcp import StorageObject, read_event
 from shared.gcp.storage import bucket_of
-from shared.ledger import LedgerStore, LoadTask
+from shared.index import objects
+from shared.index.records import IndexRecords
+from shared.ledger import LedgerStore, LedgerTransaction, LoadTask
 from shared.loading import work
 from shared.scheduling import lying_there, take_in
 from shared.services import Services
@@ -102,6 +105,17 @@ class Pipeline:
         """Take in a file that is in the bucket, as the function does."""
         lying_there(arrived.name, self._services)  # only the clock of the event is not the bucket's
         take_in(arrived, self._services)
+
+    def set_index(self, connection: str, type_: str, blocks: Iterable[IndexRecords]) -> None:
+        """Put an index of these records in place of the one that the last file has left."""
+        part = objects.write(self._bucket, objects.folder(connection, type_), blocks)
+
+        def change(ledger: LedgerTransaction) -> None:
+            feed = ledger.feed(connection, type_)
+            assert feed.index is not None
+            ledger.put_feed(replace(feed, index=replace(feed.index, parts=(part,))))
+
+        self._services.ledger.transact(change)
 
     def run(self) -> None:
         """Run every task."""

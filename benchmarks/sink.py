@@ -1,8 +1,9 @@
 """A Firestore that answers every write and every read and keeps nothing.
 
 Whoever asks only whether a document exists is told that it does: orders have their customers. All
-others find nothing. Writes are answered at once, or after as long as is wished, and no more of them
-a second than is wished: the others wait, and are refused when they would have to wait too long.
+others find nothing or, if that is wished, the `source` of a document that an older file has
+written. Writes are answered at once, or after as long as is wished, and no more of them a second
+than is wished: the others wait, and are refused when they would have to wait too long.
 
 `python -m benchmarks.sink` serves it in a process of its own, so that its work is not counted.
 """
@@ -30,6 +31,22 @@ _LIMIT = 64 * 1024 * 1024
 _OK = status_pb2.Status()
 _RESULT = types.WriteResult.pb()(update_time=timestamp_pb2.Timestamp(seconds=1_700_000_000))
 
+
+_SOURCE = {
+    "source": {
+        "map_value": {
+            "fields": {
+                "file": {"string_value": "customers_20241101T190000Z.csv"},
+                "import": {"string_value": "customers_20241101T190000Z"},
+                "row": {"integer_value": 1_000},
+                "exportedAt": {"timestamp_value": {"seconds": 1_730_487_600}},
+                "generation": {"integer_value": 1_730_487_601_000_000},
+                "content": {"integer_value": 1},
+            }
+        }
+    }
+}
+"""The field `source` of every document that is said to be stored."""
 
 _LONGEST_WAIT = 1.0
 """Seconds that a write waits for its turn at most."""
@@ -72,11 +89,15 @@ def _commit(request: Any, context: grpc.ServicerContext) -> Any:
     return types.CommitResponse.pb()(write_results=[_RESULT] * len(request.writes))
 
 
-def _batch_get(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+def _batch_get(stored: bool, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
     exists = request.HasField("mask") and not request.mask.field_paths
     for name in request.documents:
         if exists:
             yield types.BatchGetDocumentsResponse.pb()(found={"name": name})
+        elif stored and [*request.mask.field_paths] == ["source"]:
+            yield types.BatchGetDocumentsResponse.pb()(
+                found={"name": name, "fields": _SOURCE, "update_time": _RESULT.update_time}
+            )
         else:
             yield types.BatchGetDocumentsResponse.pb()(missing=name)
 
@@ -95,13 +116,13 @@ def _unary(handle: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler[An
     )
 
 
-def serve(limit: Limit) -> tuple[grpc.Server, int]:
+def serve(limit: Limit, *, stored: bool = False) -> tuple[grpc.Server, int]:
     """Serve on a free port; returns the running server and the port."""
     handlers = {
         "BatchWrite": _unary(partial(_batch_write, limit), types.BatchWriteRequest),
         "Commit": _unary(_commit, types.CommitRequest),
         "BatchGetDocuments": grpc.unary_stream_rpc_method_handler(
-            _batch_get,
+            partial(_batch_get, stored),
             types.BatchGetDocumentsRequest.pb().FromString,
             lambda answer: answer.SerializeToString(),
         ),
@@ -121,9 +142,12 @@ def serve(limit: Limit) -> tuple[grpc.Server, int]:
 
 
 @contextmanager
-def running(*, seconds: float = 0.0, rate: float = 0.0) -> Iterator[str]:
-    """Run it in a process of its own, limited as `Limit` says; gives its address."""
-    limits = ["--seconds", str(seconds), "--rate", str(rate)]
+def running(*, seconds: float = 0.0, rate: float = 0.0, stored: bool = False) -> Iterator[str]:
+    """Run it in a process of its own, limited as `Limit` says; gives its address.
+
+    With `stored`, it says that every document is there whose `source` is read.
+    """
+    limits = ["--seconds", str(seconds), "--rate", str(rate), *(["--stored"] if stored else [])]
     command = [sys.executable, "-m", "benchmarks.sink", *limits]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -140,8 +164,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sink")
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--rate", type=float, default=0.0)
+    parser.add_argument("--stored", action="store_true")
     limits = parser.parse_args()
-    server, port = serve(Limit(seconds=limits.seconds, rate=limits.rate))
+    limit = Limit(seconds=limits.seconds, rate=limits.rate)
+    server, port = serve(limit, stored=limits.stored)
     print(f"127.0.0.1:{port}", flush=True)
     sys.stdin.read()
     server.stop(None)

@@ -6,10 +6,11 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import exports, sink
 from benchmarks.load import Order, Took
@@ -48,17 +49,28 @@ class Stage:
             type=type_,
             path=str(path),
             warm=str(self.file(type_, _WARM_ROWS, seed)),
-            sink=self.sink,
-            ledger=self.ledger,
-            bucket=self.bucket,
-            project=f"bench-{next(self._numbers)}",
             before=str(before) if before else None,
+            **self.places(),
         )
-        command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(order))]
+        return Took(**self.ask("benchmarks.load", asdict(order)))
+
+    def ask(self, module: str, order: Mapping[str, Any]) -> Any:
+        """Run a module in a process of its own, with an order, and return its answer."""
+        command = [sys.executable, "-m", module, json.dumps(order)]
         done = subprocess.run(command, capture_output=True, check=False, text=True)
         if done.returncode:
-            raise RuntimeError(f"{way} could not load {order.path}:\n{done.stderr[-2000:]}")
-        return Took(**json.loads(done.stdout))
+            raise RuntimeError(f"{module} could not do {order}:\n{done.stderr[-2000:]}")
+        return json.loads(done.stdout)
+
+    def places(self) -> dict[str, str]:
+        """Return where everything is, as `Pipeline` takes it, and a project of its own."""
+        project = f"bench-{next(self._numbers)}"
+        return {
+            "project": project,
+            "sink": self.sink,
+            "ledger": self.ledger,
+            "bucket": self.bucket,
+        }
 
 
 @contextmanager

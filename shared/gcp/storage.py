@@ -135,7 +135,10 @@ class ObjectReader:
     def __init__(self, blob: storage.Blob, *, chunk: int) -> None:
         """Open the generation that `blob` names; `chunk` bytes are fetched at a time."""
         self._name = blob.name
-        self._stream: Any = blob.open("rb", chunk_size=chunk, raw_download=True)
+        # Otherwise the client takes each answer in pieces of 8 KiB.
+        self._stream: Any = blob.open(
+            "rb", chunk_size=chunk, raw_download=True, single_shot_download=True
+        )
         self._crc = self.size = 0
 
     @property

@@ -63,7 +63,12 @@ class Checks:
         if after["undone"] is not None:
             self.undone[id, after["generation"]] = after["undone"]
         self._follow(id, before, after)
-        if before is not None and after["generation"] < before["generation"]:
+        # A file that an erasure has rewritten has a later generation, but the time of its upload.
+        if (
+            before is not None
+            and after["generation"] < before["generation"]
+            and after["uploadedAt"] <= before["uploadedAt"]
+        ):
             self._fail(f"{id}: an older upload took over")
         lease, was = after["lease"], before and before["lease"]
         if lease is not None and (was is None or was["owner"] != lease["owner"]):

@@ -6,9 +6,10 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import exports
+from benchmarks import exports, growth
 from benchmarks.__main__ import main
 from benchmarks.exports import TYPES, write
 
@@ -63,3 +64,33 @@ def test_what_has_not_changed_is_not_written(tmp_path: Path) -> None:
     assert nothing[:3] == ["0%", 300, 0]
     assert 0 < little[2] < 15 < some[2] < 60
     assert 270 < everything[2] <= 300
+
+
+def test_small_files_into_a_large_collection(tmp_path: Path) -> None:
+    """Each small file has whole orders of the file before, other ones each, with a change."""
+    before = tmp_path / "orders.csv"
+    write(before, "orders", 5_000, seed=0, bad=0.0)
+    with before.open(encoding="utf-8", newline="") as file:
+        stored: dict[str, list[str]] = {}
+        for row in csv.DictReader(file):
+            stored.setdefault(row["ORDER_NUMBER"], []).append(row["STORE_NAME"])
+
+    seen: set[str] = set()
+    for number, path in enumerate(growth.small_files(before, "orders", 3, folder=tmp_path)):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [*csv.DictReader(file)]
+        assert 1_000 <= len(rows) < 1_100
+        numbers = {row["ORDER_NUMBER"] for row in rows}
+        assert not numbers & seen
+        seen |= numbers
+        for one in numbers:
+            names = [row["STORE_NAME"] for row in rows if row["ORDER_NUMBER"] == one]
+            assert names == [f"{name} {number}" for name in stored[one]]
+
+
+def test_a_made_index() -> None:
+    """An index that is made up has its records sorted by key, as the index must be."""
+    records = np.concatenate([*growth.made_records(50_000)])
+
+    assert len(records) == 50_000
+    assert (records["high"][1:] > records["high"][:-1]).all()
