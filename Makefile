@@ -90,7 +90,7 @@ clean:
 	@rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .hypothesis build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Only when the requirements have changed; a folder that is no whole environment is made anew.
+# Only when the requirements have changed; a folder that is no whole environment is made again.
 $(INSTALLED): requirements-dev.txt
 	@$(BIN)/python -c "import pip" 2>/dev/null || { \
 		$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" || { \

@@ -1,1 +1,1 @@
-"""How fast, how small and how cheap the pipeline is; `make bench` measures it."""
+"""Benchmarks of speed, memory and cost: `make bench` runs them."""

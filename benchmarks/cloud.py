@@ -1,4 +1,4 @@
-"""What a file costs in the cloud and how long it takes: `python -m benchmarks.cloud` reckons it.
+"""Cost and time of a file in the cloud, calculated by `python -m benchmarks.cloud`.
 
 Nothing here is measured in the cloud. What a row costs is measured (`make bench`), what Firestore
 takes and what is charged is what Google says; the rest is assumed, and named.
@@ -19,7 +19,7 @@ MICRO = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
-    """What is taken for granted. Prices are list prices in US dollars, as in docs/operations.md."""
+    """Assumptions of the calculation. Prices are list prices in US dollars (docs/operations.md)."""
 
     slower: float = 2.0
     """How many times more processor time a row takes on a cloud CPU than where it was measured."""

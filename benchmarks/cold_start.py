@@ -1,4 +1,4 @@
-"""What the first request of a fresh instance costs, against a function that imports everything.
+"""Cost of the first request of a fresh instance, and of a function that imports everything.
 
 Only the CPU time of the function's own
 process counts; the servers that it talks to run in this one.

@@ -1,4 +1,4 @@
-"""How long after the end of an upload its documents can be read, on the whole local stack.
+"""Time from the end of an upload until its documents can be read, on the whole local stack.
 
 It is the time that somebody waits who looks
 at the clock, so it depends on what else the machine is doing.

@@ -27,7 +27,7 @@ OURS = "pipeline"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be loaded, and where everything is."""
+    """Order for one load: file, way, and addresses."""
 
     way: str
     type: str
@@ -49,7 +49,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Took:
-    """What it took."""
+    """Result of a load: time and memory."""
 
     cpu: float
     """Seconds of processor time, all threads together."""

@@ -1,4 +1,4 @@
-"""What is to be measured."""
+"""Options of a measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.usual import WAYS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is to be measured, and how often."""
+    """Choice of measurements, and their repetitions."""
 
     types: Sequence[str] = TYPES
     rows: Sequence[int] = (1_000, 100_000, 1_000_000)

@@ -26,11 +26,11 @@ from shared.services import Services
 BUCKET = "uploads"
 
 WELL = ("in shards", "shard loaded", "loaded", "loaded_with_rejects")
-"""What tasks come to when nothing goes wrong."""
+"""Results of tasks when nothing goes wrong."""
 
 
 class Pipeline:
-    """Takes files in and carries tasks out. Its clock stands still but for `run`."""
+    """Takes files in and carries tasks out. Its clock moves in `run` only."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Pipeline:
             self.carry_out(self.tasks.pop(0))
 
     def carry_out(self, task: LoadTask) -> str:
-        """Carry a task out and return what it came to. Raises RuntimeError when that is bad."""
+        """Carry a task out and return its result. Raises RuntimeError if the result is bad."""
         ended = work(task, self._services)
         if ended not in WELL:
             raise RuntimeError(f"the import came to this: {ended}")

@@ -31,7 +31,7 @@ _numbers = itertools.count()
 
 @dataclass(slots=True)
 class Spent:
-    """What one load took."""
+    """Time of one load."""
 
     wall: float = 0.0
     """Seconds from the first task to the end of the import."""
@@ -154,7 +154,7 @@ class _Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("a worker has failed; what it said stands above")
+            raise RuntimeError("a worker has failed; its output is above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

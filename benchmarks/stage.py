@@ -1,4 +1,4 @@
-"""Where loads are measured: a bucket and a ledger on this machine, a sink, files and processes."""
+"""Stage of the measurements: a bucket and a ledger on this machine, a sink, files and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the status page takes over 100,000 imports: `python -m benchmarks.status_page`.
+"""Time of the status page over 100,000 imports: `python -m benchmarks.status_page`.
 
 The page is the deployed function, run by functions-framework and asked over HTTP; the ledger is in
 the local Firestore server, each in a process of its own.
@@ -41,7 +41,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How one page fared."""
+    """Timing of one page."""
 
     page: str
     first: float

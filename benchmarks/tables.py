@@ -1,4 +1,4 @@
-"""What a measurement comes to: a table for the terminal, for docs/ and for programs, and a plot."""
+"""Results of a measurement: a table for the terminal, for docs/ and for programs, and a plot."""
 
 from __future__ import annotations
 

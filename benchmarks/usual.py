@@ -1,4 +1,4 @@
-"""How rows usually get into Firestore: pandas, pydantic and the client library, as tutorials do it.
+"""The usual ways of rows into Firestore: pandas, pydantic and the client library, as in tutorials.
 
 | way | rows | documents |
 |---|---|---|
@@ -8,7 +8,7 @@
 
 They make the documents that the pipeline makes: fields of the same names in the same maps, unknown
 columns under `extra`, the file under `source`, the lines of an order inside it. A row that the
-model refuses is left out; nothing is reported, sorted out or held against what is stored.
+model refuses is left out; nothing is reported, sorted out or compared with what is stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A worker that waits, warm, for tasks: `python -m benchmarks.worker '{"project": …}'`.
 
 It reads a JSON object a line: a file to take in (`name`, `path`) or a task to carry out (`task`),
-and answers each with one: what it came to, its seconds, and the tasks that it has enqueued.
+and answers each with one: its result, its seconds, and the tasks that it has enqueued.
 """
 
 from __future__ import annotations

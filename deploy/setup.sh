@@ -85,7 +85,7 @@ make_own_role() {
     fi
 }
 
-# Versioning is off and soft delete on: a file deleted or replaced by mistake can be had back for a
+# Versioning is off and soft delete on: a file deleted or replaced by mistake can be restored for a
 # week, and nothing that had to be erased outlives that week.
 make_buckets() {
     local there name
@@ -136,7 +136,7 @@ make_log() {
         "--project=$PROJECT"
 }
 
-# Who reads or writes documents and objects is logged, but for the pipeline's own accounts. The policy
+# Who reads or writes documents and objects is logged, except for the pipeline's own accounts. The policy
 # carries an etag: should somebody change it in the meantime, it is read again.
 make_audit() {
     local tries=5 who exempted=() python

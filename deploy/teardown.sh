@@ -43,7 +43,7 @@ name_everything
 confirm() {
     local answer
     [[ -z $DRY_RUN ]] || return 0
-    printf 'This stops the imports in %s%s. Type the name of the project to go on: ' \
+    printf 'This stops the imports in %s%s. Type the name of the project to continue: ' \
         "$PROJECT" "${DELETE_DATA:+ and deletes every file and every document}" >&2
     read -r answer
     [[ $answer == "$PROJECT" ]] || fail "Nothing was done."

@@ -687,7 +687,7 @@ _INTRODUCTION = """\
 
 Small exports of each type, good and faulty, to look at, to try out and to test with. `make demo`
 uploads some of them and shows what happens to them. To try one yourself, start the stack with
-`make up` and upload it over SFTP, or put it into `test/` to have it checked without loading it.
+`make up` and upload the file over SFTP. In `test/` it is checked only.
 
 Nobody in these files exists. E-mail addresses are on the domains reserved for examples; Australian
 mobile numbers are the ones that the regulator keeps free for fiction; New Zealand keeps none free,

@@ -17,14 +17,12 @@ from pathlib import Path
 from tools import links, spelling
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKED = ("README.md", "docs", "functions", "shared", "gateway", "local", "tools")
-"""Files and folders that have to be in plain English. Changelog and tests need not."""
+CODE = ("functions", "shared", "gateway", "local", "tools", "benchmarks", "deploy")
+CHECKED = ("README.md", "CHANGELOG.md", "Makefile", "docs", "samples/README.md", *CODE)
+"""Files and folders that have to be in plain English. Tests need not."""
 
-SPELT = (*CHECKED, "CHANGELOG.md", "samples/README.md", "benchmarks", "deploy", "tests")
+SPELT = (*CHECKED, "tests")
 """Files and folders whose spelling is checked."""
-
-LINKED = (*CHECKED, "CHANGELOG.md", "samples", "deploy", "benchmarks")
-"""Files and folders whose links are checked, and the pages that their code names."""
 
 PLAIN = {
     r"mend(s|ed|ing)?": "fix",
@@ -67,6 +65,7 @@ _AVOID = {
     for words, plain in PLAIN.items()
 }
 _ANY = re.compile("|".join(words.pattern for words in _AVOID), re.IGNORECASE)
+_READ = (".py", ".md", ".sh", ".html", ".js", ".mjs", ".ts", ".yaml", "")
 _FIRST = ("What", "How", "Which", "Where", "Who", "Whose", "When", "Whether", "Why")
 """Words that no docstring begins with: it names a thing (noun) or an action (verb)."""
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -133,25 +132,26 @@ def in_module(source: str) -> Iterator[tuple[int, str]]:
 
 
 def findings(path: Path) -> list[str]:
-    """Return one line per finding in a Python module or a Markdown page, in the file's order."""
+    """Return one line per finding in a module, page or script, in the order of the file."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         found = in_module(text)
     else:
-        found = ((line + 1, advice) for line, advice in [*avoided(text), *long_sentences(text)])
+        long = long_sentences(text) if path.suffix == ".md" else ()
+        found = ((line + 1, advice) for line, advice in [*avoided(text), *long])
     name = path.relative_to(ROOT)
     return [f"{name}:{line}: {advice}" for line, advice in sorted(found)]
 
 
 def checked() -> list[Path]:
-    """Return the modules and pages that have to be in plain English."""
-    return [path for path in _files(CHECKED, ".py", ".md") if path != Path(__file__)]
+    """Return the files that have to be in plain English."""
+    return [path for path in _files(CHECKED) if path != Path(__file__)]
 
 
 def broken_links() -> list[str]:
     """Return one line per link that leads nowhere, in pages and in code."""
     found = []
-    for path in _files(LINKED, ".py", ".md", ".sh", ".html"):
+    for path in _files(CHECKED):
         if path.suffix == ".md":
             faults = links.in_page(path, root=ROOT)
         else:
@@ -160,12 +160,12 @@ def broken_links() -> list[str]:
     return found
 
 
-def _files(names: Iterable[str], *suffixes: str) -> list[Path]:
+def _files(names: Iterable[str]) -> list[Path]:
     paths: list[Path] = []
     for name in names:
         path = ROOT / name
         paths += [path] if path.is_file() else sorted(path.rglob("*"))
-    return [path for path in paths if path.suffix in suffixes]
+    return [path for path in paths if path.suffix in _READ and path.is_file()]
 
 
 def main() -> int:
