@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -23,7 +24,7 @@ from tests.simulation.history import History
 from tests.simulation.mails import MAIL_SETTINGS, MAILED
 from tests.simulation.oracle import in_file
 from tests.simulation.plans import HOUR, OBJECT_PER_IMPORT, Ask, Plan, Upload
-from tests.simulation.world import BEGINNING
+from tests.simulation.world import BEGINNING, Actor
 
 EXPORTED = BEGINNING + timedelta(minutes=5)
 
@@ -373,19 +374,42 @@ FOR_GUARDS: dict[str, Plan] = {
 """Scenarios that need a guard which few histories need."""
 
 
-def dawdling(seed: int) -> History:
-    """Return an erasure beside a replay, both of which wait before each effect."""
-    history = History(seed, ERASURES["erasure beside a replay"])
+def overtaken(begun: int, effect: int, seed: int = 1) -> History:
+    """Return an erasure that a replay overtakes, whatever the seed.
+
+    The erasure has looked everywhere and is about to remove something when the replay begins. The
+    worker of the replay waits before its effect `begun`. When the erasure is about to have its own
+    effect `effect`, the worker continues to its end, and the erasure after it.
+    """
+    history = undisturbed("erasure beside a replay", seed)
     world = history.world
+    effects: Counter[Actor] = Counter()
+    workers: set[Actor] = set()
+    released: set[Actor] = set()
 
-    def wait() -> None:
-        world.between[world.effects + 1] = wait
-        if world.actor is not None and "person" in world.actor.about:
-            world.stall(world.rng.choice((0.1, 2.0, 10.0, 60.0)))
-        elif world.actor is not None and world.clock > HOUR:
-            world.stall(world.rng.choice((0.1, 2.0)))
+    def until(happened: Callable[[], bool]) -> None:
+        for _ in range(300):  # in vain if a guard keeps it from happening
+            if happened():
+                break
+            world.stall(0.1)
 
-    world.between[1] = wait
+    def steer() -> None:
+        world.between[world.effects + 1] = steer
+        actor = world.actor
+        if actor is None or world.clock < HOUR:
+            return
+        effects[actor] += 1
+        if "person" in actor.about:
+            if effects[actor] == 2:  # the first one is the record of the erasure
+                until(lambda: bool(workers))
+            if effects[actor] == effect:
+                released.update(workers)
+                until(lambda: all(worker.greenlet.dead for worker in released))
+        elif actor.name.startswith("load") and effects[actor] == begun:
+            workers.add(actor)
+            until(lambda: actor in released)
+
+    world.between[1] = steer
     return history
 
 
