@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 
 from shared.core import Apart, Deployment, TryAgain, log, log_failure
 from shared.ledger import PENDING, Import, LedgerTransaction, Status
-from shared.reporting import tell
+from shared.reporting import connections_of, tell
 from shared.scheduling import enqueue, pairing, plan_task
 from shared.services import Services
 from shared.sweeping.feeds import watch_feeds
@@ -44,22 +44,26 @@ def sweep(services: Services) -> dict[str, object]:
     Raises:
         TryAgain: a part failed; the next sweep does it again.
     """
-    parts: dict[str, Callable[[Services], object]] = {
-        "late": _watch_load,  # before the late ones get new tasks, which change their times
-        "unusable": watch_documents,
-        "revived": revive,
-        "stock": take_stock,
-        "stopped": watch_feeds,
-        "deleted": clean_up,
-        "orphans": _remove_orphans,
-        "mails": send_mails,  # before the alerts, which may be about mails
-        "told": tell,
+    # Listed by the first part that needs the connections; by the next one, if that listing failed.
+    connections = cache(partial(connections_of, services))
+    parts: dict[str, Callable[[], object]] = {
+        # Before the late imports get new tasks, which change their times.
+        "late": lambda: _watch_load(services),
+        "unusable": lambda: watch_documents(connections(), services),
+        "revived": lambda: revive(services),
+        "stock": lambda: take_stock(services),
+        "stopped": lambda: watch_feeds(connections(), services),
+        "deleted": lambda: clean_up(services),
+        "orphans": lambda: _remove_orphans(services),
+        # Before the alerts, which may be about mails.
+        "mails": lambda: send_mails(connections(), services),
+        "told": lambda: tell(services),
     }
     done: dict[str, object] = {}
     failure: TryAgain | None = None
     for name, part in parts.items():
         try:
-            done[name] = part(services)
+            done[name] = part()
         except TryAgain as error:
             log("WARNING", f"The sweep could not do everything: {error}", part=name)
             failure = error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from shared.core import Apart, ConnectionSettings, SettingsError, log, phrases
 from shared.ledger import LedgerTransaction
 from shared.mail import Notice, addressed, post
 from shared.mail import stopped as mailed
-from shared.reporting import FEED_STOPPED, new_alert, open_once, stopped
+from shared.reporting import FEED_STOPPED, Connection, new_alert, open_once, stopped
 from shared.services import Services
 
 TODO = (
@@ -20,44 +19,32 @@ TODO = (
 )
 
 
-def watch_feeds(services: Services) -> int:
+def watch_feeds(connections: Sequence[Connection], services: Services) -> int:
     """Open an alert for every feed that has stopped; return the number of stopped feeds.
 
     Raises:
         TryAgain: Firestore could not be reached.
     """
     apart = Apart("The feeds of a connection could not be watched.")
-    found = [
-        apart(partial(_watch, *each, services=services), connection=each[0])
-        for each in services.ledger.connections()
-    ]
+    found = [apart(partial(_watch, each, services), connection=each.name) for each in connections]
     apart.end()
     return sum(filter(None, found))
 
 
-def _watch(
-    connection: str,
-    document: Mapping[str, Any] | None,
-    since: datetime | None,
-    *,
-    services: Services,
-) -> int:
-    """Open an alert for every stopped feed of a connection; return the number of stopped feeds.
-
-    `since` is the creation time of the connection's settings.
-    """
+def _watch(connection: Connection, services: Services) -> int:
+    """Open an alert for every stopped feed of a connection; return the number of stopped feeds."""
     try:
         settings = ConnectionSettings.from_document(
-            document, connection=connection, deployment=services.deployment
+            connection.document, connection=connection.name, deployment=services.deployment
         )
     except SettingsError as error:
-        log("ERROR", str(error), connection=connection)
+        log("ERROR", str(error), connection=connection.name)
         return 0
     watch = partial(
         _watch_feed,
         services=services,
-        connection=connection,
-        since=since,
+        connection=connection.name,
+        since=connection.since,
         settings=settings,
     )
     return sum(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 from shared.core import Apart, ConnectionSettings, SettingsError
 from shared.ledger import LedgerTransaction, Which
 from shared.mail import Content, Mailbox, addressed, digest, put_digest, send_due
+from shared.reporting import Connection
 from shared.services import Services
 
 READ_AT_MOST = 2_000
 """Largest number of files in a digest, the latest."""
 
 
-def send_mails(services: Services) -> dict[str, int]:
+def send_mails(connections: Sequence[Connection], services: Services) -> dict[str, int]:
     """Write the digests that are due, and send what the outbox holds.
 
     Returns:
@@ -27,16 +29,16 @@ def send_mails(services: Services) -> dict[str, int]:
         return {}
     apart = Apart("A digest could not be written.")
     digests = 0
-    for connection, document, _ in services.ledger.connections():
+    for connection in connections:
         try:
             settings = ConnectionSettings.from_document(
-                document, connection=connection, deployment=services.deployment
+                connection.document, connection=connection.name, deployment=services.deployment
             )
         except SettingsError:
             continue  # `watch_documents` has an alert about it
         if addressed(settings, services):
-            write = partial(_write, connection, settings, services)
-            digests += bool(apart(write, connection=connection))
+            write = partial(_write, connection.name, settings, services)
+            digests += bool(apart(write, connection=connection.name))
     sent = send_due(services)
     apart.end()
     return {"digests": digests, "sent": sent}

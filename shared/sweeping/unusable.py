@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from shared.core import ConnectionSettings, SettingsError
 from shared.ledger import PENDING, LedgerTransaction, Status
-from shared.reporting import new_alert, open_once, resolve_alerts
+from shared.reporting import Connection, new_alert, open_once, resolve_alerts
 from shared.services import Services
 
 CODE = "unusable"
@@ -29,7 +29,7 @@ class _Found:
     todo: str
 
 
-def watch_documents(services: Services) -> int:
+def watch_documents(connections: Sequence[Connection], services: Services) -> int:
     """Open an alert about every unusable document, and resolve those that can be used again.
 
     The settings of all connections are checked, and imports that have not ended. Return the number
@@ -38,7 +38,7 @@ def watch_documents(services: Services) -> int:
     Raises:
         TryAgain: Firestore could not be reached.
     """
-    found = {(one.connection, one.about): one for one in _find(services)}
+    found = {(one.connection, one.about): one for one in _find(connections, services)}
     for one in found.values():
         services.ledger.transact(partial(_open, one=one, now=services.now()))
     for id in services.ledger.open_alerts(CODE):
@@ -48,31 +48,32 @@ def watch_documents(services: Services) -> int:
     return len(found)
 
 
-def _find(services: Services) -> Iterator[_Found]:
-    for connection, import_id in services.ledger.unusable(_WATCHED):
+def _find(connections: Sequence[Connection], services: Services) -> Iterator[_Found]:
+    for name, import_id in services.ledger.unusable(_WATCHED):
         yield _Found(
-            connection,
+            name,
             import_id,
-            f"The document connections/{connection}/imports/{import_id} cannot be used.",
+            f"The document connections/{name}/imports/{import_id} cannot be used.",
             "Correct it, or delete it and upload the file again.",
         )
-    for connection, document, _ in services.ledger.connections():
+    for connection in connections:
+        name = connection.name
         try:
             settings = ConnectionSettings.from_document(
-                document, connection=connection, deployment=services.deployment
+                connection.document, connection=name, deployment=services.deployment
             )
             if settings.notify_error is not None:
                 yield _Found(
-                    connection,
+                    name,
                     "notify",
-                    f"Nobody of {connection} is mailed. {settings.notify_error}.",
+                    f"Nobody of {name} is mailed. {settings.notify_error}.",
                     "Correct the setting; files are loaded meanwhile.",
                 )
         except SettingsError as error:
             yield _Found(
-                connection,
+                name,
                 "settings",
-                f"No file of {connection} can be loaded. {error}.",
+                f"No file of {name} can be loaded. {error}.",
                 "Correct the setting; then replay the failed imports.",
             )
 
