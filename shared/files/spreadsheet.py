@@ -22,7 +22,8 @@ def guard(cell: str) -> str:
 
 def guard_all(cells: Iterable[str]) -> list[str]:
     """Return the cells, each changed by `guard`."""
-    return [cell if cell[:1].isalnum() else guard(cell) for cell in cells]  # as nearly all are
+    # Nearly all cells are blank, or begin with a letter or a digit.
+    return [cell if not cell or cell[0].isalnum() else guard(cell) for cell in cells]
 
 
 def unguard(cell: str) -> str:
