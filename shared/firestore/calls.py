@@ -59,6 +59,7 @@ class LedgerCalls:
         self._database = channel.database
         self._root = f"{channel.database}/documents/"
         self._metadata = channel.by_name
+        self._routed = channel.routed
         self._batch_get = channel.stream("BatchGetDocuments", _BatchGetRequest, _BatchGetResponse)
         self._run_query = channel.stream("RunQuery", _QueryRequest, _QueryResponse)
         self._commit = channel.unary("Commit", _CommitRequest, _CommitResponse)
@@ -71,7 +72,7 @@ class LedgerCalls:
         names = [self._root + path for path in paths]
         request = _BatchGetRequest(database=self._database, documents=names)
         found: dict[str, Any] = {}
-        for answer in self._answers(self._batch_get, request, within, timeout):
+        for answer in self._answers(self._batch_get, request, self._metadata, within, timeout):
             if answer.HasField("found"):
                 found[self._path(answer.found.name)] = answer.found
             elif answer.missing:
@@ -131,19 +132,20 @@ class LedgerCalls:
         parent, _, name = f"{self._root}{collection}".rpartition("/")
         query.from_.add(collection_id=name)
         request = _QueryRequest(parent=parent, structured_query=query)
+        metadata = self._routed((("parent", parent),))
         return {
             self._path(answer.document.name): answer.document
-            for answer in self._answers(self._run_query, request, within, timeout)
+            for answer in self._answers(self._run_query, request, metadata, within, timeout)
             if answer.HasField("document")
         }
 
     def _answers(
-        self, call: Any, request: Any, within: Within | None, timeout: float
+        self, call: Any, request: Any, metadata: Any, within: Within | None, timeout: float
     ) -> Iterator[Any]:
         if within is not None:
             within.join(request)
         with _translated():
-            for answer in call(request, timeout=timeout, metadata=self._metadata):
+            for answer in call(request, timeout=timeout, metadata=metadata):
                 if within is not None:
                     within.began(answer)
                 yield answer

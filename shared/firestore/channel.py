@@ -35,10 +35,11 @@ class Channel:
             inside._client_info.to_grpc_metadata(),
         )
         ids = (("project_id", client.project), ("database_id", inside._database))
-        self.by_id = self._routed(ids)
-        self.by_name = self._routed((("database", self.database),))
+        self.by_id = self.routed(ids)
+        self.by_name = self.routed((("database", self.database),))
 
-    def _routed(self, parameters: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    def routed(self, parameters: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Return metadata that route a call by these parameters, as the client's method does."""
         routing = routing_header.to_grpc_metadata(parameters)  # type: ignore[no-untyped-call]
         return (*self._metadata, routing)
 
