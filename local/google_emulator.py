@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,8 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from local.processes import free_ports
+
 _JAR = Path("platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+"""Main class of the emulator, which its JAR does not name."""
 _MIN_JAVA = 11
 _READY_SECONDS = 300.0
 _STOP_SECONDS = 10.0
@@ -169,14 +171,12 @@ def _java_version(java: Path) -> int:
     return int(match.group(1)) if match else 0
 
 
-def start(found: Found, *, rules: Path | None = None, port: int = 0) -> Emulator:
-    """Start the emulator and wait until it answers.
+def command(found: Found, *, port: int, rules: Path | None = None) -> tuple[str, ...]:
+    """Return the command that runs the emulator on a port of this machine.
 
-    `rules` is a file of security rules; without one everything is allowed. With port 0 a free one
-    is chosen. Raises `NotStarted`.
+    `rules` is a file of security rules; without one everything is allowed.
     """
-    port = port or _free_port()
-    command = [
+    return (
         str(found.java),
         # Its messages are only right in English.
         "-Duser.language=en",
@@ -186,12 +186,19 @@ def start(found: Found, *, rules: Path | None = None, port: int = 0) -> Emulator
         "start",
         "--host=127.0.0.1",
         f"--port={port}",
-    ]
-    if rules is not None:
-        command.append(f"--rules={rules}")
+        *([] if rules is None else [f"--rules={rules}"]),
+    )
+
+
+def start(found: Found, *, rules: Path | None = None, port: int = 0) -> Emulator:
+    """Start the emulator with `command`, and wait until it answers.
+
+    With port 0 a free one is chosen. Raises `NotStarted`, and `StartFailed` if no port is free.
+    """
+    port = port or free_ports([0])[0]
     log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the emulator
     process = subprocess.Popen(
-        command,
+        command(found, port=port, rules=rules),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -225,9 +232,3 @@ def _answers(address: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -62,9 +62,6 @@ FUNCTIONS: Mapping[str, str] = {
 }
 """Function -> its signature type."""
 
-_EMULATOR = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-"""Main class of the emulator, which its JAR does not name."""
-
 _NOT_INHERITED = (
     "DATABASE",
     "DEBUG",
@@ -277,10 +274,8 @@ class Stack:
         found = google_emulator.find()
         if isinstance(found, google_emulator.Missing):
             raise StackError(found.explanation)
-        java = (str(found.java), "-Duser.language=en", "-cp", str(found.jar), _EMULATOR)
         return _Database(
-            address=f"127.0.0.1:{port}",
-            command=(*java, "start", "--host=127.0.0.1", f"--port={port}"),
+            address=f"127.0.0.1:{port}", command=google_emulator.command(found, port=port)
         )
 
     def _describe(self, ports: Mapping[str, int], password: str, *, firestore: str) -> Endpoints:
