@@ -60,7 +60,7 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "Written in", f"{verdict.encoding}, delimiter {delimiter}"
         yield (
             "Rows",
-            f"{verdict.read:,} read, {verdict.good:,} good, {verdict.rejected:,} wrong; "
+            f"{verdict.read:,} read, {verdict.good:,} good, {verdict.rejected:,} with errors; "
             f"{count(verdict.documents, 'document')}",
         )
 

@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["customers_20230426T201230Z.csv"], 2, "✗ This file would be rejected. "),
         (["Customers_20230424.csv"], 2, "→ rename it to customers_20230424T000000Z.csv"),
         (["my export.csv"], 2, "not looked at: the name does not tell what it is"),
-        (["my export.csv", "--type", "customers"], 2, "2 read, 2 good, 0 wrong"),
+        (["my export.csv", "--type", "customers"], 2, "2 read, 2 good, 0 with errors"),
         ([NAME, "customers_20230425T201230Z.csv"], 1, "✓ Dry run passed: all 2 rows would load."),
         (["--describe", "orders"], 0, "ORDER_NUMBER  (needed: the key)"),
         (["--sample", "customers"], 0, "PERIDX,PERSON_CODE,FIRSTNAME"),
