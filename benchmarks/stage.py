@@ -29,11 +29,11 @@ class Stage:
     bucket: str
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def file(self, type_: str, rows: int, seed: int) -> Path:
+    def file(self, type_: str, rows: int, seed: int, *, bad: float = exports.BAD) -> Path:
         """Return an export file, made when it is first asked for."""
-        path = self.folder / f"{type_}_{rows}_{seed}.csv"
+        path = self.folder / f"{type_}_{rows}_{seed}_{bad}.csv"
         if not path.exists():
-            exports.write(path, type_, rows, seed=seed)
+            exports.write(path, type_, rows, seed=seed, bad=bad)
         return path
 
     def load(self, way: str, type_: str, rows: int, seed: int) -> Took:

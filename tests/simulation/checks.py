@@ -151,7 +151,10 @@ class Checks:
         if was and was["owner"] in self._undoing and running != was:
             self._note_withdrawn(type, was["import"])
             if running is None or running["owner"] != was["owner"]:
-                self._lost_at[was["owner"]] = self._world.clock
+                # A newer upload of the undone import may begin at any time.
+                superseded = running is not None and running["import"] == was["import"]
+                notice = self._deployment.lease.total_seconds() if superseded else 0.0
+                self._lost_at[was["owner"]] = self._world.clock + notice
         if running is None or (was and was["owner"] == running["owner"]):
             return
         if actor is not None and actor.name.startswith("undo"):
