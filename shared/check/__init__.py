@@ -1,1 +1,1 @@
-"""Checking export files before they are sent: offline, by the loader's own rules."""
+"""Checking export files offline, by the loader's own rules."""

@@ -1,4 +1,4 @@
-"""Mails to a connection's people: what is said and when, the outbox, and its delivery."""
+"""Mails to a connection's people: texts, outbox, delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to people: status sentences, reports for retailers, alerts for operators."""
+"""Messages to people: status sentences, reports, alerts."""
 
 from __future__ import annotations
 
