@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.index.feed import Successor, following, forget, look_at, marked
 from shared.index.merge import (
     COMPLETE,
     NEWER,
@@ -16,6 +17,7 @@ from shared.index.merge import (
     without_word,
 )
 from shared.index.part import IndexPart
+from shared.index.program import fingerprint
 from shared.index.records import (
     RECORD,
     UNKNOWN,
@@ -27,16 +29,7 @@ from shared.index.records import (
     merged,
     stamp_of,
 )
-from shared.index.session import (
-    Indexing,
-    SeenDocument,
-    Successor,
-    fingerprint,
-    following,
-    forget,
-    look_at,
-    marked,
-)
+from shared.index.session import Indexing, SeenDocument
 
 __all__ = [
     "COMPLETE",

@@ -7,17 +7,13 @@ A document is skipped only while no other import can have written it since.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.core import Problem, SplitLost, TryAgain, Undecidable, log
+from shared.core import Problem, SplitLost, TryAgain, Undecidable
 from shared.files.types import file_type
 from shared.firestore.bulk import (
     DocumentReader,
@@ -31,9 +27,9 @@ from shared.firestore.bulk import (
     Written,
     nanoseconds,
 )
-from shared.gcp.storage import Unusable
 from shared.index import objects
-from shared.index.choice import first_merged, first_read
+from shared.index.choice import first_merged
+from shared.index.feed import Successor, following, latest_age, marked
 from shared.index.merge import (
     NEWER,
     OWN,
@@ -45,15 +41,14 @@ from shared.index.merge import (
     source_content,
 )
 from shared.index.part import IndexPart
+from shared.index.reading import IndexReader
 from shared.index.records import (
     UNKNOWN,
-    IndexRecords,
     Places,
     Stamps,
     Table,
     age_of,
     content_hashes,
-    dropped,
     merged,
     stamp_of,
 )
@@ -66,19 +61,10 @@ from shared.ledger import (
     Import,
     Index,
     LedgerTransaction,
-    Paced,
     Span,
-    StateObject,
 )
-from shared.parsing import Block, Incoming, Keys, Plan
+from shared.parsing import Block, Incoming, Plan
 from shared.services import Services
-
-PROGRAM = ("core", "files", "firestore", "index", "loading", "parsing")
-"""Packages whose code turns a row into a document. After a change in any of them every row is
-compared with its document again; a change in a page, a report or a command has no such effect."""
-
-KEPT_BYTES = 1024 * 1024
-"""Size of an object whose records are kept in memory from the reading to the merge."""
 
 
 @dataclass(slots=True)
@@ -107,38 +93,6 @@ class Sighting:
     """Documents to write without a read first."""
     others: list[SeenDocument]
     """Documents to read before the write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Successor:
-    """The index that an import or a task leaves: written, but no feed points at it yet."""
-
-    before: Index | None
-    """The index that it replaces."""
-    mark: Holder | None
-    """The feed's mark while the recorded documents were written."""
-    after: Index
-    holder: Holder | None
-    """The mark of the task that continues; None at the import's end."""
-    pace: Paced | None = None
-    """Rate at which documents were written; None leaves the feed's rate unchanged."""
-
-    def settle(self, feed: Feed) -> Feed:
-        """Return the feed with the new index.
-
-        Raises:
-            TryAgain: the feed no longer has the old index, or another import has written since.
-        """
-        if (feed.index, feed.index_held_by) != (self.before, self.mark):
-            raise TryAgain("The index has been replaced in the meantime.")
-        pace = self.pace or feed.pace
-        return replace(feed, index=self.after, index_held_by=self.holder, pace=pace)
-
-    def clean_up(self, services: Services) -> None:
-        """Delete the objects of the index that are no longer in it."""
-        for part in self.before.parts if self.before else ():
-            if part not in self.after.parts:
-                objects.delete(services.bucket, part)
 
 
 class Indexing:
@@ -196,9 +150,7 @@ class Indexing:
         keys = plan.keys
         index = feed.index if part is None else part.index(feed, own=origin.age)
         parts = index.parts if index else ()
-        self._kept: dict[str, list[IndexRecords]] = {}
-        self._asks = False
-        """True if an unread object may have a record of a document without a record."""
+        self._records = IndexReader(services.bucket, span=self._span, tick=hold.check)
         self._reader = DocumentReader(
             services.documents,
             f"connections/{import_.connection}/{file_type(import_.type).collection}",
@@ -206,12 +158,12 @@ class Indexing:
         )
         self._first_merged = first_merged(parts, len(keys.high)) if part is None else 0
         in_order = part is None and self._is_in_order(feed, plan, under)
-        table = self._learn(keys, parts, all_=not in_order)
+        table = self._records.learn(keys, parts, merged=self._first_merged, all_=not in_order)
         if table is None and part is not None:
             raise SplitLost("The index was lost in the meantime.")
         self._table = table or Table(keys)
         lost = index.newest if index is not None and table is None else None
-        self._until = _latest(feed.confirmed_until, lost)
+        self._until = latest_age(feed.confirmed_until, lost)
         if not create_only and not import_.force:
             self._make_sure()
         self._index = index if table is not None else None
@@ -220,7 +172,7 @@ class Indexing:
         self._holder = part.mark(feed, under) if part else self._mark(import_, index, under)
         self._clean = self._holder.clean
         if not self._clean:
-            if self._asks:
+            if self._records.unread:
                 raise TryAgain("The index has been marked in the meantime.")
             self._table.forget_contents()
         elif import_.replay and not self._holder.continued:
@@ -289,7 +241,7 @@ class Indexing:
             TryAgain: Firestore could not be reached.
             LeaseLost: the import is no longer this worker's.
         """
-        asked: NDArray[np.bool_] = ~self._table.known[places] & self._asks
+        asked: NDArray[np.bool_] = ~self._table.known[places] & self._records.unread
         which = np.flatnonzero(asked).tolist()
         if which:
             self._hold.check()
@@ -478,49 +430,11 @@ class Indexing:
         _, mark = marked(feed, import_, read=index, index=index, until=None, under=under)
         return mark.clean and index.newest < age
 
-    def _learn(self, keys: Keys, parts: Sequence[StateObject], *, all_: bool) -> Table | None:
-        """Return the records of these keys; None if the index is lost.
-
-        Args:
-            keys: the keys.
-            parts: the objects of the index.
-            all_: False to leave old objects unread if it costs less to ask for the documents.
-        """
-        table, merged = Table(keys), self._first_merged
-        try:
-            self._learn_from(parts[merged:], table)
-            first = 0 if all_ else first_read(parts[:merged], int((~table.known).sum()))
-            self._learn_from(parts[first:merged], table)
-        except Unusable as error:
-            _say_lost(str(error))
-            return None
-        self._asks = first > 0
-        return table
-
-    def _learn_from(self, parts: Sequence[StateObject], table: Table) -> None:
-        """Store the records of some objects, the newest object first."""
-        for part in reversed(parts):
-            for block in self._read(part):
-                table.learn(block)
-
-    def _read(self, part: StateObject) -> Iterator[IndexRecords]:
-        """Yield the records of an object of the index; read a small one only once."""
-        kept = self._kept.get(part.object)
-        if kept is None:
-            bucket, tick = self._services.bucket, self._hold.check
-            records = objects.read(bucket, part, span=self._span, tick=tick)
-            if part.size > KEPT_BYTES:
-                return records
-            kept = self._kept[part.object] = [*records]
-        return iter(kept)
-
-    # -- small parts --------------------------------------------------------------------------
-
     def _write(self, holder: Holder | None) -> Successor:
         before = self._index
         parts = before.parts if before else ()
         first = self._first_merged if self._clean else 0
-        blocks = merged(self._blocks(parts[first:]), self._table, trusted=self._clean)
+        blocks = merged(self._records.blocks(parts[first:]), self._table, trusted=self._clean)
         part = objects.write(self._services.bucket, self._folder, blocks, tick=self._hold.check)
         if self._span is not None:
             part = replace(part, first=self._span.first, last=self._span.last)
@@ -580,165 +494,3 @@ class Indexing:
             stamps.append(stamp_of(age))
         if stamps:
             self._table.put(place, content=UNKNOWN, updated=updated, stamp=max(stamps))
-
-    def _blocks(self, parts: Sequence[StateObject]) -> Iterator[IndexRecords]:
-        try:
-            yield from objects.layered(parts, self._read)
-        except Unusable as error:
-            raise TryAgain("The index was lost in the meantime.") from error
-
-
-def following(
-    before: Index | None,
-    *,
-    parts: tuple[StateObject, ...],
-    newest: Age,
-    clean: bool,
-    now: datetime,
-) -> Index:
-    """Return the index that an import leaves.
-
-    Args:
-        before: the index that it replaces.
-        parts: the objects of the index.
-        newest: the age of the file.
-        clean: False if the import has found the mark of another import.
-        now: the time.
-    """
-    doubted_until = before.doubted_until if before else None
-    return Index(
-        parts=parts,
-        newest=newest if before is None else max(before.newest, newest),
-        doubted_until=doubted_until if clean else now,
-    )
-
-
-def marked(
-    feed: Feed,
-    import_: Import,
-    *,
-    read: Index | None,
-    index: Index | None,
-    until: Age | None,
-    under: str,
-) -> tuple[Feed, Holder]:
-    """Return the feed, marked as being written to by an import, and the mark.
-
-    Args:
-        feed: the feed, as it is.
-        import_: the import that is going to write.
-        read: the feed's index, as it was read.
-        index: the same, or None if the index is lost.
-        until: the age of the latest file in a lost index.
-        under: the `fingerprint` of the code and settings that read the rows.
-
-    Raises:
-        TryAgain: the feed no longer has the index that was read.
-    """
-    if feed.index != read:
-        raise TryAgain("The index has been replaced in the meantime.")
-    holder = Holder(
-        import_id=import_.import_id, generation=import_.generation, under=under, clean=True
-    )
-    before = feed.index_held_by
-    continued = before is not None and before.continued
-    same = before == replace(holder, continued=continued)
-    held = replace(holder, clean=before is None or same, continued=same and continued)
-    return replace(feed, index=index, index_held_by=held, confirmed_until=until), held
-
-
-def look_at(
-    feed: Feed, services: Services, *, tick: Callable[[], None]
-) -> tuple[Index | None, Age | None]:
-    """Return a feed's index (None if it is lost) and the age that `marked` takes as `until`.
-
-    `tick` is called before each part is checked.
-
-    Raises:
-        TryAgain: Cloud Storage could not be reached.
-    """
-    index = feed.index
-    for part in index.parts if index else ():
-        tick()
-        if not objects.usable(services.bucket, part):
-            _say_lost(part.object)
-            return None, _latest(feed.confirmed_until, index.newest if index else None)
-    return index, feed.confirmed_until
-
-
-def fingerprint(*parts: object) -> str:
-    """Return a hash of the code in `PROGRAM` and of `parts`, which are settings.
-
-    While the fingerprint is unchanged, a row always yields the same document.
-    """
-    hasher = hashlib.blake2b(_program(), digest_size=16)
-    for part in parts:
-        hasher.update(repr(part).encode() + b"\0")
-    return hasher.hexdigest()
-
-
-def forget(services: Services, connection: str, type: str, keys: Sequence[str]) -> None:
-    """Remove the records of some documents from the index of a type.
-
-    A document without a record is written again by the next file that holds it, even by an old file
-    that arrives late.
-
-    Raises:
-        TryAgain: a file of the type is being loaded, or a service could not be reached.
-    """
-    feed = services.ledger.feed(connection, type)
-    _make_sure_of_rest(feed, services)
-    before = feed.index
-    if before is None:
-        return
-
-    blocks = objects.layered(before.parts, partial(objects.read, services.bucket))
-    try:
-        part = objects.write(
-            services.bucket, objects.folder(connection, type), dropped(blocks, keys)
-        )
-    except Unusable:
-        return  # the index is lost already, and the next import handles that
-    after = replace(before, parts=(part,))
-
-    def point(ledger: LedgerTransaction) -> None:
-        current = ledger.feed(connection, type)
-        if current.index == after:
-            return  # an earlier attempt of this transaction succeeded, but its answer was lost
-        _make_sure_of_rest(current, services)
-        if current.index != before:
-            raise TryAgain("The index has been replaced in the meantime.")
-        ledger.put_feed(replace(current, index=after))
-
-    services.ledger.transact(point)
-    for old in before.parts:
-        objects.delete(services.bucket, old)
-
-
-def _say_lost(object: str) -> None:
-    log(
-        "ERROR",
-        "The index is lost or was changed: every row will be compared and written again.",
-        object=object,
-    )
-
-
-def _make_sure_of_rest(feed: Feed, services: Services) -> None:
-    running = feed.live(services.now())
-    if running is not None:
-        raise TryAgain(f"{running} is being loaded.")
-
-
-def _latest(*ages: Age | None) -> Age | None:
-    return max((age for age in ages if age is not None), default=None)
-
-
-@cache
-def _program() -> bytes:
-    """Return a hash of the source code of the packages in `PROGRAM`."""
-    hasher = hashlib.blake2b(digest_size=32)
-    root = Path(__file__).parents[1]
-    for folder in PROGRAM:
-        for path in sorted((root / folder).rglob("*.py")):
-            hasher.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return hasher.digest()

@@ -51,7 +51,7 @@ class Age(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """The index of a type's documents; see `shared.index.session`."""
+    """The index of a type's documents; see `shared.index`."""
 
     parts: tuple[StateObject, ...]
     """Objects of the index. Of several objects with a record of a key, the last one counts."""
@@ -70,7 +70,7 @@ class Holder:
     import_id: str = field(metadata={"key": "import"})
     generation: int
     under: str
-    """Fingerprint of the code and settings; see `shared.index.session.fingerprint`."""
+    """Fingerprint of the code and settings; see `shared.index.fingerprint`."""
     clean: bool
     """True if the index was valid when the import began, and no other import has written since."""
     continued: bool = False

@@ -14,8 +14,9 @@ import pytest
 from shared.core.errors import TryAgain
 from shared.firestore.bulk.existence import Lookups
 from shared.firestore.bulk.transport import Stored
-from shared.index import objects, session
-from shared.index.session import Indexing, Successor
+from shared.index import forget, objects
+from shared.index.feed import Successor
+from shared.index.session import Indexing
 from shared.ledger.feeds import Feed
 from shared.ledger.imports import Import
 from shared.scheduling.replay import replay
@@ -639,7 +640,7 @@ def test_forgetting_a_document(pipeline: Pipeline) -> None:
     load(pipeline, "1100", *people(5))
     pipeline.database.document("connections/main/customers/100").delete()
 
-    session.forget(pipeline.services, "main", "customers", ["100", "999"])
+    forget(pipeline.services, "main", "customers", ["100", "999"])
 
     second = load(pipeline, "1200", *people(5))
     assert (second.rows.loaded, second.rows.unchanged) == (1, 4)
@@ -657,7 +658,7 @@ def test_nothing_is_forgotten_while_a_file_is_loaded(
     def forgetful(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(objects, "write", write)
         with pytest.raises(TryAgain) as caught:
-            session.forget(pipeline.services, "main", "customers", ["100"])
+            forget(pipeline.services, "main", "customers", ["100"])
         refused.append(str(caught.value))
         return write(*arguments, **options)
 

@@ -19,10 +19,12 @@ from shared.files.exported import Exports, micros
 from shared.files.names import Arrival
 from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
-from shared.index import objects, session
+from shared.index import feed, objects, session
+from shared.index.feed import following, marked
 from shared.index.merge import decide, disowned
+from shared.index.reading import IndexReader
 from shared.index.records import Table, overlaid
-from shared.index.session import Indexing, following, marked
+from shared.index.session import Indexing
 from shared.ledger import uploads
 from shared.ledger.feeds import Feed, Holder
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
@@ -229,7 +231,7 @@ def _whatever_the_order(self: Indexing, feed: Feed, plan: Any, under: str) -> bo
     return feed.index is not None and feed.index_held_by is None
 
 
-def _oldest_first(self: Indexing, parts: Sequence[StateObject], table: Table) -> None:
+def _oldest_first(self: IndexReader, parts: Sequence[StateObject], table: Table) -> None:
     for part in parts:
         for block in self._read(part):
             table.learn(block)
@@ -361,7 +363,7 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "last record of a key": Guard(
         "of several objects of the index with a record of a key the last one counts",
-        _replaced(Indexing, Indexing._learn_from, _oldest_first),
+        _replaced(IndexReader, IndexReader._learn_from, _oldest_first),
         "confirmed rows of an unread object",
     ),
     "last record of a key, merged": Guard(
@@ -439,7 +441,7 @@ GUARDS: Mapping[str, Guard] = {
         # refused while a file of the type is being loaded.
         _all_of(
             _replaced(erasing, erasing._begun_since, lambda *_: iter(())),
-            _replaced(session, session._make_sure_of_rest, lambda *_: None),
+            _replaced(feed, feed._make_sure_of_rest, lambda *_: None),
         ),
         "erasure beside a replay",
     ),

@@ -17,7 +17,7 @@ from typing import Any
 import shared.core.logs
 import shared.index.choice
 import shared.index.objects
-import shared.index.session
+import shared.index.reading
 import shared.loading.attempt
 import shared.loading.delivery
 import shared.loading.shards.attempt
@@ -327,7 +327,7 @@ def installed(world: World, *, batch_size: int, index: IndexLimits) -> Iterator[
         (shared.index.choice, "SMALL", index.small),
         (shared.index.choice, "GROWTH", index.growth),
         (shared.index.choice, "RECORDS_PER_READ", index.records_per_read),
-        (shared.index.session, "KEPT_BYTES", index.kept_bytes),
+        (shared.index.reading, "KEPT_BYTES", index.kept_bytes),
         (shared.index.objects, "SEARCHED_BYTES", 0),
     ):
         patched.append((place, attribute, getattr(place, attribute)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
 
 import pytest
 
 from shared.firestore.bulk.transport import Stored
-from shared.index.records import UNKNOWN, IndexRecords
+from shared.index.feed import Successor
+from shared.index.records import UNKNOWN
 from shared.index.session import Indexing
-from shared.ledger.parts import StateObject
+from shared.ledger.feeds import Holder
 from tests.simulation.history import History
 from tests.simulation.plans import plan
 from tests.simulation.world import Failure
@@ -44,20 +44,22 @@ def test_indexes_of_several_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     """The histories have imports that leave objects of the index unread, ask Firestore instead,
     and merge objects."""
     seen: Counter[str] = Counter()
-    take_answer, blocks = Indexing._take_answer, Indexing._blocks
+    take_answer, write = Indexing._take_answer, Indexing._write
 
     def answered(index: Indexing, place: int, stored: Stored) -> None:
         take_answer(index, place, stored)
         seen["believed"] += index._table.content(place) != UNKNOWN
 
-    def merged(index: Indexing, parts: Sequence[StateObject]) -> Iterator[IndexRecords]:
-        known = index._index
-        seen[f"{min(len(parts), 2)} merged"] += 1
-        seen["kept"] += known is not None and len(parts) < len(known.parts)
-        return blocks(index, parts)
+    def written(index: Indexing, holder: Holder | None) -> Successor:
+        successor = write(index, holder)
+        before = successor.before.parts if successor.before else ()
+        kept = [part for part in before if part in successor.after.parts]
+        seen[f"{min(len(before) - len(kept), 2)} merged"] += 1
+        seen["kept"] += bool(kept)
+        return successor
 
     monkeypatch.setattr(Indexing, "_take_answer", answered)
-    monkeypatch.setattr(Indexing, "_blocks", merged)
+    monkeypatch.setattr(Indexing, "_write", written)
 
     for seed in range(RUNS // 2):
         History(seed, plan(seed)).run()
