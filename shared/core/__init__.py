@@ -20,6 +20,7 @@ from shared.core.errors import (
 from shared.core.folding import Version, get, put
 from shared.core.isolation import Apart
 from shared.core.logs import LogSeverity, follow, log, log_failure, take_over
+from shared.core.notify import Notify, address_key
 from shared.core.phrases import (
     about,
     count,
@@ -59,6 +60,7 @@ __all__ = [
     "LogSeverity",
     "NotAdmitted",
     "NotPossible",
+    "Notify",
     "OrdersWithoutCustomers",
     "Problem",
     "SettingsError",
@@ -68,6 +70,7 @@ __all__ = [
     "Undecidable",
     "Version",
     "about",
+    "address_key",
     "camel",
     "column_name",
     "count",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,14 @@ def read_address(name: str, value: object) -> str:
     if not _ADDRESS.fullmatch(text) or len(text) > _LONGEST_ADDRESS:
         raise SettingsError(name, "expected a mail address such as ann@example.com")
     return text
+
+
+def address_key(address: str) -> str:
+    """Return a hash that stands for a mail address, in upper or lower case, where it is not named.
+
+    Who knows the address can find the hash. So it is personal data, too.
+    """
+    return hashlib.blake2b(address.lower().encode(), digest_size=16).hexdigest()
 
 
 def read_sender(name: str, value: object) -> str:

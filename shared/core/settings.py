@@ -292,6 +292,11 @@ class Deployment:
         """Use of the outbox; see `mail_mode`."""
         return self.mail_mode or ("send" if self.mail_url else "off")
 
+    @property
+    def mail_contact(self) -> str:
+        """Mail address of the people to ask; empty if no setting names one."""
+        return self.mail_reply_to or self.mail_from
+
 
 ENVIRONMENT: dict[str, str] = {
     spec.name: "GOOGLE_CLOUD_PROJECT" if spec.name == "project" else spec.name.upper()

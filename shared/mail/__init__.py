@@ -13,6 +13,7 @@ from shared.mail.outbox import (
     notice_of,
     post,
     put_digest,
+    put_welcomes,
     row_errors,
     settings_within,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "overdue",
     "post",
     "put_digest",
+    "put_welcomes",
     "refused_name",
     "row_errors",
     "send_due",

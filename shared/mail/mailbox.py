@@ -6,12 +6,12 @@ hour for each type and code. The others are counted, and the digest of the next 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Self
 
-from shared.core import from_fields, to_fields
+from shared.core import address_key, from_fields, to_fields
 
 AGAIN = timedelta(hours=1)
 """Time in which a topic and code are mailed once."""
@@ -80,6 +80,10 @@ class Mailbox:
     """End of the time that the last digest covers; None: there was none."""
     troubles: tuple[Trouble, ...] = ()
     bounces: tuple[Bounce, ...] = ()
+    welcomes: bool = False
+    """True if addresses that are added are welcomed. False in a record of an earlier version."""
+    welcomed: tuple[str, ...] = ()
+    """Keys of the addresses that were welcomed, or knew before; see `address_key`."""
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as stored in Firestore."""
@@ -89,10 +93,13 @@ class Mailbox:
     def from_document(cls, data: Mapping[str, Any] | None) -> Self:
         """Return the record of a stored document; an empty one where it cannot be used.
 
-        The document only limits mails, so a broken one must not stop an import.
+        The document only limits mails, so a broken one must not stop an import. Where there is
+        none, nobody has been mailed.
         """
+        if data is None:
+            return cls(welcomes=True)
         try:
-            box = from_fields(cls, data or {})
+            box = from_fields(cls, data)
             return box if box._usable() else cls()
         except (TypeError, AttributeError):
             return cls()
@@ -149,6 +156,27 @@ class Mailbox:
         if box.sent >= DAILY:
             return None, replace(box, held=box.held + 1)
         return Posting(thread=thread, recovery=recovered), replace(box, sent=box.sent + 1)
+
+    def welcome(
+        self, addresses: Sequence[str], *, now: datetime, zone: tzinfo
+    ) -> tuple[tuple[str, ...], Self]:
+        """Decide which of the connection's addresses are told that they are mailed from now on.
+
+        Each is told once. In a record of an earlier version, all present addresses know it.
+
+        Returns:
+            The addresses to tell, as many as the day allows; and the changed record.
+        """
+        new = {address_key(one): one for one in addresses}
+        new = {key: one for key, one in new.items() if key not in self.welcomed}
+        if not self.welcomes:
+            return (), replace(self, welcomes=True, welcomed=(*self.welcomed, *new))
+        box = self._on(now, zone)
+        told = list(new)[: max(DAILY - box.sent, 0)]
+        if not told:
+            return (), self
+        box = replace(box, sent=box.sent + len(told), welcomed=(*box.welcomed, *told))
+        return tuple(new[key] for key in told), box
 
     def without(self, topic: str, *, but: Collection[str]) -> Self:
         """Return the record without the troubles of a topic, except those with a code in `but`."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
-from shared.core import ConnectionSettings, SettingsError
+from shared.core import ConnectionSettings, SettingsError, address_key
 from shared.ledger import Import, LedgerTransaction
 from shared.mail.html import rich
 from shared.mail.mailbox import Mailbox, Posting
 from shared.mail.message import address_of, message_id
-from shared.mail.texts import Content, plain, recovered
+from shared.mail.texts import Content, plain, recovered, welcome
 from shared.reporting import Group
 from shared.services import Services
 
@@ -30,8 +30,12 @@ MailKind = Literal[
     "recovered",
     "loaded",
     "digest",
+    "welcome",
 ]
-"""MailKind of a mail, the last part of its id. All but `loaded` and `digest` are in `notify.on`."""
+"""Kind of a mail, the last part of its id.
+
+All but `loaded`, `digest` and `welcome` are in `notify.on`.
+"""
 
 KEPT = timedelta(days=30)
 """Time after which a mail's document is deleted, by the TTL policy on `delivery.expireAt`."""
@@ -50,7 +54,7 @@ class Notice:
     kind: MailKind
     connection: str
     about: str
-    """Import id; for a feed, its type."""
+    """Import id; for a feed, its type; for an address, its key."""
     generation: int
     """Generation of the upload; for a feed, a number that says which event it is."""
     topic: str
@@ -212,6 +216,41 @@ def put_digest(
     )
     ledger.put_mail(notice.id, _document(notice, Posting(), settings, services, now=now))
     return notice.id
+
+
+def put_welcomes(
+    ledger: LedgerTransaction,
+    connection: str,
+    settings: ConnectionSettings,
+    services: Services,
+    *,
+    now: datetime,
+) -> int:
+    """Write a mail to each new address of a connection; return their number.
+
+    Its id has the key of the address, e.g. `au~5f0c…~0~welcome`.
+    """
+    box = Mailbox.from_document(ledger.mailbox(connection))
+    told, changed = box.welcome(settings.notify.to, now=now, zone=settings.time_zone)
+    if changed != box:
+        ledger.put_mailbox(connection, changed.to_document())
+    deployment = services.deployment
+    content = welcome(
+        connection, settings.notify, sender=deployment.mail_from, contact=deployment.mail_contact
+    )
+    for address in told:
+        notice = Notice(
+            kind="welcome",
+            connection=connection,
+            about=address_key(address),
+            generation=0,
+            topic="welcome",
+            code="welcome",
+            content=content,
+        )
+        alone = replace(settings, notify=replace(settings.notify, to=(address,)))
+        ledger.put_mail(notice.id, _document(notice, Posting(), alone, services, now=now))
+    return len(told)
 
 
 def _document(

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 
-from shared.core import CODES, Problem, about, count, length, moment, printable, wrapped
+from shared.core import CODES, Notify, Problem, about, count, length, moment, printable, wrapped
 from shared.files import EXPORT
 from shared.ledger import Import, Judged, RowCounts
-from shared.reporting import Group, report_names
+from shared.reporting import ON, SUCCESS, Group, report_names
 
 GROUPS = 5
 """Largest number of groups of problems in a mail; the report has all."""
@@ -215,6 +215,35 @@ def recovered(content: Content, topic: str, *, rows_only: bool) -> Content:
         mark="✓",
         verdict=f"{words}: {again}",
         lead=f"The trouble is over. {content.lead}",
+    )
+
+
+# -- an address ------------------------------------------------------------------------------------
+
+
+def welcome(connection: str, notify: Notify, *, sender: str, contact: str) -> Content:
+    """Return the content for an address that is mailed from now on.
+
+    Args:
+        connection: the connection whose files it is told about.
+        notify: what is mailed.
+        sender: the sender of the mails; empty if the deployment names none.
+        contact: whom to ask to stop them; empty if the deployment names nobody.
+    """
+    events = tuple(words for event, words in ON.items() if event in notify.on)
+    stop = f"write to {contact}, or answer this mail" if contact else "answer this mail"
+    return Content(
+        mark="",
+        verdict=f"You get mail about the files of {connection} from now on",
+        lead=(
+            f"Your address was added to those that are mailed about the files of {connection}. "
+            f"{SUCCESS[notify.success]}"
+        ),
+        groups=((("You get a mail when", events),) if events else ()),
+        facts=(
+            *((("Mails come from", sender),) if sender else ()),
+            ("To stop them", stop),
+        ),
     )
 
 

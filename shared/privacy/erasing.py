@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from shared.core import NotPossible
+from shared.core import NotPossible, address_key
 from shared.files.types import Column, FileType, Rules, all_types
 from shared.firestore import Fields
 from shared.firestore.database import Database, Reads
@@ -183,7 +183,7 @@ def erase(
         data = records.get(begun or "") or _new_record(connection, person_id, by, services)
         erased: Counter[str] = Counter(data["erased"])
         for _ in range(ROUNDS):
-            _put(database, record, {**data, "trail": _trail(found.person)})
+            _put(database, f"erasures/{record}", {**data, "trail": _trail(found.person)})
             _refuse_while_loading(connection, services)
             remove_rows(services, connection)
             _take_out(found, connection, services, delete_unreadable=delete_unreadable)
@@ -200,7 +200,7 @@ def erase(
         proved = found.nothing and found.settled and not found.objects.unreadable
         done = {"finishedAt": services.now(), "trail": None} if proved else {}
         trail = {} if proved else {"trail": _trail(found.person)}
-        _put(database, record, {**data, "looked": _looked(found), **trail, **done})
+        _put(database, f"erasures/{record}", {**data, "looked": _looked(found), **trail, **done})
         return result(changed=True)
     return preview
 
@@ -273,16 +273,18 @@ def _look_at_all_documents(database: Database, connection: str, found: Findings)
 
 
 def _look_at_mails(database: Database, connection: str, found: Findings) -> None:
-    """Find mails to an address of the person, and the record of mails if an address bounces."""
+    """Find mails to an address of the person, and the record of mails if it knows an address."""
     addresses = found.person.addresses
     for id, data, _ in database.scan("mail", ("to",)) if addresses else ():
         to = {str(one).lower() for one in data.get("to") or ()}
         if id.startswith(f"{connection}~") and to & addresses:
             found.documents[f"mail/{id}"] = "mail"
     path = f"mailboxes/{connection}"
-    for one in database.documents([path]).get(path, {}).get("bounces") or ():
-        if str(one.get("address")).lower() in addresses:
-            found.documents[path] = "mail"
+    box = database.documents([path]).get(path, {})
+    bouncing = {str(one.get("address")).lower() for one in box.get("bounces") or ()}
+    keys = {address_key(one) for one in addresses}
+    if bouncing & addresses or keys.intersection(box.get("welcomed") or ()):
+        found.documents[path] = "mail"
 
 
 def _look_at_documents(
@@ -382,7 +384,11 @@ def _take_out(
 
         database.transact(change)
     for path in found.documents:
-        database.delete(path)
+        if path.startswith("mailboxes/"):
+            # An empty record: the others are not told again that they are mailed.
+            _put(database, path, {})
+        else:
+            database.delete(path)
 
 
 def _forget(connection: str, person: Person, services: Services) -> None:
@@ -425,9 +431,9 @@ def _trail(person: Person) -> dict[str, list[str]]:
     return {"emails": sorted(person.emails), "orders": sorted(person.orders)}
 
 
-def _put(database: Database, id: str, data: Fields) -> None:
+def _put(database: Database, path: str, data: Fields) -> None:
     def change(_: Reads) -> tuple[None, dict[str, Fields]]:
-        return None, {f"erasures/{id}": data}
+        return None, {path: data}
 
     database.transact(change)
 

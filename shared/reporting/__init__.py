@@ -28,7 +28,7 @@ from shared.reporting.alerts import (
 from shared.reporting.cadence import stopped
 from shared.reporting.connections import Connection, FeedState, Zones, connections_of, feeds_of
 from shared.reporting.groups import Group, findings_of, groups_of, place_of
-from shared.reporting.leaflet import Leaflet
+from shared.reporting.leaflet import ON, SUCCESS, Leaflet
 from shared.reporting.sentences import ended, in_shards
 from shared.reporting.statuses import FACES, GROUPS, UNDER_WAY, Face, Tone, face_of
 from shared.reporting.summary import report_names
@@ -41,12 +41,14 @@ __all__ = [
     "IMPORT_CODES",
     "LATE",
     "NO_TYPE",
+    "ON",
     "OUTDATED",
     "OUTDATED_TODO",
     "REFUSED_NAME",
     "REFUSED_NAME_TODO",
     "REJECTED",
     "REJECTED_TODO",
+    "SUCCESS",
     "UNDER_WAY",
     "Alert",
     "Connection",

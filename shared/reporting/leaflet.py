@@ -14,7 +14,7 @@ from shared.core import ConnectionSettings, Deployment, every, length, moment
 from shared.files import DEFAULT_CONNECTION, TYPES, parse_import_id
 
 _EXAMPLE = "customers_20230424T201230Z"
-_ON = {
+ON = {
     "rejected": "a file is rejected",
     "rows": "rows are rejected",
     "announced": "rows of a file that waits will be rejected",
@@ -24,7 +24,7 @@ _ON = {
     "recovered": "a problem is over",
 }
 """Event of `notify.on` -> the words for it."""
-_SUCCESS = {
+SUCCESS = {
     "digest": "Files without errors are listed in one mail a day.",
     "each": "Each file without errors has its own mail.",
     "never": "Files without errors are not mailed.",
@@ -59,7 +59,7 @@ class Leaflet:
     @property
     def contact(self) -> str:
         """Mail address of the people to ask; empty if the deployment names none."""
-        return self.deployment.mail_reply_to or self.deployment.mail_from
+        return self.deployment.mail_contact
 
     def folder(self, top: str) -> str:
         """Return the connection's folder for a login that sees all connections.
@@ -148,13 +148,13 @@ class Leaflet:
         notify = self.settings.notify
         if not notify.to:
             return "Nobody is mailed. Give us addresses if somebody should be."
-        events = [words for event, words in _ON.items() if event in notify.on]
+        events = [words for event, words in ON.items() if event in notify.on]
         when = f" when {', '.join(events[:-1])} or {events[-1]}" if events[1:] else ""
         if len(events) == 1:
             when = f" when {events[0]}"
-        elif len(events) == len(_ON):
+        elif len(events) == len(ON):
             when = " about each problem and its end"
-        return f"Mail goes to {', '.join(notify.to)}{when}. {_SUCCESS[notify.success]}"
+        return f"Mail goes to {', '.join(notify.to)}{when}. {SUCCESS[notify.success]}"
 
     def _questions(self) -> str:
         whom = self.contact or "the people who gave you the login"

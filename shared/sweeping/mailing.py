@@ -1,4 +1,4 @@
-"""Mails of the sweep: the daily digests, and whatever in the outbox was not sent at once."""
+"""Mails of the sweep: to new addresses, the daily digests, and whatever was not sent at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from functools import partial
 
 from shared.core import Apart, ConnectionSettings, SettingsError
 from shared.ledger import LedgerTransaction, Which
-from shared.mail import Content, Mailbox, addressed, digest, put_digest, send_due
+from shared.mail import (
+    Content,
+    Mailbox,
+    addressed,
+    digest,
+    put_digest,
+    put_welcomes,
+    send_due,
+)
 from shared.reporting import Connection
 from shared.services import Services
 
@@ -17,18 +25,19 @@ READ_AT_MOST = 2_000
 
 
 def send_mails(connections: Sequence[Connection], services: Services) -> dict[str, int]:
-    """Write the digests that are due, and send what the outbox holds.
+    """Write to new addresses, write the digests that are due, and send what the outbox holds.
 
     Returns:
-        The number of `digests` written, and of mails `sent`.
+        The number of `welcomes` and of `digests` written, and of mails `sent`.
 
     Raises:
         TryAgain: Firestore could not be reached.
     """
     if services.deployment.mailing == "off":
         return {}
-    apart = Apart("A digest could not be written.")
-    digests = 0
+    apart = Apart("The people of a connection could not be mailed.")
+    welcomes = digests = 0
+    people: dict[str, ConnectionSettings] = {}
     for connection in connections:
         try:
             settings = ConnectionSettings.from_document(
@@ -37,17 +46,43 @@ def send_mails(connections: Sequence[Connection], services: Services) -> dict[st
         except SettingsError:
             continue  # `watch_documents` has an alert about it
         if addressed(settings, services):
-            write = partial(_write, connection.name, settings, services)
-            digests += bool(apart(write, connection=connection.name))
+            people[connection.name] = settings
+    found = services.ledger.mailboxes(people) if people else {}
+    for name, settings in people.items():
+        given = name, settings, Mailbox.from_document(found.get(name)), services
+        welcomes += apart(partial(_welcome, *given), connection=name) or 0
+        digests += bool(apart(partial(_write, *given), connection=name))
     sent = send_due(services)
     apart.end()
-    return {"digests": digests, "sent": sent}
+    return {"welcomes": welcomes, "digests": digests, "sent": sent}
 
 
-def _write(connection: str, settings: ConnectionSettings, services: Services) -> bool:
+def _welcome(
+    connection: str, settings: ConnectionSettings, box: Mailbox, services: Services
+) -> int:
+    """Write to the connection's new addresses; return their number.
+
+    Where nothing is ever mailed, nobody is told that it will be.
+    """
+    notify, now = settings.notify, services.now()
+    if not notify.on and notify.success == "never":
+        return 0
+    if box.welcome(notify.to, now=now, zone=settings.time_zone)[1] == box:
+        return 0
+    return services.ledger.transact(
+        partial(
+            put_welcomes,
+            connection=connection,
+            settings=settings,
+            services=services,
+            now=now,
+        )
+    )
+
+
+def _write(connection: str, settings: ConnectionSettings, box: Mailbox, services: Services) -> bool:
     """Write a connection's digest if it is due, and there is something to tell."""
     ledger, zone, now = services.ledger, settings.time_zone, services.now()
-    box = Mailbox.from_document(ledger.mailboxes([connection]).get(connection))
     covered = box.digest_due(now, zone)
     if covered is None:
         return False

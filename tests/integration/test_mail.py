@@ -282,6 +282,123 @@ def test_a_night_of_bad_files(mailed: Pipeline, server: MailServer) -> None:
     assert server.subjects[-1] == "[main] ! 500 files since 2 May 07:00: 500 to fix"
 
 
+# -- an address that is added ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def newly(make: Make, server: MailServer) -> Pipeline:
+    """Build a pipeline whose people have not been mailed yet."""
+    return make(mail_url=server.url, mail_from=SENDER, mail_reply_to="help@example.com")
+
+
+def test_an_address_that_is_added_is_told_once(newly: Pipeline, server: MailServer) -> None:
+    """It alone gets a mail: what about, from where, and whom to ask. No id has the address."""
+    notify(newly, to=[ANN], on=["rejected", "overdue"], success="never")
+    assert newly.sweep()["mails"]["welcomes"] == 1
+    notify(newly, to=[ANN, BO], on=["rejected", "overdue"], success="never")
+    for _ in range(2):
+        newly.sweep()
+
+    assert [one.rcpt_tos for one in server.taken] == [[ANN], [BO]]
+    message = server.messages[1]
+    assert message["Subject"] == "[main] You get mail about the files of main from now on"
+    assert (message["To"], message["From"]) == (BO, SENDER)
+    body = message.get_body(("plain",))
+    assert body is not None
+    said = " ".join(body.get_content().split())
+    assert "You get a mail when: * a file is rejected * orders wait too long" in said
+    assert "Files without errors are not mailed." in said
+    assert f"Mails come from: {SENDER}" in said
+    assert "To stop them: write to help@example.com, or answer this mail" in said
+    assert not any("ann" in id or "bo@" in id for id in mails(newly))
+    assert newly.database.document("mailboxes/main").get().get("sent") == 2
+
+
+def test_an_address_that_comes_back_is_not_told_again(newly: Pipeline, server: MailServer) -> None:
+    """Neither the next day nor in other letters; not even when its first mail is long deleted."""
+    for people in ([ANN], [], [ANN.upper()], [BO], [ANN]):
+        notify(newly, to=people)
+        newly.sweep()
+        newly.clock.advance(timedelta(days=1))
+        for id in mails(newly):
+            newly.database.document(f"mail/{id}").delete()
+
+    assert [one.rcpt_tos for one in server.taken] == [[ANN], [BO]]
+
+
+def test_a_file_before_the_first_sweep(newly: Pipeline, server: MailServer) -> None:
+    """Who got a verdict before the sweep came is told as well."""
+    notify(newly, to=[ANN])
+    load(newly, NAME, NO_KEY)
+    newly.sweep()
+
+    assert len(server.taken) == 2
+    assert "from now on" in server.subjects[1]
+
+
+def test_people_who_were_mailed_by_an_earlier_version(newly: Pipeline, server: MailServer) -> None:
+    """They know it, even if the first file comes before the first sweep; who is added is told."""
+    notify(newly, to=[ANN])
+    newly.database.document("mailboxes/main").set({"day": "2023-04-30", "sent": 3, "held": 0})
+    load(newly, NAME, NO_KEY)
+    newly.sweep()
+    assert len(server.taken) == 1
+    notify(newly, to=[ANN, BO])
+    newly.sweep()
+
+    assert [one.rcpt_tos for one in server.taken] == [[ANN], [BO]]
+
+
+def test_who_is_mailed_nothing_is_not_told(newly: Pipeline, server: MailServer) -> None:
+    """A mail about mails that never come would be wrong; it is sent when there is one to come."""
+    notify(newly, to=[ANN], on=[], success="never")
+    newly.sweep()
+    assert server.taken == []
+
+    notify(newly, to=[ANN], on=[], success="each")
+    newly.sweep()
+    assert len(server.taken) == 1
+
+
+def test_an_address_that_is_added_on_a_full_day(newly: Pipeline, server: MailServer) -> None:
+    """It counts like any mail: it comes when the next day has room."""
+    newly.database.document("mailboxes/main").set(
+        {"welcomes": True, "day": "2023-05-01", "sent": 19}
+    )
+    notify(newly, to=[ANN, BO], success="never")
+    newly.sweep()
+    newly.sweep()
+    assert [one.rcpt_tos for one in server.taken] == [[ANN]]
+
+    newly.clock.advance("14:00")  # midnight in Sydney
+    newly.sweep()
+    assert [one.rcpt_tos for one in server.taken] == [[ANN], [BO]]
+
+
+def test_two_sweeps_tell_an_address_once(newly: Pipeline, server: MailServer) -> None:
+    """The record is read in the transaction that writes the mail."""
+    notify(newly, to=[ANN])
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda _: newly.sweep()["mails"]["welcomes"], range(4)))
+
+    assert sum(counts) == len(server.taken) == 1
+
+
+def test_an_erasure_tells_nobody_again(newly: Pipeline, server: MailServer) -> None:
+    """The record of whom it told forgets the person; the others do not get a second mail."""
+    notify(newly, to=[ANN, BO])
+    newly.sweep()
+    notify(newly, to=[ANN])
+
+    assert erase("main", "1", newly.services, by="kim", emails=frozenset({BO})).proved
+
+    kept = newly.database.document("mailboxes/main").get().to_dict()
+    assert kept == {}
+    newly.clock.advance(timedelta(days=1))
+    newly.sweep()
+    assert [one.rcpt_tos for one in server.taken] == [[ANN], [BO]]
+
+
 # -- delivery -------------------------------------------------------------------------------------
 
 
@@ -437,8 +554,9 @@ def test_documents_are_only_written(make: Make, server: MailServer) -> None:
     load(pipeline, NAME, NO_KEY)
     pipeline.sweep()
 
-    (mail,) = mails(pipeline).values()
-    assert "delivery" not in mail
+    written = mails(pipeline)
+    assert sorted(id.rpartition("~")[2] for id in written) == ["rejected", "welcome"]
+    assert all("delivery" not in mail for mail in written.values())
     assert server.taken == []
 
 

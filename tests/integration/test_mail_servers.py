@@ -171,7 +171,7 @@ def assert_told(pipeline: Pipeline, log: str, *secrets: str) -> None:
 def test_who_is_added_gets_what_is_written_from_then_on(
     mailed: Pipeline, server: MailServer
 ) -> None:
-    """An address that is added gets the recovery, not the mail about the trouble before."""
+    """An address that comes back gets the recovery, not the mail about the trouble before."""
     notify(mailed, to=[ANN])
     load(mailed, NAME, NO_KEY)
     notify(mailed, to=[ANN, BO])

@@ -43,7 +43,7 @@ from shared.privacy import erasing
 from shared.scheduling import claims, intake, pairing
 from shared.scheduling.claims import claim_within
 from shared.scheduling.intake import is_newer, take_in
-from shared.sweeping import caretaker, lateness, stock
+from shared.sweeping import caretaker, lateness, mailing, stock
 from shared.undoing import deciding
 from shared.undoing.attempt import Undoing
 from shared.undoing.deciding import Decisions
@@ -479,6 +479,11 @@ GUARDS: Mapping[str, Guard] = {
         "of two events at one moment each knows what people are mailed about the other",
         _overlooking_mailboxes,
         "mails of two files at one moment",
+    ),
+    "new addresses": Guard(
+        "the sweep tells an address that it is mailed from now on",
+        _replaced(mailing, mailing._welcome, lambda *_: 0),
+        "mails",
     ),
     "announced rows": Guard(
         "rows that were announced are not mailed again with the same errors",

@@ -396,6 +396,7 @@ class History:
         return [max(sure), *(at for at in possible if at > max(sure))]
 
     def _judge_rest(self, imports: Mapping[str, Import]) -> None:
+        self.checks.mails.at_rest()
         store = self.pipeline.store
         for id, import_ in imports.items():
             if import_.lease is not None:

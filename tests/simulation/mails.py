@@ -1,5 +1,7 @@
 """The mails that must be in the outbox: for each event one, none, or a recovery, by the rules.
 
+Besides, each address is told once that it is mailed from now on.
+
 Each is written in the commit that records its event, and never again. The limit of a day is left
 out: no history comes near it.
 """
@@ -11,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.core.notify import address_key
 from shared.firestore.query import Fields
 from shared.ledger.imports import Import
 from tests.simulation.firestore import Store
@@ -24,6 +27,8 @@ MAIL_SETTINGS: Mapping[str, Any] = {"mail_mode": "documents"}
 HOUR = timedelta(hours=1)
 MARKS = {"rejected": "✗", "rows": "!", "announced": "!", "overdue": "!", "recovered": "✓"}
 """Kind of a mail -> sign in its subject; a refused name has none."""
+WELCOME = f"main~{address_key(PERSON)}~0~welcome"
+"""Id of the mail that tells the person of further mails."""
 OF_ROWS = ("rows", "announced")
 
 
@@ -74,6 +79,8 @@ class Mails:
         self.store: Store
         self.told: dict[str, _Event] = {}
         """Id of each mail -> its event."""
+        self.welcomed = False
+        """True if the person has been told of further mails."""
         self._troubles: dict[tuple[str, str], _Trouble] = {}
         """Feed and code -> trouble that is not over."""
         self._changes: list[tuple[Import | None, Import]] = []
@@ -85,7 +92,11 @@ class Mails:
             return
         if before is not None:
             self._world.fail(f"the mail {id} is written again")
-        self._written[id] = after
+        if id == WELCOME:
+            self.welcomed = True
+            self._judge(id, after, None)
+        else:
+            self._written[id] = after
 
     def changed(self, before: Import | None, after: Import) -> None:
         """Look at a change of an import."""
@@ -97,8 +108,7 @@ class Mails:
         if not changes and not written:
             return
         self._changes, self._written = [], {}
-        connection = self.store.get("connections/main")
-        if connection is None or "notify" not in connection.fields:
+        if not self._mailed():
             expected: dict[str, str | None] = {}
         else:
             events = [event for change in changes if (event := _event(*change)) is not None]
@@ -108,7 +118,17 @@ class Mails:
         for id in expected.keys() & written.keys():
             self._judge(id, written[id], expected[id])
 
+    def at_rest(self) -> None:
+        """Make sure that the person has been told of further mails, if there is anybody to tell."""
+        if self.welcomed != self._mailed():
+            told = "told" if self.welcomed else "not told"
+            self._world.fail(f"{PERSON} is {told} that there will be mails")
+
     # -- inside ---------------------------------------------------------------------------------
+
+    def _mailed(self) -> bool:
+        connection = self.store.get("connections/main")
+        return connection is not None and "notify" in connection.fields
 
     def _expect(self, event: _Event) -> tuple[str, str | None] | None:
         """Return the id of an event's mail, and that of the mail that it answers."""

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from shared.core import address_key
 from tests.support.pipeline import Pipeline, customers_csv
 
 ANN, BO = "ann@shop.example", "bo@shop.example"
@@ -179,6 +180,13 @@ def make_certificate(folder: Path, name: str = "localhost") -> Path:
 def notify(pipeline: Pipeline, **setting: Any) -> None:
     """Set who is mailed, and what about."""
     pipeline.database.document("connections/main").set({"notify": setting})
+
+
+def told_before(pipeline: Pipeline, *addresses: str) -> None:
+    """Let addresses of `main` know that they are mailed, so that no mail says it."""
+    pipeline.database.document("mailboxes/main").set(
+        {"welcomes": True, "welcomed": [address_key(one) for one in addresses]}
+    )
 
 
 def mails(pipeline: Pipeline) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mail import ANN, BO, SENDER, MailServer, mail_server, make_certificate, notify
+from tests.support.mail import (
+    ANN,
+    BO,
+    SENDER,
+    MailServer,
+    mail_server,
+    make_certificate,
+    notify,
+    told_before,
+)
 from tests.support.pipeline import Pipeline
 
 
@@ -30,7 +39,8 @@ def server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailS
 
 @pytest.fixture
 def mailed(make: Callable[..., Pipeline], server: MailServer) -> Pipeline:
-    """Build a pipeline that mails two people of `main`, in Sydney."""
+    """Build a pipeline that mails two people of `main`, in Sydney; both know that they are."""
     pipeline = make(mail_url=server.url, mail_from=SENDER, mail_reply_to="help@example.com")
     notify(pipeline, to=[ANN, BO])
+    told_before(pipeline, ANN, BO)
     return pipeline

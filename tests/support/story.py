@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.ledger.imports import Progress, RowCounts
 from shared.ledger.lease import BEAT_SECONDS, Claimed, Hold
 from shared.scheduling.claims import claim
+from tests.support.mail import told_before
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -46,6 +47,7 @@ def tell(pipeline: Pipeline, *, days: int = DAYS, others: Sequence[str] = ()) ->
     database.document("connections/main").set(
         {"cadence": {"customers": "1d", "orders": "1d"}, "notify": {"to": [ANN, BO]}}
     )
+    told_before(pipeline, ANN, BO)
     database.document("connections/nz").set(
         {"timeZone": "Pacific/Auckland", "cadence": {"customers": "1d", "rewards": "2d"}}
     )

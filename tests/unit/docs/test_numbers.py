@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
@@ -102,8 +103,10 @@ def in_words(default: object) -> str:
 
 
 def test_kinds_of_mail() -> None:
-    """The table of mails has a row for each kind."""
+    """The table of mails has a row for each kind, and one for the mail to a new address."""
     table = PAGES["mail.md"].split("| `on` |")[1].split("\n\n")[0]
+    assert set(get_args(outbox.MailKind)) - notify.Notify().on == {"loaded", "digest", "welcome"}
+    assert table.count("\n| always | an address was added") == 1
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == notify.Notify().on
 
 

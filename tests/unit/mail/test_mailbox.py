@@ -165,8 +165,41 @@ def test_a_record_is_stored() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [None, {}, {"sent": "many"}, {"troubles": [{"topic": "x"}]}, {"digestUntil": "today"}]
+    "data", [{}, {"sent": "many"}, {"troubles": [{"topic": "x"}]}, {"digestUntil": "today"}]
 )
 def test_a_record_that_cannot_be_used_is_an_empty_one(data: dict[str, Any] | None) -> None:
     """It only limits mails, so it must not stop an import."""
     assert Mailbox.from_document(data) == Mailbox()
+
+
+def test_an_address_is_told_once() -> None:
+    """As many as the day allows, in the order of the setting, whatever the letters."""
+    box = Mailbox.from_document(None)
+    both, box = box.welcome(["ann@a.example", "bo@a.example"], now=NOON, zone=SYDNEY)
+    again, same = box.welcome(["BO@a.example", "ann@a.example"], now=NOON, zone=SYDNEY)
+
+    assert both == ("ann@a.example", "bo@a.example")
+    assert (again, same) == ((), box)
+    assert box.sent == 2
+    assert "@" not in str(box.to_document())
+    assert Mailbox.from_document(box.to_document()) == box
+
+
+def test_the_day_has_no_room_for_an_address() -> None:
+    """It is told when the next day begins, and until then nothing changes."""
+    full = Mailbox(welcomes=True, day="2023-05-01", sent=DAILY - 1)
+    first, box = full.welcome(["ann@a.example", "bo@a.example"], now=NOON, zone=SYDNEY)
+    none, same = box.welcome(["ann@a.example", "bo@a.example"], now=NOON, zone=SYDNEY)
+    second, _ = box.welcome(["ann@a.example", "bo@a.example"], now=at("14:00"), zone=SYDNEY)
+
+    assert (first, none, second) == (("ann@a.example",), (), ("bo@a.example",))
+    assert same == box
+
+
+def test_people_of_an_earlier_version_know_it() -> None:
+    """A record without a word about welcomes is of people who have had mails."""
+    none, box = Mailbox.from_document({"sent": 3}).welcome(["ann@a.example"], now=NOON, zone=SYDNEY)
+    told, _ = box.welcome(["ann@a.example", "bo@a.example"], now=NOON, zone=SYDNEY)
+
+    assert (none, box.sent) == ((), 3)
+    assert told == ("bo@a.example",)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.core.errors import Problem
+from shared.core.notify import Notify
 from shared.ledger.imports import Import, Reports, RowCounts
 from shared.mail.digest import LISTED, digest
 from shared.mail.html import rich
@@ -22,6 +23,7 @@ from shared.mail.texts import (
     recovered,
     refused_name,
     stopped,
+    welcome,
 )
 from shared.reporting.groups import groups_of
 from tests.support.imports import at, make_import
@@ -317,3 +319,37 @@ def test_many_files_of_one_kind_are_one_line() -> None:
     assert "480 events had no mail of their own" in content.lead
     assert long is not None
     assert long.groups[0][1][-1] == "… and 2 more"
+
+
+def test_an_address_that_is_added() -> None:
+    """The whole mail: what about, from where, and whom to ask to stop it."""
+    notify = Notify(on=frozenset({"rows", "recovered"}))
+    content = welcome("au", notify, sender="imports@example.com", contact="help@example.com")
+
+    assert content.subject("au") == "[au] You get mail about the files of au from now on"
+    assert (
+        plain(content, foot="Why you get this.").replace("-- \n", "--\n")
+        == """\
+Your address was added to those that are mailed about the files of au. Files
+without errors are listed in one mail a day.
+
+You get a mail when:
+  * rows are rejected
+  * a problem is over
+
+Mails come from: imports@example.com
+To stop them:    write to help@example.com, or answer this mail
+
+--
+Why you get this.
+"""
+    )
+
+
+def test_an_address_that_is_added_where_nobody_is_named() -> None:
+    """Another sender writes its own address; of kinds that are not mailed, nothing is said."""
+    text = body(welcome("au", Notify(on=frozenset()), sender="", contact=""))
+
+    assert "when:" not in text
+    assert "come from" not in text
+    assert "To stop them: answer this mail" in text

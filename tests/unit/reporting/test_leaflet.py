@@ -95,8 +95,8 @@ def test_nobody_is_mailed() -> None:
 
 def test_every_event_has_words() -> None:
     """Each event and each kind of success mail that can be set is said in words."""
-    assert set(leaflet._ON) == set(get_args(NotifyOn))
-    assert set(leaflet._SUCCESS) == set(get_args(SuccessMail))
+    assert set(leaflet.ON) == set(get_args(NotifyOn))
+    assert set(leaflet.SUCCESS) == set(get_args(SuccessMail))
 
 
 def test_names_no_other_program() -> None:
