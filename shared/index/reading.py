@@ -25,7 +25,7 @@ class IndexReader:
     def __init__(
         self, bucket: storage.Bucket, *, span: Span | None, tick: Callable[[], None]
     ) -> None:
-        """Take the bucket, and the keys to read; `tick` is called before each request.
+        """Take the bucket, and the keys to read; `tick` is called before each block.
 
         A `span` of None reads all keys.
         """

@@ -81,56 +81,11 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
             Problem(code="file.empty", message="The file holds nothing but blank lines.")
         )
 
-    readings = _readings(head, start, layout, final=final)
-    # A quote that is never closed hides the columns after it, unless the delimiter is another.
-    endless = not any(one.known for one in readings) and len(readings) < len(DELIMITERS)
-    if endless and final:
-        raise FileRejected(
-            Problem(
-                code="file.truncated",
-                message="The file ends inside a quoted cell of its header.",
-                line=line,
-            )
-        )
-    if endless:
-        raise FileRejected(
-            Problem(
-                code="header.too_long",
-                message=f"The header does not end within {HEADER_BYTES:,} bytes.",
-                line=line,
-            )
-        )
-    # max takes the first of equals: the usual delimiter.
-    best = max(readings, key=lambda one: (one.known, len(one.names)))
-    record, names, delimiter = best.record, best.names, best.delimiter
+    best = _best(head, start, layout, line, final=final)
+    record, names = best.record, best.names
     if best.known < _least(layout):
         _refuse_title_lines(head, record.end, layout, best, final=final)
-    if any(UNREADABLE in name or "\0" in name for name in names):
-        raise FileRejected(
-            Problem(
-                code="header.unreadable",
-                message="The header holds bytes that are neither UTF-8 nor Windows-1252 text.",
-                line=line,
-            )
-        )
-    again = Dialect(delimiter, width=len(names)).cut(head, start, final=final)
-    if again is None or again.broken:
-        raise FileRejected(
-            Problem(
-                code="header.bad_quotes",
-                message="A quote in the header is not closed, or a quote inside a name is not "
-                "doubled.",
-                line=line,
-            )
-        )
-    if len(names) > COLUMNS:
-        raise FileRejected(
-            Problem(
-                code="header.too_many_columns",
-                message=f"The header has {len(names):,} columns; {COLUMNS:,} are the most.",
-                line=line,
-            )
-        )
+    _refuse_damaged(head, start, best, line, final=final)
     if not best.known:
         _refuse_unknown(names, layout, line)
 
@@ -143,16 +98,12 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
         named, unnamed = named - len(report), unnamed + len(report)
         names = [unguard(name) for name in names]
     if EXPORT in names[:named]:
-        raise FileRejected(
-            Problem(
-                code="header.report_moved",
-                message=(
-                    f"The column {EXPORT} of a report of rejected rows is not where it was: "
-                    f"{', '.join(REPORT_COLUMNS)} come last, in this order."
-                ),
-                line=line,
-                column=EXPORT,
-            )
+        raise _refusal(
+            "header.report_moved",
+            f"The column {EXPORT} of a report of rejected rows is not where it was: "
+            f"{', '.join(REPORT_COLUMNS)} come last, in this order.",
+            line,
+            column=EXPORT,
         )
     header = layout.header(names[:named])
     missing = _check(header, layout, line)
@@ -167,7 +118,7 @@ def read_header(head: bytes, layout: Layout, *, final: bool) -> HeaderLine:
         )
     return HeaderLine(
         header=header,
-        delimiter=delimiter,
+        delimiter=best.delimiter,
         encoding=best.encoding,
         line=line,
         end=record.end,
@@ -190,6 +141,25 @@ class _Reading:
     encoding: str
 
 
+def _best(head: bytes, start: int, layout: Layout, line: int, *, final: bool) -> _Reading:
+    """Read the header with each delimiter; return the reading with the most known columns.
+
+    Raises:
+        FileRejected: `file.truncated` or `header.too_long`.
+    """
+    readings = _readings(head, start, layout, final=final)
+    # A quote that is never closed hides the columns after it, unless the delimiter is another.
+    endless = not any(one.known for one in readings) and len(readings) < len(DELIMITERS)
+    if endless and final:
+        raise _refusal("file.truncated", "The file ends inside a quoted cell of its header.", line)
+    if endless:
+        raise _refusal(
+            "header.too_long", f"The header does not end within {HEADER_BYTES:,} bytes.", line
+        )
+    # max takes the first of equals: the usual delimiter.
+    return max(readings, key=lambda one: (one.known, len(one.names)))
+
+
 def _readings(head: bytes, start: int, layout: Layout, *, final: bool) -> list[_Reading]:
     """Read the line that begins at `start` with each delimiter with which it ends."""
     readings: list[_Reading] = []
@@ -205,9 +175,42 @@ def _readings(head: bytes, start: int, layout: Layout, *, final: bool) -> list[_
     return readings
 
 
+def _refusal(code: str, message: str, line: int, *, column: str | None = None) -> FileRejected:
+    """Return the error about a header that cannot be used."""
+    return FileRejected(Problem(code=code, message=message, line=line, column=column))
+
+
 def _trimmed(name: str) -> str:
     # The last is a byte order mark that was read as Windows-1252 and written as UTF-8.
     return name.strip().strip(INVISIBLE).removeprefix("ï»¿").strip()
+
+
+def _refuse_damaged(head: bytes, start: int, best: _Reading, line: int, *, final: bool) -> None:
+    """Refuse a header with unreadable bytes, bad quotes, or too many columns.
+
+    Raises:
+        FileRejected: `header.unreadable`, `header.bad_quotes` or `header.too_many_columns`.
+    """
+    names = best.names
+    if any(UNREADABLE in name or "\0" in name for name in names):
+        raise _refusal(
+            "header.unreadable",
+            "The header holds bytes that are neither UTF-8 nor Windows-1252 text.",
+            line,
+        )
+    again = Dialect(best.delimiter, width=len(names)).cut(head, start, final=final)
+    if again is None or again.broken:
+        raise _refusal(
+            "header.bad_quotes",
+            "A quote in the header is not closed, or a quote inside a name is not doubled.",
+            line,
+        )
+    if len(names) > COLUMNS:
+        raise _refusal(
+            "header.too_many_columns",
+            f"The header has {len(names):,} columns; {COLUMNS:,} are the most.",
+            line,
+        )
 
 
 def _line_ends(data: bytes) -> int:
@@ -235,13 +238,11 @@ def _refuse_title_lines(
         best = max(readings, key=lambda one: (one.known, len(one.names)))
         end = best.record.end
         if best.known > max(1, first.known) and best.known >= _least(layout):
-            raise FileRejected(
-                Problem(
-                    code="header.not_first",
-                    message=f"Line {line} looks like the header: it names {best.known} known "
-                    f"columns. Remove {_above(first.names[0])} before it.",
-                    line=line,
-                )
+            raise _refusal(
+                "header.not_first",
+                f"Line {line} looks like the header: it names {best.known} known "
+                f"columns. Remove {_above(first.names[0])} before it.",
+                line,
             )
 
 
@@ -258,23 +259,17 @@ def _refuse_unknown(names: Sequence[str], layout: Layout, line: int) -> None:
     """
     text = " ".join(names).upper()
     if len(names) == 1 and sum(spelling in text for spelling in layout.columns) > 1:
-        raise FileRejected(
-            Problem(
-                code="header.wrong_delimiter",
-                message=(
-                    "The whole header is one cell: columns must be separated by a comma, a "
-                    "semicolon, a tab or a |, and not be quoted together."
-                ),
-                line=line,
-            )
+        raise _refusal(
+            "header.wrong_delimiter",
+            "The whole header is one cell: columns must be separated by a comma, a "
+            "semicolon, a tab or a |, and not be quoted together.",
+            line,
         )
     if any(_DATA.fullmatch(name) for name in names):
-        raise FileRejected(
-            Problem(
-                code="header.missing",
-                message="The first line looks like a row of data; it must name the columns.",
-                line=line,
-            )
+        raise _refusal(
+            "header.missing",
+            "The first line looks like a row of data; it must name the columns.",
+            line,
         )
 
 
@@ -292,34 +287,26 @@ def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
             what += f"{'are' if plural else 'is'} missing."
         if len(header.names) > len(header.unknown):  # else this may be a row of data
             near.append(_found(header))
-        raise FileRejected(
-            Problem(
-                code="header.missing_column",
-                message=" ".join([what, *near]),
-                line=line,
-                column=wanted[0] if len(wanted) == 1 else None,
-            )
+        raise _refusal(
+            "header.missing_column",
+            " ".join([what, *near]),
+            line,
+            column=wanted[0] if len(wanted) == 1 else None,
         )
 
     known = present.difference(header.unknown)
     if layout.key is not None and known == {layout.key} and header.unknown:
-        raise FileRejected(
-            Problem(
-                code="header.only_key",
-                message=f"Only the key {_spelling(layout.key, layout)} is known of the columns. "
-                + _found(header),
-                line=line,
-            )
+        raise _refusal(
+            "header.only_key",
+            f"Only the key {_spelling(layout.key, layout)} is known of the columns. "
+            + _found(header),
+            line,
         )
 
     for place, name in enumerate(header.names, 1):
         if not name:
-            raise FileRejected(
-                Problem(
-                    code="header.blank_column",
-                    message=f"Column {place} of {len(header.names)} has no name.",
-                    line=line,
-                )
+            raise _refusal(
+                "header.blank_column", f"Column {place} of {len(header.names)} has no name.", line
             )
     for canonical, count in Counter(header.canonical).items():
         if count > 1:
@@ -328,13 +315,11 @@ def _check(header: Header, layout: Layout, line: int) -> list[Problem]:
                 for place, own in enumerate(header.names, 1)
                 if header.canonical[place - 1] == canonical
             ]
-            raise FileRejected(
-                Problem(
-                    code="header.duplicate_column",
-                    message=f"{' and '.join(same)} are the same column.",
-                    line=line,
-                    column=column_name(header.names[header.canonical.index(canonical)]),
-                )
+            raise _refusal(
+                "header.duplicate_column",
+                f"{' and '.join(same)} are the same column.",
+                line,
+                column=column_name(header.names[header.canonical.index(canonical)]),
             )
 
     return [
