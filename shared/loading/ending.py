@@ -97,18 +97,7 @@ def end(
         rejected_file.close()
     rejected = _publish(hold, services, named, rejected_file)
     reports = Reports(rejected=rejected, report=named.report_json)
-    text = (
-        sentences.rejected(error)
-        if error is not None
-        else sentences.ended(
-            hold.rows,
-            checked=status == "checked",
-            left_out=found.left_out,
-            repeated=tally.counts["row.duplicate_key"],
-            type=hold.import_.type,
-        )
-    )
-
+    text = sentences.rejected(error) if error is not None else _outcome(hold, status, found)
     groups = groups_of(tally.kept, tally.summary())
     findings = findings_of(groups, tally.summary())
 
@@ -139,19 +128,7 @@ def end(
         if notice is not None:
             mail = post(ledger, notice, settings, services, now=now)
         _alert(ledger, ended, feed, services, repeated=tally.counts["row.duplicate_key"], now=now)
-        if found.successor is not None:
-            feed = found.successor.settle(feed)
-            ledger.put_feed(feed)
-        if status in LOADED:
-            success = Success(
-                import_id=ended.import_id,
-                uploaded_at=ended.uploaded_at,
-                rejected=ended.rows.rejected,
-            )
-            feed = feed.loaded(success)
-            if feed.latest is None or ended.import_id >= feed.latest:
-                feed = replace(feed, latest=ended.import_id, header=found.header)
-            ledger.put_feed(feed)
+        _put_feed(ledger, feed, ended, found)
         return Claimed(ended)
 
     def write(replacing: Mapping[str, int]) -> None:
@@ -175,6 +152,38 @@ def end(
     if found.successor is not None:
         found.successor.clean_up(services)
     return changed.import_, mail
+
+
+def _outcome(hold: Hold, status: Status, found: FileFindings) -> str:
+    """Return the status sentence of an import that ends without an error."""
+    return sentences.ended(
+        hold.rows,
+        checked=status == "checked",
+        left_out=found.left_out,
+        repeated=found.tally.counts["row.duplicate_key"],
+        type=hold.import_.type,
+    )
+
+
+def _put_feed(ledger: LedgerTransaction, feed: Feed, ended: Import, found: FileFindings) -> None:
+    """Give the feed the index that the import leaves and, if it was loaded, its success.
+
+    Raises:
+        TryAgain: the index of the feed has been replaced in the meantime.
+    """
+    if found.successor is not None:
+        feed = found.successor.settle(feed)
+        ledger.put_feed(feed)
+    if ended.status in LOADED:
+        success = Success(
+            import_id=ended.import_id,
+            uploaded_at=ended.uploaded_at,
+            rejected=ended.rows.rejected,
+        )
+        feed = feed.loaded(success)
+        if feed.latest is None or ended.import_id >= feed.latest:
+            feed = replace(feed, latest=ended.import_id, header=found.header)
+        ledger.put_feed(feed)
 
 
 def _publish(
