@@ -60,7 +60,7 @@ def test_found() -> None:
 
     assert {
         ("local", "up"),
-        ("shared.ops", "undo"),
+        ("shared.ops", "imports"),
         (SHORT, "erase"),
         ("gateway", "add-user"),
     } <= found
