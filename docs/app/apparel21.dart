@@ -99,7 +99,7 @@ class CustomerJoinedStore {
 
   /// Store in which the person joined.
   final String? id;
-  /// Code of that store.
+  /// Store's code.
   final String? code;
 }
 
@@ -119,9 +119,9 @@ class CustomerLatestStore {
 
   /// Store of the last purchase.
   final String? id;
-  /// Code of that store.
+  /// Store's code.
   final String? code;
-  /// Number of that store.
+  /// Store's number.
   final String? number;
 }
 
@@ -139,11 +139,11 @@ class CustomerRef1 {
         code: _as<String>(data['code']),
       );
 
-  /// Group of the person reference.
+  /// Reference's group.
   final String? group;
-  /// Id of that reference.
+  /// Reference's id.
   final String? id;
-  /// Code of that reference.
+  /// Reference's code.
   final String? code;
 }
 
@@ -171,18 +171,18 @@ class DocumentSource {
 
   /// Import that changed the document last.
   final String importId;
-  /// Line of the file where the document's last row begins.
+  /// First line of the document's last row.
   final int row;
-  /// Time of the export; of a fixed row, of its first export. 1970 if the file was undone and no
-  /// other export is left.
+  /// Time of the export; of a fixed row, of its first export. 1970 if an undone file was the only
+  /// one.
   final DateTime exportedAt;
   /// Upload of that file.
   final int generation;
-  /// Path of each field that a later file left open -> export time of its value.
+  /// Path of a field that a later file left open -> export time of its value.
   final Map<String, DateTime>? kept;
   /// The same paths -> upload of that file.
   final Map<String, int>? keptGenerations;
-  /// Paths of fields that no file has said anything about: unreadable, or blank and kept.
+  /// Paths of fields without a value from any file: unreadable, or blank and kept.
   final List<String> open;
 }
 
@@ -252,8 +252,7 @@ class Customer {
   final String? mobile;
   /// Primary e-mail address.
   final String? email;
-  /// The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
-  /// longer than 320 characters.
+  /// The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters.
   final String? emailLower;
   /// Date of birth.
   final String? dateOfBirth;
@@ -273,7 +272,7 @@ class Customer {
   final CustomerRef1? ref1;
   /// Latest loyalty code: staff discount or VIP level.
   final String? loyaltyCode;
-  /// Name of that loyalty level.
+  /// Level's name.
   final String? loyaltyName;
   /// Unknown columns, by their own names.
   final Map<String, String>? extra;
@@ -297,13 +296,13 @@ class OrderStore {
         name: _as<String>(data['name']),
       );
 
-  /// Id of the selling store.
+  /// Selling store's id.
   final String? id;
-  /// Code of that store.
+  /// Store's code.
   final String? code;
-  /// Number of that store.
+  /// Store's number.
   final String? number;
-  /// Name of that store.
+  /// Store's name.
   final String? name;
 }
 
@@ -319,9 +318,9 @@ class OrderStaff {
         name: _as<String>(data['name']),
       );
 
-  /// Code of the seller.
+  /// Seller's code.
   final String? code;
-  /// Name of the seller.
+  /// Seller's name.
   final String? name;
 }
 
@@ -341,9 +340,9 @@ class OrderLineRef {
 
   /// Group of the style reference.
   final String? group;
-  /// Id of that reference.
+  /// Reference's id.
   final String? id;
-  /// Code of that reference.
+  /// Reference's code.
   final String? code;
 }
 
@@ -393,17 +392,17 @@ class OrderLine {
   final int? lineNumber;
   /// Unit that is sold.
   final String? sku;
-  /// Code of the style.
+  /// Style's code.
   final String? productCode;
-  /// Name of the style.
+  /// Style's name.
   final String? productName;
-  /// Code of the colour.
+  /// Colour's code.
   final String? colourCode;
-  /// Name of the colour.
+  /// Colour's name.
   final String? colourName;
-  /// The size.
+  /// Size.
   final String? sizeCode;
-  /// Units sold; negative for units returned.
+  /// Units sold; negative if returned.
   final double quantity;
   /// Price of a unit with tax, before discounts.
   final int priceCents;
@@ -475,7 +474,7 @@ class Order {
   final String? email;
   /// Number of the order; all its rows have it.
   final String orderNumber;
-  /// Id of the transaction.
+  /// Transaction's id.
   final String? transactionId;
   /// Shopper's order number of a web sale.
   final String? webOrderNumber;
@@ -498,7 +497,7 @@ class Order {
   final double? quantity;
   /// Sum over the lines; negative for a refund. Absent if an amount could not be read.
   final int? valueCents;
-  /// `true` if a row was rejected and no complete document has arrived; else absent.
+  /// `true` if a row was rejected and is still missing; else absent.
   final bool? incomplete;
   /// Its lines.
   final List<OrderLine> lines;
@@ -520,9 +519,9 @@ class RewardAccountProgram {
         name: _as<String>(data['name']),
       );
 
-  /// Id of the program.
+  /// Program's id.
   final String? id;
-  /// Name of the program.
+  /// Program's name.
   final String? name;
 }
 
@@ -540,11 +539,11 @@ class RewardAccountTier {
         description: _as<String>(data['description']),
       );
 
-  /// Id of the person's tier.
+  /// Id of the tier.
   final String? id;
-  /// Name of that tier.
+  /// Tier's name.
   final String? name;
-  /// Description of that tier.
+  /// Tier's description.
   final String? description;
 }
 
@@ -663,16 +662,15 @@ class RewardAccount {
   final String personId;
   /// Person's e-mail address.
   final String? email;
-  /// The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
-  /// longer than 320 characters.
+  /// The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters.
   final String? emailLower;
-  /// Id of the reward account.
+  /// Account's id.
   final String? accountId;
   /// The map `program`; absent where it is empty.
   final RewardAccountProgram? program;
   /// The map `tier`; absent where it is empty.
   final RewardAccountTier? tier;
-  /// Day of joining the program.
+  /// Day of joining.
   final String? joined;
   /// Day of reaching the tier.
   final String? tierJoined;
@@ -690,7 +688,7 @@ class RewardAccount {
   final RewardAccountNextTier? nextTier;
   /// Spending missing for the next tier.
   final int? spendToNextTierCents;
-  /// `true` if a row was rejected and no complete document has arrived; else absent.
+  /// `true` if a row was rejected and is still missing; else absent.
   final bool? incomplete;
   /// Its rewards.
   final List<RewardAccountReward> rewards;

@@ -30,7 +30,7 @@ export interface CustomerAddress {
 export interface CustomerJoinedStore {
   /** Store in which the person joined. */
   readonly id?: string | undefined;
-  /** Code of that store. */
+  /** Store's code. */
   readonly code?: string | undefined;
 }
 
@@ -38,19 +38,19 @@ export interface CustomerJoinedStore {
 export interface CustomerLatestStore {
   /** Store of the last purchase. */
   readonly id?: string | undefined;
-  /** Code of that store. */
+  /** Store's code. */
   readonly code?: string | undefined;
-  /** Number of that store. */
+  /** Store's number. */
   readonly number?: string | undefined;
 }
 
 /** The map `ref1`; absent where it is empty. */
 export interface CustomerRef1 {
-  /** Group of the person reference. */
+  /** Reference's group. */
   readonly group?: string | undefined;
-  /** Id of that reference. */
+  /** Reference's id. */
   readonly id?: string | undefined;
-  /** Code of that reference. */
+  /** Reference's code. */
   readonly code?: string | undefined;
 }
 
@@ -58,18 +58,18 @@ export interface CustomerRef1 {
 export interface DocumentSource {
   /** Import that changed the document last. */
   readonly import: string;
-  /** Line of the file where the document's last row begins. */
+  /** First line of the document's last row. */
   readonly row: number;
-  /** Time of the export; of a fixed row, of its first export. 1970 if the file was undone and no
-   * other export is left. */
+  /** Time of the export; of a fixed row, of its first export. 1970 if an undone file was the only
+   * one. */
   readonly exportedAt: Timestamp;
   /** Upload of that file. */
   readonly generation: number;
-  /** Path of each field that a later file left open -> export time of its value. */
+  /** Path of a field that a later file left open -> export time of its value. */
   readonly kept?: Readonly<Record<string, Timestamp>> | undefined;
   /** The same paths -> upload of that file. */
   readonly keptGenerations?: Readonly<Record<string, number>> | undefined;
-  /** Paths of fields that no file has said anything about: unreadable, or blank and kept. */
+  /** Paths of fields without a value from any file: unreadable, or blank and kept. */
   readonly open: readonly string[];
 }
 
@@ -89,8 +89,7 @@ export interface Customer {
   readonly mobile?: string | undefined;
   /** Primary e-mail address. */
   readonly email?: string | undefined;
-  /** The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
-   * longer than 320 characters. */
+  /** The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters. */
   readonly emailLower?: string | undefined;
   /** Date of birth. As YYYY-MM-DD. */
   readonly dateOfBirth?: string | undefined;
@@ -110,7 +109,7 @@ export interface Customer {
   readonly ref1?: CustomerRef1 | undefined;
   /** Latest loyalty code: staff discount or VIP level. */
   readonly loyaltyCode?: string | undefined;
-  /** Name of that loyalty level. */
+  /** Level's name. */
   readonly loyaltyName?: string | undefined;
   /** Unknown columns, by their own names. */
   readonly extra?: Readonly<Record<string, string>> | undefined;
@@ -120,21 +119,21 @@ export interface Customer {
 
 /** The map `store`; absent where it is empty. */
 export interface OrderStore {
-  /** Id of the selling store. */
+  /** Selling store's id. */
   readonly id?: string | undefined;
-  /** Code of that store. */
+  /** Store's code. */
   readonly code?: string | undefined;
-  /** Number of that store. */
+  /** Store's number. */
   readonly number?: string | undefined;
-  /** Name of that store. */
+  /** Store's name. */
   readonly name?: string | undefined;
 }
 
 /** The map `staff`; absent where it is empty. */
 export interface OrderStaff {
-  /** Code of the seller. */
+  /** Seller's code. */
   readonly code?: string | undefined;
-  /** Name of the seller. */
+  /** Seller's name. */
   readonly name?: string | undefined;
 }
 
@@ -142,9 +141,9 @@ export interface OrderStaff {
 export interface OrderLineRef {
   /** Group of the style reference. */
   readonly group?: string | undefined;
-  /** Id of that reference. */
+  /** Reference's id. */
   readonly id?: string | undefined;
-  /** Code of that reference. */
+  /** Reference's code. */
   readonly code?: string | undefined;
 }
 
@@ -156,17 +155,17 @@ export interface OrderLine {
   readonly lineNumber?: number | undefined;
   /** Unit that is sold. */
   readonly sku?: string | undefined;
-  /** Code of the style. */
+  /** Style's code. */
   readonly productCode?: string | undefined;
-  /** Name of the style. */
+  /** Style's name. */
   readonly productName?: string | undefined;
-  /** Code of the colour. */
+  /** Colour's code. */
   readonly colourCode?: string | undefined;
-  /** Name of the colour. */
+  /** Colour's name. */
   readonly colourName?: string | undefined;
-  /** The size. */
+  /** Size. */
   readonly sizeCode?: string | undefined;
-  /** Units sold; negative for units returned. */
+  /** Units sold; negative if returned. */
   readonly quantity: number;
   /** Price of a unit with tax, before discounts. In cents. */
   readonly priceCents: number;
@@ -192,7 +191,7 @@ export interface Order {
   readonly email?: string | undefined;
   /** Number of the order; all its rows have it. */
   readonly orderNumber: string;
-  /** Id of the transaction. */
+  /** Transaction's id. */
   readonly transactionId?: string | undefined;
   /** Shopper's order number of a web sale. */
   readonly webOrderNumber?: string | undefined;
@@ -216,7 +215,7 @@ export interface Order {
   /** Sum over the lines; negative for a refund. Absent if an amount could not be read. In cents.
    * */
   readonly valueCents?: number | undefined;
-  /** `true` if a row was rejected and no complete document has arrived; else absent. */
+  /** `true` if a row was rejected and is still missing; else absent. */
   readonly incomplete?: boolean | undefined;
   /** Its lines. */
   readonly lines: readonly OrderLine[];
@@ -228,19 +227,19 @@ export interface Order {
 
 /** The map `program`; absent where it is empty. */
 export interface RewardAccountProgram {
-  /** Id of the program. */
+  /** Program's id. */
   readonly id?: string | undefined;
-  /** Name of the program. */
+  /** Program's name. */
   readonly name?: string | undefined;
 }
 
 /** The map `tier`; absent where it is empty. */
 export interface RewardAccountTier {
-  /** Id of the person's tier. */
+  /** Id of the tier. */
   readonly id?: string | undefined;
-  /** Name of that tier. */
+  /** Tier's name. */
   readonly name?: string | undefined;
-  /** Description of that tier. */
+  /** Tier's description. */
   readonly description?: string | undefined;
 }
 
@@ -279,16 +278,15 @@ export interface RewardAccount {
   readonly personId: string;
   /** Person's e-mail address. */
   readonly email?: string | undefined;
-  /** The address in one spelling, to find the person by: NFKC, lower case, trimmed. Absent if
-   * longer than 320 characters. */
+  /** The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters. */
   readonly emailLower?: string | undefined;
-  /** Id of the reward account. */
+  /** Account's id. */
   readonly accountId?: string | undefined;
   /** The map `program`; absent where it is empty. */
   readonly program?: RewardAccountProgram | undefined;
   /** The map `tier`; absent where it is empty. */
   readonly tier?: RewardAccountTier | undefined;
-  /** Day of joining the program. As YYYY-MM-DD. */
+  /** Day of joining. As YYYY-MM-DD. */
   readonly joined?: string | undefined;
   /** Day of reaching the tier. As YYYY-MM-DD. */
   readonly tierJoined?: string | undefined;
@@ -306,7 +304,7 @@ export interface RewardAccount {
   readonly nextTier?: RewardAccountNextTier | undefined;
   /** Spending missing for the next tier. In cents. */
   readonly spendToNextTierCents?: number | undefined;
-  /** `true` if a row was rejected and no complete document has arrived; else absent. */
+  /** `true` if a row was rejected and is still missing; else absent. */
   readonly incomplete?: boolean | undefined;
   /** Its rewards. */
   readonly rewards: readonly RewardAccountReward[];

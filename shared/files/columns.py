@@ -81,8 +81,7 @@ def email_lower(*, source: str) -> Column:
         field="emailLower",
         kind=LOWER_EMAIL,
         reads="EMAIL",
-        meaning="The address in one spelling, to find the person by: NFKC, lower case, trimmed. "
-        "Absent if longer than 320 characters.",
+        meaning="The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters.",
         example="",
         source=source,
     )

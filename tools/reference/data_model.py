@@ -38,9 +38,8 @@ GENERATION = 1682367150123456
 _HEAD = """\
 # Documents
 
-For app developers; [start here](for-app-developers.md). Everything of a retailer is below
-`connections/{connection}`, for a deployment with one retailer `connections/main`. Generated
-from the program's tables: `python -m tools.reference.data_model > docs/data-model.md`.
+For app developers; [start here](for-app-developers.md). A deployment with one retailer has
+`connections/main`. Generated: `python -m tools.reference.data_model > docs/data-model.md`.
 
 [What you can rely on](#what-you-can-rely-on) · [Showing](#showing-documents) ·
 [Reading](#reading-documents) · [Changes](#changes)
@@ -51,18 +50,16 @@ _GUARANTEES = """\
 ## What you can rely on
 
 * A document has the content of its row in the latest-exported file, in whatever order files
-  were loaded, retried or replayed. What that row leaves open is taken from the latest row that
-  has it.
+  were loaded. What that row leaves open is taken from the latest row that has it.
 * `subscribed` is `true` only if the retailer's file says so. A blank or unknown value never
-  subscribes anyone and changes nothing. Nobody has said anything: no `subscribed`. Query for
+  subscribes anyone and changes nothing. Without any word there is no `subscribed`. Query for
   `true`, never `!= false`. A first load (`bulk/`) sets none.
 * A blank cell is an absent field, never `null` or `""`, unless the connection keeps values
   (`blankMeans`). An unreadable cell changes nothing.
 * Ids, codes, phones and postcodes are strings with leading zeros. Money is integer cents, in
-  fields that end in `Cents`. A date is `YYYY-MM-DD`, a time a timestamp. Quantities and
-  percentages are doubles, whole ones too. A field has one type.
-* `orderDate` is the day in the connection's time zone. If the file gives the time too, it is
-  in `orderedAt`.
+  fields that end in `Cents`. Quantities and percentages are doubles, whole ones too. A field
+  has one type.
+* `orderDate` is the day in the connection's time zone.
 * An order is replaced whole. Returns are negative.
 * `incomplete: true`: lines, or rewards, are missing, also in the totals. The document never
   replaces a complete one, and the next complete one replaces it.
@@ -81,10 +78,10 @@ _GUARANTEES = """\
 |order without `valueCents`|an amount could not be read|the lines with prices, no total. Do not \
 add them up|
 |line without `valueCents`|the file has the price only|quantity and price. Their product is \
-before discounts, not what was paid|
+before discounts|
 |negative `quantity` or `valueCents`|a return or exchange|"Returned", and a refund|
-|customer without `subscribed`|no file has said anything|not subscribed. Send nothing, and do \
-not offer "unsubscribe": consent changes in Apparel21|
+|customer without `subscribed`|no file has said anything|not subscribed. Send nothing, and \
+offer no "unsubscribe": consent changes in Apparel21|
 |customer without `email` or `mobile`|none on file|a blank|
 |reward account with `incomplete: true`|a reward is missing|points and tier. List rewards with \
 "There may be more."|
@@ -98,7 +95,7 @@ writes.
 |token|reads|
 |---|---|
 |`staff: true`|everything|
-|`connection: "main"`|a retailer's staff: all documents of that connection|
+|`connection: "main"`|a retailer's staff: all of that connection|
 |`connection: "main"`, `person: "65432"`|a shopper: `customers/65432`, `rewards/65432`, and \
 orders of a query with `personId == "65432"`|
 
@@ -111,25 +108,24 @@ customer, customers by e-mail, orders of a person or of a store's day, subscribe
 city, the status of a file|
 |[`apparel21.ts`](app/apparel21.ts), [`apparel21.zod.ts`](app/apparel21.zod.ts), \
 [`apparel21.dart`](app/apparel21.dart)|types; TypeScript with converters for the Firebase SDK|
-|[`schema/`](app/schema/)|JSON Schema (2020-12), with an example of each document|
+|[`schema/`](app/schema/)|JSON Schema (2020-12) with examples|
 |[`claimPerson.ts`](app/claimPerson.ts)|letting shoppers claim themselves, by verified address \
 *and* a code to the mobile number on file|
 
-Queries need the indexes of [firestore.indexes.json](../firestore.indexes.json). Turn on App
-Check for Firestore.
+Queries need [firestore.indexes.json](../firestore.indexes.json). Turn on App Check for
+Firestore.
 
 ## Changes
 
 Fields are added without notice: ignore those you do not know. Within a major version no field
 is renamed, removed or given another type. An unknown column is in `extra`, and stays there
-when it gets
-a field of its own. [The changes](../CHANGELOG.md) name each addition."""
+when it gets a field of its own. [The changes](../CHANGELOG.md) name each addition."""
 
 
 def page() -> str:
     """Return the whole page, as Markdown."""
     sections = [
-        _HEAD % table(("path", "document", "source"), map(_path, all_types())),
+        _HEAD % table(("path", "document"), map(_path, all_types())),
         *(_section(type_) for type_ in all_types()),
         _common(),
         _GUARANTEES,
@@ -196,11 +192,11 @@ def _stored(type_: FileType, rows: Sequence[Row]) -> dict[str, Any]:
     return {**content, **decode_content(decision.wire)}
 
 
-def _path(type_: FileType) -> tuple[str, str, str]:
+def _path(type_: FileType) -> tuple[str, str]:
     """Return the row of a type in the table of paths."""
     inside = f", its `{type_.items}` inside" if type_.items else ""
     path = f"connections/{{c}}/{type_.collection}/{{{type_.key.name}}}"
-    return f"`{path}`", f"[{type_.document}](#{type_.name}){inside}", f"{type_.name} file"
+    return f"`{path}`", f"[{type_.document}](#{type_.name}){inside}"
 
 
 def _section(type_: FileType) -> str:
@@ -232,7 +228,7 @@ def _common() -> str:
         (
             "`source.content`",
             "integer",
-            "Hash of the content, for the pipeline only. JavaScript cannot hold all its digits.",
+            "Hash for the pipeline only. JavaScript cannot hold all its digits.",
         )
     )
     return "## Every document\n\n" + table(("field", "type", "what"), rows)

@@ -95,7 +95,7 @@ _CONSENT = "True if the person has agreed to be written to."
 _INCOMPLETE = Total(
     field="incomplete",
     stored="boolean",
-    meaning="`true` if a row was rejected and no complete document has arrived; else absent.",
+    meaning="`true` if a row was rejected and is still missing; else absent.",
 )
 """The field that marks a document of several rows that lacks some."""
 
@@ -112,14 +112,14 @@ SOURCE = Shape(
         Field(
             name="row",
             value=Scalar.INTEGER,
-            meaning="Line of the file where the document's last row begins.",
+            meaning="First line of the document's last row.",
             always=True,
         ),
         Field(
             name="exportedAt",
             value=Scalar.TIMESTAMP,
-            meaning="Time of the export; of a fixed row, of its first export. 1970 if the file was "
-            "undone and no other export is left.",
+            meaning="Time of the export; of a fixed row, of its first export. 1970 if an undone "
+            "file was the only one.",
             always=True,
         ),
         Field(
@@ -131,7 +131,7 @@ SOURCE = Shape(
         Field(
             name="kept",
             value=MapOf(Scalar.TIMESTAMP),
-            meaning="Path of each field that a later file left open -> export time of its value.",
+            meaning="Path of a field that a later file left open -> export time of its value.",
         ),
         Field(
             name="keptGenerations",
@@ -141,8 +141,7 @@ SOURCE = Shape(
         Field(
             name="open",
             value=ArrayOf(Scalar.STRING),
-            meaning="Paths of fields that no file has said anything about: unreadable, or blank "
-            "and kept.",
+            meaning="Paths of fields without a value from any file: unreadable, or blank and kept.",
         ),
     ),
 )

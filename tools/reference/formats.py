@@ -33,7 +33,7 @@ _INTRODUCTION = """\
 # Formats of export files
 
 For whoever sets up the export in Apparel21. [For retailers](for-retailers.md) tells how files are \
-sent. Generated from the tables that check the rows: `python -m tools.reference.formats`.
+sent. Generated: `python -m tools.reference.formats > docs/formats.md`.
 
 [Every file](#every-file) · {types} · [Formats of cells](#formats-of-cells)"""
 
@@ -47,17 +47,16 @@ _GENERAL = """\
 {ahead} later than the upload.|
 |Folder|`pending/` to load it, `test/` only to check it, `bulk/` for a first load. With several \
 connections: `pending/au/` and so on.|
-|Encoding|UTF-8, with or without a byte order mark. Cells that are not are read as Windows-1252, \
-with a warning. Cells that are neither, or have the sign � for lost characters, are unreadable.|
+|Encoding|UTF-8, with or without a byte order mark. Other cells are read as Windows-1252, with \
+a warning. Cells that are neither, or have the sign � for lost characters, are unreadable.|
 |Delimiter|Comma, semicolon, tab or `\\|`, the same in the whole file.|
 |Quotes|`"` around cells with a delimiter, a line break or a quote. A quote inside is doubled. \
-Blanks outside the quotes do not count. `5" heel` without quotes around it is text.|
+`5" heel` without quotes around it is text.|
 |Header|The column names in the first line, in any order and case. No title, no `sep=;`. Other \
-accepted names are in italics below. A file whose only known column is the key, beside unknown \
-ones, is rejected.|
+accepted names are in italics below. Besides the key, one column must be known.|
 |Other columns|Kept under `extra` by name.|
 |Rows|As many cells as the header. Rows of only blanks and delimiters are ignored.|
-|Values|Blanks around them do not count.|
+|Values|Blanks around cells and quotes do not count.|
 |End|The last line must be complete; its line break may be missing. A footer needs a line break. \
 A Ctrl-Z is ignored.|
 
@@ -72,22 +71,21 @@ is never cleared. A cleared field stays clear until a newer file has a value.
 * **Unreadable cells** change nothing, with a warning. In a new document, a line or a reward, \
 the field is absent. In an unknown column, all of the stored `extra` is unchanged.
 * **Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be \
-written to. Anything but yes or no subscribes nobody and leaves the stored consent unchanged. A \
-first load (`bulk/`) takes no consent.
+written to. Anything but yes or no leaves the stored consent unchanged, as a first load (`bulk/`) \
+does.
 * **Several rows of one customer.** The latest `LAST_UPDATED` counts; if equal, the later row. \
-What that row leaves open is taken from the latest row that has it. Where it is unclear which \
-row is later, a withdrawal of consent counts.
+What that row leaves open is taken from the latest row that has it. Where the later row is \
+unclear, a withdrawal of consent counts.
 * **Times** are in the connection's time zone unless they end in `Z` or an offset. Of an hour \
 that comes twice, the first is meant.
 * **Own names.** The settings `keyColumn`, `emailColumn` and `aliases` of a \
 [connection](ledger.md#settings-of-a-connection) map a retailer's own names of columns.
-* **Errors.** A row without a usable value in a *needed* column is rejected. Other unreadable \
-values are left out. Texts longer than the table says are loaded, with a warning. The file is \
-rejected if more than {floor} rows, and more than {limit} of all, have errors, or if all have. \
-The same goes for more than {limit} of a column's values, at least {floor}.
-* **Spreadsheets** damage exports that they save: long numbers are shortened, zeros are lost, \
-dates change. Ids, codes, phones, SKUs and postcodes such as `1.23E+11`, `12345.0`, `####` \
-or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, with a warning.
+* **Errors.** A row without a usable value in a *needed* column is rejected. Too long texts are \
+loaded, with a warning. The file is rejected if [too many rows](errors.md#the-row-is-not-loaded) \
+have errors, or more than {limit} of a column's values, at least {floor}.
+* **Spreadsheets** damage exports that they save. Ids, codes, phones, SKUs and postcodes such as \
+`1.23E+11`, `12345.0`, `####` or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, \
+with a warning.
 * **Invisible characters** are removed from keys, ids, codes and e-mail addresses, with a warning.
 * **Numbers.** Where the delimiter is not a comma, `1,500` is unreadable: it may be 1500 or 1.5. \
 `1,234.50` is not."""
@@ -150,8 +148,7 @@ def _type_section(type_: FileType) -> str:
     )
     parts = [
         f"## {type_.name}",
-        f"{type_.about} Documents: `connections/{{connection}}/{type_.collection}/"
-        f"{{{type_.key.name}}}`.",
+        f"{type_.about} [Documents](data-model.md#{type_.name}).",
         f"```csv\n{example_csv(type_)}```",
         table(("column", "what", "format", "needed", "longest", "field"), rows),
     ]
@@ -167,7 +164,7 @@ def _type_section(type_: FileType) -> str:
 
 def _needed(column: Column, type_: FileType) -> str:
     if column.key:
-        return "**yes**, the key"
+        return "**key**"
     if column.required:
         return "**yes**"
     for group in type_.one_of:
@@ -177,8 +174,8 @@ def _needed(column: Column, type_: FileType) -> str:
     if column.expected:
         return "expected"
     if column.falls_back_to:
-        return f"no: else `{column.falls_back_to}`"
-    return "no"
+        return f"else `{column.falls_back_to}`"
+    return ""
 
 
 def _field(column: Column, type_: FileType) -> str:
@@ -190,13 +187,16 @@ def _kinds_section() -> str:
         (
             kind.name,
             kind.form,
-            ", ".join(f"`{cell}` → {_shown(value)}" for cell, value in kind.examples),
+            ", ".join(
+                f"`{cell}`" if value == cell else f"`{cell}` → {_shown(value)}"
+                for cell, value in kind.examples
+            ),
         )
         for kind in KINDS
     )
     return (
         "## Formats of cells\n\n"
-        "Examples: cell → stored value, with times for Australia/Sydney.\n\n"
+        "Examples: cell → stored value, if it differs, for Australia/Sydney.\n\n"
         + table(("format", "accepted", "examples"), rows)
     )
 
