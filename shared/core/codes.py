@@ -57,7 +57,7 @@ CODES: dict[str, Code] = {
     "name.copy": Code(
         "file",
         "The name is marked as a copy.",
-        "Remove the mark. The file replaces an earlier upload of that name.",
+        "Remove the mark. The file then replaces the earlier upload.",
     ),
     "file.ignored_name": Code(
         "file",
@@ -84,12 +84,11 @@ CODES: dict[str, Code] = {
     "name.not_an_export": Code(
         "file",
         "The name is not that of an export file.",
-        "Remove the file if it does not belong here. Otherwise name it like "
-        "customers_20230424T201230Z.csv.",
+        "Remove the file, or name it like customers_20230424T201230Z.csv.",
     ),
     "name.not_utc": Code(
         "file",
-        "The time in the name does not end in Z, so it may be local time.",
+        "The time in the name does not end in Z: it may be local.",
         "Write the time in UTC, with a Z at its end.",
     ),
     "name.offset": Code(
@@ -115,7 +114,7 @@ CODES: dict[str, Code] = {
     "name.wrong_case": Code(
         "file",
         "The name has capitals where small letters belong, or the reverse.",
-        "Write small letters, but T and Z as capitals, as in customers_20230424T201230Z.csv.",
+        "Write small letters, but capital T and Z, as in customers_20230424T201230Z.csv.",
     ),
     "name.wrong_extension": Code(
         "file",
@@ -140,12 +139,12 @@ CODES: dict[str, Code] = {
     ),
     "file.empty": Code(
         "file",
-        "The file is empty: it has not even a header.",
+        "The file is empty.",
         "Run the export again. A file without rows still needs its header.",
     ),
     "file.footer": Code(
         "file",
-        "The last line is a footer without a line end, so the file may be incomplete.",
+        "The last line is a footer without a line end: the file may be incomplete.",
         "Remove that line, best in the export.",
     ),
     "file.not_csv": Code(
@@ -180,7 +179,7 @@ CODES: dict[str, Code] = {
     ),
     "header.bad_quotes": Code(
         "file",
-        "A quote in the header is not closed, or not doubled inside a name.",
+        "A quote in the header is not closed, or not doubled.",
         "Write each name without quotes, or between two quotes.",
     ),
     "header.blank_column": Code(
@@ -190,8 +189,8 @@ CODES: dict[str, Code] = {
     ),
     "header.duplicate_column": Code(
         "file",
-        "Two columns have the same name, or names for the same column.",
-        "Leave one of them out of the export, or rename it.",
+        "Two names mean the same column.",
+        "Leave one out of the export, or rename it.",
     ),
     "header.missing": Code(
         "file",
@@ -201,23 +200,23 @@ CODES: dict[str, Code] = {
     "header.not_first": Code(
         "file",
         "Other lines come before the column names.",
-        "Remove the lines before the column names, best in the export.",
+        "Remove these lines, best in the export.",
     ),
     "header.only_key": Code(
         "file",
-        "Only the key column is known, so the file would empty all its documents.",
+        "Only the key column is known: the file would empty its documents.",
         "Use the column names of docs/formats.md, or let the operator set aliases.",
     ),
     "header.missing_column": Code(
         "file",
         "A column that every row needs is missing.",
-        "Add the column to the export's template. If it has another name there, the operator "
+        "Add the column to the export's template. If it has another name, the operator "
         "sets aliases.",
     ),
     "header.missing_recommended": Code(
         "warning",
         "An expected column is missing. Its values were not loaded.",
-        "Add the column to the export's template. If it has another name there, the operator "
+        "Add the column to the export's template. If it has another name, the operator "
         "sets aliases.",
     ),
     "header.report_moved": Code(
@@ -232,7 +231,7 @@ CODES: dict[str, Code] = {
     ),
     "header.too_many_columns": Code(
         "file",
-        "The header has more columns than a file may have.",
+        "The header has too many columns.",
         "Leave out columns that are not needed.",
     ),
     "header.trailing_delimiter": Code(
@@ -263,7 +262,7 @@ CODES: dict[str, Code] = {
     ),
     "row.invisible_characters": Code(
         "warning",
-        "An id, code or e-mail address has invisible characters. They were removed.",
+        "Invisible characters were removed from an id, code or e-mail address.",
         "Remove the characters in Apparel21 too.",
     ),
     "row.bad_amount": Code(
@@ -339,7 +338,7 @@ CODES: dict[str, Code] = {
     "row.consent_not_taken": Code(
         "warning",
         "A first load (`bulk/`) takes no consent.",
-        "If its consent is to count, upload the file to pending/ with a later time in its name.",
+        "For its consent, upload the file to pending/ with a later time in its name.",
     ),
     "row.consent_unknown": Code(
         "warning",
@@ -383,7 +382,7 @@ CODES: dict[str, Code] = {
     ),
     "row.undecodable": Code(
         "warning",
-        "The cell is neither UTF-8 nor Windows-1252, or has the sign � for lost characters.",
+        "The cell is neither UTF-8 nor Windows-1252, or has a � for lost characters.",
         "Let the export job write UTF-8, and send the row again. Rows that require this value "
         "are rejected; other rows load without it.",
     ),
@@ -407,13 +406,13 @@ CODES: dict[str, Code] = {
     "file.too_many_bad_rows": Code(
         "file",
         "Too many rows have errors, or all have, so nothing was loaded.",
-        "Fix the rows that the report lists, in the file itself. If they have an error in "
-        "common, fix the export and run it again.",
+        "Fix the listed rows in the file itself. If they share an error, fix the export and run "
+        "it again.",
     ),
     "file.same_content": Code(
         "warning",
         "The same bytes were loaded before.",
-        "Nothing, if nothing has changed in the shop. Otherwise check the export's schedule.",
+        "Nothing, if nothing changed in the shop. Otherwise check the export's schedule.",
     ),
     "header.changed": Code(
         "warning",
@@ -450,7 +449,7 @@ CODES: dict[str, Code] = {
     "order.other_line_rejected": Code(
         "warning",
         "The row is right, but another row of its order was rejected.",
-        "Fix the other row and send both again: an order replaces the stored one.",
+        "Fix the other row and send both: an order replaces the stored one.",
     ),
     "order.total_unknown": Code(
         "warning",

@@ -27,5 +27,5 @@ def test_every_promise_has_a_proof() -> None:
     """No row of the table of promises is without a test."""
     table = PAGE.split("|---|---|---|\n")[1].split("\n\n")[0]
 
-    proofs = [row.split(" | ")[-1] for row in table.splitlines()]
+    proofs = [row.strip("|").split("|")[-1] for row in table.splitlines()]
     assert all("`tests/" in proof and "::" in proof for proof in proofs)
