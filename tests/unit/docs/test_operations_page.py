@@ -52,20 +52,21 @@ def flags(words: list[str]) -> dict[str, str]:
 
 def test_sizes(deployed: list[list[str]]) -> None:
     """The table of sizes is what is deployed."""
-    names = ("memory", "cpu", "timeout", "concurrency", "max-instances")
+    names = ("memory", "timeout", "concurrency", "max-instances")
     sizes = {
         words[3]: [flags(words)[name] for name in names]
         for words in deployed
         if words[1:3] == ["functions", "deploy"]
     }
-    (rows,) = [rows for rows in tables() if len(rows[0]) == 6]
 
-    assert sizes == {row[0].strip("`"): row[1:6] for row in rows}
+    assert sizes == {row[0].strip("`"): row[1:] for row in table("`classify`")}
 
 
 def test_quota(deployed: list[list[str]]) -> None:
     """All instances together leave two of the CPUs that a new project may use in a region."""
     functions = [flags(words) for words in deployed if words[1:3] == ["functions", "deploy"]]
+    assert {one["cpu"] for one in functions} == {"1"}
+    assert "Each instance has one CPU." in PAGE
     used = sum(int(one["max-instances"]) * int(one["cpu"]) for one in functions)
 
     assert (len(functions), used) == (4, 20 - 2)
