@@ -53,7 +53,8 @@ a warning. Cells that are neither, or have the sign � for lost characters, are
 |Quotes|`"` around cells with a delimiter, a line break or a quote. A quote inside is doubled. \
 `5" heel` without quotes around it is text.|
 |Header|The column names in the first line, in any order and case. No title, no `sep=;`. Other \
-accepted names are in italics below. Besides the key, one column must be known.|
+accepted names are in italics below. A file with \
+only the key and unknown columns is rejected.|
 |Other columns|Kept under `extra` by name.|
 |Rows|As many cells as the header. Rows of only blanks and delimiters are ignored.|
 |Values|Blanks around cells and quotes do not count.|
@@ -71,8 +72,8 @@ is never cleared. A cleared field stays clear until a newer file has a value.
 * **Unreadable cells** change nothing, with a warning. In a new document, a line or a reward, \
 the field is absent. In an unknown column, all of the stored `extra` is unchanged.
 * **Consent.** `PRIVACY` is the wrong way round: `Yes` means that the person must *not* be \
-written to. Anything but yes or no leaves the stored consent unchanged, as a first load (`bulk/`) \
-does.
+written to. Anything but yes or no subscribes nobody and leaves the stored consent unchanged. A \
+first load (`bulk/`) takes none.
 * **Several rows of one customer.** The latest `LAST_UPDATED` counts; if equal, the later row. \
 What that row leaves open is taken from the latest row that has it. Where the later row is \
 unclear, a withdrawal of consent counts.
@@ -80,9 +81,10 @@ unclear, a withdrawal of consent counts.
 that comes twice, the first is meant.
 * **Own names.** The settings `keyColumn`, `emailColumn` and `aliases` of a \
 [connection](ledger.md#settings-of-a-connection) map a retailer's own names of columns.
-* **Errors.** A row without a usable value in a *needed* column is rejected. Too long texts are \
-loaded, with a warning. The file is rejected if [too many rows](errors.md#the-row-is-not-loaded) \
-have errors, or more than {limit} of a column's values, at least {floor}.
+* **Errors.** A row without a usable value in a *needed* column is rejected. Longer texts than \
+listed are loaded, with a warning. The file is rejected if [too many \
+rows](errors.md#the-row-is-not-loaded) have errors, or more than {limit} of a column's values, at \
+least {floor}.
 * **Spreadsheets** damage exports that they save. Ids, codes, phones, SKUs and postcodes such as \
 `1.23E+11`, `12345.0`, `####` or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, \
 with a warning.
@@ -204,7 +206,7 @@ def _kinds_section() -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, datetime):
         decimals = f".{value:%f}".rstrip("0") if value.microsecond else ""
-        return f"{value:%Y-%m-%d %H:%M:%S}{decimals} UTC"
+        return f"{value:%Y-%m-%dT%H:%M:%S}{decimals}Z"
     if value is None:
         return "none"
     if isinstance(value, bool):
