@@ -137,7 +137,7 @@ def end(
             finished(hold.import_),
             send_as=send_as,
             problems=tally.kept,
-            kinds=tally.summary(),
+            groups=groups,
             zone=settings.time_zone if settings else services.deployment.time_zone,
             replacing=replacing,
         )

@@ -24,7 +24,7 @@ from shared.gcp.storage import (
     write_object,
 )
 from shared.ledger import ENDED, Import
-from shared.reporting.groups import groups_of
+from shared.reporting.groups import Group
 from shared.reporting.summary import summary_name, summary_text
 
 _CHUNK_BYTES = 1024 * 1024
@@ -149,7 +149,7 @@ def write_report(
     *,
     problems: Sequence[Problem],
     zone: tzinfo,
-    kinds: Sequence[Mapping[str, Any]] = (),
+    groups: Sequence[Group],
     replacing: Mapping[str, int] | None = None,
     send_as: str | None = None,
 ) -> None:
@@ -162,8 +162,7 @@ def write_report(
         import_: the import, which has ended.
         problems: the problems to list.
         zone: the time zone of the connection.
-        kinds: the numbers of all problems, as `Tally.summary` gives them; empty: those in
-            `problems`.
+        groups: all problems by kind.
         replacing: the generations to replace, as `reports_now` returned them; None: any.
         send_as: a name for the file of corrected rows.
 
@@ -174,7 +173,6 @@ def write_report(
     name = import_.reports.report
     if name is None or import_.status not in ENDED:
         raise ValueError("a report needs an import that has ended and a name")
-    groups = groups_of(problems, kinds)
     counts: Counter[str] = Counter()
     for group in groups:
         counts[group.code] += group.count

@@ -25,6 +25,7 @@ from shared.reporting import (
     REFUSED_NAME,
     REFUSED_NAME_TODO,
     alert_paths,
+    groups_of,
     raise_alert,
     resolve_alerts,
     resolve_import_alerts,
@@ -366,8 +367,9 @@ def refuse(
         # Imported here: only this needs it, and it imports Cloud Storage.
         from shared.reporting.reports import write_report
 
-        zone = _zone(refused.connection, services)
-        write_report(services.bucket, refused, problems=(problem,), zone=zone)
+        problems, zone = (problem,), _zone(refused.connection, services)
+        groups = groups_of(problems)
+        write_report(services.bucket, refused, problems=problems, groups=groups, zone=zone)
     log(
         "WARNING",
         f"Refused: {problem.message}",
