@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.core import ConnectionSettings, Deployment
 
@@ -40,7 +40,16 @@ class Services:
             SettingsError: a setting cannot be used.
             TryAgain: Firestore could not be reached.
         """
-        document = self.ledger.connection_document(connection)
+        return self.settings_from(connection, self.ledger.connection_document(connection))
+
+    def settings_from(
+        self, connection: str, document: Mapping[str, Any] | None
+    ) -> ConnectionSettings:
+        """Return the settings of a connection from its document, which was read already.
+
+        Raises:
+            SettingsError: a setting cannot be used.
+        """
         return ConnectionSettings.from_document(
             document, connection=connection, deployment=self.deployment
         )

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.core import (
-    ConnectionSettings,
     FileRejected,
     LeaseLost,
     Problem,
@@ -216,9 +215,7 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
         raise TypeError("only export files get tasks")
     try:
         document, feed = services.ledger.connection_and_feed(import_.connection, named.type)
-        settings = ConnectionSettings.from_document(
-            document, connection=import_.connection, deployment=services.deployment
-        )
+        settings = services.settings_from(import_.connection, document)
         attempt = Attempt(named, hold, services, settings, feed)
     except SettingsError as error:
         whole, found = hold_whole(hold, services), FileFindings()

@@ -125,9 +125,7 @@ def settings_within(
     if services.deployment.mailing == "off":
         return None
     try:
-        return ConnectionSettings.from_document(
-            ledger.connection(connection), connection=connection, deployment=services.deployment
-        )
+        return services.settings_from(connection, ledger.connection(connection))
     except SettingsError:
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core import CONNECTION_FIELDS, CONNECTION_MAPS, ConnectionSettings, about, every, moment
+from shared.core import CONNECTION_FIELDS, CONNECTION_MAPS, about, every, moment
 from shared.files import DEFAULT_CONNECTION, TYPES, UPLOAD_FOLDERS
 from shared.ops.command import DONE, Command, Desk, WrongUse, connection
 from shared.terminal import Words
@@ -127,9 +127,7 @@ def _put(desk: Desk, *, new: bool) -> int:
                 f"{desk.command(f'connections add {name} key=value')}"
             )
         changed = _changed(document or {}, changes)
-        settings = ConnectionSettings.from_document(
-            changed, connection=name, deployment=desk.services.deployment
-        )
+        settings = desk.services.settings_from(name, changed)
         if settings.notify_error is not None:
             raise settings.notify_error
         ledger.put_connection(name, changed)

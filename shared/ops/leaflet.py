@@ -14,16 +14,13 @@ if TYPE_CHECKING:
 
 
 def _show(desk: Desk) -> int:
-    from shared.core import ConnectionSettings
     from shared.reporting import Leaflet, connections_of
 
     services, name = desk.services, desk.parsed.name
     document = {one.name: one.document for one in connections_of(services)}
     if name not in document:
         raise unknown_connection(desk, name)
-    settings = ConnectionSettings.from_document(
-        document[name], connection=name, deployment=services.deployment
-    )
+    settings = services.settings_from(name, document[name])
     leaflet = Leaflet(deployment=services.deployment, connection=name, settings=settings)
     if desk.json:
         desk.answer(_document(leaflet))

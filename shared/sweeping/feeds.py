@@ -34,9 +34,7 @@ def watch_feeds(connections: Sequence[Connection], services: Services) -> int:
 def _watch(connection: Connection, services: Services) -> int:
     """Open an alert for every stopped feed of a connection; return the number of stopped feeds."""
     try:
-        settings = ConnectionSettings.from_document(
-            connection.document, connection=connection.name, deployment=services.deployment
-        )
+        settings = services.settings_from(connection.name, connection.document)
     except SettingsError as error:
         log("ERROR", str(error), connection=connection.name)
         return 0

@@ -40,9 +40,7 @@ def send_mails(connections: Sequence[Connection], services: Services) -> dict[st
     people: dict[str, ConnectionSettings] = {}
     for connection in connections:
         try:
-            settings = ConnectionSettings.from_document(
-                connection.document, connection=connection.name, deployment=services.deployment
-            )
+            settings = services.settings_from(connection.name, connection.document)
         except SettingsError:
             continue  # `watch_documents` has an alert about it
         if addressed(settings, services):
@@ -62,7 +60,7 @@ def _welcome(
 ) -> int:
     """Write to the connection's new addresses; return their number.
 
-    Where nothing is ever mailed, nobody is told that it will be.
+    If nothing is ever mailed to the connection, its addresses get no such mail.
     """
     notify, now = settings.notify, services.now()
     if not notify.on and notify.success == "never":

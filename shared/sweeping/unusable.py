@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from shared.core import ConnectionSettings, SettingsError
+from shared.core import SettingsError
 from shared.ledger import PENDING, LedgerTransaction, Status
 from shared.reporting import Connection, new_alert, open_once, resolve_alerts
 from shared.services import Services
@@ -59,9 +59,7 @@ def _find(connections: Sequence[Connection], services: Services) -> Iterator[_Fo
     for connection in connections:
         name = connection.name
         try:
-            settings = ConnectionSettings.from_document(
-                connection.document, connection=name, deployment=services.deployment
-            )
+            settings = services.settings_from(name, connection.document)
             if settings.notify_error is not None:
                 yield _Found(
                     name,
