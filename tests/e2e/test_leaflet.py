@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import paramiko
@@ -18,8 +15,8 @@ import pytest
 
 from shared.files import FOLDERS
 from tests.support.pipeline import customers_csv
-from tests.support.stack import ROOT, Up
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.stack import Up, run
+from tests.support.waiting import eventually
 
 PASSWORD = "correct horse"
 GOOD = customers_csv(*({"PERIDX": str(number)} for number in range(1, 11)))
@@ -27,22 +24,8 @@ BAD_ROW = GOOD.replace("\r\n5,", "\r\n5x,", 1)
 NO_KEY = GOOD.replace("PERIDX", "NUMBER", 1)
 
 
-def run(*command: str | Path, typed: str = "") -> str:
-    """Run one of the project's commands; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)],
-        cwd=ROOT,
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 class Retailer:
-    """What a person with WinSCP does: looks into folders, uploads and downloads."""
+    """A person with WinSCP, who looks into folders, uploads and downloads."""
 
     def __init__(self, sftp: paramiko.SFTPClient, connection: str) -> None:
         self._sftp = sftp

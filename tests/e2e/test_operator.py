@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,23 +13,10 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from local.sample_data import make_samples
 from tests.support.browsing import browsing, look, why_no_browser
-from tests.support.stack import ROOT, Up, hands_on
+from tests.support.stack import Up, hands_on, run
 from tests.support.waiting import PATIENCE, eventually
 
 ORDERS = "orders_20241118T180500Z"
-
-
-def run(data: Path, *command: str) -> str:
-    """Type a command; gives what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "local", *command, "--data", str(data)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def page(browser: webdriver.Chrome) -> str:
@@ -67,9 +52,11 @@ def test_late_orders(tmp_path: Path) -> None:
         WebDriverWait(browser, PATIENCE).until(url_contains("import="))
         assert f"release nz/{ORDERS}" in page(browser)
 
-        alerts = json.loads(run(up.data, "alerts", "--json"))
+        alerts = json.loads(run("local", "alerts", "--json", "--data", up.data))
         assert [(one["code"], one["importId"]) for one in alerts] == [("overdue", ORDERS)]
-        assert f"nz/{ORDERS} is scheduled" in run(up.data, "release", f"nz/{ORDERS}")
+        assert f"nz/{ORDERS} is scheduled" in run(
+            "local", "release", f"nz/{ORDERS}", "--data", up.data
+        )
 
         def loaded() -> bool:
             browser.refresh()
@@ -77,4 +64,4 @@ def test_late_orders(tmp_path: Path) -> None:
 
         assert eventually(loaded), page(browser)
         assert "released to load without waiting for its customers" in page(browser)
-        assert "All is well: no open alerts." in run(up.data, "alerts")
+        assert "All is well: no open alerts." in run("local", "alerts", "--data", up.data)

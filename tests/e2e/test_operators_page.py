@@ -6,8 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.e2e.test_operator import run
-from tests.support.stack import ROOT, Hands, Up, hands_on
+from tests.support.stack import ROOT, Hands, Up, hands_on, run
 
 PAGE = (ROOT / "docs" / "for-operators.md").read_text("utf-8")
 TASKS = re.findall(r"`(put|a21) ([^`]+)`", PAGE[PAGE.index("## First tasks") :])
@@ -33,9 +32,9 @@ def test_first_tasks(tmp_path: Path) -> None:
                 put(hands, *words)
                 continue
             if words[0] in DEMANDING and "--dry-run" not in words:
-                run(up.data, *words, "--dry-run")
+                run("local", *words, "--dry-run", "--data", up.data)
                 words.append("--yes")
-            said[words[0]] = run(up.data, *words)
+            said[words[0]] = run("local", *words, "--data", up.data)
             if words[0] in ("release", "replay"):
                 hands.wait_for(*words[1].split("/"), "loaded")
         assert "nz is added" in said["connections"]
@@ -46,4 +45,6 @@ def test_first_tasks(tmp_path: Path) -> None:
 
         (person,) = re.findall(r"a21 erase (\S+)", PAGE)
         assert "Would erase: 6 order numbers in reports and ledger, " in said["erase"]
-        assert "nothing is left" in run(up.data, "erase", person, "--connection", "nz", "--yes")
+        assert "nothing is left" in run(
+            "local", "erase", person, "--connection", "nz", "--yes", "--data", up.data
+        )

@@ -6,8 +6,6 @@ The operator only looks at the page, and sees it turn from red to green.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -22,8 +20,8 @@ from local.stack import Endpoints
 from tests.support.browsing import browsing, look, why_no_browser
 from tests.support.mail import MailServer, mail_server, make_certificate
 from tests.support.pipeline import customers_csv, orders_csv
-from tests.support.stack import ROOT, Up, hands_on
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.stack import Up, hands_on, run
+from tests.support.waiting import eventually
 
 ANN = "ann@shop.example"
 PASSWORD = "correct horse"
@@ -31,19 +29,6 @@ CUSTOMERS = "customers_20241118T180000Z.csv"
 ORDERS = "orders_20241118T180500Z.csv"
 GOOD = customers_csv({"PERIDX": "1"}, {"PERIDX": "2"})
 WRONG = GOOD.replace("PERIDX", "PERSON_NO", 1)
-
-
-def run(*command: str | Path, typed: str | None = None) -> None:
-    """Run one of the project's commands; `typed` is what it is given to read."""
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)],
-        cwd=ROOT,
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 @contextmanager
@@ -98,7 +83,7 @@ def page(browser: webdriver.Chrome, url: str) -> str:
 def test_a_wrong_header_is_corrected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mail says which column; sent again as it advises, the file frees the orders that wait.
 
-    The recovery is told in the same thread, and the page that needed a person is well.
+    The mail about the recovery is in the same thread, and the page then needs no person.
     """
     certificate = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -129,7 +114,7 @@ def _story(endpoints: Endpoints, server: MailServer, browser: webdriver.Chrome) 
         )
         assert f"{ORDERS} waits for this file" in words(trouble)
 
-        # The operator sees it at the same time, and what stands still because of it.
+        # The operator sees it at the same time, and the orders that wait because of it.
         hands.wait_for("shop", ORDERS[:-4], "blocked")
         seen = page(browser, url)
         assert "One thing needs a person" in seen

@@ -79,6 +79,20 @@ class Up:
         return self.process.wait(PATIENCE)
 
 
+def run(*command: str | Path, typed: str = "") -> str:
+    """Run a command of the project, which reads `typed`, and return its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, command)],
+        cwd=ROOT,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def read_endpoints(file: Path) -> Endpoints:
     """Read an `endpoints.json`."""
     return Endpoints.read(file)
