@@ -71,7 +71,7 @@ def read_address(name: str, value: object) -> str:
 
 
 def address_key(address: str) -> str:
-    """Return a hash that stands for a mail address, in upper or lower case, where it is not named.
+    """Return a hash that identifies a mail address, in upper or lower case, without naming it.
 
     Who knows the address can find the hash. So it is personal data, too.
     """

@@ -1,4 +1,4 @@
-"""LedgerCalls that read and change the ledger, as gRPC messages."""
+"""Calls that read and change the ledger, as gRPC messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Within:
 
 
 class LedgerCalls:
-    """LedgerCalls on a client's channel. They raise the errors of `google.api_core`.
+    """Calls on a client's channel. They raise the errors of `google.api_core`.
 
     Documents are given by their paths, e.g. `connections/au/imports/…`.
     """

@@ -160,9 +160,9 @@ class Mailbox:
     def welcome(
         self, addresses: Sequence[str], *, now: datetime, zone: tzinfo
     ) -> tuple[tuple[str, ...], Self]:
-        """Decide which of the connection's addresses are told that they are mailed from now on.
+        """Choose the addresses that get a mail which says that they are mailed from now on.
 
-        Each is told once. In a record of an earlier version, all present addresses know it.
+        Each gets it once. In a record of an earlier version, all present addresses have had it.
 
         Returns:
             The addresses to tell, as many as the day allows; and the changed record.

@@ -225,7 +225,7 @@ def welcome(connection: str, notify: Notify, *, sender: str, contact: str) -> Co
     """Return the content for an address that is mailed from now on.
 
     Args:
-        connection: the connection whose files it is told about.
+        connection: the connection whose files the mails are about.
         notify: what is mailed.
         sender: the sender of the mails; empty if the deployment names none.
         contact: whom to ask to stop them; empty if the deployment names nobody.

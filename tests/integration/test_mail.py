@@ -102,7 +102,7 @@ def test_a_misnamed_file_is_mailed_with_the_right_name(
 
 
 def test_files_that_are_only_checked_are_not_mailed(mailed: Pipeline, server: MailServer) -> None:
-    """Who puts a file into `test/` reads the report there, of a wrong name, too."""
+    """A file in `test/` is not mailed about, not even its wrong name: its report is enough."""
     for name in (f"{NAME}.csv", "customer_20230501T115500Z.csv"):
         mailed.upload(f"test/{name}", NO_KEY)
     mailed.run_due()
@@ -143,7 +143,7 @@ def load_orders(pipeline: Pipeline) -> list[str]:
 def test_bad_rows_of_a_file_that_waits_are_mailed_at_once(
     mailed: Pipeline, server: MailServer
 ) -> None:
-    """They are told once: not again when the file is loaded with the same errors, even late."""
+    """Announced errors are mailed once: the load, even a late one, does not mail them again."""
     mailed.upload(f"{WAITING}.csv", TWO_BAD)
     assert mailed.judge() == ["judged"]
 
@@ -174,7 +174,7 @@ def test_bad_rows_of_a_file_that_waits_are_mailed_at_once(
 def test_other_errors_than_announced_are_mailed_in_the_thread(
     mailed: Pipeline, server: MailServer
 ) -> None:
-    """What the load finds besides is told, in answer to the announcement."""
+    """Further errors that the load finds are mailed, in the thread of the announcement."""
     mailed.upload(f"{WAITING}.csv", TWO_BAD)
     mailed.judge()
     (id,) = mails(mailed)
@@ -206,7 +206,7 @@ def test_rows_whose_announcement_was_not_mailed_are_mailed(
 
 
 def test_a_corrected_file_ends_the_announced_trouble(mailed: Pipeline, server: MailServer) -> None:
-    """The corrected upload loads whole, and its people are told that nothing is to be fixed."""
+    """The corrected upload loads whole, and a mail says that nothing is left to fix."""
     mailed.upload(f"{WAITING}.csv", TWO_BAD)
     mailed.judge()
     mailed.clock.advance(timedelta(minutes=5))
@@ -327,7 +327,7 @@ def test_an_address_that_comes_back_is_not_told_again(newly: Pipeline, server: M
 
 
 def test_a_file_before_the_first_sweep(newly: Pipeline, server: MailServer) -> None:
-    """Who got a verdict before the sweep came is told as well."""
+    """An address that got a verdict before the first sweep is welcomed, too."""
     notify(newly, to=[ANN])
     load(newly, NAME, NO_KEY)
     newly.sweep()
@@ -337,7 +337,7 @@ def test_a_file_before_the_first_sweep(newly: Pipeline, server: MailServer) -> N
 
 
 def test_people_who_were_mailed_by_an_earlier_version(newly: Pipeline, server: MailServer) -> None:
-    """They know it, even if the first file comes before the first sweep; who is added is told."""
+    """Only an added address is welcomed, even if the first file comes before the first sweep."""
     notify(newly, to=[ANN])
     newly.database.document("mailboxes/main").set({"day": "2023-04-30", "sent": 3, "held": 0})
     load(newly, NAME, NO_KEY)

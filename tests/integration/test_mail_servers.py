@@ -1,4 +1,4 @@
-"""Mail servers that cannot be trusted or used: nothing is told them, and the operators hear of it.
+"""Mail servers that cannot be trusted or used: they get no mail, and operators get an alert.
 
 And people who come and go: who gets a mail is decided when it is written.
 """
@@ -203,7 +203,7 @@ def test_a_mail_that_waits_goes_to_those_for_whom_it_was_written(
 
 
 def test_nobody_is_mailed_any_more(mailed: Pipeline, server: MailServer) -> None:
-    """Without addresses nothing is written; who is mailed later is told of later trouble only."""
+    """Without addresses no mail is written; a later address gets mail about later trouble only."""
     notify(mailed, to=[])
     load(mailed, NAME, NO_KEY)
     assert mails(mailed) == {}

@@ -30,7 +30,7 @@ def message(pipeline: Pipeline) -> str:
 
 
 def test_an_address_that_bounces_needs_a_person(mailed: Pipeline, server: MailServer) -> None:
-    """It is told masked, until a mail is taken for it or nobody is mailed there any more."""
+    """The address is shown masked until it takes a mail or is removed from the settings."""
     server.refuse[BO] = f"550 5.1.1 {BO} is unknown"
     load(mailed, NAME, NO_KEY)
 
@@ -51,7 +51,7 @@ def test_an_address_that_bounces_needs_a_person(mailed: Pipeline, server: MailSe
 
 
 def test_nobody_takes_mail(mailed: Pipeline, server: MailServer) -> None:
-    """Where every address refuses mail, the alert about the lost mail is not told besides."""
+    """If every address refuses mail, the page does not show the alert about the lost mail, too."""
     server.refuse |= {ANN: "550 5.1.1 No", BO: "550 5.1.1 No"}
     load(mailed, NAME, NO_KEY)
 
@@ -62,7 +62,7 @@ def test_nobody_takes_mail(mailed: Pipeline, server: MailServer) -> None:
 
 
 def test_a_mail_that_no_server_takes_needs_a_person(mailed: Pipeline, server: MailServer) -> None:
-    """After half an hour the page tells it, though the alert comes after a day."""
+    """After half an hour the page shows it, although the alert comes after a day."""
     server.answer = f"451 4.3.0 not now, {ANN}"
     load(mailed, NAME, NO_KEY)
     assert "no server takes" not in text(get(mailed.services))
@@ -82,7 +82,7 @@ def test_the_newest_mails_of_a_connection(
 ) -> None:
     """The page of a connection lists its mails, with state and attempts; addresses are masked.
 
-    Who asks for the addresses is logged, and the page then does not refresh by itself.
+    The log names the person who asks for the addresses. The page then does not refresh by itself.
     """
     server.refuse[BO] = f"550 5.1.1 {BO} is unknown"
     load(mailed, NAME, NO_KEY)

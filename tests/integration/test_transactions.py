@@ -92,7 +92,7 @@ def test_others_interfere(database: FirestoreDatabase, calls: Counter[str]) -> N
 
 
 def test_an_error_ends_a_transaction(database: FirestoreDatabase, calls: Counter[str]) -> None:
-    """Where the change raises, nothing is written and nobody has to wait."""
+    """If the change raises, nothing is written and nobody has to wait."""
 
     def change(reads: Reads) -> tuple[None, Mapping[str, Any]]:
         reads.document("ledger/a")

@@ -146,7 +146,7 @@ def _overlooking(history: History) -> Any:
 
 
 def _overlooking_mailboxes(history: History) -> Any:
-    """Who decides about a mail is not held to what it has read of the mails before."""
+    """Mails that a transaction has read may change before it commits."""
     database = history.pipeline.database
     return patch.object(database, "tracked", lambda path: not path.startswith("mailboxes/"))
 

@@ -1,6 +1,6 @@
 """The mails that must be in the outbox: for each event one, none, or a recovery, by the rules.
 
-Besides, each address is told once that it is mailed from now on.
+Each address gets one mail that says that it is mailed from now on.
 
 Each is written in the commit that records its event, and never again. The limit of a day is left
 out: no history comes near it.
@@ -65,7 +65,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
-    """What people know about errors of a code, until they are over."""
+    """Errors of a code that were mailed and are not over yet."""
 
     thread: str | None
     at: datetime

@@ -80,7 +80,7 @@ def shown() -> dict[str, tuple[str, set[str]]]:
 
 
 def test_the_page_shows_every_room_and_its_imports() -> None:
-    """docs/architecture.md names the rooms and, besides core, what each of them imports."""
+    """docs/architecture.md names the rooms and their imports, except core."""
     assert {name: others for name, (_, others) in shown().items()} == {
         name: others - {"core"} for name, others in rooms().items()
     }

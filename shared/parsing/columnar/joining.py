@@ -240,8 +240,8 @@ def _left_open(
                 found[path].append((places[document], row))
             left &= keep[row]
         block.keep[document] = left
-    pairs = {path: np.array(found_in, np.int64).T for path, found_in in found.items()}
-    return {path: (places_, rows_) for path, (places_, rows_) in pairs.items()}
+    columns = {path: np.array(pairs, np.int64).T for path, pairs in found.items()}
+    return {path: (column[0], column[1]) for path, column in columns.items()}
 
 
 def _mark_repeated(alone: Mask, columns: Iterable[Values], items: _Rows) -> None:

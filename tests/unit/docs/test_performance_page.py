@@ -21,7 +21,7 @@ def saved(name: str) -> list[str]:
 
 
 def test_the_speed_is_that_measured() -> None:
-    """Every line of the table that `make bench` has saved stands on the page as it is."""
+    """Every line of the table that `make bench` has saved is on the page, unchanged."""
     assert len(saved("rows")) > 2
     assert [line for line in saved("rows") if line not in PAGE] == []
 

@@ -82,7 +82,7 @@ class Bucket:
 
 
 def test_a_bucket_that_cannot_move() -> None:
-    """Where moving is refused, the object is copied and deleted."""
+    """If Cloud Storage refuses the move, the object is copied and deleted."""
     bucket: Any = Bucket(Error.MethodNotAllowed("x"))
 
     move_object(bucket, "a", 1, to="b", replacing=0)

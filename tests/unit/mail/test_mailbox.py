@@ -186,7 +186,7 @@ def test_an_address_is_told_once() -> None:
 
 
 def test_the_day_has_no_room_for_an_address() -> None:
-    """It is told when the next day begins, and until then nothing changes."""
+    """The address is welcomed when the next day begins; until then nothing changes."""
     full = Mailbox(welcomes=True, day="2023-05-01", sent=DAILY - 1)
     first, box = full.welcome(["ann@a.example", "bo@a.example"], now=NOON, zone=SYDNEY)
     none, same = box.welcome(["ann@a.example", "bo@a.example"], now=NOON, zone=SYDNEY)

@@ -138,5 +138,5 @@ def test_the_ledger_has_the_groups_with_their_lines() -> None:
     ],
 )
 def test_place_of_a_finding(finding: dict[str, object], expected: str) -> None:
-    """What is known of the places is told; a ledger of an earlier version has no lines."""
+    """Known lines are shown; a ledger of an earlier version has none."""
     assert place_of(finding) == expected

@@ -251,5 +251,5 @@ def test_mails_with_the_same_error_are_one_thing() -> None:
     ],
 )
 def test_what_a_server_says_names_nobody(error: object, expected: str) -> None:
-    """Of a server's answer only its codes are told: the rest may name a person."""
+    """Only the codes of a server's answer are shown: the rest may name a person."""
     assert told(error) == expected
