@@ -15,8 +15,8 @@ from shared.services import Services
 from shared.sweeping.feeds import watch_feeds
 from shared.sweeping.lateness import watch_load
 from shared.sweeping.mailing import send_mails
+from shared.sweeping.reconciliation import reconcile
 from shared.sweeping.retention import clean_up
-from shared.sweeping.stock import take_stock
 from shared.sweeping.unusable import watch_documents
 
 PATIENCE = timedelta(minutes=10)
@@ -38,7 +38,7 @@ def sweep(services: Services) -> dict[str, object]:
 
     Returns:
         Counts by part: `late` imports, `unusable` documents, `revived` imports by status, objects
-        `found`, `settled` and put `aside` (under `stock`), feeds `stopped`, objects `deleted`,
+        `found`, `moved` and put `aside` (under `reconciled`), feeds `stopped`, objects `deleted`,
         `orphans` removed from `state/`, alerts `told`, `mails` sent.
 
     Raises:
@@ -51,7 +51,7 @@ def sweep(services: Services) -> dict[str, object]:
         "late": lambda: _watch_load(services),
         "unusable": lambda: watch_documents(connections(), services),
         "revived": lambda: revive(services),
-        "stock": lambda: take_stock(services),
+        "reconciled": lambda: reconcile(services),
         "stopped": lambda: watch_feeds(connections(), services),
         "deleted": lambda: clean_up(services),
         "orphans": lambda: _remove_orphans(services),

@@ -33,14 +33,14 @@ def test_an_event_that_never_came(pipeline: Pipeline) -> None:
     pipeline.put(f"pending/au/{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.put("au/Orders_20230501.csv", "x")
     later(pipeline, minutes=9)
-    assert pipeline.sweep()["stock"] == {"found": 0, "settled": 0, "aside": 0}
+    assert pipeline.sweep()["reconciled"] == {"found": 0, "moved": 0, "aside": 0}
     later(pipeline, minutes=11)
 
-    assert pipeline.sweep()["stock"] == {"found": 2, "settled": 0, "aside": 0}
+    assert pipeline.sweep()["reconciled"] == {"found": 2, "moved": 0, "aside": 0}
 
     assert pipeline.run_due() == ["loaded"]
     assert {"1"} == set(pipeline.documents("customers", "au"))
-    assert pipeline.sweep()["stock"] == {"found": 0, "settled": 0, "aside": 0}
+    assert pipeline.sweep()["reconciled"] == {"found": 0, "moved": 0, "aside": 0}
 
 
 def test_an_event_of_a_correction_that_never_came(pipeline: Pipeline) -> None:
@@ -51,7 +51,7 @@ def test_an_event_of_a_correction_that_never_came(pipeline: Pipeline) -> None:
     pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     later(pipeline, minutes=11)
 
-    assert pipeline.sweep()["stock"]["found"] == 1
+    assert pipeline.sweep()["reconciled"]["found"] == 1
     assert pipeline.run_due() == ["loaded"]
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_was_not_put_away(pipeline: Pipeline) -> None:
     )
     later(pipeline, minutes=11)
 
-    assert pipeline.sweep()["stock"] == {"found": 0, "settled": 1, "aside": 0}
+    assert pipeline.sweep()["reconciled"] == {"found": 0, "moved": 1, "aside": 0}
     assert f"{NAME}.csv" not in pipeline.objects()
 
 
@@ -85,7 +85,7 @@ def test_an_upload_that_was_superseded_under_another_name(pipeline: Pipeline) ->
     assert [result for result in pipeline.run_due() if result != "superseded"] == ["loaded"]
     later(pipeline, minutes=11)
 
-    assert pipeline.sweep()["stock"]["aside"] == 1
+    assert pipeline.sweep()["reconciled"]["aside"] == 1
 
     (aside,) = [name for name in pipeline.objects() if ".superseded-" in name]
     assert "Hobart" in pipeline.read(aside)
@@ -127,7 +127,7 @@ def test_many_objects(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """More objects than a sweep can look at are no secret."""
-    monkeypatch.setattr("shared.sweeping.stock.LOOKED_AT", 1)
+    monkeypatch.setattr("shared.sweeping.reconciliation.LOOKED_AT", 1)
     pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
     pipeline.sweep()
     assert "are in the upload folders" not in capsys.readouterr().out

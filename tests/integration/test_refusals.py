@@ -158,7 +158,7 @@ def test_a_note_whose_event_was_lost(pipeline: Pipeline) -> None:
     note(pipeline, {"object": WRONG})
     pipeline.clock.now = datetime.now(pipeline.clock.now.tzinfo) + timedelta(hours=1)
 
-    assert pipeline.sweep()["stock"]["found"] == 1
+    assert pipeline.sweep()["reconciled"]["found"] == 1
 
     assert pipeline.import_(ID, "au").status == "rejected"
     assert NOTE not in pipeline.objects()

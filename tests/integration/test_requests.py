@@ -11,7 +11,7 @@ import pytest
 from shared.core.errors import SettingsError
 from shared.scheduling.intake import take_in
 from shared.services import Services
-from shared.sweeping import stock
+from shared.sweeping import reconciliation
 from tests.support.functions import EVENT_HEADERS, Call, client, lines, undisturbed
 from tests.support.pipeline import BUCKET, Pipeline, customers_csv
 
@@ -276,7 +276,7 @@ def test_a_part_of_the_sweep_that_nobody_foresaw(
 ) -> None:
     """A part of the sweep that fails keeps the others from nothing, and the sweep comes back."""
     seen: list[Services] = []
-    monkeypatch.setattr("shared.sweeping.caretaker.take_stock", lambda _: 1 / 0)
+    monkeypatch.setattr("shared.sweeping.caretaker.reconcile", lambda _: 1 / 0)
     monkeypatch.setattr("shared.sweeping.caretaker.tell", seen.append)
 
     answer = call("sweep").post("/")
@@ -292,14 +292,14 @@ def test_an_object_that_nobody_foresaw(
     pipeline.put("a.csv", "x")
     pipeline.put("b.csv", "x")
     pipeline.clock.advance("12:00")
-    monkeypatch.setattr(stock, "GRACE", -stock.GRACE * 10**6)
+    monkeypatch.setattr(reconciliation, "GRACE", -reconciliation.GRACE * 10**6)
     monkeypatch.setattr(
-        stock,
+        reconciliation,
         "take_in",
         lambda arrived, services: 1 / 0 if arrived.name == "a.csv" else take_in(arrived, services),
     )
 
-    assert pipeline.sweep()["stock"]["found"] == 1
+    assert pipeline.sweep()["reconciled"]["found"] == 1
     assert recorded(pipeline) == {"b.csv": "name.not_an_export"}
     assert "a.csv" in capsys.readouterr().out
 

@@ -43,7 +43,7 @@ from shared.privacy import erasing
 from shared.scheduling import claims, intake, pairing
 from shared.scheduling.claims import claim_within
 from shared.scheduling.intake import is_newer, take_in
-from shared.sweeping import caretaker, lateness, mailing, stock
+from shared.sweeping import caretaker, lateness, mailing, reconciliation
 from shared.undoing import deciding
 from shared.undoing.attempt import Undoing
 from shared.undoing.deciding import Decisions
@@ -467,7 +467,7 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "lost events": Guard(
         "the sweep takes in what lies in the bucket and not in the ledger",
-        _replaced(stock, take_in, lambda *_: None),
+        _replaced(reconciliation, take_in, lambda *_: None),
         "lost events",
     ),
     "mail that was written": Guard(

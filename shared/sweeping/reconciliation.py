@@ -1,4 +1,4 @@
-"""Compares bucket and ledger: takes in objects without an event, moves files that ended well."""
+"""Reconciliation of bucket and ledger: takes in forgotten objects, moves ended files away."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _KEPT = tuple(f"{folder}/" for folder in (*KEPT_FOLDERS, *OWN_FOLDERS))
 _BATCH = 200
 
 
-def take_stock(services: Services) -> dict[str, int]:
+def reconcile(services: Services) -> dict[str, int]:
     """Take in every object whose event was lost, and move files of ended imports away.
 
     Notes of the gateway whose event was lost are taken, too.
 
     Returns:
-        Numbers of objects: `found` without an import, `settled` after a good end, and put `aside`
+        Numbers of objects: `found` without an import, `moved` after a good end, and put `aside`
         because a newer upload of another name had superseded them.
 
     Raises:
         TryAgain: Cloud Storage, Firestore or the queue could not be reached.
     """
-    counts = {"found": 0, "settled": 0, "aside": 0}
+    counts = {"found": 0, "moved": 0, "aside": 0}
     apart = Apart("An object could not be compared with the ledger.")
     latest = services.now() - GRACE
     arrivals = _arrivals(services)
@@ -51,7 +51,7 @@ def take_stock(services: Services) -> dict[str, int]:
         )
         for arrived, named in batch:
             import_ = known.get((named.connection, named.import_id))
-            act = partial(_see_to, arrived, named, import_, services, latest=latest)
+            act = partial(_reconcile, arrived, named, import_, services, latest=latest)
             done = apart(act, object=arrived.name)
             if done is not None:
                 counts[done] += 1
@@ -69,7 +69,7 @@ def take_stock(services: Services) -> dict[str, int]:
     return counts
 
 
-def _see_to(
+def _reconcile(
     arrived: StorageObject,
     named: ExportFile | Misnamed,
     import_: Import | None,
@@ -77,14 +77,14 @@ def _see_to(
     *,
     latest: datetime,
 ) -> str | None:
-    """Compare one object with its import and act; return the key of `take_stock`'s counts.
+    """Compare one object with its import and act; return the key of `reconcile`'s counts.
 
     Return None if nothing had to be done.
     """
     if import_ is not None and import_.generation == arrived.generation:
         if import_.status in ENDED_WELL and _over(import_.finished_at, latest):
             settle(import_, services)
-            return "settled"
+            return "moved"
         return None
     if arrived.uploaded_at > latest:
         return None
