@@ -144,12 +144,12 @@ class Files(asyncssh.SFTPServer):
                 await self._lose(file_obj, place)
             elif file_obj.untouched:
                 await file_obj.abort()
-            elif doubt := await self._traffic.doubts.about(
+            elif why := await self._traffic.interruptions.suspected(
                 file_obj, place, stops_quietly=self._stops_quietly
             ):
                 await file_obj.abort()
-                self._log("WARNING", "upload_interrupted", doubt, path=place.shown)
-                raise Refused(doubt)
+                self._log("WARNING", "upload_interrupted", why, path=place.shown)
+                raise Refused(why)
             else:
                 await self._keep(file_obj, place, began)
         finally:

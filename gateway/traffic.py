@@ -6,7 +6,7 @@ from collections import Counter
 
 import asyncssh
 
-from gateway.doubts import Doubts
+from gateway.interruptions import Interruptions
 from gateway.limits import Limits
 from gateway.upload import Refused, Upload
 
@@ -21,7 +21,7 @@ class Traffic:
         """Uploads under way. Their number is logged when the gateway ends."""
         self.handles: Counter[str] = Counter()
         """Number of open files, by user."""
-        self.doubts = Doubts()
+        self.interruptions = Interruptions()
 
     def check_handles(self, user: str, in_session: int, limits: Limits) -> None:
         """Refuse another open file if the session, the user or the gateway is at its limit.

@@ -1,4 +1,4 @@
-"""Detects uploads that a client has closed although they may have been interrupted."""
+"""Detection of interrupted uploads that a client has closed as if they were complete."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _INTERRUPTED = (
     "The upload seems to have been interrupted: it ends with a full block in the middle of a line. "
     "Nothing of it was kept. Upload it again; if it is whole, end its last line with a line break."
 )
-_DOUBTFUL = (
+_PERHAPS_INTERRUPTED = (
     "The upload may have been interrupted: it ends with a full block, exactly where a line ends. "
     "Nothing of it was kept. Upload it again; the same file is taken the second time."
 )
-_MOST_DOUBTED = 1_000
+_MOST_SUSPECTED = 1_000
 """Possibly interrupted uploads that are remembered."""
 
 
-class Doubts:
+class Interruptions:
     """Possibly interrupted uploads of all sessions, by object name."""
 
     def __init__(self) -> None:
-        self._doubted: OrderedDict[str, bytes] = OrderedDict()
+        self._suspected: OrderedDict[str, bytes] = OrderedDict()
 
-    async def about(self, upload: Upload, place: Place, *, stops_quietly: bool) -> str | None:
-        """Return why a closed upload may be incomplete; None if there is no doubt.
+    async def suspected(self, upload: Upload, place: Place, *, stops_quietly: bool) -> str | None:
+        """Return why a closed upload may be incomplete; None if nothing suggests it.
 
         `stops_quietly`: an interrupted client closes a file as if it were complete.
         """
@@ -36,17 +36,17 @@ class Doubts:
         if not await upload.ends_a_line():
             return _INTERRUPTED
         if stops_quietly and not await self._confirmed(upload):
-            return _DOUBTFUL
+            return _PERHAPS_INTERRUPTED
         return None
 
     async def _confirmed(self, upload: Upload) -> bool:
-        """Return True if the last doubted upload of this name had the same content."""
+        """Return True if the last suspected upload of this name had the same content."""
         digest = await upload.digest()
-        if self._doubted.pop(upload.name, None) == digest:
+        if self._suspected.pop(upload.name, None) == digest:
             return True
-        self._doubted[upload.name] = digest
-        if len(self._doubted) > _MOST_DOUBTED:
-            self._doubted.popitem(last=False)
+        self._suspected[upload.name] = digest
+        if len(self._suspected) > _MOST_SUSPECTED:
+            self._suspected.popitem(last=False)
         return False
 
 
