@@ -43,7 +43,7 @@ class Successor:
     pace: Paced | None = None
     """Rate at which documents were written; None leaves the feed's rate unchanged."""
 
-    def settle(self, feed: Feed) -> Feed:
+    def installed_in(self, feed: Feed) -> Feed:
         """Return the feed with the new index.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.loading.settling import settle, wake_dependents
+from shared.loading.followup import follow_up, wake_dependents
 from shared.loading.worker import work
 
-__all__ = ["settle", "wake_dependents", "work"]
+__all__ = ["follow_up", "wake_dependents", "work"]

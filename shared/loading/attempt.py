@@ -1,7 +1,7 @@
 """One attempt at an import, or at one shard: the parts that the steps of all attempts share.
 
 A step is a function that takes an attempt. The steps are `load` and, for large files, `split`,
-`load_shard` and `close` of `shared.loading.shards`.
+`load_shard` and `join` of `shared.loading.shards`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from shared.reporting.reports import RejectedFile
 from shared.scheduling import plan_task
 from shared.services import Services
 
-Step = Literal["load", "split", "shard", "close"]
+Step = Literal["load", "split", "shard", "join"]
 """Step that an attempt takes: the single step of a usual file, or one of three of a large file."""
 
 
@@ -106,14 +106,14 @@ class Attempt:
         if self.claimed.shard is not None:
             return "shard"
         if self.import_.split is not None:
-            return "close"
+            return "join"
         return "split" if is_large(self.claimed, self.services) else "load"
 
     # -- what the examination tells -----------------------------------------------------------
 
     def begun(self, header: Header, delimiter: str) -> None:
         """Prepare the rejected file, and compare the header with that of the file before."""
-        if self.step in ("load", "close"):
+        if self.step in ("load", "join"):
             self.rejects = RejectedFile(
                 self.services.bucket,
                 self.named.rejected_csv,
@@ -415,7 +415,7 @@ def _continue_later(attempt: Attempt, checkpoint: Successor) -> AttemptResult:
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
         import_ = current.import_
         # The feed is this import's until its next task has begun.
-        ledger.put_feed(checkpoint.settle(ledger.feed(import_.connection, str(import_.type))))
+        ledger.put_feed(checkpoint.installed_in(ledger.feed(import_.connection, str(import_.type))))
         return Claimed(
             plan_task(import_, at=now).to(
                 "scheduled",

@@ -172,7 +172,7 @@ def _put_feed(ledger: LedgerTransaction, feed: Feed, ended: Import, found: FileF
         TryAgain: the index of the feed has been replaced in the meantime.
     """
     if found.successor is not None:
-        feed = found.successor.settle(feed)
+        feed = found.successor.installed_in(feed)
         ledger.put_feed(feed)
     if ended.status in LOADED:
         success = Success(
@@ -211,7 +211,7 @@ def _publish(
 
 
 def _alerts_of(import_: Import) -> list[str]:
-    """Return the paths of the alerts that the end of an import may open or close."""
+    """Return the paths of the alerts that the end of an import may raise or resolve."""
     of_import = alert_paths(*IMPORT_CODES, connection=import_.connection, about=import_.import_id)
     if import_.mode != "load" or import_.type is None:
         return of_import
@@ -285,7 +285,7 @@ def _alert(
     repeated: int,
     now: datetime,
 ) -> None:
-    """Open the alert that the end of an import calls for, and close those that no longer apply.
+    """Raise the alert that the end of an import calls for, and resolve those that no longer apply.
 
     `repeated` rows of the file are unchanged only because another row of their key counts.
     """

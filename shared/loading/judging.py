@@ -41,8 +41,8 @@ from shared.ledger import (
 )
 from shared.ledger.uploads import Source
 from shared.loading.attempt import Attempt, examination
+from shared.loading.followup import follow_up
 from shared.loading.garbage import seldom_collected
-from shared.loading.settling import settle
 from shared.mail import addressed, announced, notice_of, post, row_errors, send_now
 from shared.parsing import Examination
 from shared.reporting import findings_of, groups_of, sentences
@@ -218,7 +218,7 @@ def _refuse(
             hold.change(_let_go)
         raise
     log("INFO", f"{ended.status}: {ended.status_text}", **ended.log_fields)
-    settle(ended, services)
+    follow_up(ended, services)
     send_now([left.mail], services)
     return ended.status
 

@@ -29,7 +29,7 @@ from shared.ledger import (
     release_feed,
     stay_leased,
 )
-from shared.loading.settling import settle
+from shared.loading.followup import follow_up
 from shared.mail import send_due, send_now
 from shared.reporting import sentences, tell
 from shared.scheduling import (
@@ -83,7 +83,7 @@ def rest(found: NotNow, services: Services) -> str:
     severity = "ERROR" if import_.status in ("overdue", "failed") else "INFO"
     _log(severity, Claimed(import_), why=found.why)
     if import_.status in ENDED:
-        settle(import_, services)
+        follow_up(import_, services)
     elif import_.status == "overdue":
         tell(services)
         send_due(services)
@@ -111,16 +111,16 @@ def make_attempt(claimed: Claimed, services: Services) -> str:
     except Exception as error:
         log_failure("A worker failed.", error, **_ids(claimed))
         return _put_back(hold, services, error)
-    return _follow(left, hold, services)
+    return _after_attempt(left, hold, services)
 
 
-def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
-    """Carry out what follows an attempt that has not failed."""
+def _after_attempt(left: AttemptResult, hold: Hold, services: Services) -> str:
+    """Create the tasks after an attempt that has not failed, or follow up the end."""
     import_, shard = left.claimed.import_, left.claimed.shard
     if import_.status in ENDED:
         rows = import_.to_document()["rows"]
         _log("INFO", Claimed(import_), rows=rows, seconds=import_.seconds)
-        settle(import_, services)
+        follow_up(import_, services)
         send_now([left.mail], services)
         return import_.status
     _log("INFO", left.claimed)
@@ -133,7 +133,7 @@ def _follow(left: AttemptResult, hold: Hold, services: Services) -> str:
     if left.next is not None:
         enqueue_shard(import_, left.next, services)
     if import_.lease is not None and import_.lease.owner == hold.owner:
-        return make_attempt(Claimed(import_), services)  # all shards have ended: close
+        return make_attempt(Claimed(import_), services)  # all shards have ended: join
     return "shard loaded" if shard.status == "loaded" else "continues"
 
 
@@ -181,7 +181,7 @@ def _put_back(hold: Hold, services: Services, error: Exception) -> str:
     _log("ERROR" if failed else "WARNING", changed, fault=fault_of(error))
     if not failed:
         raise TryAgain(sentences.retrying(changed.attempt, attempts)) from error
-    settle(changed.import_, services)
+    follow_up(changed.import_, services)
     return changed.import_.status
 
 
@@ -206,7 +206,7 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
     from shared.loading.ending import FileFindings, end
     from shared.loading.garbage import seldom_collected
     from shared.loading.shards.attempt import load_shard
-    from shared.loading.shards.closing import close
+    from shared.loading.shards.joining import join
     from shared.loading.shards.splitting import split
 
     import_ = hold.import_
@@ -221,7 +221,7 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
         whole, found = hold_whole(hold, services), FileFindings()
         ended, _ = end(whole, services, "failed", named=named, found=found, error=error.problem)
         return AttemptResult(Claimed(ended))
-    step = {"load": load, "split": split, "shard": load_shard, "close": close}[attempt.step]
+    step = {"load": load, "split": split, "shard": load_shard, "join": join}[attempt.step]
     try:
         with seldom_collected():
             return step(attempt)

@@ -51,7 +51,7 @@ class NotNow:
 def claim(task: LoadTask, services: Services) -> Claimed | NotNow:
     """Claim the import, or the shard, of a task, if it may start now.
 
-    When all shards have ended, the task of a shard claims the whole import, to close it.
+    When all shards have ended, the task of a shard claims the whole import, to join the shards.
 
     Raises:
         TryAgain: Firestore could not be reached.

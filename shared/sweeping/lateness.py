@@ -37,7 +37,7 @@ def due_since(import_: Import) -> datetime | None:
 
 
 def watch_load(services: Services, neglected: Callable[[Import], bool]) -> int:
-    """Open an alert about the oldest late import, or close it; return the number of late imports.
+    """Raise or resolve the alert about the oldest late import; return the number of late ones.
 
     `neglected` returns True for imports that have waited too long. Call this function before they
     get new tasks, because a new task changes the time for which an import is scheduled. An open

@@ -13,7 +13,7 @@ from shared.gcp import StorageObject
 from shared.gcp.storage import list_objects, list_outside
 from shared.ledger import ENDED_WELL, Import
 from shared.ledger.uploads import put_aside
-from shared.loading import settle
+from shared.loading import follow_up
 from shared.scheduling import arrival, is_newer, take_in, take_note
 from shared.services import Services
 
@@ -83,7 +83,7 @@ def _reconcile(
     """
     if import_ is not None and import_.generation == arrived.generation:
         if import_.status in ENDED_WELL and _over(import_.finished_at, latest):
-            settle(import_, services)
+            follow_up(import_, services)
             return "moved"
         return None
     if arrived.uploaded_at > latest:

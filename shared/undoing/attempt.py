@@ -24,11 +24,11 @@ from shared.loading import wake_dependents
 from shared.reporting import sentences
 from shared.services import Services
 from shared.undoing.affected import AffectedDocument, AffectedKeys
-from shared.undoing.author import Author
-from shared.undoing.closing import close, index_records
 from shared.undoing.deciding import Decisions, Said, Unsaid, is_only_creator
+from shared.undoing.ending import end, index_records
 from shared.undoing.exports import ExportReader, OtherExport, ended_imports, imports_that_count
 from shared.undoing.hold import FeedHold, make_sure_undoable
+from shared.undoing.provenance import Author
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def undo(connection: str, import_id: str, services: Services, *, dry_run: bool =
             undoing.apply(other, dry_run=dry_run)
         undone = undoing.result()
         if not dry_run:
-            undoing.settle(undone)
+            undoing.end(undone)
     except BaseException:
         hold.release()
         raise
@@ -176,7 +176,7 @@ class Undoing:
             gone=tuple(one.import_id for one in self.gone),
         )
 
-    def settle(self, undone: Undone) -> None:
+    def end(self, undone: Undone) -> None:
         """Decide on documents that no other export holds, and remove the import from the feed."""
         with self._writer(self.decisions.without_export) as writer:
             for document in self._documents():
@@ -184,7 +184,7 @@ class Undoing:
                 withdrawn = self.affected.withdrawn_of(document.id)
                 writer.add(document.id, Unsaid(removable, withdrawn))
         text = sentences.undone(undone.restored, undone.removed, undone.left)
-        close(self.import_, self.services, self.hold, self.affected, gone=self.gone, text=text)
+        end(self.import_, self.services, self.hold, self.affected, gone=self.gone, text=text)
 
     def _documents(self) -> Iterator[AffectedDocument]:
         """Yield the documents whose content comes from the import, whole or in part."""
@@ -210,7 +210,7 @@ class Undoing:
                     writer.add(incoming.key, Said(incoming, origin, withdrawn))
 
     def _writer(self, decide_: Callable[[T, Stored | None], Any]) -> Writer[T]:
-        def settled(said: T, outcome: Outcome) -> None:
+        def ignore(said: T, outcome: Outcome) -> None:
             """Ignore the result: the documents are read again at the end."""
 
         return Writer(
@@ -218,6 +218,6 @@ class Undoing:
             self.collection,
             decide=decide_,
             mask=None,
-            on_result=settled,
+            on_result=ignore,
             guard=self.hold.check,
         )

@@ -12,7 +12,7 @@ from shared.firestore.bulk import Leave, Put, Remove, Stored
 from shared.index import Origin, decide, disowned, source_age, without_word
 from shared.ledger import Age, Import
 from shared.parsing import Incoming
-from shared.undoing.author import Author
+from shared.undoing.provenance import Author
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,7 +297,7 @@ def test_a_receiver_that_refuses_one_alert(
     pipeline = make(alert_webhook=receiver.url, max_attempts=1)
     for hour in (8, 9, 10):
         with monkeypatch.context() as patched:
-            patched.setattr("shared.loading.settling.tell", lambda services: 0)
+            patched.setattr("shared.loading.followup.tell", lambda services: 0)
             fail(pipeline, monkeypatch, f"customers_20230501T1155{hour:02}Z")
             fail(pipeline, monkeypatch, f"rewards_20230501T1155{hour:02}Z")
     receiver.refuse = "customers_20230501T115508Z"

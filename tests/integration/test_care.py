@@ -9,7 +9,7 @@ import pytest
 
 from shared.core.errors import NotPossible
 from shared.ledger.lease import Claimed
-from shared.loading.settling import settle
+from shared.loading.followup import follow_up
 from shared.scheduling.claims import claim
 from shared.scheduling.replay import release, replay
 from tests.integration.conftest import Make
@@ -105,7 +105,7 @@ def test_a_late_move(pipeline: Pipeline) -> None:
     pipeline.upload(f"pending/{NAME}.csv", customers_csv({"PERIDX": "1", "CITY": "Perth"}))
     pipeline.run_due()
 
-    settle(early, pipeline.services)
+    follow_up(early, pipeline.services)
 
     assert "Perth" in pipeline.read(f"processed/{NAME}.csv")
 

@@ -114,7 +114,7 @@ def test_rewards_let_earlier_customers_pass(pipeline: Pipeline) -> None:
 
 
 def test_woken_again(pipeline: Pipeline) -> None:
-    """A wake-up whose task could not be created is made up for when the end is settled again."""
+    """A wake-up whose task could not be created is repeated with the follow-up of the end."""
     first, second, third = names("customers")[:3]
     begun, tasks = hold_first(pipeline, first, second, third)
     pipeline.queue.broken = True

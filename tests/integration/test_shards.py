@@ -369,8 +369,8 @@ def test_lost_tasks_of_shards(make: Make) -> None:
     assert not remains(pipeline, "customers", "main")
 
 
-def test_a_closing_that_dies(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a worker that dies in closing the import has left, another one closes."""
+def test_a_join_that_dies(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker dies while it joins the shards; another one joins them."""
     pipeline = make(**SMALL)
     calls = count(pipeline)
     split(pipeline)
@@ -379,7 +379,7 @@ def test_a_closing_that_dies(make: Make, monkeypatch: pytest.MonkeyPatch) -> Non
         raise Dies
 
     with monkeypatch.context() as patch:
-        patch.setattr("shared.loading.shards.closing.close", dies)
+        patch.setattr("shared.loading.shards.joining.join", dies)
         with pytest.raises(Dies):
             pipeline.run_due()
     pipeline.clock.advance(timedelta(minutes=25))

@@ -22,7 +22,7 @@ import shared.loading.attempt
 import shared.loading.delivery
 import shared.loading.shards.attempt
 import shared.loading.shards.cleanup
-import shared.loading.shards.closing
+import shared.loading.shards.joining
 import shared.loading.shards.splitting
 import shared.privacy.erasing
 import shared.undoing.attempt

@@ -73,7 +73,7 @@ def shard_of(claimed: Claimed) -> Shard:
 
 
 def _findings(attempt: Attempt, plan: Plan, delivery: Delivery) -> dict[str, object]:
-    """Return the findings of the shard that the closing of the import needs, as plain data."""
+    """Return the findings of the shard that the join of the shards needs, as plain data."""
     return {
         "tally": attempt.found.tally.dump(),
         "repeated": plan.repeated,

@@ -1,4 +1,4 @@
-"""Identification of the documents, and of the values in them, that come from the undone import."""
+"""Provenance of documents and values: tells which of them come from the undone import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.ledger import Age, Import
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The import that is undone, as the source of documents and values."""
+    """The undone import, as the author of documents and of values in them."""
 
     import_id: str
     age: Age

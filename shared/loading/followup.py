@@ -1,4 +1,4 @@
-"""Consequences of an import's end: its file is moved away, imports that waited for it start."""
+"""Follow-up of an ended import: its file is moved away, imports that waited for it start."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PLACE_KEPT = timedelta(minutes=5)
 """Time that the next in line has to start, before others may start instead."""
 
 
-def settle(import_: Import, services: Services) -> None:
-    """Carry out what follows the end of an import: move its file away, start its dependents.
+def follow_up(import_: Import, services: Services) -> None:
+    """Follow up the end of an import: move its file away, start its dependents.
 
     Raises:
         TryAgain: a part could not be done. All parts may be done again.

@@ -28,7 +28,7 @@ RESULT_READ_BYTES = 64 * 1024
 """Bytes read at a time of a shard's result. The results of all shards are read side by side."""
 
 
-def close(attempt: Attempt) -> AttemptResult:
+def join(attempt: Attempt) -> AttemptResult:
     """End the import if all shards have ended; else let the shards continue.
 
     Raises:

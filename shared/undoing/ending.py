@@ -13,9 +13,9 @@ from shared.ledger import Feed, Import, Index, LedgerTransaction
 from shared.reporting import OUTDATED, resolve_alerts
 from shared.services import Services
 from shared.undoing.affected import AffectedKeys
-from shared.undoing.author import Author
 from shared.undoing.exports import imports_that_count
 from shared.undoing.hold import FeedHold
+from shared.undoing.provenance import Author
 
 
 def import_feed(import_: Import, services: Services) -> Feed:
@@ -37,7 +37,7 @@ def index_records(import_: Import, services: Services, hold: FeedHold) -> Iterat
         raise TryAgain("The index was lost in the meantime.") from error
 
 
-def close(
+def end(
     import_: Import,
     services: Services,
     hold: FeedHold,
