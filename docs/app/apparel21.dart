@@ -388,7 +388,7 @@ class OrderLine {
 
   /// Id of the line: tells lines apart best.
   final String? lineId;
-  /// Place of the line. Two rows with one number and no LINE_ID are the same line.
+  /// Place of the line.
   final int? lineNumber;
   /// Unit that is sold.
   final String? sku;
@@ -472,7 +472,7 @@ class Order {
   final String personId;
   /// Buyer's e-mail address.
   final String? email;
-  /// Number of the order; all its rows have it.
+  /// Number of the order.
   final String orderNumber;
   /// Transaction's id.
   final String? transactionId;
@@ -481,7 +481,7 @@ class Order {
   /// Sale, Layby, Layby Update, Special Order or Special Order Update. Exchanges and returns are
   /// sales.
   final String? type;
-  /// Day of the sale, with or without the time.
+  /// Day of the sale.
   final String orderDate;
   /// Time of the sale, if the file has it.
   final DateTime? orderedAt;
@@ -589,8 +589,7 @@ class RewardAccountReward {
         extra: _mapOf(data['extra'], _as<String>),
       );
 
-  /// Id of an issued reward. With this column a file has one row per reward, without it one row
-  /// per account.
+  /// Id of an issued reward.
   final String? rewardId;
   /// Reason of the reward.
   final String? description;

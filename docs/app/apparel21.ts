@@ -151,7 +151,7 @@ export interface OrderLineRef {
 export interface OrderLine {
   /** Id of the line: tells lines apart best. */
   readonly lineId?: string | undefined;
-  /** Place of the line. Two rows with one number and no LINE_ID are the same line. */
+  /** Place of the line. */
   readonly lineNumber?: number | undefined;
   /** Unit that is sold. */
   readonly sku?: string | undefined;
@@ -189,7 +189,7 @@ export interface Order {
   readonly personId: string;
   /** Buyer's e-mail address. */
   readonly email?: string | undefined;
-  /** Number of the order; all its rows have it. */
+  /** Number of the order. */
   readonly orderNumber: string;
   /** Transaction's id. */
   readonly transactionId?: string | undefined;
@@ -198,7 +198,7 @@ export interface Order {
   /** Sale, Layby, Layby Update, Special Order or Special Order Update. Exchanges and returns are
    * sales. */
   readonly type?: string | undefined;
-  /** Day of the sale, with or without the time. As YYYY-MM-DD. */
+  /** Day of the sale. As YYYY-MM-DD. */
   readonly orderDate: string;
   /** Time of the sale, if the file has it. */
   readonly orderedAt?: Timestamp | undefined;
@@ -253,8 +253,7 @@ export interface RewardAccountNextTier {
 
 /** One entry of `rewards`. */
 export interface RewardAccountReward {
-  /** Id of an issued reward. With this column a file has one row per reward, without it one row
-   * per account. */
+  /** Id of an issued reward. */
   readonly rewardId?: string | undefined;
   /** Reason of the reward. */
   readonly description?: string | undefined;

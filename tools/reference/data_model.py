@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,10 +41,8 @@ _HEAD = """\
 # Documents
 
 For app developers; [start here](for-app-developers.md). A deployment with one retailer has
-`connections/main`. Generated: `python -m tools.reference.data_model > docs/data-model.md`.
-
-[What you can rely on](#what-you-can-rely-on) · [Showing](#showing-documents) ·
-[Reading](#reading-documents) · [Changes](#changes)
+`connections/main`. Below, a field without an explanation is what its name says. Generated:
+`python -m tools.reference.data_model > docs/data-model.md`.
 
 %s"""
 
@@ -56,14 +56,12 @@ _GUARANTEES = """\
   `true`, never `!= false`. A first load (`bulk/`) sets none.
 * A blank cell is an absent field, never `null` or `""`, unless the connection keeps values
   (`blankMeans`). An unreadable cell changes nothing.
-* Ids, codes, phones and postcodes are strings with leading zeros. Money is integer cents, in
-  fields that end in `Cents`. Quantities and percentages are doubles, whole ones too. A field
-  has one type.
+* Ids, codes, phones and postcodes are strings with leading zeros. Money is integer cents.
+  Quantities and percentages are doubles, whole ones too. A field has one type.
 * `orderDate` is the day in the connection's time zone.
-* An order is replaced whole. Returns are negative.
+* An order is replaced whole. It may be there before its customer.
 * `incomplete: true`: lines, or rewards, are missing, also in the totals. The document never
   replaces a complete one, and the next complete one replaces it.
-* An order may be there before its customer.
 * Only the pipeline writes, one whole document at a time. Keep your app's data in your own
   documents. A file's documents do not change at one moment: the `status` of its import says
   when all are there.
@@ -71,26 +69,23 @@ _GUARANTEES = """\
 
 ## Showing documents
 
-|document|means|show|
-|---|---|---|
-|order with `incomplete: true`|lines are missing until the retailer sends them|the lines, and \
-"We are still receiving details of this order." No total, count or "complete"|
-|order without `valueCents`|an amount could not be read|the lines with prices, no total. Do not \
+|document|show|
+|---|---|
+|order with `incomplete: true`|the lines, and "We are still receiving details of this order." No \
+total, count or "complete"|
+|order without `valueCents`: an amount could not be read|the lines with prices, no total. Do not \
 add them up|
-|line without `valueCents`|the file has the price only|quantity and price. Their product is \
-before discounts|
-|negative `quantity` or `valueCents`|a return or exchange|"Returned", and a refund|
-|customer without `subscribed`|no file has said anything|not subscribed. Send nothing, and \
-offer no "unsubscribe": consent changes in Apparel21|
-|customer without `email` or `mobile`|none on file|a blank|
-|reward account with `incomplete: true`|a reward is missing|points and tier. List rewards with \
-"There may be more."|
-|order without its customer|not exported, or erased|the order without a name|
+|line without `valueCents`|quantity and price. Their product is before discounts|
+|negative `quantity` or `valueCents`|"Returned", and a refund|
+|customer without `subscribed`|not subscribed. Send nothing, and offer no "unsubscribe": consent \
+changes in Apparel21|
+|reward account with `incomplete: true`|points and tier. List rewards with "There may be more."|
+|order without its customer: not exported, or erased|the order without a name|
 
 ## Reading documents
 
-Clients read through [the rules](../firestore.rules), by the claims of their token. Nobody
-writes.
+Clients read through [the rules](../firestore.rules), by the claims of their token. Set them on
+your server.
 
 |token|reads|
 |---|---|
@@ -99,7 +94,8 @@ writes.
 |`connection: "main"`, `person: "65432"`|a shopper: `customers/65432`, `rewards/65432`, and \
 orders of a query with `personId == "65432"`|
 
-Set claims on your server. Servers read with `roles/datastore.viewer`.
+Servers read with `roles/datastore.viewer`. Queries need
+[firestore.indexes.json](../firestore.indexes.json). Turn on App Check for Firestore.
 
 |copy|for|
 |---|---|
@@ -112,14 +108,12 @@ city, the status of a file|
 |[`claimPerson.ts`](app/claimPerson.ts)|letting shoppers claim themselves, by verified address \
 *and* a code to the mobile number on file|
 
-Queries need [firestore.indexes.json](../firestore.indexes.json). Turn on App Check for
-Firestore.
-
 ## Changes
 
 Fields are added without notice: ignore those you do not know. Within a major version no field
 is renamed, removed or given another type. An unknown column is in `extra`, and stays there
 when it gets a field of its own. [The changes](../CHANGELOG.md) name each addition."""
+_SMALL_WORDS = {"a", "of", "the"}
 
 
 def page() -> str:
@@ -206,12 +200,12 @@ def _section(type_: FileType) -> str:
     rows += [(f"`{total.field}`", total.stored, total.meaning) for total in documents.totals(type_)]
     parts = [
         f"## {type_.name}",
-        table(("field", "type", "what"), rows),
+        _fields(rows),
     ]
     if items:
         parts += [
             f"Each entry of `{type_.items}`:",
-            table(("field", "type", "what"), (_row(column) for column in items)),
+            _fields(_row(column) for column in items),
         ]
     return "\n\n".join(parts)
 
@@ -231,7 +225,24 @@ def _common() -> str:
             "Hash for the pipeline only. JavaScript cannot hold all its digits.",
         )
     )
-    return "## Every document\n\n" + table(("field", "type", "what"), rows)
+    return "## Every document\n\n" + _fields(rows)
+
+
+def _fields(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Return the table of fields; neighbours of one type that need no words share a row."""
+    shared: list[tuple[str, str, str]] = []
+    for (type_, what), group in groupby(rows, lambda row: row[1:]):
+        names = [name for name, *_ in group]
+        shared += (
+            [(", ".join(names), type_, what)] if not what else [(n, type_, what) for n in names]
+        )
+    return table(("field", "type", "what"), shared)
+
+
+def _said(meaning: str, field: str) -> bool:
+    """Return True if a field's name says its meaning: `loyaltyCode` says "Code of the loyalty"."""
+    words = re.findall(r"[a-z]+", meaning.lower().replace("'s", ""))
+    return all(word in _SMALL_WORDS or word in field.lower() for word in words)
 
 
 def _words(value: documents.Value) -> str:
@@ -240,11 +251,11 @@ def _words(value: documents.Value) -> str:
 
 
 def _row(column: Column) -> tuple[str, str, str]:
-    return (
-        f"`{column.field}`",
-        documents.stored(column).value,
-        documents.meaning(column) + (" Always there." if column.needed else ""),
-    )
+    meaning = documents.meaning(column)
+    words = [] if _said(meaning, column.field) else [meaning]
+    if column.needed:
+        words.append("Always there.")
+    return f"`{column.field}`", documents.stored(column).value, " ".join(words)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,19 @@ _SAID = re.compile(
 )
 """Words of a text that are said above its table for all of them."""
 
+NAMES = (
+    "The name is refused",
+    "Over SFTP the upload fails. The client and the report say why, and the right name if it is "
+    "clear. Upload the file under that name, and correct the export job. Its time must be in UTC: "
+    "local time with a Z is hours off. [Right names](formats.md#every-file) are like "
+    "`customers_20230424T201230Z.csv`.",
+)
+"""Heading of the codes of names, and what to do about all of them."""
 HEADINGS: dict[Severity, tuple[str, str]] = {
     "file": (
         "The file is not loaded",
-        "None of the file was loaded. It is still where it was uploaded. Fix the file, then upload "
-        "it again.",
+        "Nothing was loaded. The file is still where it was uploaded. Fix it, then upload it "
+        "again.",
     ),
     "row": (
         "The row is not loaded",
@@ -45,24 +53,33 @@ HEADINGS: dict[Severity, tuple[str, str]] = {
 
 def page() -> str:
     """Return the page as Markdown."""
+    headings = [heading for heading, _ in (NAMES, *HEADINGS.values())]
+    heading, about = NAMES
     parts = [
         "# Codes",
         "Every message has one of these codes. A code never changes its meaning. Generated: "
         "`python -m tools.reference.errors > docs/errors.md`.",
-        " · ".join(f"[{heading}](#{_anchor(heading)})" for heading, _ in HEADINGS.values()),
+        " · ".join(f"[{heading}](#{_anchor(heading)})" for heading in headings),
+        f"## {heading}",
+        about,
+        table(("code", "meaning", "example"), (row[:3] for row in _rows(names=True))),
     ]
     for severity, (heading, about) in HEADINGS.items():
-        rows = [
-            (f"`{name}`", _SAID.sub("", code.meaning), EXAMPLES[name], _SAID.sub("", code.fix))
-            for name, code in sorted(CODES.items())
-            if code.severity == severity
-        ]
         parts += [
             f"## {heading}",
             about,
-            table(("code", "meaning", "example", "what to do"), rows),
+            table(("code", "meaning", "example", "what to do"), _rows(severity)),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _rows(severity: Severity = "file", *, names: bool = False) -> list[tuple[str, str, str, str]]:
+    """Return code, meaning, example and fix of the codes of names, or of all other codes."""
+    return [
+        (f"`{name}`", _SAID.sub("", code.meaning), EXAMPLES[name], _SAID.sub("", code.fix))
+        for name, code in sorted(CODES.items())
+        if code.severity == severity and name.startswith("name.") == names
+    ]
 
 
 def _anchor(heading: str) -> str:

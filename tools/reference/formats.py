@@ -32,8 +32,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 _INTRODUCTION = """\
 # Formats of export files
 
-For whoever sets up the export in Apparel21. [For retailers](for-retailers.md) tells how files are \
-sent. Generated: `python -m tools.reference.formats > docs/formats.md`.
+For whoever sets up the export in Apparel21. Generated: \
+`python -m tools.reference.formats > docs/formats.md`.
 
 [Every file](#every-file) · {types} · [Formats of cells](#formats-of-cells)"""
 
@@ -45,28 +45,25 @@ _GENERAL = """\
 |Name|`{{type}}_{{time of the export in UTC}}.csv`, such as `customers_{stamp}.csv` or \
 `customers_2023-04-24T20:12:30Z.csv`. Small letters, but `T` and `Z`. The time is at most \
 {ahead} later than the upload.|
-|Folder|`pending/` to load it, `test/` only to check it, `bulk/` for a first load. With several \
-connections: `pending/au/` and so on.|
+|Folder|`pending/`, or `test/` to check it only ([how files are sent](for-retailers.md)). `bulk/` \
+is for first loads.|
 |Encoding|UTF-8, with or without a byte order mark. Other cells are read as Windows-1252, with \
-a warning. Cells that are neither, or have the sign � for lost characters, are unreadable.|
+a warning. Cells that are neither, or have a �, are unreadable.|
 |Delimiter|Comma, semicolon, tab or `\\|`, the same in the whole file.|
 |Quotes|`"` around cells with a delimiter, a line break or a quote. A quote inside is doubled. \
 `5" heel` without quotes around it is text.|
-|Header|The column names in the first line, in any order and case. No title, no `sep=;`. Other \
-accepted names are in italics below. A file with \
-only the key and unknown columns is rejected.|
-|Other columns|Kept under `extra` by name.|
+|Header|The column names in the first line, in any order and case. Other accepted names are in \
+italics below. The connection's [settings](ledger.md#settings-of-a-connection) `keyColumn`, \
+`emailColumn` and `aliases` map the retailer's own names.|
+|Other columns|Kept under `extra` by name. Besides the key, one column must be known.|
 |Rows|As many cells as the header. Rows of only blanks and delimiters are ignored.|
 |Values|Blanks around cells and quotes do not count.|
-|End|The last line must be complete; its line break may be missing. A footer needs a line break. \
-A Ctrl-Z is ignored.|
+|End|The last line must be complete; its line break may be missing. A footer needs a line break.|
 
-* **Wrong quotes.** Only blanks may come between a closing quote and the delimiter. `\\"` is not \
-a quote. Otherwise the line is rejected, and reading continues at the next line. The same \
-happens if a line inside a cell has as many cells as the header, or the row's first and last \
-line both have. In files of 2 to {narrow} columns this counts only without blanks beside the \
-delimiters: `Hobart, TAS` is text, `11,STD` is a row. In files of one column it never counts. A \
-quote that is open at the end rejects the file.
+* **Wrong quotes** reject the line; reading continues at the next line. Only blanks may come \
+between a closing quote and the delimiter, and `\\"` is not a quote. A line inside a cell must not \
+look like a row: not have as many cells as the header. In files of 2 to {narrow} columns, a text \
+like `Hobart, TAS` may. A quote that is open at the end rejects the file.
 * **Blank cells** clear their field, or keep it with the setting `blankMeans`: `keep`. Consent \
 is never cleared. A cleared field stays clear until a newer file has a value.
 * **Unreadable cells** change nothing, with a warning. In a new document, a line or a reward, \
@@ -79,12 +76,9 @@ What that row leaves open is taken from the latest row that has it. Where the la
 unclear, a withdrawal of consent counts.
 * **Times** are in the connection's time zone unless they end in `Z` or an offset. Of an hour \
 that comes twice, the first is meant.
-* **Own names.** The settings `keyColumn`, `emailColumn` and `aliases` of a \
-[connection](ledger.md#settings-of-a-connection) map a retailer's own names of columns.
-* **Errors.** A row without a usable value in a *needed* column is rejected. Longer texts than \
-listed are loaded, with a warning. The file is rejected if [too many \
-rows](errors.md#the-row-is-not-loaded) have errors, or more than {limit} of a column's values, at \
-least {floor}.
+* **Errors.** A row without a usable value in a *needed* column is rejected. The file is rejected \
+if [too many rows](errors.md#the-row-is-not-loaded) have errors, or more than {limit} of a \
+column's values, at least {floor}. Longer texts than listed are loaded, with a warning.
 * **Spreadsheets** damage exports that they save. Ids, codes, phones, SKUs and postcodes such as \
 `1.23E+11`, `12345.0`, `####` or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, \
 with a warning.
@@ -94,6 +88,8 @@ with a warning.
 
 
 _LIMITS = Deployment()
+_EXAMPLES = 3
+"""Examples of a kind of cell that the page shows; its first ones."""
 
 
 def page() -> str:
@@ -191,14 +187,14 @@ def _kinds_section() -> str:
             kind.form,
             ", ".join(
                 f"`{cell}`" if value == cell else f"`{cell}` → {_shown(value)}"
-                for cell, value in kind.examples
+                for cell, value in kind.examples[:_EXAMPLES]
             ),
         )
         for kind in KINDS
     )
     return (
         "## Formats of cells\n\n"
-        "Examples: cell → stored value, if it differs, for Australia/Sydney.\n\n"
+        "Examples: cell → stored value, if it differs, in Sydney.\n\n"
         + table(("format", "accepted", "examples"), rows)
     )
 

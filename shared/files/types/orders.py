@@ -61,7 +61,7 @@ COLUMNS = (
         key=True,
         max_length=30,
         personal=False,
-        meaning="Number of the order; all its rows have it.",
+        meaning="Number of the order.",
         example="D55500000135",
         source="API guide",
     ),
@@ -106,7 +106,7 @@ COLUMNS = (
         aliases=("SALE_DATE", "TRANSACTION_DATE"),
         required=True,
         personal=False,
-        meaning="Day of the sale, with or without the time.",
+        meaning="Day of the sale.",
         example="2023-04-24",
         source="API guide",
     ),
@@ -207,7 +207,7 @@ COLUMNS = (
         kind=WHOLE,
         aliases=("SEQUENCE",),
         personal=False,
-        meaning="Place of the line. Two rows with one number and no LINE_ID are the same line.",
+        meaning="Place of the line.",
         example="0",
         source="API guide",
     ),
@@ -492,7 +492,8 @@ ORDERS = register(
         columns=COLUMNS,
         about="Retail transactions, one row per line, with the columns of the order repeated. "
         "All rows of an order belong into one file, in any place: the order replaces an earlier "
-        "one. A blank `VALUE` is calculated from `PRICE`, `QUANTITY` and `DISCOUNT`.",
+        "one. Rows with one `LINE_ID`, or without it one `LINE_NUMBER`, are the same line. "
+        "A blank `VALUE` is calculated from `PRICE`, `QUANTITY` and `DISCOUNT`.",
         one_of=(("SKU", "PRODUCT_CODE"),),
         grouped_where=lambda header: True,
         assemble=assemble,

@@ -180,8 +180,7 @@ COLUMNS = (
         part="item",
         kind=CODE,
         max_length=22,
-        meaning="Id of an issued reward. With this column a file has one row per reward, without "
-        "it one row per account.",
+        meaning="Id of an issued reward.",
         example="70000",
         source="API guide",
     ),
@@ -283,7 +282,8 @@ REWARDS = register(
         goes_after="customers",
         read_by="connection",
         columns=COLUMNS,
-        about="Reward accounts, one row per account or per issued reward. The vendor agrees the "
+        about="Reward accounts: one row per issued reward, or per account in files without "
+        "`REWARD_ID`. The vendor agrees the "
         "columns with each retailer.",
         grouped_where=lambda header: "REWARD_ID" in header.canonical,
         assemble=assemble,
