@@ -17,7 +17,7 @@ from grpc import StatusCode
 from local import google_emulator
 from local.emulators.firestore import serve
 from shared.firestore.bulk.batch import Limits
-from shared.firestore.bulk.decisions import Leave, Left, Outcome, Put, Refused, Written
+from shared.firestore.bulk.operations import Leave, Left, Outcome, Put, Refused, Written
 from shared.firestore.bulk.transport import Stored, Transport, encode_write
 from shared.firestore.bulk.writer import Writer
 from tests.support.grpc_proxy import (

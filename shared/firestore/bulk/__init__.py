@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared.firestore.bulk.decisions import (
+from shared.firestore.bulk.encoding import ENCODING, decode_content, encode_content
+from shared.firestore.bulk.existence import LOOKED_UP, DocumentReader, KnownDocuments, Lookups
+from shared.firestore.bulk.operations import (
     Expectations,
     Leave,
     Left,
@@ -12,8 +14,6 @@ from shared.firestore.bulk.decisions import (
     Remove,
     Written,
 )
-from shared.firestore.bulk.encoding import ENCODING, decode_content, encode_content
-from shared.firestore.bulk.existence import LOOKED_UP, DocumentReader, KnownDocuments, Lookups
 from shared.firestore.bulk.pacing import GROWTH, STEP, Ramp, first_rate
 from shared.firestore.bulk.transport import Stored, Transport, encode_write
 from shared.firestore.bulk.wire import FIELD, Entries, Heads, doubles, entry, integers, value

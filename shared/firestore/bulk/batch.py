@@ -24,7 +24,7 @@ from grpc import StatusCode
 from numpy.typing import NDArray
 
 from shared.core import TryAgain
-from shared.firestore.bulk.decisions import (
+from shared.firestore.bulk.operations import (
     Decide,
     Expectations,
     Expected,

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from shared.firestore.bulk.batch import Batch, Calls, Limits, Settler, Some, Stopped
-from shared.firestore.bulk.decisions import (
+from shared.firestore.bulk.operations import (
     Decide,
     Expectations,
     Expected,

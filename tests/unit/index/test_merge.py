@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core.folding import get, put
-from shared.firestore.bulk.decisions import Leave, Put
 from shared.firestore.bulk.encoding import decode_content, encode_content
+from shared.firestore.bulk.operations import Leave, Put
 from shared.firestore.bulk.transport import Stored
 from shared.index.merge import EXISTS, NEWER, OWN, Origin, decide, fresh, source_content
 from shared.index.records import UNKNOWN

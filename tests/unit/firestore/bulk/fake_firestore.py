@@ -12,7 +12,7 @@ from typing import Any
 from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 
-from shared.firestore.bulk.decisions import Leave, Outcome, Put
+from shared.firestore.bulk.operations import Leave, Outcome, Put
 from shared.firestore.bulk.transport import CallFailed, Stored
 from shared.firestore.bulk.writer import Limits, Writer
 from shared.firestore.encoding import decode_fields

@@ -13,8 +13,8 @@ import pytest
 from grpc import StatusCode
 
 from shared.core.errors import LeaseLost, TryAgain
-from shared.firestore.bulk.decisions import Expected, Leave, Left, Outcome, Put, Refused, Written
 from shared.firestore.bulk.encoding import encode_content
+from shared.firestore.bulk.operations import Expected, Leave, Left, Outcome, Put, Refused, Written
 from shared.firestore.bulk.transport import Stored, encode_write
 from tests.support.waiting import PATIENCE
 from tests.unit.firestore.bulk.fake_firestore import (

@@ -14,8 +14,8 @@ from grpc import StatusCode
 from numpy.typing import NDArray
 
 from shared.core.errors import LeaseLost, TryAgain
-from shared.firestore.bulk.decisions import Expectations, Left, Refused, Written
 from shared.firestore.bulk.encoding import encode_content
+from shared.firestore.bulk.operations import Expectations, Left, Refused, Written
 from shared.firestore.bulk.transport import encode_write, encode_writes, times_of_all
 from shared.firestore.encoding import nanoseconds
 from tests.unit.firestore.bulk.fake_firestore import (

@@ -12,7 +12,7 @@ from grpc import StatusCode
 
 from shared.core.codes import CODES
 from shared.core.errors import TryAgain
-from shared.firestore.bulk.decisions import Left, Refused, Written
+from shared.firestore.bulk.operations import Left, Refused, Written
 from shared.firestore.bulk.pacing import LONGEST_WAIT
 from tests.unit.firestore.bulk.fake_firestore import (
     GIVES_UP,

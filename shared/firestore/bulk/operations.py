@@ -1,4 +1,4 @@
-"""Decisions about documents, and outcomes: of one document, or of many column by column."""
+"""Operations on documents, and outcomes: of one document, or of many column by column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """The decision to replace the whole document with `data` and `wire`, or only some fields."""
+    """The operation that replaces the whole document by `data` and `wire`, or only some fields."""
 
     data: Mapping[str, Any]
     """Fields, in the types that `encoding` lists."""
@@ -30,12 +30,12 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The decision to delete a document that exists."""
+    """The operation that deletes a document that exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """The decision to write nothing, because the stored document is as new or newer."""
+    """The operation that writes nothing, because the stored document is as new or newer."""
 
     reason: str
 
