@@ -4,7 +4,8 @@ The commands work on a project in the cloud, or on a stack on this machine. Whic
 environment, with the same variables as for the functions.
 
 Exit codes: 0 done; 1 not applicable, or partly failed; 2 the command line or a setting has an
-error; 3 a service could not be reached; 70 an error of the program; 130 interrupted.
+error, nothing was done; 3 a service could not be reached, or refuses you; 70 an error of the
+program; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _ABOUT = (
 )
 _EXIT_CODES = (
     "exit codes: 0 done; 1 not applicable, or partly failed; 2 the command line or a setting has "
-    "an error; 3 a service could not be reached; 70 an error of the program; 130 interrupted"
+    "an error, nothing was done; 3 a service could not be reached, or refuses you; 70 an error of "
+    "the program; 130 interrupted"
 )
 
 
