@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from shared.core import Problem, SettingsError
+from shared.files.aggregation import Aggregation
 from shared.files.columns import Column, fields_of
 from shared.files.kinds import CONSENT
 from shared.files.layout import Header, Layout
 from shared.files.rules import Rules
-from shared.files.usual import Usual
 
 
 class ItemRow(Protocol):
@@ -109,9 +109,9 @@ class FileType:
     """Returns True if, in a file with this header, several rows make one document."""
     assemble: Assemble | None = None
     """Combines the rows of a grouped document; None if a document is always one row."""
-    usual: Usual | None = None
-    """Usual result of `assemble`, with which many documents can be made at once; None if each is
-    made by `assemble`."""
+    aggregation: Aggregation | None = None
+    """Result of `assemble` for usual documents, so that many are made at once; None if each is made
+    by `assemble`."""
     looks_at: tuple[str, ...] = ()
     """Columns whose values `assemble` reads."""
     items: str = ""
@@ -131,10 +131,11 @@ class FileType:
                 raise ValueError(f"two columns of {self.name} share {what}")
         if sum(column.key for column in self.columns) != 1:
             raise ValueError(f"{self.name} needs one key column")
-        if self.usual is not None and not (
-            self.usual.looks_at <= {*self.looks_at} and self.usual.totals == {*self.total_fields}
+        if self.aggregation is not None and not (
+            self.aggregation.looks_at <= {*self.looks_at}
+            and self.aggregation.totals == {*self.total_fields}
         ):
-            raise ValueError(f"what is usual for {self.name} is not what it looks at and makes")
+            raise ValueError(f"the aggregation of {self.name} needs other columns or makes others")
         if self.refers_to is not None and self.refers_to.column not in self.looks_at:
             raise ValueError(f"{self.name} refers by a column that assemble does not look at")
 

@@ -96,7 +96,7 @@ def make_part_maker(
 def make_joiner(type_: FileType, maker: PartMaker) -> Joiner:
     """Return a joiner of the rows of one file to documents; `maker` makes the parts of the rows."""
     return Joiner(
-        type_.usual,
+        type_.aggregation,
         join=partial(join_parts, type_),
         parts=maker.parts,
         items=type_.items,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from shared.files.aggregation import Aggregation
 from shared.files.columns import SOURCES, Column, Paths, fields_of, nest, paths
 from shared.files.damage import UNMARKED, VISIBLE, Repair, repaired
 from shared.files.filetype import (
@@ -23,7 +24,6 @@ from shared.files.filetype import (
 )
 from shared.files.kinds import CONSENT, DOCUMENT_ID, INT64_MAX, KINDS, TEXT, Context, Kind
 from shared.files.rules import EXTRA, Rules
-from shared.files.usual import Usual
 
 __all__ = [
     "CONSENT",
@@ -36,6 +36,7 @@ __all__ = [
     "TEXT",
     "UNMARKED",
     "VISIBLE",
+    "Aggregation",
     "Column",
     "Context",
     "FileType",
@@ -45,7 +46,6 @@ __all__ = [
     "Repair",
     "Rules",
     "Total",
-    "Usual",
     "all_types",
     "example_csv",
     "fields_of",

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.core import Problem
+from shared.files.aggregation import Aggregation
 from shared.files.columns import Column
 from shared.files.filetype import Assembled, FileType, ItemRow, R, Reference, Total, register
 from shared.files.kinds import (
@@ -28,7 +29,6 @@ from shared.files.kinds import (
     WHOLE,
     round_cents,
 )
-from shared.files.usual import Usual
 
 COLUMNS = (
     Column(
@@ -497,9 +497,9 @@ ORDERS = register(
         one_of=(("SKU", "PRODUCT_CODE"),),
         grouped_where=lambda header: True,
         assemble=assemble,
-        usual=Usual(
+        aggregation=Aggregation(
             shared=("PERIDX", "ORDER_DATE", "ORDERED_AT"),
-            known_by=("LINE_ID", "LINE_NUMBER"),
+            item_keys=("LINE_ID", "LINE_NUMBER"),
             sorted_by="LINE_NUMBER",
             count="lineCount",
             sums={"quantity": "QUANTITY", "valueCents": "VALUE"},

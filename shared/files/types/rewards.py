@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.core import Problem
+from shared.files.aggregation import Aggregation
 from shared.files.columns import Column, email_lower
 from shared.files.filetype import Assembled, FileType, R, register
 from shared.files.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
-from shared.files.usual import Usual
 
 COLUMNS = (
     Column(
@@ -287,7 +287,7 @@ REWARDS = register(
         "columns with each retailer.",
         grouped_where=lambda header: "REWARD_ID" in header.canonical,
         assemble=assemble,
-        usual=Usual(shared=("REWARD_ACCOUNT_ID",), known_by=("REWARD_ID",)),
+        aggregation=Aggregation(shared=("REWARD_ACCOUNT_ID",), item_keys=("REWARD_ID",)),
         looks_at=("REWARD_ACCOUNT_ID", "REWARD_ID"),
         items="rewards",
         example_rows=(

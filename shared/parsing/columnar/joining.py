@@ -15,7 +15,7 @@ import pandas as pd
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
 from shared.files.certain import Doubles
-from shared.files.types import INT64_MAX, Usual
+from shared.files.types import INT64_MAX, Aggregation
 from shared.firestore.bulk import FIELD, Entries, Heads, doubles, integers
 from shared.parsing.blocks import Block
 from shared.parsing.columnar.parts import NEVER, UNREADABLE, Parts, RowPart, Values, values_at
@@ -35,7 +35,7 @@ class Joiner:
 
     def __init__(
         self,
-        usual: Usual | None,
+        aggregation: Aggregation | None,
         *,
         join: Join,
         parts: MakeParts,
@@ -46,14 +46,14 @@ class Joiner:
         """Prepare to join.
 
         Args:
-            usual: the usual result of `join`; None if nothing is known about it.
+            aggregation: the way of `join` with usual documents; None if unknown.
             join: makes a document from its parts, like `shared.parsing.factory.join_parts`.
             parts: returns the parts of some rows, like `PartMaker.parts`.
             items: the field that holds the items.
             totals: the other fields that all rows make together.
             refers_by: the column with the key of the customer to whom a document belongs.
         """
-        self._usual = usual
+        self._aggregation = aggregation
         self._join = join
         self._parts = parts
         self._items = items
@@ -84,7 +84,7 @@ class Joiner:
             places=whole.tolist(),
             refers_to=self._refers_to(parts.values, lasts),
         )
-        if self._usual is None:
+        if self._aggregation is None:
             alone[:] = True
         elif which:
             self._join_usual(block, parts, lasts, rows, alone)
@@ -108,13 +108,13 @@ class Joiner:
         self, block: Block, parts: Parts, lasts: Numbers, rows: _Rows, alone: Mask
     ) -> None:
         """Make the usual documents among some; mark the others."""
-        assert self._usual is not None
+        assert self._aggregation is not None
         assert parts.shares is not None
         elsewhere = parts.shares.elsewhere
         if len(elsewhere):
             alone[rows.documents[np.isin(rows.rows, elsewhere)]] = True
         items = rows.some(parts.shares.has_item[rows.rows])
-        items, totals = _look(self._usual, parts.values, rows, items, alone)
+        items, totals = _look(self._aggregation, parts.values, rows, items, alone)
         usual = np.flatnonzero(~alone)
         if not len(usual):
             return
@@ -179,7 +179,7 @@ class _Rows:
 
 
 def _look(
-    usual: Usual,
+    aggregation: Aggregation,
     values: Mapping[str, Values],
     rows: _Rows,
     items: _Rows,
@@ -187,16 +187,16 @@ def _look(
 ) -> tuple[_Rows, dict[str, Numbers | Doubles]]:
     """Mark the documents that are not usual; return the items of the others, and their totals."""
     several = rows.some(rows.sizes[rows.documents] > 1)
-    _mark_differing(alone, [values[name] for name in usual.shared], several)
+    _mark_differing(alone, [values[name] for name in aggregation.shared], several)
     several = items.some(items.sizes[items.documents] > 1)
-    _mark_repeated(alone, [values[name] for name in usual.known_by], several)
-    if usual.sorted_by is not None:
-        items = _sorted(alone, values[usual.sorted_by], items)
+    _mark_repeated(alone, [values[name] for name in aggregation.item_keys], several)
+    if aggregation.sorted_by is not None:
+        items = _sorted(alone, values[aggregation.sorted_by], items)
     totals: dict[str, Numbers | Doubles] = {
-        name: _sums(alone, values[column], items) for name, column in usual.sums.items()
+        name: _sums(alone, values[column], items) for name, column in aggregation.sums.items()
     }
-    if usual.count is not None:
-        totals[usual.count] = items.sizes
+    if aggregation.count is not None:
+        totals[aggregation.count] = items.sizes
     return items, totals
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shared.files import filetype, kinds, names
+from shared.files.aggregation import Aggregation
 from shared.files.columns import Column
 from shared.files.filetype import (
     FileType,
@@ -18,7 +19,6 @@ from shared.files.filetype import (
     register,
     waiting_for,
 )
-from shared.files.usual import Usual
 from tests.support.cells import SYDNEY, check, document, found
 from tools.reference import formats
 
@@ -131,12 +131,17 @@ def test_broken_tables(columns: tuple[Column, ...], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "usual", [Usual(shared=("PRIVACY",)), Usual(sorted_by="JOIN_DATE"), Usual(count="number")]
+    "aggregation",
+    [
+        Aggregation(shared=("PRIVACY",)),
+        Aggregation(sorted_by="JOIN_DATE"),
+        Aggregation(count="number"),
+    ],
 )
-def test_what_is_usual_of_other_columns(usual: Usual) -> None:
-    """What is usual for a type speaks of what it looks at and makes, and of nothing else."""
-    with pytest.raises(ValueError, match="usual for rewards"):
-        replace(file_type("rewards"), usual=usual)
+def test_aggregation_of_other_columns(aggregation: Aggregation) -> None:
+    """The aggregation of a type uses the columns that it looks at, and makes its totals."""
+    with pytest.raises(ValueError, match="aggregation of rewards"):
+        replace(file_type("rewards"), aggregation=aggregation)
 
 
 def test_what_a_type_depends_on_is_there(gift_cards: FileType) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from shared.core.errors import Problem
 from shared.core.settings import ConnectionSettings, Deployment
+from shared.files.aggregation import Aggregation
 from shared.files.filetype import Assembled, FileType, R, Total, file_type
 from shared.files.layout import Header
 from shared.files.types.rewards import assemble as assemble_rewards
-from shared.files.usual import Usual
 from shared.parsing.blocks import Block
 from shared.parsing.examination import Examination
 from shared.parsing.plan import Planner
@@ -61,7 +61,9 @@ TYPES = {
         file_type("rewards"),
         assemble=_count,
         totals=(Total(field="rewardCount", stored="integer", meaning="How many rewards."),),
-        usual=Usual(shared=("REWARD_ACCOUNT_ID",), known_by=("REWARD_ID",), count="rewardCount"),
+        aggregation=Aggregation(
+            shared=("REWARD_ACCOUNT_ID",), item_keys=("REWARD_ID",), count="rewardCount"
+        ),
     ),
 }
 
@@ -150,7 +152,7 @@ def test_agrees(type_name: str, seed: int, tmp_path: Path, monkeypatch: pytest.M
     blank_means = chance.choice(("clear", "keep"))
 
     many = examine(type_, path, blank_means)
-    one_by_one = examine(replace(type_, usual=None), path, blank_means)
+    one_by_one = examine(replace(type_, aggregation=None), path, blank_means)
 
     assert one_by_one == many
 

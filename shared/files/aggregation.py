@@ -1,4 +1,4 @@
-"""Usual documents of several rows: their shared columns, their order and their sums."""
+"""Aggregation of several rows into one document: shared columns, order, count and sums."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
-    """Result of `FileType.assemble` for a document whose rows have no problem.
+class Aggregation:
+    """Rules by which usual documents of a type are made of their rows, many at a time.
 
-    Such rows agree on the shared columns, no two have the same item, and all added numbers are
-    whole, as integers or as doubles. All other documents are left to `assemble`. For these
-    documents `assemble` must give all items in order, the fields named here, and no problem.
+    The rows of a usual document have no problem. They agree on the shared columns, no two have the
+    same item, and all added numbers are whole, as integers or as doubles. All other documents are
+    left to `FileType.assemble`. For a usual document `assemble` must give the same: all items in
+    order, the fields named here, and no problem.
     """
 
     shared: tuple[str, ...] = ()
     """Columns on which all rows of a document agree."""
-    known_by: tuple[str, ...] = ()
+    item_keys: tuple[str, ...] = ()
     """Columns that identify an item. The first one with a value counts; no other item of the
     document has the same value there. An item without any value is an item of its own."""
     sorted_by: str | None = None
@@ -32,7 +33,7 @@ class Usual:
     def looks_at(self) -> frozenset[str]:
         """Columns whose values are read."""
         sorted_by = (self.sorted_by,) if self.sorted_by else ()
-        return frozenset((*self.shared, *self.known_by, *sorted_by, *self.sums.values()))
+        return frozenset((*self.shared, *self.item_keys, *sorted_by, *self.sums.values()))
 
     @property
     def totals(self) -> frozenset[str]:
