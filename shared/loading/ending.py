@@ -295,8 +295,8 @@ def _alert(
     resolve_import_alerts(ledger, ended, now=now)
     if ended.mode != "load" or ended.type is None:
         return
+    about = {"connection": ended.connection, "about": ended.type}
     if ended.status in LOADED:
-        about = {"connection": ended.connection, "about": ended.type}
         resolve_alerts(ledger, REJECTED, now=now, **about)
         rows = ended.rows
         if rows.loaded or rows.unchanged > repeated:
@@ -304,5 +304,8 @@ def _alert(
         elif rows.outdated and feed.uploaded == ended.import_id:
             todo = OUTDATED_TODO.format(latest=f"{ended.connection}/{feed.latest}")
             raise_alert(ledger, OUTDATED, ended, todo=todo, now=now, about=ended.type)
-    elif services.deployment.alert_rejected:
+        return
+    # An earlier upload of the file had older data; nothing of this one is loaded.
+    resolve_alerts(ledger, OUTDATED, now=now, naming=ended.import_id, **about)
+    if services.deployment.alert_rejected:
         raise_alert(ledger, REJECTED, ended, todo=REJECTED_TODO, now=now, about=ended.type)

@@ -40,7 +40,7 @@ NO_TYPE = "names"
 
 OUTDATED = "outdated"
 """Code of alerts about a feed whose newest upload is older than the stored data; resolved when a
-file of the feed with newer data is loaded."""
+file of the feed with newer data is loaded, or when the file that it names is rejected."""
 
 LATE = "late"
 """Code of the alert about `load`: due imports have no worker. Resolved when a worker has begun the
@@ -222,13 +222,23 @@ def _open_alert(ledger: LedgerTransaction, alert: Alert) -> None:
 
 
 def resolve_alerts(
-    ledger: LedgerTransaction, *codes: str, connection: str, about: str, now: datetime
+    ledger: LedgerTransaction,
+    *codes: str,
+    connection: str,
+    about: str,
+    now: datetime,
+    naming: str | None = None,
 ) -> None:
-    """Resolve the open alerts with these codes about one import or feed."""
+    """Resolve the open alerts with these codes about one import or feed.
+
+    `naming` is the only import that the alerts may name; None for any.
+    """
     for code in codes:
         id = alert_id(code, connection=connection, about=about)
         alert = Alert.read(id, ledger.alert(id))
-        if alert is not None and alert.resolved_at is None:
+        if alert is None or naming not in (None, alert.import_id):
+            continue
+        if alert.resolved_at is None:
             ledger.put_alert(id, replace(alert, resolved_at=now).to_document())
 
 

@@ -239,6 +239,21 @@ def test_a_newest_upload_that_is_older_than_what_is_stored(make: Make, receiver:
     assert not alert["open"]
 
 
+def test_a_file_with_older_data_that_is_uploaded_again_and_rejected(pipeline: Pipeline) -> None:
+    """The alert that its rows are older is over; one about another file stays open."""
+
+    def upload(hour: int, text: str) -> dict[str, bool]:
+        pipeline.upload(f"customers_20230501T{hour:02}0000Z.csv", text)
+        pipeline.run_due()
+        return {id.rpartition("~")[2]: alert["open"] for id, alert in alerts(pipeline).items()}
+
+    upload(11, customers_csv({"PERIDX": "1", "CITY": "Hobart"}))
+    assert upload(10, customers_csv({"PERIDX": "1"})) == {"outdated": True}
+
+    assert upload(9, "NOBODY\n1\n") == {"outdated": True, "rejected": True}
+    assert upload(10, "NOBODY\n1\n") == {"outdated": False, "rejected": True}
+
+
 # -- receivers as they are --------------------------------------------------------------------
 
 TROUBLE: list[dict[str, Any]] = [
