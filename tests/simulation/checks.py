@@ -83,6 +83,7 @@ class Checks:
                 ):
                     self._fail(f"{id} is taken from a worker whose lease is not over")
                 if after["status"] == "loading":
+                    self._claimed(before, after)
                     self._begins(id, _import(id, after))
                 else:
                     self._works(_import(id, after))  # at the verdict on a file that waits
@@ -200,6 +201,7 @@ class Checks:
             return
         if was is not None and now < was["expiresAt"]:
             self._fail(f"{id} is taken from a worker whose lease is not over")
+        self._claimed(before, after)
         found = self.store.get(f"{IMPORTS}/{import_id}")
         assert found is not None
         import_ = _import(import_id, found.fields)
@@ -234,6 +236,14 @@ class Checks:
             notice = self._world.clock + self._deployment.lease.total_seconds()
             for owner in self._shards.pop((id, before["generation"]), ()):
                 self._lost_at.setdefault(owner, notice)
+
+    def _claimed(self, before: Fields | None, after: Fields) -> None:
+        """Note that an owner begins: perhaps again, if the answer to its first claim got lost.
+
+        A claim counts an attempt. Whoever only renews a lease that it has lost stays the loser.
+        """
+        if before is not None and after["attempt"] > before["attempt"]:
+            self._lost_at.pop(after["lease"]["owner"], None)
 
     def _works(self, import_: Import) -> None:
         """Note for whom the present actor works."""
