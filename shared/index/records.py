@@ -38,7 +38,7 @@ RECORD = np.dtype(
 | content | hash of the content as it was written; `UNKNOWN` if something else may be stored |
 | updated | the document's update time, in nanoseconds since 1970; 0 if it is not known |
 | exported | export time of the latest file that held the key, in microseconds since 1970 |
-| generation | generation of that file |
+| generation | generation of that file; negative if the document was incomplete in it |
 """
 
 BLOCK = 65_536
@@ -89,7 +89,7 @@ def content_hashes(
 
 
 class Table:
-    """The documents of one file and the index's records of them, 49 bytes per document.
+    """The documents of one file and the index's records of them, 50 bytes per document.
 
     A document is named by its place: its position in the file's sorted keys.
     """
@@ -99,6 +99,8 @@ class Table:
         self.keys = keys
         self.known = np.zeros(count, dtype=bool)
         """Per document, True if it has a record."""
+        self.incomplete = np.zeros(count, dtype=bool)
+        """Per document, True if it was incomplete in the latest file that held it."""
         self._content = np.zeros(count, dtype=np.uint64)
         self._updated = np.zeros(count, dtype=np.int64)
         self._exported = np.zeros(count, dtype=np.int64)
@@ -115,7 +117,8 @@ class Table:
         self._content[places] = records["content"]
         self._updated[places] = records["updated"]
         self._exported[places] = records["exported"]
-        self._generation[places] = records["generation"]
+        self._generation[places] = np.abs(records["generation"])
+        self.incomplete[places] = records["generation"] < 0
 
     def forget_contents(self, which: NDArray[np.bool_] | None = None) -> None:
         """Set the content of all documents, or of those marked in `which`, to unknown."""
@@ -172,9 +175,11 @@ class Table:
         content: int | NDArray[np.uint64],
         updated: int | NDArray[np.int64],
         stamp: Stamps,
+        incomplete: bool | NDArray[np.bool_] = False,
     ) -> None:
         """Set the record of one document, or of several."""
         self.known[which] = True
+        self.incomplete[which] = incomplete
         self._content[which] = content
         self._updated[which] = updated
         self.confirm(which, stamp)
@@ -213,6 +218,7 @@ class Table:
             ("generation", self._generation),
         ):
             records[name] = column[span][known]
+        records["generation"][self.incomplete[span][known]] *= -1
         return records
 
 

@@ -45,6 +45,7 @@ from shared.index.reading import IndexReader
 from shared.index.records import (
     UNKNOWN,
     Places,
+    Stamp,
     Stamps,
     Table,
     age_of,
@@ -63,7 +64,7 @@ from shared.ledger import (
     LedgerTransaction,
     Span,
 )
-from shared.parsing import Block, Incoming, Plan
+from shared.parsing import INCOMPLETE, Block, Incoming, Plan
 from shared.services import Services
 
 
@@ -76,6 +77,8 @@ class SeenDocument:
     """Hash of the content in the file."""
     confirmed: Age | None
     """Age of the latest file that is known to have held the document."""
+    incomplete: bool = False
+    """True if the document was incomplete in that file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +157,7 @@ class Indexing:
         self._reader = DocumentReader(
             services.documents,
             f"connections/{import_.connection}/{file_type(import_.type).collection}",
-            mask=("source",),
+            mask=("source", INCOMPLETE),
         )
         self._first_merged = first_merged(parts, len(keys.high)) if part is None else 0
         in_order = part is None and self._is_in_order(feed, plan, under)
@@ -259,8 +262,13 @@ class Indexing:
         elif updated <= self._doubted_until:
             content = UNKNOWN
         age = source_age(stored)
-        stamp = (0, 0) if age is None else stamp_of(age)
-        self._table.put(place, content=content, updated=updated, stamp=stamp)
+        self._table.put(
+            place,
+            content=content,
+            updated=updated,
+            stamp=(0, 0) if age is None else stamp_of(age),
+            incomplete=_incomplete(stored),
+        )
 
     def _expectations(
         self,
@@ -274,7 +282,14 @@ class Indexing:
         def settled(which: slice | list[int], updates: NDArray[np.int64]) -> None:
             these = places[which]
             stamp = self._stamp(these)
-            self._table.put(these, content=contents[which], updated=updates, stamp=stamp)
+            incomplete = np.array(block.incomplete, bool)[which] if block.incomplete else False
+            self._table.put(
+                these,
+                content=contents[which],
+                updated=updates,
+                stamp=stamp,
+                incomplete=incomplete,
+            )
             written(block.part(which))
 
         return Expectations(
@@ -290,22 +305,27 @@ class Indexing:
         """Return a document for the writer to read and decide on."""
         table, place = self._table, incoming.place
         if table.known[place]:
-            return SeenDocument(incoming, content, age_of(table.stamp(place)))
+            confirmed, incomplete = age_of(table.stamp(place)), bool(table.incomplete[place])
+            return SeenDocument(incoming, content, confirmed, incomplete)
         # An age equal to this file's only says that an earlier task of this import had begun.
         age = self._origin_of(place).age
         until = self._until if self._until is not None and self._until < age else None
-        return SeenDocument(incoming, content, until)
+        return SeenDocument(incoming, content, until, incoming.incomplete)
 
     def decide(self, seen: SeenDocument, stored: Stored | None) -> Put | Leave:
         """Decide on a document that has been read; see `shared.index.merge.decide`."""
         origin = self._origin_of(seen.incoming.place)
+        confirmed = seen.confirmed
+        if stored is not None and seen.incomplete != _incomplete(stored):
+            # A complete document of any age has replaced the incomplete one of that file.
+            confirmed = None
         decision = decide(
             seen.incoming,
             stored,
             origin=origin,
             consent=self._consent,
             create_only=self._create_only,
-            confirmed=seen.confirmed,
+            confirmed=confirmed,
             content=seen.content,
         )
         if isinstance(decision, Put) and decision.only is None:
@@ -365,20 +385,28 @@ class Indexing:
         match outcome:
             case Written(update_time, stored=None):
                 stamp = stamp_of(self._origin_of(place).age)
-                if self._create_only and table.known[place]:
-                    stamp = max(stamp, table.stamp(place))
+                incomplete = seen.incoming.incomplete
+                if self._create_only:
+                    stamp = self._latest(place, stamp, incomplete)
                 read_next = place in self._read_next
-                updated = 0 if read_next else nanoseconds(update_time)
-                content = UNKNOWN if read_next else seen.content
-                table.put(place, content=content, updated=updated, stamp=stamp)
+                table.put(
+                    place,
+                    content=UNKNOWN if read_next else seen.content,
+                    updated=0 if read_next else nanoseconds(update_time),
+                    stamp=stamp,
+                    incomplete=incomplete,
+                )
             case Written(update_time, stored=Stored() as stored):  # filled open fields only
                 self._newer(place, stored, nanoseconds(update_time))
             case Left(reason, Stored() as stored) if reason == OWN:
                 # Written by an earlier attempt, with the same content if no other import wrote.
-                content = seen.content if self._clean else UNKNOWN
-                updated = nanoseconds(stored.update_time)
-                stamp = stamp_of(self._origin_of(place).age)
-                table.put(place, content=content, updated=updated, stamp=stamp)
+                table.put(
+                    place,
+                    content=seen.content if self._clean else UNKNOWN,
+                    updated=nanoseconds(stored.update_time),
+                    stamp=stamp_of(self._origin_of(place).age),
+                    incomplete=seen.incoming.incomplete,
+                )
             case Left(reason, stored) if reason == NEWER:
                 if stored is None:
                     self._newer(place, None, 0)
@@ -488,9 +516,24 @@ class Indexing:
 
     def _newer(self, place: int, stored: Stored | None, updated: int) -> None:
         """Record that a document was written by a newer file, with unknown content."""
-        stamps = [self._table.stamp(place)] if self._table.known[place] else []
+        table = self._table
         age = source_age(stored) if stored is not None else None
-        if age is not None:
-            stamps.append(stamp_of(age))
-        if stamps:
-            self._table.put(place, content=UNKNOWN, updated=updated, stamp=max(stamps))
+        if stored is not None and age is not None:
+            incomplete = _incomplete(stored)
+            stamp = self._latest(place, stamp_of(age), incomplete)
+        elif table.known[place]:
+            stamp, incomplete = table.stamp(place), bool(table.incomplete[place])
+        else:
+            return
+        table.put(place, content=UNKNOWN, updated=updated, stamp=stamp, incomplete=incomplete)
+
+    def _latest(self, place: int, stamp: Stamp, incomplete: bool) -> Stamp:
+        """Return `stamp`, or the recorded age if that is later and of as complete a document."""
+        table = self._table
+        if not table.known[place] or table.incomplete[place] != incomplete:
+            return stamp
+        return max(stamp, table.stamp(place))
+
+
+def _incomplete(stored: Stored) -> bool:
+    return stored.data.get(INCOMPLETE) is True

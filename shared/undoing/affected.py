@@ -34,7 +34,8 @@ class AffectedDocument(NamedTuple):
     created: bool
     """True if the document was created after the import arrived."""
     stamp: Stamp
-    """Age of the file that wrote the document last; zeros if that is the import."""
+    """Age of the file that wrote the document last; zeros if that is the import, or if the document
+    is incomplete."""
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ class AffectedKeys:
     """Time of the latest of these exports, in microseconds since 1970."""
     generation: NDArray[np.int64]
     """Generation of the upload of that export."""
+    incomplete: NDArray[np.bool_]
+    """True for a key whose document is incomplete in each of these exports."""
     withdrawn: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     """Path of a consent -> time at which an import that was undone earlier withdrew it.
 
@@ -79,7 +82,9 @@ class AffectedKeys:
         rows.append(_rows(batch))
         exported, generation = stamp
         for block in records:
-            known = block[(block["exported"] == exported) | (block["generation"] == generation)]
+            known = block[
+                (block["exported"] == exported) | (np.abs(block["generation"]) == generation)
+            ]
             some = np.zeros(len(known), _ROWS)
             some["high"], some["low"] = known["high"], known["low"]
             rows.append(some)
@@ -110,6 +115,7 @@ class AffectedKeys:
             found=np.zeros(count, bool),
             exported=highest("exported"),
             generation=highest("generation"),
+            incomplete=np.zeros(count, bool),
         )
 
     def __len__(self) -> int:
@@ -122,16 +128,17 @@ class AffectedKeys:
         rows["high"], rows["low"] = keys
         return find(self.keys, rows)
 
-    def note_found(
-        self, places: NDArray[np.int64], exported: NDArray[np.int64], generation: int
-    ) -> None:
-        """Record that another export holds the keys at these places, and its age."""
+    def note_found(self, places: NDArray[np.int64]) -> None:
+        """Record that another export holds the keys at these places."""
         self.found[places] = True
-        later = (exported > self.exported[places]) | (
-            (exported == self.exported[places]) & (generation > self.generation[places])
-        )
-        self.exported[places[later]] = exported[later]
-        self.generation[places[later]] = generation
+
+    def note_age(self, place: int, stamp: Stamp, *, incomplete: bool) -> None:
+        """Record the age of a document in another export; a complete document counts before all
+        incomplete ones."""
+        known = not self.incomplete[place], int(self.exported[place]), int(self.generation[place])
+        if not self.exported[place] or (not incomplete, *stamp) > known:
+            self.exported[place], self.generation[place] = stamp
+            self.incomplete[place] = incomplete
 
     def note_withdrawn(self, place: int, path: str, micros: int) -> None:
         """Record the time at which an import that was undone earlier withdrew a consent."""
@@ -167,6 +174,7 @@ class AffectedKeys:
             content=UNKNOWN,
             updated=0,
             stamp=(self.exported[known], self.generation[known]),  # type: ignore[arg-type]
+            incomplete=self.incomplete[known],
         )
         if newest := max(lost, default=None):
             # It is unknown what these exports confirmed, so files older than them must not count.

@@ -21,6 +21,7 @@ from shared.firestore.bulk import Outcome, Stored, Writer
 from shared.index import holds_word, source_age, stamp_of
 from shared.ledger import LOADED, Age, Import, import_path
 from shared.loading import wake_dependents
+from shared.parsing import INCOMPLETE
 from shared.reporting import sentences
 from shared.services import Services
 from shared.undoing.affected import AffectedDocument, AffectedKeys
@@ -150,10 +151,7 @@ class Undoing:
         if export is None:
             return
         self.exports.append(other.import_id)
-        plan, origin = export.plan, export.origin
-        held = np.flatnonzero(export.places >= 0)
-        for exported in plan.exported or (np.full(plan.documents, stamp_of(origin.age)[0]),):
-            self.affected.note_found(export.places[held], exported[held], other.generation)
+        self.affected.note_found(export.places[export.places >= 0])
         if not dry_run:
             self._write(export, create_only=other.mode == "bulk")
 
@@ -191,12 +189,13 @@ class Undoing:
         database = self.services.ledger.database
         path = import_path(self.import_.connection, self.import_.import_id)
         arrived = database.created_at(path)  # by the same clock
-        for id, data, created in database.scan(self.collection, ("source",)):
+        for id, data, created in database.scan(self.collection, ("source", INCOMPLETE)):
             self.hold.check()
             whole = self.author.wrote(data)
             if whole or holds_word(data, self.author.said):
                 new = arrived is not None and created >= arrived
-                age = None if whole else source_age(Stored(data, None))
+                complete = data.get(INCOMPLETE) is not True
+                age = source_age(Stored(data, None)) if complete and not whole else None
                 yield AffectedDocument(id, whole, new, (0, 0) if age is None else stamp_of(age))
 
     def _write(self, export: OtherExport, *, create_only: bool) -> None:
@@ -204,6 +203,8 @@ class Undoing:
             decide_ = partial(self.decisions.by_export, create_only=create_only)
             with self._writer(decide_) as writer:
                 for incoming, place, origin in layer:
+                    incomplete = incoming.incomplete
+                    self.affected.note_age(place, stamp_of(origin.age), incomplete=incomplete)
                     if create_only:  # a first load says nothing about consent
                         incoming = replace(incoming, keep=incoming.keep | self.type.consent)
                     withdrawn = self.affected.withdrawn_at(place)

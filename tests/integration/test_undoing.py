@@ -334,6 +334,31 @@ def test_orders(pipeline: Pipeline) -> None:
     } == {"D1": [1, 2], "D2": [3]}
 
 
+def test_an_order_that_a_newer_export_has_without_a_line(pipeline: Pipeline) -> None:
+    """The complete order of an older export is restored, and a correction of it counts."""
+    load(pipeline, OLD, people(p1="Perth"))
+    pipeline.clock.advance(timedelta(hours=1))
+    lines: list[dict[str, object]] = [
+        {"ORDER_NUMBER": "D1", "LINE_NUMBER": str(number)} for number in (1, 2)
+    ]
+    good, wrong = "orders_20230501T081000Z", "orders_20230501T090000Z"
+    load(pipeline, good, orders_csv(*lines))
+    other: dict[str, object] = {"ORDER_NUMBER": "D2"}
+    bad = load(
+        pipeline,
+        "orders_20230501T082000Z",
+        orders_csv(lines[0], {**lines[1], "QUANTITY": "x"}, other),
+    )
+    assert bad.status == "loaded_with_rejects"
+    load(pipeline, wrong, orders_csv({**lines[0], "QUANTITY": "9"}))
+
+    assert counts(run(pipeline, wrong)) == (1, 1, 0, 0)
+    assert pipeline.documents("orders")["D1"]["lineCount"] == 2
+    load(pipeline, good, orders_csv({**lines[0], "QUANTITY": "5"}))
+
+    assert pipeline.documents("orders")["D1"]["quantity"] == 5
+
+
 def test_corrected_rows(pipeline: Pipeline) -> None:
     """A corrected row counts for as much as its export, as the one undone and as one of the
     others."""

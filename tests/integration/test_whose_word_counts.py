@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from shared.firestore.bulk.transport import Transport
+from shared.index.feed import Successor
+from shared.index.session import Indexing
 from shared.ledger.imports import Import
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
@@ -293,6 +295,44 @@ def test_a_stored_order_with_a_bad_line(
     assert (import_.rows.read, import_.rows.loaded, import_.rows.rejected) == (3, 1, 2)
     assert len(pipeline.rejected(f"rejected/{ORDERS.format('1200')}.rejected.csv")) == 2
     assert told(import_) == {"order.incomplete": 1, "order.kept_complete": 1}
+
+
+def test_a_correction_of_a_complete_order_that_replaced_a_newer_one(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer one lacked a line, so it does not count against the correction, either: not even
+    if the import with the complete one never came to its end."""
+    pipeline = make(max_attempts=1)
+    load_orders(pipeline, "1200", *BAD, OTHER, ends="loaded_with_rejects")
+
+    successor = Indexing.successor
+
+    def dies(index: Indexing) -> Successor:
+        if pipeline.services.ledger.feed("main", "orders").running is not None:
+            raise RuntimeError("The worker dies.")
+        return successor(index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Indexing, "successor", dies)
+        load_orders(pipeline, "1100", *LINES, ends="failed")
+    assert pipeline.documents("orders")["D1"]["lineCount"] == 2
+
+    load_orders(pipeline, "1100", LINES[1])
+
+    assert [line["lineNumber"] for line in pipeline.documents("orders")["D1"]["lines"]] == [2]
+
+
+def test_an_unchanged_order_with_a_bad_line(pipeline: Pipeline) -> None:
+    """It is not written again, and counts as what its latest file says of it."""
+    load_orders(pipeline, "1100", *BAD, OTHER, ends="loaded_with_rejects")
+    again = load_orders(pipeline, "1300", *BAD, OTHER, ends="loaded_with_rejects")
+    assert (again.rows.loaded, again.rows.unchanged) == (0, 2)
+    late = {**LINES[0], "QUANTITY": "7"}, BAD[1], OTHER
+
+    late_import = load_orders(pipeline, "1200", *late, ends="loaded_with_rejects")
+
+    assert late_import.rows.outdated == 2
+    assert pipeline.documents("orders")["D1"]["quantity"] == 1
 
 
 @pytest.mark.parametrize("cell", ["D1\u200b", "\u2060D1", "'D1", "\ufeffD1 "])

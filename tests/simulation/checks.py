@@ -201,6 +201,7 @@ class Checks:
             return
         if was is not None and now < was["expiresAt"]:
             self._fail(f"{id} is taken from a worker whose lease is not over")
+        assert after is not None
         self._claimed(before, after)
         found = self.store.get(f"{IMPORTS}/{import_id}")
         assert found is not None

@@ -37,7 +37,7 @@ VALUE = st.tuples(
     st.integers(1, 2**64 - 1),
     st.integers(0, 2**62),
     st.integers(-(2**60), 2**60),
-    st.integers(0, 2**62),
+    st.integers(-(2**62), 2**62),
 )
 CONTENTS = st.dictionaries(KEY, VALUE, max_size=25)
 
@@ -91,10 +91,13 @@ def test_a_table_learns_its_own_keys(old: Contents, keys: set[tuple[int, int]], 
         key: bool(learnt.known[place]) for key, place in places.items()
     }
     assert {key: old[key] for key in keys & old.keys()} == {
-        key: (learnt.content(place), learnt.updated(place), *learnt.stamp(place))
+        key: (learnt.content(place), learnt.updated(place), exported, generation * sign)
         for key, place in places.items()
         if learnt.known[place]
+        for exported, generation in [learnt.stamp(place)]
+        for sign in [-1 if learnt.incomplete[place] else 1]
     }
+    assert all(learnt.stamp(place)[1] >= 0 for place in places.values())
 
 
 @given(old=CONTENTS, new=CONTENTS)
@@ -123,8 +126,14 @@ def test_the_next_index(
     own = table(new.keys() | unseen)
     for place, key in enumerate(sorted(new.keys() | unseen)):
         if key in new:
-            content, updated, *stamp = new[key]
-            own.put(place, content=content, updated=updated, stamp=(stamp[0], stamp[1]))
+            content, updated, exported, generation = new[key]
+            own.put(
+                place,
+                content=content,
+                updated=updated,
+                stamp=(exported, abs(generation)),
+                incomplete=generation < 0,
+            )
     stays = {
         key: value if trusted else (UNKNOWN, *value[1:])
         for key, value in old.items()
