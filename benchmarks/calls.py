@@ -136,10 +136,9 @@ def table(steps: Mapping[str, Counts]) -> Table:
         title="Calls of an import",
         about=(
             f"Requests to Cloud Storage and calls to Firestore for a file of {ROWS:,} rows, one "
-            "in twenty bad, into documents that exist. The numbers are the same on every machine. "
-            "The last two lines go by the number of documents and are not in the sum: documents "
-            "are written in batches, and the customers of orders are counted 30 a call, 20 calls "
-            "at once. A renewal of the lease, every two seconds, is not in the table."
+            "in twenty bad, into documents that exist. The last two lines depend on the number of "
+            "documents and are not in the sum: documents are written in batches, and the customers "
+            "of orders are counted 30 per call. Renewals of the lease are not in the table."
         ),
         columns=("call", *STEPS),
         rows=[

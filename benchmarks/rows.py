@@ -54,11 +54,10 @@ def run(stage: Stage, options: Options) -> list[Table]:
             for way, name in NAMES.items():
                 bars[name].append(speeds[way])
     about = (
-        "From the file to the answer of a local Firestore that keeps nothing: read, checked, made "
-        "into documents, sent. One row in twenty is bad. Processor time of the loading process "
-        f"alone, medians of {options.repeats} files, whose column order, quotes and line ends "
-        f"differ; the ways take turns, the pipeline {OFTEN} times with each file, BulkWriter with "
-        f"the first alone. Above {options.slow_rows:,} rows of one run."
+        "From the file to the answer of a local Firestore that keeps nothing; one row in twenty is "
+        f"bad. Processor time of the loading process alone, medians of {options.repeats} files. "
+        f"The ways take turns, the pipeline {OFTEN} times with each file, BulkWriter with the "
+        f"first alone. Above {options.slow_rows:,} rows of one run."
     )
     return [
         Table(

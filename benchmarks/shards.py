@@ -68,10 +68,10 @@ def run(stage: Stage, options: Options) -> list[Table]:
             name="shards",
             title="A file in shards",
             about=(
-                f"{size:,} customers on 1 (not split), 2, 4 and 8 shards, a worker process each, "
-                f"all on one machine: seconds from the first task to the end, medians of "
-                f"{options.repeats}. The database answers a write after {SECONDS * 1000:.0f} ms; "
-                f"the second time it takes {RATE:,.0f} writes a second at most."
+                f"{size:,} customers, a worker process per shard, all on one machine: seconds from "
+                f"the first task to the end, medians of {options.repeats}. The database answers "
+                f"a write after {SECONDS * 1000:.0f} ms; the second time it takes "
+                f"{RATE:,.0f} writes a second at most."
             ),
             columns=(
                 *("shards", "seconds", f"at {RATE:,.0f} writes/s", "of that splitting"),
