@@ -11,6 +11,8 @@ from typing import Any
 
 import pygal
 
+from tools.reference.tables import table as markdown_table
+
 Cell = str | int | float | None
 
 
@@ -40,9 +42,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table in Markdown."""
-        lines = [f"| {' | '.join(self.columns)} |", f"|{'---|' * len(self.columns)}"]
-        lines += [f"| {' | '.join(map(_shown, row))} |" for row in self.rows]
-        return "\n".join(lines)
+        return markdown_table(self.columns, ([_shown(cell) for cell in row] for row in self.rows))
 
     def text(self) -> str:
         """Return the table for a terminal."""

@@ -217,14 +217,11 @@ def _common() -> str:
     rows += [
         (f"`{source.name}.{field.name}`", _words(field.value), field.meaning)
         for field in source.value.fields
+        if not field.internal
     ]
-    rows.append(
-        (
-            "`source.content`",
-            "integer",
-            "Hash for the pipeline only. JavaScript cannot hold all its digits.",
-        )
-    )
+    internal = [field.name for field in source.value.fields if field.internal] + ["content"]
+    names = ", ".join(f"`{source.name}.{name}`" for name in internal)
+    rows.append((names, "any", "For the pipeline only."))
     return "## Every document\n\n" + _fields(rows)
 
 

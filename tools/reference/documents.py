@@ -73,6 +73,8 @@ class Field:
     meaning: str
     always: bool = False
     """True if no document is without the field."""
+    internal: bool = False
+    """True if only the pipeline needs the field."""
 
 
 _STORED: dict[Kind, Scalar] = {
@@ -127,21 +129,25 @@ SOURCE = Shape(
             value=Scalar.INTEGER,
             meaning="Upload of that file.",
             always=True,
+            internal=True,
         ),
         Field(
             name="kept",
             value=MapOf(Scalar.TIMESTAMP),
             meaning="Path of a field that a later file left open -> export time of its value.",
+            internal=True,
         ),
         Field(
             name="keptGenerations",
             value=MapOf(Scalar.INTEGER),
             meaning="The same paths -> upload of that file.",
+            internal=True,
         ),
         Field(
             name="open",
             value=ArrayOf(Scalar.STRING),
             meaning="Paths of fields without a value from any file: unreadable, or blank and kept.",
+            internal=True,
         ),
     ),
 )

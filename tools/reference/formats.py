@@ -78,11 +78,9 @@ unclear, a withdrawal of consent counts.
 that comes twice, the first is meant.
 * **Errors.** A row without a usable value in a *needed* column is rejected. The file is rejected \
 if [too many rows](errors.md#the-row-is-not-loaded) have errors, or more than {limit} of a \
-column's values, at least {floor}. Longer texts than listed are loaded, with a warning.
+column's values, at least {floor}. [What else gets a warning](errors.md#loaded-but-check-it).
 * **Spreadsheets** damage exports that they save. Ids, codes, phones, SKUs and postcodes such as \
-`1.23E+11`, `12345.0`, `####` or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`, \
-with a warning.
-* **Invisible characters** are removed from keys, ids, codes and e-mail addresses, with a warning.
+`1.23E+11`, `12345.0`, `####` or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`.
 * **Numbers.** Where the delimiter is not a comma, `1,500` is unreadable: it may be 1500 or 1.5. \
 `1,234.50` is not."""
 

@@ -47,7 +47,7 @@ def test_measures_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (row,) = result["rows"]
     assert row[:2] == ["orders", 60]
     assert all(number > 0 for number in row[2:])
-    assert "| orders | 60 |" in (tmp_path / "rows.md").read_text("utf-8")
+    assert "|orders|60|" in (tmp_path / "rows.md").read_text("utf-8")
     assert "<svg" in (tmp_path / "rows.svg").read_text("utf-8")
 
 

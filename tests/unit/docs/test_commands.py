@@ -60,7 +60,7 @@ def test_found() -> None:
 
     assert {
         ("local", "up"),
-        ("shared.ops", "imports"),
+        ("shared.ops", "connections"),
         (SHORT, "erase"),
         ("gateway", "add-user"),
     } <= found

@@ -27,12 +27,12 @@ def test_the_speed_is_that_measured() -> None:
     ]
     measured = [dict(zip(head, row, strict=True)) for row in rows]
     shown = [
-        f"| {row['file']} | {row['usual code']} | {row['pipeline']} |\n"
+        f"|{row['file']}|{row['usual code']}|{row['pipeline']}|\n"
         for row in measured
         if row["rows"] == "100,000"
     ]
     assert len(shown) == len({row["file"] for row in measured}) > 2
-    assert "| file | usual code | pipeline |\n|---|---|---|\n" + "".join(shown) + "\n" in PAGE
+    assert "|file|usual code|pipeline|\n|---|---|---|\n" + "".join(shown) + "\n" in PAGE
 
 
 def test_the_memory_is_that_measured() -> None:
@@ -40,7 +40,7 @@ def test_the_memory_is_that_measured() -> None:
     (bound,) = re.findall(r"less than (\d+) MiB\]\(benchmarks/memory.md\)", PAGE)
     _, _, *rows = saved("memory")
     assert rows
-    assert max(int(row.strip("| ").split(" | ")[-1]) for row in rows) < int(bound)
+    assert max(int(row.strip("|").split("|")[-1]) for row in rows) < int(bound)
 
 
 def test_the_cost_is_that_reckoned() -> None:

@@ -25,7 +25,7 @@ def test_named_tests_exist(path: str, test: str) -> None:
 
 def test_every_promise_has_a_proof() -> None:
     """No row of the table of promises is without a test."""
-    table = PAGE.split("|---|---|---|\n")[1].split("\n\n")[0]
+    table = PAGE.split("|promise|proof|\n|---|---|\n")[1].split("\n\n")[0]
 
     proofs = [row.strip("|").split("|")[-1] for row in table.splitlines()]
     assert all("`tests/" in proof and "::" in proof for proof in proofs)
