@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from shared.files.columns import Column
+from shared.files.cells.numbers import MONEY
+from shared.files.cells.texts import DOCUMENT_ID
+from shared.files.cells.times import DATE
+from shared.files.column import Column
 from shared.files.filetype import FileType, register
-from shared.files.kinds import DATE, DOCUMENT_ID, MONEY
 
 register(
     FileType(

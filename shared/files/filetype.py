@@ -10,8 +10,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from shared.core import Problem, SettingsError
 from shared.files.aggregation import Aggregation
-from shared.files.columns import Column, fields_of
-from shared.files.kinds import CONSENT
+from shared.files.cells.flags import CONSENT
+from shared.files.column import Column, fields_of
 from shared.files.layout import Header, Layout
 from shared.files.rules import Rules
 

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, SchemaValidator
 
 from shared.core import Problem
 from shared.files import Header
-from shared.files.certain import finer
+from shared.files.cells.vectorized import finer
 from shared.files.types import (
     CONSENT,
     EXTRA,

@@ -42,7 +42,7 @@ HEAVY = (
         "pandas",
         "numpy",
         "pydantic",
-        "shared.files.certain",
+        "shared.files.cells.vectorized",
         "shared.parsing.csv.reader",
         "shared.loading.attempt",
     ),
@@ -115,7 +115,7 @@ def test_import(name: str) -> None:
         "pandas",
         "numpy",
         "pydantic",
-        "shared.files.certain",
+        "shared.files.cells.vectorized",
         "shared.parsing.csv.reader",
         "shared.loading.attempt",
     )

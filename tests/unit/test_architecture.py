@@ -21,7 +21,7 @@ LONGEST = 800
 """Lines in a file of Python, at most."""
 BY_NAME = {
     "shared.core.arrays": "numpy",
-    "shared.files.certain": "numpy",
+    "shared.files.cells.vectorized": "numpy",
     "shared.firestore.database": "google.cloud.firestore",
     "shared.gcp.storage": "google.cloud.storage",
     "shared.loading.shards.cleanup": "numpy",

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from shared.files import kinds
+from shared.files.cells.flags import CONSENT, YES_NO
+from shared.files.cells.numbers import DECIMAL, MONEY, PERCENT, WHOLE
+from shared.files.cells.times import BIRTH_DATE, DATE, DAY, TIME, TIME_OF_DAY
 from shared.files.types import Column, FileType, Kind, Total
 
 
@@ -78,17 +80,17 @@ class Field:
 
 
 _STORED: dict[Kind, Scalar] = {
-    kinds.YES_NO: Scalar.BOOLEAN,
-    kinds.CONSENT: Scalar.BOOLEAN,
-    kinds.DATE: Scalar.DAY,
-    kinds.BIRTH_DATE: Scalar.DAY,
-    kinds.TIME: Scalar.TIMESTAMP,
-    kinds.DAY: Scalar.DAY,
-    kinds.TIME_OF_DAY: Scalar.TIMESTAMP,
-    kinds.MONEY: Scalar.CENTS,
-    kinds.DECIMAL: Scalar.DOUBLE,
-    kinds.PERCENT: Scalar.DOUBLE,
-    kinds.WHOLE: Scalar.INTEGER,
+    YES_NO: Scalar.BOOLEAN,
+    CONSENT: Scalar.BOOLEAN,
+    DATE: Scalar.DAY,
+    BIRTH_DATE: Scalar.DAY,
+    TIME: Scalar.TIMESTAMP,
+    DAY: Scalar.DAY,
+    TIME_OF_DAY: Scalar.TIMESTAMP,
+    MONEY: Scalar.CENTS,
+    DECIMAL: Scalar.DOUBLE,
+    PERCENT: Scalar.DOUBLE,
+    WHOLE: Scalar.INTEGER,
 }
 """Kind of cell -> its type in Firestore; a string if it is not named here."""
 
@@ -170,7 +172,7 @@ def stored(column: Column) -> Scalar:
 
 def meaning(column: Column) -> str:
     """Return the meaning of a column's field, for a developer of an app."""
-    return _CONSENT if column.kind is kinds.CONSENT else column.meaning
+    return _CONSENT if column.kind is CONSENT else column.meaning
 
 
 def totals(type_: FileType) -> tuple[Total, ...]:

@@ -6,8 +6,12 @@ from importlib import import_module
 from pathlib import Path
 
 from shared.files.aggregation import Aggregation
-from shared.files.columns import SOURCES, Column, Paths, fields_of, nest, paths
-from shared.files.damage import UNMARKED, VISIBLE, Repair, repaired
+from shared.files.cells import KINDS, Context, Kind
+from shared.files.cells.damage import UNMARKED, VISIBLE, Repair, repaired
+from shared.files.cells.flags import CONSENT
+from shared.files.cells.numbers import INT64_MAX
+from shared.files.cells.texts import DOCUMENT_ID, TEXT
+from shared.files.column import SOURCES, Column, Paths, fields_of, nest, paths
 from shared.files.filetype import (
     EXAMPLE_STAMP,
     FileType,
@@ -22,7 +26,6 @@ from shared.files.filetype import (
     own_name,
     waiting_for,
 )
-from shared.files.kinds import CONSENT, DOCUMENT_ID, INT64_MAX, KINDS, TEXT, Context, Kind
 from shared.files.rules import EXTRA, Rules
 
 __all__ = [

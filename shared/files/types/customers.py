@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from shared.files.columns import Column, email_lower
+from shared.files.cells.flags import CONSENT, YES_NO
+from shared.files.cells.texts import CODE, EMAIL, PERSON_ID, TEXT
+from shared.files.cells.times import BIRTH_DATE, TIME
+from shared.files.column import Column, email_lower
 from shared.files.filetype import FileType, register
-from shared.files.kinds import (
-    BIRTH_DATE,
-    CODE,
-    CONSENT,
-    EMAIL,
-    PERSON_ID,
-    TEXT,
-    TIME,
-    YES_NO,
-)
 
 COLUMNS = (
     Column(

@@ -8,27 +8,21 @@ from typing import Any
 
 from shared.core import Problem
 from shared.files.aggregation import Aggregation
-from shared.files.columns import Column
-from shared.files.filetype import Assembled, FileType, ItemRow, R, Reference, Total, register
-from shared.files.kinds import (
+from shared.files.cells.numbers import DECIMAL, INT64_MAX, MONEY, PERCENT, WHOLE, round_cents
+from shared.files.cells.texts import (
     CODE,
     CURRENCY,
     DASHED,
-    DAY,
-    DECIMAL,
     DOCUMENT_ID,
     EMAIL,
-    INT64_MAX,
-    MONEY,
     NAME_OR_DASH,
-    PERCENT,
     PERSON_ID,
     SIZE,
     TEXT,
-    TIME_OF_DAY,
-    WHOLE,
-    round_cents,
 )
+from shared.files.cells.times import DAY, TIME_OF_DAY
+from shared.files.column import Column
+from shared.files.filetype import Assembled, FileType, ItemRow, R, Reference, Total, register
 
 COLUMNS = (
     Column(

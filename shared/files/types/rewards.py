@@ -7,9 +7,11 @@ from typing import Any
 
 from shared.core import Problem
 from shared.files.aggregation import Aggregation
-from shared.files.columns import Column, email_lower
+from shared.files.cells.numbers import MONEY, WHOLE
+from shared.files.cells.texts import CODE, EMAIL, PERSON_ID, TEXT
+from shared.files.cells.times import DATE
+from shared.files.column import Column, email_lower
 from shared.files.filetype import Assembled, FileType, R, register
-from shared.files.kinds import CODE, DATE, EMAIL, MONEY, PERSON_ID, TEXT, WHOLE
 
 COLUMNS = (
     Column(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from shared.core.arrays import Mask, Numbers, Octets, Words
-from shared.files.certain import (
+from shared.files.cells.vectorized import (
     BEGINS,
     DAY_BYTES,
     MOMENT_BYTES,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
-from shared.files.certain import Doubles
+from shared.files.cells.vectorized import Doubles
 from shared.files.types import INT64_MAX, Aggregation
 from shared.firestore.bulk import FIELD, Entries, Heads, doubles, integers
 from shared.parsing.blocks import Block

@@ -20,7 +20,7 @@ import pandas as pd
 
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
-from shared.files.certain import Doubles, microseconds
+from shared.files.cells.vectorized import Doubles, microseconds
 from shared.files.types import EXTRA, TEXT, fields_of, nest
 from shared.firestore.bulk import encode_content, wire
 from shared.parsing.checker import (

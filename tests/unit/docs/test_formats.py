@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.files import filetype
+from shared.files.cells import KINDS
 from shared.files.filetype import all_types, file_type
-from shared.files.kinds import KINDS
 from shared.files.names import ExportFile, read_name
 from tests.support.cells import check
 from tools.reference import formats

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.files import filetype, kinds, names
+from shared.files import filetype, names
 from shared.files.aggregation import Aggregation
-from shared.files.columns import Column
+from shared.files.cells.numbers import MONEY
+from shared.files.cells.texts import DOCUMENT_ID
+from shared.files.cells.times import DATE
+from shared.files.column import Column
 from shared.files.filetype import (
     FileType,
     Reference,
@@ -30,7 +33,7 @@ GIFT_CARDS = FileType(
         Column(
             name="VOUCHER_NUMBER",
             field="number",
-            kind=kinds.DOCUMENT_ID,
+            kind=DOCUMENT_ID,
             key=True,
             meaning="Number of the card.",
             example="10001",
@@ -39,7 +42,7 @@ GIFT_CARDS = FileType(
         Column(
             name="AVAILABLE_AMOUNT",
             field="amounts.availableCents",
-            kind=kinds.MONEY,
+            kind=MONEY,
             required=True,
             aliases=("AMOUNT",),
             meaning="What is left on the card.",
@@ -49,7 +52,7 @@ GIFT_CARDS = FileType(
         Column(
             name="EXPIRY_DATE",
             field="expires",
-            kind=kinds.DATE,
+            kind=DATE,
             meaning="When the card expires.",
             example="2026-01-01",
             source="API guide",

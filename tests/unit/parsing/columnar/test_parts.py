@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.core.errors import Problem
-from shared.files.certain import microseconds
+from shared.files.cells.vectorized import microseconds
 from shared.files.filetype import FileType, file_type
 from shared.files.layout import Header
 from shared.files.rules import Rules

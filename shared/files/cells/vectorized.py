@@ -1,4 +1,4 @@
-"""Reading of the cells of a whole column at once, where the result is surely the one of `kinds`.
+"""Vectorized reading: the cells of a whole column at once, with surely the result of their kind.
 
 All functions here take cells as arrays of bytes and return only what is certain. About an unusual
 cell they return nothing, and the cell is read alone by its kind.

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.files.kinds import LOWER_EMAIL, Kind
+from shared.files.cells import Kind
+from shared.files.cells.texts import LOWER_EMAIL
 
 Level = Literal["document", "item"]
 """`document`: the field is in the document itself. `item`: the field is in an entry of its list."""
@@ -27,7 +28,7 @@ class Column:
     example: str
     """Example of a cell."""
     source: str
-    """Source of the knowledge about the column: an entry of `shared.files.columns.SOURCES`."""
+    """Source of the knowledge about the column: an entry of `shared.files.column.SOURCES`."""
     aliases: tuple[str, ...] = ()
     """Other accepted names of the column, in UPPER CASE."""
     max_length: int | None = None

@@ -1,4 +1,4 @@
-"""What is certain of a whole column is what its kind says of each cell."""
+"""Cells of a whole column are read at once as each is read alone by its kind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.files.certain import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
-from shared.files.kinds import KINDS, TIME, Context, Kind
+from shared.files.cells import KINDS, Context, Kind
+from shared.files.cells.times import TIME
+from shared.files.cells.vectorized import MOMENT_BYTES, NUMBER_BYTES, UNREAD, microseconds
 from shared.firestore.bulk import wire
 from shared.firestore.bulk.encoding import decode_content, encode_content
 
