@@ -39,6 +39,8 @@ class Checks:
         """(import id, generation) of every import that has ever been undone -> when."""
         self.removed: set[str] = set()
         """Ids of customers whose documents have been removed once."""
+        self.doubted: set[datetime] = set()
+        """Exports of customers of which a lost index knew what they had confirmed."""
         self._undoing: dict[str, str] = {}
         """Owner of a feed for which an import is undone -> that import."""
 
@@ -138,6 +140,8 @@ class Checks:
     def _watch_feed(self, type: str, before: Fields | None, after: Fields | None) -> None:
         """Look at a change of a feed: whether it is held so that an import can be undone."""
         now = self._world.now()
+        if type == "customers" and after and after["confirmedUntil"]:
+            self.doubted.add(after["confirmedUntil"]["exportedAt"])
         was, running = (fields and fields["running"] for fields in (before, after))
         actor = self._world.actor
         if (

@@ -337,6 +337,7 @@ class History:
 
     def _judge_documents(self, last: Mapping[str, Uploaded], imports: Mapping[str, Import]) -> None:
         undone = {id for id, import_ in imports.items() if import_.undone is not None}
+        taken_back = [one for one in self.uploaded if one.import_id in undone and self._began(one)]
         settled = [
             one for id, one in last.items() if imports[id].status in LOADED and id not in undone
         ]
@@ -361,7 +362,13 @@ class History:
                     continue
                 withdrawn = self._withdrawn(key, last) if type == "customers" else [None]
                 allowed = contents(
-                    key, mine, past, keep=keep, withdrawn=withdrawn, undone=bool(undone)
+                    key,
+                    mine,
+                    past,
+                    keep=keep,
+                    withdrawn=withdrawn,
+                    undone=[one for one in taken_back if one.said.type == type],
+                    doubted=self.checks.doubted if type == "customers" else (),
                 )
                 found = there.pop(f"{type}/{key}", None)
                 if found not in allowed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import combinations
+from itertools import chain, combinations, product
 from typing import Any
 
 from tests.simulation.files import UNREADABLE, Content, Said
@@ -36,13 +36,19 @@ class Uploaded:
 
 
 def content(
-    key: str, files: Iterable[Uploaded], *, keep: bool, withdrawn: Age | None = None
+    key: str,
+    files: Iterable[Uploaded],
+    *,
+    keep: bool,
+    withdrawn: Age | None = None,
+    doubted: Collection[datetime] = (),
 ) -> Content | None:
     """Return the content that a document must have once exactly these files are loaded.
 
     Each field has what the latest-exported file says of it that says anything. An order with a bad
     line counts only where there is none without. `withdrawn` is when consent was withdrawn by an
-    import that was undone: that is a word like any other.
+    import that was undone: that is a word like any other. Whether an export of `doubted` had
+    confirmed that consent is withdrawn is not known, so a corrected row of it cannot give consent.
     """
     found: dict[str, Any] = {}
     holding = [file for file in files if key in file.said.contents]
@@ -51,7 +57,11 @@ def content(
     for file in sorted(holding, key=lambda file: file.age_of(key)):
         if withdrawn is not None and withdrawn < file.age_of(key):
             found["subscribed"], withdrawn = False, None
+        stays = key in file.said.exported and file.said.exported_of(key) in doubted
+        stays = stays and found.get("subscribed") is False
         found |= in_file(file.said, key, keep=keep)
+        if stays:
+            found["subscribed"] = False
     if withdrawn is not None:
         found["subscribed"] = False
     if not holding:
@@ -99,15 +109,17 @@ def contents(
     *,
     keep: bool,
     withdrawn: Sequence[Age | None] = (None,),
-    undone: bool = False,
+    undone: Sequence[Uploaded] = (),
+    doubted: Collection[datetime] = (),
 ) -> list[Content | None]:
     """Return every content that a document may have.
 
     There is more than one only where the promise leaves it open: whether a file that was superseded
     while it was being loaded had come to this document yet, and which first load created it.
     Where an import was `undone`, a first load that was corrected may have filled in what the upload
-    that created the document leaves open. `withdrawn` are the ages that consent may have that an
-    import withdrew which was undone.
+    that created the document leaves open; and of a file that does not count, the document may have
+    kept what the undone one had left open. `withdrawn` are the ages that consent may have that an
+    import withdrew which was undone. For `doubted` see `content`.
     """
     firm = [one for one in settled if one.said.mode == "load" and key in one.said.contents]
     loose = [one for one in superseded if one.said.mode == "load" and key in one.said.contents]
@@ -118,14 +130,28 @@ def contents(
     ]
     must = bool(firm) or any(one in settled for one in first)
     found: list[Content | None] = []
-    for size in range(len(loose) + 1):
-        for some in combinations(loose, size):
-            found += [
-                content(key, (*firm, *some, *one), keep=keep, withdrawn=at)
-                for one in _first_loads(first, corrected=undone)
-                for at in withdrawn
-            ]
+    choices = [((), (one,), *_left_open(one, key, undone, keep=keep)) for one in loose]
+    for some in product(*choices):
+        found += [
+            content(key, (*firm, *chain(*some), *one), keep=keep, withdrawn=at, doubted=doubt)
+            for one in _first_loads(first, corrected=bool(undone))
+            for at in withdrawn
+            for doubt in ((), doubted)[: 1 + bool(doubted)]
+        ]
     return [one for one in found if one is not None] if must else found
+
+
+def _left_open(
+    one: Uploaded, key: str, undone: Iterable[Uploaded], *, keep: bool
+) -> Iterator[tuple[Uploaded]]:
+    """Give an upload with nothing of a key but what a newer one leaves open that was undone."""
+    says = in_file(one.said, key, keep=keep)
+    for other in undone:
+        if key in other.said.contents and other.age_of(key) > one.age_of(key):
+            rest = {*says} - {*in_file(other.said, key, keep=keep), "incomplete"}
+            rows = [(None, {path: says[path] for path in rest})]
+            if rest:
+                yield (replace(one, said=replace(one.said, contents={key: rows})),)
 
 
 def _first_loads(first: Sequence[Uploaded], *, corrected: bool) -> list[tuple[Uploaded, ...]]:
