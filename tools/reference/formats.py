@@ -179,6 +179,7 @@ def _field(column: Column, type_: FileType) -> str:
 
 
 def _kinds_section() -> str:
+    used = {column.kind for type_ in all_types() for column in type_.own_columns}
     rows = (
         (
             kind.name,
@@ -189,6 +190,7 @@ def _kinds_section() -> str:
             ),
         )
         for kind in KINDS
+        if kind in used
     )
     return (
         "## Formats of cells\n\n"

@@ -150,7 +150,7 @@ CODE = Kind(
 )
 DASHED = Kind(
     name="code or dash",
-    form="text, kept letter by letter; a single - means none",
+    form="code; a single - means none",
     type=str,
     read=_read_code,
     repairs=(VISIBLE, UNMARKED),
@@ -161,7 +161,7 @@ DASHED = Kind(
 )
 SIZE = Kind(
     name="size or dash",
-    form="text, kept letter by letter, decimals too; a single - means none",
+    form="code, decimals too; a single - means none",
     type=str,
     read=_read_size,
     repairs=(VISIBLE, UNMARKED),
