@@ -41,8 +41,7 @@ _HEAD = """\
 # Documents
 
 For app developers; [start here](for-app-developers.md). A deployment with one retailer has
-`connections/main`. Below, a field without an explanation is what its name says. Generated:
-`python -m tools.reference.data_model > docs/data-model.md`.
+`connections/main`. Below, a field without an explanation is what its name says.
 
 %s"""
 

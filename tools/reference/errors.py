@@ -57,8 +57,7 @@ def page() -> str:
     heading, about = NAMES
     parts = [
         "# Codes",
-        "Every message has one of these codes. A code never changes its meaning. Generated: "
-        "`python -m tools.reference.errors > docs/errors.md`.",
+        "Every message has one of these codes. A code never changes its meaning.",
         " · ".join(f"[{heading}](#{_anchor(heading)})" for heading in headings),
         f"## {heading}",
         about,

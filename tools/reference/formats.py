@@ -32,8 +32,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 _INTRODUCTION = """\
 # Formats of export files
 
-For whoever sets up the export in Apparel21. Generated: \
-`python -m tools.reference.formats > docs/formats.md`.
+For whoever sets up the export in Apparel21.
 
 [Every file](#every-file) · {types} · [Formats of cells](#formats-of-cells)"""
 

@@ -44,5 +44,5 @@ def test_every_code_is_explained() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    """docs/errors.md is what the table says."""
+    """docs/errors.md is up to date: else run python -m tools.reference.errors."""
     assert page() == (ROOT / "docs" / "errors.md").read_text()
