@@ -18,7 +18,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.core import TryAgain
-from shared.ops import alerts, command, completion, connections, erase, imports, leaflet
+from shared.ops import (
+    alerts,
+    command,
+    completion,
+    connections,
+    erase,
+    imports,
+    leaflet,
+    replay,
+    undo,
+)
 from shared.ops.command import Command, Desk, add_to, guarded
 
 if TYPE_CHECKING:
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
 
 COMMANDS: tuple[Command, ...] = (
     *imports.COMMANDS,
+    *replay.COMMANDS,
+    *undo.COMMANDS,
     *connections.COMMANDS,
     *leaflet.COMMANDS,
     *alerts.COMMANDS,

@@ -120,7 +120,7 @@ def _subparsers(
 
 
 def _ids(path: Sequence[str], connect: Callable[[], Services]) -> list[str]:
-    from shared.ops.imports import ids_for
+    from shared.ops.ids import ids_for
 
     try:
         return ids_for(path, connect())

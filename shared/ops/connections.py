@@ -6,6 +6,7 @@ import argparse
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.core import CONNECTION_FIELDS, CONNECTION_MAPS, about, every, moment
@@ -16,7 +17,7 @@ from shared.terminal import Words
 if TYPE_CHECKING:
     import google.cloud.storage as storage
 
-    from shared.reporting import FeedState
+    from shared.reporting import Connection, FeedState, Zones
 
 
 def _list(desk: Desk) -> int:
@@ -45,42 +46,36 @@ def _list(desk: Desk) -> int:
             ]
         )
         return DONE
-    screen = desk.screen
     if not listed:
-        screen.line(
-            f"No connections yet; the first file makes one, or: "
-            f"{desk.command('connections add NAME')}"
-        )
-    now = services.now()
+        add = desk.command("connections add NAME")
+        desk.screen.line(f"No connections yet; the first file makes one, or: {add}")
     for number, one in enumerate(listed):
         if number:
-            screen.line()
-        screen.line(Words(one.name, "head"))
-        if one.name in zones.wrong:
-            screen.paragraph(
-                f"Nothing is loaded: {zones.wrong[one.name]}.", indent="  ", tone="bad"
-            )
-        known = zones.settings.get(one.name)
-        if known is not None and known.notify_error is not None:
-            screen.paragraph(f"Nobody is mailed: {known.notify_error}.", indent="  ", tone="bad")
-        settings = _written(one.document or {})
-        zone = zones.of(one.name)
-        screen.paragraph(
-            f"settings: {', '.join(settings) if settings else 'those of the deployment'}; times "
-            f"are those of {zone}",
-            indent="  ",
-            tone="quiet",
-        )
-        for feed in feeds[one.name]:
-            came = "no file yet"
-            if feed.received_at:
-                came = f"{moment(feed.received_at, zone)} ({about(now - feed.received_at)} ago)"
-            due = f"expected {every(feed.cadence)}" if feed.cadence else "no cadence"
-            state = Words("✓ on time", "good") if feed.cadence else Words("not watched")
-            if feed.missing:
-                state = Words("! missing", "bad")
-            screen.line(f"  {feed.type:<10} {came:<43}  {due:<25}  ", state)
+            desk.screen.line()
+        _tell(desk, one, zones, feeds[one.name])
     return DONE
+
+
+def _tell(desk: Desk, one: Connection, zones: Zones, feeds: Sequence[FeedState]) -> None:
+    screen, zone, now = desk.screen, zones.of(one.name), desk.services.now()
+    screen.line(Words(one.name, "head"))
+    if one.name in zones.wrong:
+        screen.paragraph(f"Nothing is loaded: {zones.wrong[one.name]}.", indent="  ", tone="bad")
+    known = zones.settings.get(one.name)
+    if known is not None and known.notify_error is not None:
+        screen.paragraph(f"Nobody is mailed: {known.notify_error}.", indent="  ", tone="bad")
+    settings = ", ".join(_written(one.document or {})) or "those of the deployment"
+    words = f"settings: {settings}; times are those of {zone}"
+    screen.paragraph(words, indent="  ", tone="quiet")
+    for feed in feeds:
+        came = "no file yet"
+        if feed.received_at:
+            came = f"{moment(feed.received_at, zone)} ({about(now - feed.received_at)} ago)"
+        due = f"expected {every(feed.cadence)}" if feed.cadence else "no cadence"
+        state = Words("✓ on time", "good") if feed.cadence else Words("not watched")
+        if feed.missing:
+            state = Words("! missing", "bad")
+        screen.line(f"  {feed.type:<10} {came:<43}  {due:<25}  ", state)
 
 
 def unknown_connection(desk: Desk, *names: str) -> WrongUse:
@@ -95,14 +90,6 @@ def _feed_document(feed: FeedState) -> dict[str, Any]:
         "cadence": _short(feed.cadence) if feed.cadence else None,
         "missing": feed.missing,
     }
-
-
-def _add(desk: Desk) -> int:
-    return _put(desk, new=True)
-
-
-def _set(desk: Desk) -> int:
-    return _put(desk, new=False)
 
 
 def _put(desk: Desk, *, new: bool) -> int:
@@ -138,11 +125,8 @@ def _put(desk: Desk, *, new: bool) -> int:
     if desk.json:
         desk.answer({"connection": name, "settings": document})
         return DONE
-    settings = _written(document)
-    desk.screen.line(
-        f"{name} is {'added' if new else 'changed'}: "
-        f"{', '.join(settings) if settings else 'with the settings of the deployment'}."
-    )
+    settings = ", ".join(_written(document)) or "with the settings of the deployment"
+    desk.screen.line(f"{name} is {'added' if new else 'changed'}: {settings}.")
     if new:
         folder = "pending/" if name == DEFAULT_CONNECTION else f"pending/{name}/"
         desk.screen.paragraph(
@@ -272,12 +256,12 @@ COMMANDS: tuple[Command, ...] = (
         path=("connections", "add"),
         words="add a connection",
         arguments=_name,
-        carry_out=_add,
+        carry_out=partial(_put, new=True),
     ),
     Command(
         path=("connections", "set"),
         words="change settings of a connection",
         arguments=_name,
-        carry_out=_set,
+        carry_out=partial(_put, new=False),
     ),
 )
