@@ -101,12 +101,12 @@ class Emulator:
                 self._process.wait()
         self._log.close()
 
-    def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines of the emulator's log."""
+    def log_tail(self) -> str:
+        """Return the last 20 lines of the emulator's log."""
         # Do not move the shared file position: the emulator continues to write there.
         descriptor = self._log.fileno()
         said = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        return "\n".join(said.decode(errors="replace").splitlines()[-lines:])
+        return "\n".join(said.decode(errors="replace").splitlines()[-20:])
 
     def __enter__(self) -> Emulator:
         return self

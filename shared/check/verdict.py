@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.core import ConnectionSettings, Deployment, FileRejected, Problem
-from shared.files import TYPES, Arrival, ExportFile, Exports, Header, Ignored, Misnamed, read_name
+from shared.files import TYPES, Arrival, ExportFile, Exports, Ignored, Misnamed, read_name
 from shared.files.types import file_type
 from shared.ledger import RowCounts
-from shared.parsing import JUDGED, Examination
+from shared.parsing import JUDGED, Examination, Watcher
 from shared.reporting import Group, ended, groups_of
 
 GOOD, ROWS, FILE = 0, 1, 2
@@ -130,7 +130,6 @@ def check_file(
     settings: ConnectionSettings,
     type: str | None = None,
     progress: OnProgress,
-    now: datetime | None = None,
 ) -> Verdict:
     """Check one file: its name, its header, its rows.
 
@@ -139,14 +138,13 @@ def check_file(
         settings: the settings of its connection.
         type: the type to check it as, for a name that does not tell.
         progress: see `OnProgress`.
-        now: the assumed time of upload; the present time if None.
 
     Raises:
         OSError: the file cannot be read.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    named = read_name(path.name, arrival(settings, now))
+    named = read_name(path.name, arrival(settings))
     size = path.stat().st_size
     kind, problem, suggestion = _name(named)
     kind = type or kind
@@ -176,10 +174,10 @@ def check_file(
     return _content(verdict, path, kind, settings, progress, exports)
 
 
-def arrival(settings: ConnectionSettings, now: datetime | None = None) -> Arrival:
+def arrival(settings: ConnectionSettings) -> Arrival:
     """Return the limits for the name of a file that would be uploaded now."""
     tolerance = Deployment().future_tolerance
-    return Arrival(now or datetime.now(UTC), tolerance, settings.time_zone)
+    return Arrival(datetime.now(UTC), tolerance, settings.time_zone)
 
 
 def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem | None, str | None]:
@@ -193,23 +191,15 @@ def _name(named: ExportFile | Ignored | Misnamed) -> tuple[str | None, Problem |
             return None, Problem(code="file.ignored_name", message=message), None
 
 
-class _Watcher:
-    """Passes the progress on. A check writes no rejected file."""
+class _Watcher(Watcher):
+    """Passes the progress on. A check writes no rejected file; the tally has the problems."""
 
     def __init__(self, progress: OnProgress) -> None:
         self._progress = progress
 
-    def begun(self, header: Header, delimiter: str) -> None:
-        """Do nothing."""
-
     def beat(self, bytes_read: int, percent: int) -> None:
         """Pass on the part of the work that is done."""
         self._progress(percent)
-
-    def reject(
-        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
-    ) -> None:
-        """Do nothing: the problems of the row are in the tally."""
 
 
 def _content(

@@ -45,8 +45,7 @@ class LedgerTransaction:
         Misnamed files are left out: their ids are paths, which may sort anywhere.
         """
         found = self.reads.documents_between(imports_path(connection), first, last)
-        imports = [_import(connection, id, data) for id, data in found.items()]
-        return [one for one in imports if one is not None and one.exported_at is not None]
+        return [one for one in _imports(connection, found) if one.exported_at is not None]
 
     def shard(self, connection: str, import_id: str, split: str, number: int) -> Shard | None:
         """Return a shard; None if there is none."""
@@ -154,15 +153,11 @@ class LedgerStore:
 
         Names of fields are those in Firestore; `run.crc32c` is a field of the map `run`.
         """
-        found = self.database.find(imports_path(connection), equals)
-        imports = [_import(connection, id, data) for id, data in found.items()]
-        return [one for one in imports if one is not None]
+        return _imports(connection, self.database.find(imports_path(connection), equals))
 
     def find_any(self, connection: str, *alternatives: tuple[str, str]) -> list[Import]:
         """Return a connection's imports with any of these field values, e.g. `("status", "x")`."""
-        found = self.database.find_any(imports_path(connection), alternatives)
-        imports = [_import(connection, id, data) for id, data in found.items()]
-        return [one for one in imports if one is not None]
+        return _imports(connection, self.database.find_any(imports_path(connection), alternatives))
 
     def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
         """Return (connection, import id) -> import for the imports that exist."""
@@ -172,32 +167,30 @@ class LedgerStore:
         return {id: one for id, one in imports.items() if one is not None}
 
     def with_status(self, statuses: Iterable[Status]) -> Iterator[Import]:
-        """Yield the imports of all connections that have one of these statuses."""
-        for path, data in self.database.find_in_group("imports", "status", statuses):
-            _, connection, _, import_id = path.split("/")
-            if (import_ := _import(connection, import_id, data)) is not None:
-                yield import_
+        """Return the imports of all connections that have one of these statuses."""
+        return self._in_all("status", statuses)
 
     def of_file(self, file: str) -> Iterator[Import]:
-        """Yield the imports of all connections whose file has this name, without folders."""
-        for path, data in self.database.find_in_group("imports", "file", [file]):
-            _, connection, _, import_id = path.split("/")
-            if (import_ := _import(connection, import_id, data)) is not None:
+        """Return the imports of all connections whose file has this name, without folders."""
+        return self._in_all("file", [file])
+
+    def _in_all(self, field: str, values: Iterable[str]) -> Iterator[Import]:
+        for path, data in self.database.find_in_group("imports", field, values):
+            if (import_ := _import(*_ids(path), data)) is not None:
                 yield import_
 
     def unusable(self, statuses: Iterable[Status]) -> Iterator[tuple[str, str]]:
         """Yield connection and id of imports with these statuses whose documents cannot be used."""
         for path, data in self.database.find_in_group("imports", "status", statuses):
-            _, connection, _, import_id = path.split("/")
-            if _import(connection, import_id, data, quietly=True) is None:
-                yield connection, import_id
+            if _import(*_ids(path), data, quietly=True) is None:
+                yield _ids(path)
 
     def newest(self, which: Which, *, limit: int) -> Iterator[Import]:
         """Yield at most `limit` imports to show, latest upload first; see `Import.unusable`."""
         for path, data in self.database.newest(which.slice(), limit=limit):
-            _, owner, _, import_id = path.split("/")
-            yield _import(owner, import_id, data) or Import.unusable(
-                connection=owner, import_id=import_id, data=data
+            connection, import_id = _ids(path)
+            yield _import(connection, import_id, data) or Import.unusable(
+                connection=connection, import_id=import_id, data=data
             )
 
     def feed(self, connection: str, type: str) -> Feed:
@@ -331,6 +324,18 @@ class LedgerStore:
 
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError)
 """Errors from reading a document that somebody has changed by hand so that it cannot be used."""
+
+
+def _ids(path: str) -> tuple[str, str]:
+    """Return the connection and the import id in the path of an import's document."""
+    _, connection, _, import_id = path.split("/")
+    return connection, import_id
+
+
+def _imports(connection: str, found: Mapping[str, Fields]) -> list[Import]:
+    """Return the imports of documents by id, without those that cannot be used."""
+    imports = [_import(connection, id, data) for id, data in found.items()]
+    return [one for one in imports if one is not None]
 
 
 def _import(

@@ -14,7 +14,6 @@ load. Whatever goes wrong here is left to the load, which would find the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -28,7 +27,7 @@ from shared.core import (
     log,
     log_failure,
 )
-from shared.files import ExportFile, Header, read_name
+from shared.files import ExportFile, read_name
 from shared.ledger import (
     Claimed,
     Hold,
@@ -44,7 +43,7 @@ from shared.loading.attempt import Attempt, examination
 from shared.loading.followup import follow_up
 from shared.loading.garbage import seldom_collected
 from shared.mail import addressed, announced, notice_of, post, row_errors, send_now
-from shared.parsing import Examination
+from shared.parsing import Examination, Watcher
 from shared.reporting import findings_of, groups_of, sentences
 from shared.scheduling import is_unjudged
 from shared.services import Services
@@ -54,7 +53,7 @@ class _Enough(Exception):
     """As much of the file was read as may be."""
 
 
-class _Limits:
+class _Limits(Watcher):
     """The watcher of a reading that has limits."""
 
     def __init__(self, services: Services) -> None:
@@ -62,18 +61,10 @@ class _Limits:
         self._most_bytes = services.deployment.shard_bytes
         self._until = services.now() + services.deployment.task_deadline
 
-    def begun(self, header: Header, delimiter: str) -> None:
-        """Ignore the header."""
-
     def beat(self, bytes_read: int, percent: int) -> None:
         """Stop at the limits."""
         if bytes_read > self._most_bytes or self._now() >= self._until:
             raise _Enough
-
-    def reject(
-        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
-    ) -> None:
-        """Ignore the row: it is reported when the file is loaded."""
 
 
 def judge(task: LoadTask, services: Services) -> str:

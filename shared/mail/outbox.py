@@ -89,14 +89,9 @@ def notice_of(
     kind: MailKind,
     content: Content,
     *,
-    code: str | None = None,
     findings: str = "",
 ) -> Notice:
-    """Return a notice about an import.
-
-    `code` is the code of its error; None: that of `import_.error`, else the kind.
-    """
-    error = import_.error.code if import_.error else kind
+    """Return a notice about an import, whose code is that of the import's error, or the kind."""
     topic = NO_TOPIC if import_.type is None else import_.type
     return Notice(
         kind=kind,
@@ -104,7 +99,7 @@ def notice_of(
         about=import_.import_id,
         generation=import_.generation,
         topic=f"bulk_{topic}" if import_.mode == "bulk" else topic,
-        code=code or error,
+        code=import_.error.code if import_.error else kind,
         content=content,
         findings=findings,
     )

@@ -69,10 +69,14 @@ def _of_rows(problems: Sequence[Problem], severity: Severity, chunk: Chunk) -> I
 
 
 class Watcher(Protocol):
-    """Receiver of an examination's progress. Its errors are raised by the examination."""
+    """Receiver of an examination's progress. Its errors are raised by the examination.
+
+    A subclass may leave out `begun` and `reject`: then headers or rows are ignored.
+    """
 
     def begun(self, header: Header, delimiter: str) -> None:
         """Handle a header that was read and can be used."""
+        return
 
     def beat(self, bytes_read: int, percent: int) -> None:
         """Handle progress of reading; `percent` is of the whole work, all readings together."""
@@ -84,6 +88,7 @@ class Watcher(Protocol):
 
         `export` is the export that the file names for the row; None if it names none.
         """
+        return
 
 
 class RowSink(Protocol):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.core import ConnectionSettings, Problem
-from shared.files import ExportFile, Exports, Header, read_name
+from shared.core import ConnectionSettings
+from shared.files import ExportFile, Exports, read_name
 from shared.files.types import FileType
 from shared.index import Origin, age_of, origin_of
 from shared.ledger import LOADED, Import, LedgerStore
 from shared.ledger.uploads import Source
-from shared.parsing import Examination, Incoming, Plan
+from shared.parsing import Examination, Incoming, Plan, Watcher
 from shared.services import Services
 from shared.undoing.affected import AffectedKeys
 
@@ -72,22 +72,14 @@ class OtherExport:
 
 
 @dataclass(slots=True)
-class HoldRenewal:
+class HoldRenewal(Watcher):
     """A watcher that renews the hold on the feed while a file is read."""
 
     check: Callable[[], None]
 
-    def begun(self, header: Header, delimiter: str) -> None:
-        """Do nothing."""
-
     def beat(self, bytes_read: int, percent: int) -> None:
         """Make sure that the feed is still held."""
         self.check()
-
-    def reject(
-        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
-    ) -> None:
-        """Do nothing: the row was rejected when the file was loaded."""
 
 
 @dataclass(frozen=True, slots=True)
