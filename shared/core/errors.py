@@ -94,19 +94,6 @@ class Problem:
         """The fix, as `shared.core.codes.CODES` has it."""
         return CODES[self.code].fix
 
-    def of_row(self, row: int | None, severity: Severity) -> Problem:
-        """Return the same problem, with the row that a spreadsheet shows and with a severity."""
-        if row is None and severity == self.severity:
-            return self
-        return Problem(
-            code=self.code,
-            message=self.message,
-            line=self.line,
-            column=self.column,
-            severity=severity,
-            row=row,
-        )
-
     def to_document(self) -> dict[str, Any]:
         """Return the document that the ledger and the reports write, without absent parts.
 

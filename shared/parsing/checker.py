@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import CoreSchema, SchemaValidator
 
-from shared.core import Problem
+from shared.core import Problem, Severity
 from shared.files import Header
 from shared.files.cells.vectorized import finer
 from shared.files.types import (
@@ -185,6 +185,9 @@ class _Fault(NamedTuple):
         return cls(fault["type"], fault["msg"])
 
 
+_NO_CONSENT = _Fault("row.consent_unknown", f"{CONSENT_BLANK}, so the stored consent is unchanged.")
+
+
 def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
     """Return the places of cells with bytes that are no text, with their fault."""
     if UNREADABLE not in "".join(cells):
@@ -201,7 +204,7 @@ class _Field:
     def __init__(self, source: ColumnSource, schema: CoreSchema, context: Context) -> None:
         """Prepare; `schema` is the field's schema in the model."""
         self._is_text = source.kind.annotation(context) is str and not source.column.needed
-        self._kind = source.kind
+        self._repaired = source.kind.repaired if source.kind.repairs else None
         plain = source.kind.plain
         self._is_plain = None if plain is None or source.column.needed else plain.fullmatch
         self._validate = SchemaValidator(schema).validate_python
@@ -238,7 +241,7 @@ class _Field:
                 if known[cell] is None and self._blank:
                     self._faults[cell] = self._blank[""]
                 # Only texts are repaired, and the result is another text.
-                if known[cell] != cell and (done := self._kind.repaired(cell)[1]):
+                if self._repaired and known[cell] != cell and (done := self._repaired(cell)[1]):
                     self._repairs[cell] = done
         return _Column(
             [*map(known.__getitem__, cells)],
@@ -344,6 +347,7 @@ class Checker:
                         code="header.unusable_name",
                         message=f"Column {place + 1} is not kept: {why}.",
                         line=1,
+                        severity="warning",
                     )
                 )
             else:
@@ -353,12 +357,17 @@ class Checker:
         self._extra_names = tuple(header.names[place] for place in extra)
 
     def check(
-        self, columns: Mapping[str, Sequence[str]], lines: Sequence[int], ordinals: Sequence[int]
+        self,
+        columns: Mapping[str, Sequence[str]],
+        lines: Sequence[int],
+        ordinals: Sequence[int],
+        numbers: Sequence[int | None] | None = None,
     ) -> Checked:
         """Check rows given as columns of equal length, by the header's canonical names.
 
-        Every row is either in `rows` or in `rejected`. Warnings about the header are in the result
-        of the first call.
+        `numbers` are those that a spreadsheet shows for the rows; None: the lines. Every row is
+        either in `rows` or in `rejected`. Warnings about the header are in the result of the first
+        call.
         """
         canonical = self.header.canonical
         cells = [
@@ -402,33 +411,33 @@ class Checker:
         extra_rows: Iterable[tuple[str, ...]] = (
             zip(*extra, strict=True) if extra else repeat((), len(lines))
         )
-        for place, (line, ordinal, row, extra_row) in enumerate(
-            zip(lines, ordinals, rows, extra_rows, strict=True)
+        for place, (line, ordinal, number, row, extra_row) in enumerate(
+            zip(lines, ordinals, numbers or [None] * len(lines), rows, extra_rows, strict=True)
         ):
-            fatal, problems = self._problems(faults.get(place, ()), line)
+            bad = faults.get(place, [])
+            fatal = [one for one in bad if one[0] in self._needed]
             values: dict[str, Any] = {}
-            refused: list[Problem] = []
+            refused: list[_Fault] = []
             if not fatal:
                 found_in = zip(self._names, row, strict=True)
                 values = {name: value for name, value in found_in if value is not None}
-                refused = self._missing_of_groups(values, line)
+                refused = self._missing_of_groups(values)
             if may_be_large:
-                refused += _too_large([column[place] for column in written], line)
+                refused += _too_large([column[place] for column in written])
             if fatal or refused:
-                checked.rejected.append(RowProblems(line, ordinal, (*refused, *fatal, *problems)))
+                others = [one for one in bad if one[0] not in self._needed]
+                found = [*((None, one) for one in refused), *fatal, *others]
+                problems = self._problems(found, line, number, "row")
+                checked.rejected.append(RowProblems(line, ordinal, problems))
                 continue
-            faulty = frozenset(name for name, _ in faults.get(place, ()))
-            problems += [
-                Problem(code=one.code, message=one.message, line=line, column=self._own[name])
-                for name, one in repairs.get(place, ())
-            ]
+            faulty = frozenset(name for name, _ in bad)
+            bad = [*bad, *repairs.get(place, ())]
             for name, limit in limits:
-                if name in values:
-                    problems += self._too_long(name, limit, cells_of[name][place], line)
-            for name in self.consents:
-                if not cells_of[name][place]:
-                    problems.append(self.no_consent(name, line))
-            checked.warnings += problems
+                if name in values and len(cells_of[name][place]) > limit:
+                    bad.append((name, _too_long(limit, cells_of[name][place])))
+            bad += [(name, _NO_CONSENT) for name in self.consents if not cells_of[name][place]]
+            if bad:
+                checked.warnings += self._problems(bad, line, number, "warning")
             self._stand_in(values, cells_of, place)
             blank = self._left_open(values)
             unreadable = faulty and frozenset(
@@ -460,49 +469,38 @@ class Checker:
         return checked
 
     def _problems(
-        self, faults: Iterable[tuple[str, _Fault]], line: int
-    ) -> tuple[list[Problem], list[Problem]]:
-        """Return the problems for which a row is rejected, and the other problems of its cells."""
-        fatal: list[Problem] = []
-        problems: list[Problem] = []
-        for name, fault in faults:
-            (fatal if name in self._needed else problems).append(
+        self,
+        found: Iterable[tuple[str | None, _Fault | Repair]],
+        line: int,
+        number: int | None,
+        severity: Severity,
+    ) -> tuple[Problem, ...]:
+        """Return the problems of a row; each is found in a column, or in the whole row."""
+        return tuple(
+            [
                 Problem(
-                    code=fault.code,
-                    message=fault.message,
+                    code=one.code,
+                    message=one.message,
                     line=line,
-                    column=self._own.get(name, name),
+                    column=None if name is None else self._own.get(name, name),
+                    severity=severity,
+                    row=number,
                 )
-            )
-        return fatal, problems
+                for name, one in found
+            ]
+        )
 
-    def _missing_of_groups(self, values: Mapping[str, Any], line: int) -> list[Problem]:
+    def _missing_of_groups(self, values: Mapping[str, Any]) -> list[_Fault]:
         return [
-            Problem(
-                code="row.missing_value",
-                message=f"The row needs a value in one of {', '.join(group)}.",
-                line=line,
-            )
+            _Fault("row.missing_value", f"The row needs a value in one of {', '.join(group)}.")
             for group in self.one_of
             if all(name not in values for name in group)
         ]
 
-    def _too_long(self, name: str, limit: int, cell: str, line: int) -> list[Problem]:
-        if len(cell) <= limit:
-            return []
-        message = f"The cell has {len(cell)} characters; Apparel21 holds {limit} at most."
-        return [
-            Problem(code="row.too_long", message=message, line=line, column=self._own[name]),
-        ]
-
-    def no_consent(self, name: str, line: int) -> Problem:
+    def no_consent(self, name: str, line: int, number: int | None) -> Problem:
         """Return the warning about a row with a blank consent."""
-        return Problem(
-            code="row.consent_unknown",
-            message=f"{CONSENT_BLANK}, so the stored consent is unchanged.",
-            line=line,
-            column=self._own[name],
-        )
+        (problem,) = self._problems([(name, _NO_CONSENT)], line, number, "warning")
+        return problem
 
     def _left_open(self, values: Mapping[str, Any]) -> frozenset[str]:
         pattern = tuple(values)
@@ -545,12 +543,17 @@ def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[st
     return ["" if cell in blanks else cell for cell in trimmed] if blanks else trimmed
 
 
-def _too_large(row: Sequence[str], line: int) -> list[Problem]:
+def _too_large(row: Sequence[str]) -> list[_Fault]:
     size = sum(len(cell.encode()) for cell in row)
     if size <= ROW_LIMIT_BYTES:
         return []
     message = f"The row holds {size:,} bytes; a document has room for {ROW_LIMIT_BYTES:,}."
-    return [Problem(code="row.too_large", message=message, line=line)]
+    return [_Fault("row.too_large", message)]
+
+
+def _too_long(limit: int, cell: str) -> _Fault:
+    message = f"The cell has {len(cell)} characters; Apparel21 holds {limit} at most."
+    return _Fault("row.too_long", message)
 
 
 def _why_unusable(name: str) -> str:

@@ -18,7 +18,6 @@ from shared.core import (
     ConnectionSettings,
     FileRejected,
     Problem,
-    Severity,
     count,
     percent,
 )
@@ -59,13 +58,6 @@ def is_left_out(warning: Problem) -> bool:
 
 
 _INCOMPLETE = wire.entry(wire.FIELD, INCOMPLETE.encode(), wire.value(True))
-
-
-def _of_rows(problems: Sequence[Problem], severity: Severity, chunk: Chunk) -> Iterator[Problem]:
-    """Yield the problems of rows with their severity and the row that a spreadsheet shows."""
-    rows = chunk.spreadsheet_rows([problem.line for problem in problems])
-    for problem, row in zip(problems, rows, strict=True):
-        yield problem.of_row(row, severity)
 
 
 class Watcher(Protocol):
@@ -375,7 +367,7 @@ class Examination:
             take(chunk, made)
             self.read += len(chunk.numbers) + len(chunk.bad)
             self.rejected += len(made.rejected) + len(chunk.bad)
-            self.tally.extend(_of_rows(made.warnings, "warning", chunk))
+            self.tally.extend(made.warnings)
             self.left_out += sum(map(is_left_out, made.warnings))
             self._seen.add(made.seen)
             bad: list[tuple[int, Sequence[str], Sequence[Problem], str | None]] = [
@@ -392,9 +384,8 @@ class Examination:
             if self._grouped:
                 self.broken.update(*(self._keys_among(one.cells) for one in chunk.bad))
             bad.sort(key=lambda one: one[0])
-            told = [problem for _, _, problems, _ in bad for problem in problems]
-            self.tally.extend(_of_rows(told, "row", chunk))
             for _, cut, problems, export in bad:
+                self.tally.extend(problems)
                 self._watcher.reject(cut, problems, export)
             unused += made.left_out
         if unused:

@@ -293,9 +293,11 @@ class PartMaker:
         warnings = [
             *checked.warnings,
             *(
-                self._checker.no_consent(name, line)
+                self._checker.no_consent(name, line, number)
                 for name, blank in unsaid
-                for line in chunk.line_numbers[blank & ~odd].tolist()
+                for line, number in zip(
+                    *chunk.lines_and_numbers(np.flatnonzero(blank & ~odd)), strict=True
+                )
             ),
         ]
         others = self._others(columns, rows, too_long)
@@ -325,9 +327,8 @@ class PartMaker:
     def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
         """Let the checker read some rows; return its result, and its rows by their places."""
         ordinals = chunk.numbers[places].tolist()
-        checked = self._checker.check(
-            chunk.cells(places.tolist()), chunk.line_numbers[places].tolist(), ordinals
-        )
+        lines, numbers = chunk.lines_and_numbers(places)
+        checked = self._checker.check(chunk.cells(places.tolist()), lines, ordinals, numbers)
         of = dict(zip(ordinals, places.tolist(), strict=True))
         return checked, {of[row.ordinal]: row for row in checked.rows}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import BinaryIO, Self
@@ -167,19 +167,15 @@ class Chunk:
             return None
         return self.exported[np.searchsorted(self.numbers, ordinals)]
 
-    def spreadsheet_rows(self, lines: Sequence[int | None]) -> list[int | None]:
-        """Return the row numbers that a spreadsheet shows for the rows that begin on some lines.
+    def lines_and_numbers(self, places: Numbers) -> tuple[list[int], list[int | None]]:
+        """Return the lines on which good rows begin, and the row numbers that a spreadsheet shows.
 
-        None if it is the line. Example: 4 for line 6, if the rows before hold two line ends.
+        The number is None if it is the line. Example: 4 for line 6, if the rows before hold two
+        line ends.
         """
-        begins, first = self._records.lines, self._first_record
-        if not len(begins) or begins[-1] == first + len(begins) - 1:
-            return [None] * len(lines)
-        rows = first + np.searchsorted(begins, [line or 0 for line in lines])
-        return [
-            None if line is None or line < begins[0] or row == line else row
-            for line, row in zip(lines, rows.tolist(), strict=True)
-        ]
+        lines = self.line_numbers[places]
+        numbers = self._first_record + self._good[places]
+        return lines.tolist(), _numbers(lines.tolist(), numbers.tolist())
 
     def place(self, ordinal: int) -> int:
         """Return the place of a row among the good ones."""
@@ -524,7 +520,10 @@ class CsvReader:
                 export = ""
         names = self.header.names
         name = names[column] if column is not None and column < len(names) else None
-        problem = Problem(code=code, message=message, line=line, column=name)
+        (number,) = _numbers([line], [self._next_record + row])
+        problem = Problem(
+            code=code, message=message, line=line, column=name, severity="row", row=number
+        )
         return BadRow(line, cells, problem, export)
 
     def _exported(
@@ -583,6 +582,11 @@ class CsvReader:
         if not cut:
             return [[] for _ in range(self._found.width)]
         return [[*column] for column in zip(*cut, strict=True)]
+
+
+def _numbers(lines: Iterable[int], rows: Iterable[int]) -> list[int | None]:
+    """Return the row numbers that a spreadsheet shows; None where that is the line."""
+    return [None if line == row else row for line, row in zip(lines, rows, strict=True)]
 
 
 def _is_utf8(record: bytes) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from shared.core.errors import Problem
@@ -82,7 +83,8 @@ def plain(
     seen = CellCounts()
     for chunk in chunks:
         cells = {name: chunk.frame[name].tolist() for name in header.canonical}
-        checked = checker.check(cells, chunk.lines, chunk.ordinals)
+        lines, numbers = chunk.lines_and_numbers(np.arange(len(chunk.numbers)))
+        checked = checker.check(cells, lines, chunk.ordinals, numbers)
         rows += checked.rows
         rejected += checked.rejected
         warnings += checked.warnings

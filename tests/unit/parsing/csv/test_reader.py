@@ -9,6 +9,7 @@ import zipfile
 from contextlib import suppress
 from typing import BinaryIO, cast
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -180,14 +181,16 @@ def test_rows_of_a_spreadsheet(block_bytes: int) -> None:
     data = '\nPERIDX,EMAIL\n1,a\n2,"b\nc\nd"\n\n3,c\n4\n5,"e\r\nf"\n6,g\n'
     found = read(data, block_bytes=block_bytes)
 
-    def shown(line: int) -> int | None:
-        chunks = [one for one in found.chunks if line in [*one.lines, *(b.line for b in one.bad)]]
-        return chunks[0].spreadsheet_rows([line])[0]
+    lines: list[int] = []
+    numbers: list[int | None] = []
+    for chunk in found.chunks:
+        of_chunk = chunk.lines_and_numbers(np.arange(len(chunk.numbers)))
+        lines += of_chunk[0]
+        numbers += of_chunk[1]
 
-    assert [3, 4, 8, 10, 12] == found.lines
-    assert [None, None, 6, 8, 9] == [shown(line) for line in found.lines]
-    assert (9, 7) == (found.bad[0].line, shown(9))
-    assert [None, None, 9] == found.chunks[-1].spreadsheet_rows([None, 1, 12])
+    assert lines == [3, 4, 8, 10, 12]
+    assert numbers == [None, None, 6, 8, 9]
+    assert [(bad.line, bad.problem.row) for bad in found.bad] == [(9, 7)]
 
 
 def test_small_rows_come_in_several_chunks() -> None:
