@@ -8,11 +8,12 @@ numbers and telephone numbers, `-12.00` and `+61 491 570 006`, run nothing and a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-_FORMULA = re.compile(
-    r"'*\s*(?:[=@\t\r\uff1d\uff0b\uff0d\uff20]|[+-](?![0-9 .,()-]*\Z))", re.DOTALL
-)
+_BEGINS = r"'*\s*(?:[=@\t\r\uff1d\uff0b\uff0d\uff20]|[+-](?![0-9 .,()-]*%s))"
+_FORMULA = re.compile(_BEGINS % r"\Z", re.DOTALL)
+_AMONG_CELLS = re.compile(r"\0" + _BEGINS % r"\0", re.DOTALL)
+"""A formula among cells with a zero character before and after each."""
 
 
 def guard(cell: str) -> str:
@@ -20,10 +21,12 @@ def guard(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-def guard_all(cells: Iterable[str]) -> list[str]:
+def guard_all(cells: Sequence[str]) -> Sequence[str]:
     """Return the cells, each changed by `guard`."""
-    # Nearly all cells are blank, or begin with a letter or a digit.
-    return [cell if not cell or cell[0].isalnum() else guard(cell) for cell in cells]
+    # Most rows hold none. The zero character, which no cell holds, is between the cells.
+    if not _AMONG_CELLS.search("\0" + "\0".join(cells) + "\0"):
+        return cells
+    return [guard(cell) for cell in cells]
 
 
 def unguard(cell: str) -> str:

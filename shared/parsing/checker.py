@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import repeat
+from itertools import compress, repeat
+from operator import not_
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -39,6 +40,7 @@ CONSENT_BLANK = "The consent is blank"
 warning."""
 
 _NAME_LIMIT_BYTES = 1500
+_NOTHING_SURE: Mapping[str, Sequence[bool]] = {}
 _RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
 _PATTERNS = 4096
 _REMEMBERED = 1024
@@ -221,8 +223,8 @@ class _Field:
         self._faults = {**self._blank}
         self._repairs: dict[str, list[Repair]] = {}
 
-    def read(self, cells: Sequence[str]) -> _Column:
-        """Read trimmed cells."""
+    def read(self, cells: Sequence[str], sure: Sequence[bool] | None = None) -> _Column:
+        """Read trimmed cells. Those that are `sure` need not be read: their text is enough."""
         bad = _unreadable(cells)
         if bad:
             cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
@@ -231,7 +233,8 @@ class _Field:
         if len(self._values) > _REMEMBERED:
             self._forget()
         known, validate = self._values, self._validate
-        for cell in {*cells}.difference(known):
+        unread = {*cells} if sure is None else {*compress(cells, map(not_, sure))}
+        for cell in unread.difference(known):
             try:
                 known[cell] = validate(cell)
             except ValidationError as error:
@@ -244,7 +247,7 @@ class _Field:
                 if self._repaired and known[cell] != cell and (done := self._repaired(cell)[1]):
                     self._repairs[cell] = done
         return _Column(
-            [*map(known.__getitem__, cells)],
+            [known.get(cell, cell) for cell in cells],
             {**_places(cells, self._faults), **bad},
             _places(cells, self._repairs),
         )
@@ -362,12 +365,20 @@ class Checker:
         lines: Sequence[int],
         ordinals: Sequence[int],
         numbers: Sequence[int | None] | None = None,
+        sure: Mapping[str, Sequence[bool]] = _NOTHING_SURE,
     ) -> Checked:
         """Check rows given as columns of equal length, by the header's canonical names.
 
-        `numbers` are those that a spreadsheet shows for the rows; None: the lines. Every row is
-        either in `rows` or in `rejected`. Warnings about the header are in the result of the first
-        call.
+        Every row is either in `rows` or in `rejected`. Warnings about the header are in the result
+        of the first call.
+
+        Args:
+            columns: the cells.
+            lines: the line on which each row begins.
+            ordinals: the place of each row in the file.
+            numbers: the row numbers that a spreadsheet shows; None: the lines.
+            sure: column name -> True for cells that are known to be good. The text of such a cell
+                may take the place of its value.
         """
         canonical = self.header.canonical
         cells = [
@@ -386,7 +397,10 @@ class Checker:
             if source.limit is not None and length > source.limit
         ]
 
-        read = [field.read(column) for field, column in zip(self._read, cells, strict=True)]
+        read = [
+            field.read(column, sure.get(name))
+            for name, field, column in zip(self._names, self._read, cells, strict=True)
+        ]
         cells_of = dict(zip(self._names, cells, strict=True))
         checked = Checked(warnings=self._said)
         faults: dict[int, list[tuple[str, _Fault]]] = {}

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -252,6 +251,7 @@ class PartMaker:
             and column.reads is None
             and (open_ := keepable.intersection(fields_of(column, checker.columns)))
         ]
+        self._unvalued = [name for name in sources if name not in valued]
         self._counted = [name for name in sources if columns[name].reads is None]
         self._patterns: dict[tuple[bool, ...], frozenset[str]] = {}
 
@@ -284,7 +284,7 @@ class PartMaker:
             odd |= ~np.logical_or.reduce(there, initial=False)
 
         left = np.flatnonzero(odd)
-        checked, rows = self._check(chunk, left)
+        checked, rows, others = self._check(chunk, columns, left, too_long)
         for name, is_there in filled.items():
             unread = np.count_nonzero(is_there) - np.count_nonzero(is_there[left])
             checked.seen.filled[name] += int(unread)
@@ -300,7 +300,6 @@ class PartMaker:
                 )
             ),
         ]
-        others = self._others(columns, rows, too_long)
         packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
         warnings.sort(key=lambda one: one.line or 0)
         left_out = self._count_left_out(columns, ~odd, rows)
@@ -324,31 +323,46 @@ class PartMaker:
         read = sum(not names.isdisjoint(row.values) for row in rows.values())
         return int((there & unread).sum()) + read
 
-    def _check(self, chunk: Chunk, places: Numbers) -> tuple[Checked, dict[int, Row]]:
-        """Let the checker read some rows; return its result, and its rows by their places."""
-        ordinals = chunk.numbers[places].tolist()
-        lines, numbers = chunk.lines_and_numbers(places)
-        checked = self._checker.check(chunk.cells(places.tolist()), lines, ordinals, numbers)
-        of = dict(zip(ordinals, places.tolist(), strict=True))
-        return checked, {of[row.ordinal]: row for row in checked.rows}
+    def _check(
+        self, chunk: Chunk, columns: Mapping[str, ColumnCells], places: Numbers, too_long: Mask
+    ) -> tuple[Checked, dict[int, Row], dict[int, Row]]:
+        """Let the checker read the cells that are odd, and the values that are needed.
 
-    def _others(
-        self, columns: Mapping[str, ColumnCells], rows: Mapping[int, Row], too_long: Mask
-    ) -> dict[int, Row]:
-        """Return the rows read by the checker that differ from their pieces.
-
-        If the checker finds values in exactly the columns that have pieces, the pieces have these
-        values: the checker accepts the same cells as their kinds, and no others.
+        Returns its result, its rows by their places, and those among them that differ from their
+        pieces: they have a value in an odd cell. Only these are read whole.
         """
-        places = [*rows]
-        there = zip(*(column.there[places].tolist() for column in columns.values()), strict=True)
-        others = {}
-        for (place, row), pieces in zip(rows.items(), there, strict=True):
-            extra = row.values.get(EXTRA, {})
-            names = {*row.values, *(f"{EXTRA}.{name}" for name in extra)} - {EXTRA}
-            if too_long[place] or names != {*compress(columns, pieces)}:
-                others[place] = row
-        return others
+        sure = {}
+        for name in self._unvalued:
+            odd = columns[name].odd
+            known = chunk.grid.regular if odd is None else chunk.grid.regular & ~odd
+            sure[name] = known[places].tolist()
+        checked = self._check_some(chunk, places, sure)
+        rows = self._by_place(chunk, checked)
+        differing = [
+            place
+            for name, column in columns.items()
+            if column.odd is not None
+            for place in np.flatnonzero(column.odd).tolist()
+            if place in rows and _has_value(rows[place], name)
+        ]
+        whole = {*differing, *np.flatnonzero(too_long).tolist()} & rows.keys()
+        others = {place: row for place, row in rows.items() if not chunk.grid.regular[place]}
+        if whole:
+            again = self._check_some(chunk, np.array(sorted(whole), np.int64), {})
+            others |= self._by_place(chunk, again)
+        return checked, rows | others, others
+
+    def _check_some(
+        self, chunk: Chunk, places: Numbers, sure: Mapping[str, Sequence[bool]]
+    ) -> Checked:
+        lines, numbers = chunk.lines_and_numbers(places)
+        cells, ordinals = chunk.cells(places.tolist()), chunk.numbers[places].tolist()
+        return self._checker.check(cells, lines, ordinals, numbers, sure)
+
+    @staticmethod
+    def _by_place(chunk: Chunk, checked: Checked) -> dict[int, Row]:
+        places = np.searchsorted(chunk.numbers, [row.ordinal for row in checked.rows]).tolist()
+        return dict(zip(places, checked.rows, strict=True))
 
     def _pack(
         self,
@@ -574,6 +588,12 @@ def _nanoseconds(row: Row) -> int:
     """Return the time of a row's last change, with the digits that a `datetime` cannot hold."""
     at = row.last_updated
     return NEVER if at is None else 1000 * microseconds(at) + row.finer
+
+
+def _has_value(row: Row, name: str) -> bool:
+    """Return True if the checker has found a value in a column, a kept one included."""
+    part, _, own = name.partition(".")
+    return own in row.values.get(EXTRA, ()) if part == EXTRA and own else name in row.values
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,14 @@ from shared.parsing.csv.dialect import END_OF_FILE, Dialect
 from shared.parsing.csv.grid import Grid, Places, lay_out
 from shared.parsing.csv.header import COLUMNS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import BROKEN, RECORD_BYTES, Records, Splitter
-from shared.parsing.csv.text import UNREADABLE, WINDOWS_1252, refuse_foreign, text_of, without_bom
+from shared.parsing.csv.text import (
+    UNREADABLE,
+    WINDOWS_1252,
+    refuse_foreign,
+    text_of,
+    texts_of,
+    without_bom,
+)
 
 __all__ = ["BadRow", "Chunk", "CsvReader", "RowBytes"]
 
@@ -506,7 +513,7 @@ class CsvReader:
     ) -> BadRow:
         line = int(records.lines[row])
         cut = self._dialect.loose(records.record(row), most=CELLS)
-        cells = [text_of(cell)[0].replace("\0", UNREADABLE) for cell in cut]
+        cells = [text.replace("\0", UNREADABLE) for text in texts_of(cut)]
         export = None
         if self._found.reported:
             cells = [unguard(cell) for cell in cells]

@@ -217,8 +217,7 @@ class Splitter:
             is_end[:-1] |= returns[:-1] & ~is_end[1:]
             returned = _packed(returns)
         line_ends = np.flatnonzero(is_end)
-        delimits = octets == self._delimiter
-        separates = is_end | delimits
+        separates = is_end | (octets == self._delimiter)
 
         bits = _packed(separates)
         ends_cell: Words = bits | (returned & _before(_packed(is_end)))
@@ -260,10 +259,11 @@ class Splitter:
         if len(line_ends) == len(at):
             lines = np.arange(line, line + len(at))
         else:
-            begun = np.searchsorted(line_ends, starts)
+            last = np.searchsorted(line_ends, ends - 1)  # the line end that ends the record
+            begun = np.append(0, last[:-1] + 1)[: len(last)]
             lines = begun + line
-            several = np.flatnonzero(np.searchsorted(line_ends, ends) > begun + 1)
-            doubtful = self._doubtful(delimits, starts, ends, cells, several)
+            several = np.flatnonzero(last > begun)
+            doubtful = self._doubtful(data, starts, ends, cells, several)
             if doubtful is not None:
                 whole = False
                 starts, ends, cells, lines, firsts = (
@@ -294,13 +294,13 @@ class Splitter:
         )
 
     def _doubtful(
-        self, delimits: Mask, starts: Numbers, ends: Numbers, cells: Numbers, several: Numbers
+        self, data: bytes, starts: Numbers, ends: Numbers, cells: Numbers, several: Numbers
     ) -> int | None:
         """Find the first record of several lines inside which a row may be, by its delimiters."""
         if self._width < 2 or not len(several):
             return None
-        places = np.flatnonzero(delimits)
-        count = np.searchsorted(places, ends[several]) - np.searchsorted(places, starts[several])
+        bounds = zip(starts[several].tolist(), ends[several].tolist(), strict=True)
+        count = np.array([data.count(self._delimiter, start, end) for start, end in bounds])
         one = self._width - 1
         doubtful = np.flatnonzero((count > one - 2 + cells[several]) | (count >= 2 * one))
         return int(several[doubtful[0]]) if len(doubtful) else None
@@ -408,9 +408,13 @@ def _packed(mask: Mask) -> Words:
 
 def _places(words: Words) -> Numbers:
     """Return the places of the bits that are set."""
-    if not words.any():
-        return np.empty(0, np.int64)
-    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
+    some = np.flatnonzero(words)
+    if 2 * len(some) > len(words):
+        return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little").view(bool))
+    bits = np.unpackbits(words[some].view(np.uint8), bitorder="little").view(bool)
+    found = np.flatnonzero(bits)
+    places: Numbers = (some[found >> 6] << 6) + (found & 63)
+    return places
 
 
 def _first(words: Words, otherwise: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from shared.core import FileRejected, Problem
 
@@ -76,6 +77,14 @@ def text_of(cell: bytes) -> tuple[str, str]:
     Returns the text and the encoding, which is UTF-8 for an unreadable cell.
     """
     return decode(cell) or (cell.decode(WINDOWS_1252, "replace"), UTF_8)
+
+
+def texts_of(cells: Sequence[bytes]) -> list[str]:
+    """Read the cells of one row, each as `text_of` does."""
+    try:
+        return [cell.decode() for cell in cells]
+    except UnicodeDecodeError:
+        return [text_of(cell)[0] for cell in cells]
 
 
 def decode(record: bytes) -> tuple[str, str] | None:

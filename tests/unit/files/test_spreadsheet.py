@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.files.spreadsheet import guard, unguard
+from shared.files.spreadsheet import guard, guard_all, unguard
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,18 @@ def test_everything_else_stays_as_it_is(cell: str) -> None:
     assert cell == unguard(cell)
 
 
-@given(st.text(alphabet="'=+-@ \t\r\n0a＝", max_size=8) | st.text(max_size=20))
+CELLS = st.text(alphabet="'=+-@ \t\r\n0a＝", max_size=8) | st.text(
+    st.characters(exclude_characters="\0"), max_size=20
+)
+
+
+@given(st.lists(CELLS, max_size=4))
+def test_a_row_is_guarded_cell_by_cell(cells: list[str]) -> None:
+    """Each cell is guarded wherever it stands in its row."""
+    assert [guard(cell) for cell in cells] == [*guard_all(cells)]
+
+
+@given(CELLS)
 def test_every_cell_comes_back(cell: str) -> None:
     """Unguarding undoes guarding, whatever the cell began with."""
     assert cell == unguard(guard(cell))
