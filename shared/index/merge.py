@@ -6,7 +6,7 @@ arrives late. It fills `mobile` and changes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -126,7 +126,7 @@ def fresh(
 
 
 def fresh_sources(
-    lines: Iterable[int],
+    lines: Sequence[int],
     keep: Sequence[frozenset[str]],
     contents: NDArray[np.uint64],
     origin: Origin,
@@ -142,22 +142,24 @@ def fresh_sources(
         consent: paths of the fields that hold consent.
     """
     before = {paths: _same_fields(origin, tuple(sorted(paths - consent))) for paths in {*keep}}
-    sources = []
-    for content, paths, number in zip(
-        _content_entries(contents), keep, map(on_wire.varint, lines), strict=True
-    ):
-        source = content + before[paths] + _ROW[len(number)] + number
-        sources.append(_SOURCE[len(source)] + source)
-    return sources
+    hashes = _integers(b"content", contents.view(np.int64), contents != UNKNOWN)
+    rows = _integers(b"row", np.array(lines, np.int64))
+    sources = [
+        content + before[paths] + row
+        for content, paths, row in zip(hashes, keep, rows, strict=True)
+    ]
+    return [_SOURCE[len(source)] + source for source in sources]
 
 
-def _content_entries(contents: NDArray[np.uint64]) -> Iterator[bytes]:
-    """Yield the encoded field `content` of each hash; no bytes for `UNKNOWN`."""
-    entries, lengths = on_wire.integers(on_wire.MAP_FIELD, b"content", contents.view(np.int64))
-    lengths[contents == UNKNOWN] = 0
+def _integers(
+    name: bytes, numbers: NDArray[np.int64], there: NDArray[np.bool_] | bool = True
+) -> list[bytes]:
+    """Return the encoded field of each number in `source`; no bytes where there is none."""
+    entries, lengths = on_wire.integers(on_wire.MAP_FIELD, name, numbers)
     octets, width = entries.tobytes(), entries.shape[1]
-    for start, length in zip(range(0, len(octets), width), lengths.tolist(), strict=True):
-        yield octets[start : start + length]
+    starts = range(0, len(octets), width)
+    ends = (lengths * there + np.array(starts)).tolist()
+    return [octets[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def source_content(stored: Stored) -> int:
@@ -437,7 +439,6 @@ def _same_fields(origin: Origin, open_: tuple[str, ...]) -> bytes:
     return on_wire.fields(fields, on_wire.MAP_FIELD)
 
 
-_ROW = on_wire.Heads.integer(on_wire.MAP_FIELD, b"row")
 _SOURCE = on_wire.Heads.map(on_wire.FIELD, b"source")
 
 

@@ -196,10 +196,11 @@ class Indexing:
         self._confirm()
         self._exported = self._layers[number] if self._layers else None
 
-    def look(self, block: Block, written: Callable[[Block], None]) -> Sighting:
+    def look(self, block: Block, written: Callable[[int, int], None]) -> Sighting:
         """Divide a block of documents by what is to be done about each.
 
-        `written` is called with the documents that were written without a read first.
+        `written` is called with the number of documents that were written without a read first, and
+        of the rows that they were made from.
         """
         table = self._table
         places = np.array(block.places, np.int64)
@@ -275,7 +276,7 @@ class Indexing:
         block: Block,
         contents: NDArray[np.uint64],
         updates: NDArray[np.int64],
-        written: Callable[[Block], None],
+        written: Callable[[int, int], None],
     ) -> Expectations[SeenDocument]:
         places = np.array(block.places, np.int64)
 
@@ -290,7 +291,12 @@ class Indexing:
                 stamp=stamp,
                 incomplete=incomplete,
             )
-            written(block.part(which))
+            rows = (
+                block.lines[which]
+                if isinstance(which, slice)
+                else [block.lines[at] for at in which]
+            )
+            written(len(rows), sum(map(len, rows)))
 
         return Expectations(
             keys=block.keys,

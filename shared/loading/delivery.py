@@ -158,9 +158,9 @@ class Delivery:
         ceiling = self._ramp.ceiling * self._share
         return Paced(writes_per_second=ceiling, at=self._services.now())
 
-    def _written(self, documents: Block) -> None:
-        self._account.written += len(documents)
-        self._account.loaded += documents.rows
+    def _written(self, documents: int, rows: int) -> None:
+        self._account.written += documents
+        self._account.loaded += rows
 
     def _orphaned(self, orphans: Sequence[Referring]) -> None:
         self._account.orphaned += len(orphans)

@@ -68,11 +68,9 @@ class Block(Sequence[Incoming]):
         marks = which.tolist()
         return Block(*([*compress(column, marks)] for column in self._columns()))
 
-    def part(self, which: slice | Sequence[int]) -> Block:
+    def part(self, which: slice) -> Block:
         """Return the documents at some places."""
-        if isinstance(which, slice):
-            return Block(*(column[which] for column in self._columns()))
-        return Block(*([column[at] for at in which if column] for column in self._columns()))
+        return Block(*(column[which] for column in self._columns()))
 
     def lots(self, size: int) -> Iterator[Block]:
         """Yield the documents in blocks of at most `size`, neighbours in different blocks.

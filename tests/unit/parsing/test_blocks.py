@@ -48,7 +48,7 @@ def test_parts(refers: bool) -> None:
     marks = np.arange(10) % 4 == 1
     expected: list[Incoming] = [whole[at] for at in (1, 5, 9)]
 
-    assert [*whole.some(marks)] == [*whole.part([1, 5, 9])] == expected
+    assert [*whole.some(marks)] == expected
     assert [*whole.part(slice(1, None, 4))] == expected
     assert [*whole.some(marks & ~marks)] == []
 
