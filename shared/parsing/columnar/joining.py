@@ -218,16 +218,17 @@ def _left_open(
     into `block.keep`. `usual` are the documents; places in the result are places in it.
     """
     lasts = rows.rows[rows.ends[rows.documents] - 1]
-    open_ = np.flatnonzero(np.fromiter(map(bool, keep), bool, len(keep))[lasts])
+    same = np.fromiter(map(id, keep), np.int64, len(keep))  # equal sets are mostly one object
+    doubtful = np.flatnonzero(same[rows.rows] != same[lasts])
     differing = {
         document
         for document, row, last in zip(
-            rows.documents[open_].tolist(),
-            rows.rows[open_].tolist(),
-            lasts[open_].tolist(),
+            rows.documents[doubtful].tolist(),
+            rows.rows[doubtful].tolist(),
+            lasts[doubtful].tolist(),
             strict=True,
         )
-        if keep[row] != keep[last]
+        if keep[last] - keep[row]
     }
     found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     places = dict(zip(usual.tolist(), range(len(usual)), strict=True)) if differing else {}
