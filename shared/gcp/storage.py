@@ -13,8 +13,10 @@ import google.cloud.storage as storage
 import google_crc32c
 from google.api_core import exceptions
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-from requests import Session
+from google.cloud.storage.retry import DEFAULT_RETRY
+from requests import Response, Session
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from shared.core import TryAgain
 
@@ -22,10 +24,14 @@ FAULTS = (
     exceptions.GoogleAPICallError,
     exceptions.RetryError,
     RequestException,
+    HTTPError,
     DataCorruption,
     InvalidResponse,
 )
 """All errors that the client raises when a call fails."""
+
+_TIMEOUT = 60.0
+"""Seconds that Cloud Storage may take to send the next bytes."""
 
 
 class Gone(TryAgain):
@@ -158,6 +164,72 @@ class ObjectReader:
         self.size += len(data)
         self._crc = google_crc32c.extend(self._crc, data)
         return data
+
+
+class ObjectStream:
+    """Some bytes of an object, all in one request, with size and checksum of the bytes read.
+
+    The bytes must be read without a pause, because Cloud Storage ends an idle request. A stream
+    that breaks is continued at the byte where it broke.
+    """
+
+    def __init__(self, blob: storage.Blob, *, start: int, end: int) -> None:
+        """Read the generation that `blob` names, from the byte `start` up to `end`, exclusive."""
+        self._blob = blob
+        self._start = start
+        self._end = end
+        self._answer: Response | None = None
+        self._crc = self.size = 0
+
+    @property
+    def crc32c(self) -> str:
+        """Checksum of the bytes read so far, as Cloud Storage writes it."""
+        return encoded(self._crc)
+
+    def read(self, count: int) -> bytes:
+        """Return `count` bytes; fewer only at the end.
+
+        Raises:
+            Gone: the generation does not exist.
+            TryAgain: Cloud Storage could not be reached.
+        """
+        with reach(f"read {self._blob.name}"):
+            try:
+                data = self._take(count)
+            except HTTPError:
+                self.close()
+                data = self._take(count)
+        self.size += len(data)
+        self._crc = google_crc32c.extend(self._crc, data)
+        return data
+
+    def close(self) -> None:
+        """End the request."""
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+    def _take(self, count: int) -> bytes:
+        if self._answer is None:
+            self._answer = DEFAULT_RETRY(self._ask)()
+        data: bytes = self._answer.raw.read(count)
+        return data
+
+    def _ask(self) -> Response:
+        client = self._blob.client
+        answer: Response = client._http.get(
+            f"{client.api_endpoint}/download/storage/v1{self._blob.path}",
+            params={"alt": "media", "generation": self._blob.generation},
+            headers={
+                "Accept-Encoding": "identity",
+                "Range": f"bytes={self._start + self.size}-{self._end - 1}",
+            },
+            timeout=_TIMEOUT,
+            stream=True,
+        )
+        if not answer.ok:
+            raise exceptions.from_http_response(answer)  # type: ignore[no-untyped-call]
+        return answer
 
 
 class ObjectWriter:

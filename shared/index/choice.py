@@ -24,7 +24,7 @@ GROWTH = 4
 """An object is merged if it has at most this many times the records that it is merged with. So a
 record is written again only when its object grows to more than a fourth as many again."""
 
-RECORDS_PER_READ = 1_000
+RECORDS_PER_READ = 1_500
 """Records of an index that cost about as much to read as one document of Firestore."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import chain
 
 import google.cloud.storage as storage
@@ -21,7 +21,7 @@ from shared.core import TryAgain
 from shared.files import STATE
 from shared.gcp.storage import (
     Gone,
-    ObjectReader,
+    ObjectStream,
     ObjectWriter,
     Unusable,
     delete_object,
@@ -66,14 +66,12 @@ def read(
         TryAgain: Cloud Storage could not be reached, or the object was not read whole.
     """
     blob = bucket.blob(part.object, generation=part.generation)
-    stream = ObjectReader(blob, chunk=BLOCK * RECORD.itemsize)
     start, end = 0, part.size
     if span is not None and not part.within(span) and part.size > SEARCHED_BYTES:
         _found(bucket, part)
         start, end = _stretch(bucket, part, span, tick)
     whole = (start, end) == (0, part.size)
-    if start:
-        stream.seek(start)
+    stream = ObjectStream(blob, start=start, end=end)
 
     def take(count: int) -> bytes:
         tick()
@@ -84,15 +82,16 @@ def read(
                 raise
             raise Unusable(part.object) from None
 
-    if whole:
-        size = _head_size(part)
-        if take(size) != _HEADS[size]:
-            raise Unusable(part.object)
-    while stream.size < end - start:
-        block = take(BLOCK * RECORD.itemsize)
-        if not block or len(block) % RECORD.itemsize:
-            break
-        yield _within(np.frombuffer(block, dtype=RECORD), span)
+    with closing(stream):
+        if whole:
+            size = _head_size(part)
+            if take(size) != _HEADS[size]:
+                raise Unusable(part.object)
+        while stream.size < end - start:
+            block = take(BLOCK * RECORD.itemsize)
+            if not block or len(block) % RECORD.itemsize:
+                break
+            yield _within(np.frombuffer(block, dtype=RECORD), span)
     if stream.size != end - start or (whole and stream.crc32c != part.crc32c):
         _found(bucket, part)
         raise TryAgain("The index could not be read whole.")

@@ -108,11 +108,11 @@ class Table:
 
     def learn(self, records: IndexRecords) -> None:
         """Store the records of documents that have none; ignore all others."""
-        places = find(self.keys, records)
-        found = np.flatnonzero(places >= 0)
-        found = found[~self.known[places[found]]]
-        places = places[found]
-        records = records[found]
+        first, rows, same = _search(self.keys, records)
+        found = np.flatnonzero(same)
+        found = found[~self.known[first + found]]
+        places = first + found
+        records = records[rows[found]]
         self.known[places] = True
         self._content[places] = records["content"]
         self._updated[places] = records["updated"]
@@ -345,15 +345,31 @@ def _joined(
 def _seek(keys: Keys, records: IndexRecords) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return per record the number of keys before its key, and True if its key is among the keys.
 
-    The keys are looked up among the records, because a small file has few keys.
-
     Example: for the keys 3 and 7, the records 2, 3 and 9 give 0, 0, 2 and False, True, False.
     """
     count = len(records)
     found = np.zeros(count, dtype=bool)
+    first, places, same = _search(keys, records)
+    found[places[same]] = True
+    before = first + np.bincount(places, minlength=count + 1)[:count].cumsum()
+    return before - found, found
+
+
+def _search(keys: Keys, records: IndexRecords) -> tuple[int, NDArray[np.int64], NDArray[np.bool_]]:
+    """Look up the keys that lie between the first and the last record.
+
+    The keys are looked up among the records, because a small file has few keys.
+
+    Returns:
+        The number of keys before the first record. Per key from there to the last record: the
+        number of records before it, and True if the next record has this key.
+
+    Example: for the keys 3 and 7, the records 2, 3 and 9 give 0, [1, 2] and [True, False].
+    """
+    count = len(records)
     if not count:
-        return np.zeros(0, dtype=np.int64), found
-    heads = np.ascontiguousarray(records["high"])
+        return 0, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
+    heads = records["high"]
     first = int(np.searchsorted(keys.high, heads[0]))
     last = int(np.searchsorted(keys.high, heads[-1], "right"))
     high, low = keys.high[first:last], keys.low[first:last]
@@ -365,6 +381,4 @@ def _seek(keys: Keys, records: IndexRecords) -> tuple[NDArray[np.int64], NDArray
         if not behind.any():
             break
         places += behind
-    found[places[same & (records["low"][inside] == low)]] = True
-    before = first + np.bincount(places, minlength=count + 1)[:count].cumsum()
-    return before - found, found
+    return first, places, same & (records["low"][inside] == low)

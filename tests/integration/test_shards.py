@@ -18,6 +18,7 @@ from shared.firestore.bulk.transport import CallFailed
 from shared.ledger.imports import Import
 from shared.ledger.tasks import LoadTask
 from shared.loading.delivery import Delivery
+from shared.loading.shards import joining
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Make
 from tests.integration.test_unchanged import NAME, cities, count, feed, people
@@ -240,6 +241,24 @@ def test_documents_of_other_files_stay_remembered(make: Make) -> None:
     import_ = load_in_shards(pipeline, "1200", *people(100, CITY="Perth"), *people(300)[100:])
 
     assert (import_.rows.loaded, import_.rows.unchanged) == (0, 300)
+
+
+@pytest.mark.parametrize(("joined", "objects"), [(10**6, 1), (0, 16)])
+def test_objects_of_the_index(
+    make: Make, monkeypatch: pytest.MonkeyPatch, joined: int, objects: int
+) -> None:
+    """A small index is joined into one object; a large one keeps the objects of its shards."""
+    monkeypatch.setattr(joining, "JOINED", joined)
+    pipeline = make(**SMALL)
+    outcome(pipeline, "shards", "customers", customers())
+
+    assert not remains(pipeline, "customers")
+    index = pipeline.services.ledger.feed("shards", "customers").index
+    assert index is not None
+    assert len(index.parts) == objects
+    pipeline.upload("shards/customers_20230501T100000Z.csv", customers())
+    pipeline.run_due()
+    assert pipeline.import_("customers_20230501T100000Z", "shards").rows.loaded == 0
 
 
 def test_a_replay_in_shards(make: Make) -> None:

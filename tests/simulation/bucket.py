@@ -132,6 +132,23 @@ class SimulatedBucket:
             raise exceptions.PreconditionFailed(name)  # type: ignore[no-untyped-call]
 
 
+class SimulatedClient:
+    """The client of a bucket, and the session in which it reads an object in one request."""
+
+    api_endpoint = ""
+
+    def __init__(self, bucket: SimulatedBucket) -> None:
+        self._bucket = bucket
+        self._http = self
+
+    def get(
+        self, address: str, *, params: Mapping[str, Any], headers: Mapping[str, str], **_: Any
+    ) -> Answer:
+        blob = self._bucket.blob(address.rpartition("/o/")[2], generation=params["generation"])
+        first, last = map(int, headers["Range"].removeprefix("bytes=").split("-"))
+        return Answer(blob, first, last + 1)
+
+
 class SimulatedBlob:
     """What `google.cloud.storage.Blob` is to the pipeline."""
 
@@ -146,6 +163,14 @@ class SimulatedBlob:
         self.name = name
         self.generation = generation
         self._know(known)
+
+    @property
+    def path(self) -> str:
+        return f"/b/uploads/o/{self.name}"
+
+    @property
+    def client(self) -> SimulatedClient:
+        return SimulatedClient(self.bucket)
 
     def _know(self, known: Object | None) -> None:
         self.size = len(known.data) if known else None
@@ -220,9 +245,10 @@ class SimulatedBlob:
 class Reading(io.RawIOBase):
     """The bytes of one generation, and their end in a call of its own."""
 
-    def __init__(self, blob: SimulatedBlob) -> None:
+    def __init__(self, blob: SimulatedBlob, start: int = 0, end: int | None = None) -> None:
         self._blob = blob
-        self._at = 0
+        self._at = start
+        self._end = end
 
     def readable(self) -> bool:
         return True
@@ -236,12 +262,24 @@ class Reading(io.RawIOBase):
         blob = self._blob
 
         def do() -> bytes:
-            data = blob.bucket.find(blob.name, blob.generation).data
+            data = blob.bucket.find(blob.name, blob.generation).data[: self._end]
             part = data[self._at :] if size < 0 else data[self._at : self._at + size]
             self._at += len(part)
             return part
 
         return blob.bucket.call(f"reads {blob.name} from {self._at}", do)
+
+
+class Answer:
+    """The answer to a request for an object, whose bytes are read one call at a time."""
+
+    ok = True
+
+    def __init__(self, blob: SimulatedBlob, start: int, end: int) -> None:
+        self.raw = Reading(blob, start, end)
+
+    def close(self) -> None:
+        pass
 
 
 class Writing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from shared.core import Problem, SplitLost
@@ -16,6 +17,7 @@ from shared.ledger import (
     LedgerTransaction,
     RowCounts,
     Shard,
+    StateObject,
     lease_to_shards,
     next_of,
 )
@@ -26,6 +28,11 @@ from shared.reporting import in_shards
 
 RESULT_READ_BYTES = 64 * 1024
 """Bytes read at a time of a shard's result. The results of all shards are read side by side."""
+
+
+JOINED = 2_000_000
+"""Records of an index that is joined into one object, 96 MB. Small files read an index of this size
+again and again, and each object costs a request."""
 
 
 def join(attempt: Attempt) -> AttemptResult:
@@ -162,11 +169,19 @@ def _left_by(attempt: Attempt, shard: Shard) -> Iterator[list[RejectedCells] | d
 def _joined_index(attempt: Attempt, feed: Feed, shards: Sequence[Shard]) -> Successor:
     """Return the index that all shards together leave."""
     before, mark = feed.index, feed.index_held_by
+    parts = tuple(shard.index for shard in shards if shard.index is not None)
     after = following(
         before,
-        parts=tuple(shard.index for shard in shards if shard.index is not None),
+        parts=_joined_parts(attempt, parts) if objects.count(parts) <= JOINED else parts,
         newest=Age(attempt.named.exported_at, attempt.import_.generation),
         clean=mark is not None and mark.clean,
         now=attempt.services.now(),
     )
     return Successor(before, mark, after, holder=None)
+
+
+def _joined_parts(attempt: Attempt, parts: tuple[StateObject, ...]) -> tuple[StateObject, ...]:
+    bucket, tick = attempt.services.bucket, attempt.hold.check
+    folder = objects.folder(attempt.import_.connection, str(attempt.import_.type))
+    blocks = objects.layered(parts, partial(objects.read, bucket, tick=tick))
+    return (objects.write(bucket, folder, blocks, tick=tick),)

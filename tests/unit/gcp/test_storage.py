@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
+import google_crc32c
 import pytest
 from google.api_core import exceptions
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from requests.exceptions import ConnectionError as Unconnected
+from urllib3.exceptions import ProtocolError
 
 from shared.core.errors import TryAgain
-from shared.gcp.storage import Changed, Gone, bucket_of, move_object, reach
+from shared.gcp.storage import Changed, Gone, ObjectStream, bucket_of, encoded, move_object, reach
 
 
 def translated(error: Exception) -> TryAgain:
@@ -136,3 +139,60 @@ def test_proxies(
 
     assert bucket_of(client, "uploads") == "uploads"
     assert (session.trust_env, session.verify) == (looked, verify)
+
+
+class Breaking(io.BytesIO):
+    """The body of an answer that breaks after a number of reads."""
+
+    def __init__(self, data: bytes, reads: int) -> None:
+        super().__init__(data)
+        self.reads = reads
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.reads:
+            raise ProtocolError("x")
+        self.reads -= 1
+        return super().read(size)
+
+
+class Stored:
+    """A client whose bucket has an object of ten bytes, and whose answers break."""
+
+    api_endpoint = "https://storage.example.com"
+
+    def __init__(self, *reads: int) -> None:
+        self._http = self
+        self._reads = iter(reads)
+        self.asked: list[str] = []
+
+    def get(self, address: str, *, headers: dict[str, str], **_: Any) -> SimpleNamespace:
+        self.asked.append(headers["Range"])
+        first, last = map(int, headers["Range"].removeprefix("bytes=").split("-"))
+        body = Breaking(b"0123456789"[first : last + 1], next(self._reads))
+        return SimpleNamespace(ok=True, raw=body, close=lambda: None)
+
+    def stream(self) -> ObjectStream:
+        blob: Any = SimpleNamespace(name="x", path="/b/u/o/x", generation=1, client=self)
+        return ObjectStream(blob, start=2, end=9)
+
+
+def test_a_stream_is_one_request() -> None:
+    """The bytes come in one answer, and their checksum is known at the end."""
+    client = Stored(9)
+    stream = client.stream()
+
+    assert [stream.read(4), stream.read(4), stream.read(4)] == [b"2345", b"678", b""]
+    assert client.asked == ["bytes=2-8"]
+    assert (stream.size, stream.crc32c) == (7, encoded(google_crc32c.value(b"2345678")))
+
+
+def test_a_stream_that_breaks() -> None:
+    """A stream continues at the byte where it broke, unless it breaks again at once."""
+    client = Stored(1, 1, 0)
+    stream = client.stream()
+
+    assert [stream.read(3), stream.read(3)] == [b"234", b"567"]
+    with pytest.raises(TryAgain):
+        stream.read(3)
+    assert client.asked == ["bytes=2-8", "bytes=5-8", "bytes=8-8"]
+    assert (stream.size, stream.crc32c) == (6, encoded(google_crc32c.value(b"234567")))
