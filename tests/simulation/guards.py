@@ -55,6 +55,7 @@ from tests.simulation.scenarios import (
     FOR_GUARDS,
     SCENARIOS,
     correct,
+    correct_complete_orders,
     correct_orders,
     disturbed,
     fall_silent,
@@ -93,6 +94,10 @@ class Guard:
                 yield from (disturbed(name, effect, stall) for effect in range(1, 60))
             case "taken back":
                 yield from (disturbed("changed rows", effect, take_back) for effect in range(1, 60))
+            case "complete orders corrected":
+                name = "complete orders after ones with a bad line"
+                act = correct_complete_orders
+                yield from (disturbed(name, effect, act) for effect in range(1, 60))
             case "fallen silent":
                 name = "changed rows, and the old ones again"
                 yield from (disturbed(name, effect, fall_silent) for effect in range(1, 60))
@@ -177,6 +182,13 @@ def _deciding_on(seen: Callable[[Any, Stored], Stored], **fixed: Any) -> Without
 def _of_no_age(incoming: Any, stored: Stored) -> Stored:
     data = {name: value for name, value in stored.data.items() if name != "source"}
     return Stored(data, stored.update_time)
+
+
+_put = Table.put
+
+
+def _put_as_complete(self: Table, which: Any, *, incomplete: Any = False, **record: Any) -> None:
+    _put(self, which, **record)
 
 
 def _as_complete(incoming: Any, stored: Stored) -> Stored:
@@ -409,6 +421,11 @@ GUARDS: Mapping[str, Guard] = {
         "an order with a bad line does not replace a complete one",
         _deciding_on(_as_complete),
         "bad lines of complete orders",
+    ),
+    "file of an incomplete order": Guard(
+        "a file that has an order without a line confirms no complete order",
+        _replaced(Table, Table.put, _put_as_complete),
+        "complete orders corrected",
     ),
     "age of a corrected row": Guard(
         "a corrected row is as old as its export, not as its file",

@@ -133,6 +133,20 @@ def _incomplete() -> tuple[Upload, Upload]:
     raise AssertionError("no file has a bad line of the same order")
 
 
+_COMPLETE, _INCOMPLETE = _incomplete()
+
+
+def _other_complete() -> Said:
+    """Return a correction of the complete orders, none of which is as it was."""
+    for seed in range(1_000):
+        said = _said(seed, "orders")
+        if all(
+            said.contents.get(key, rows) != rows for key, rows in _COMPLETE.said.contents.items()
+        ):
+            return said
+    raise AssertionError("no file has other orders")
+
+
 SHARDS: Mapping[str, Any] = {"shard_bytes": 150, "shards_at_once": 2}
 """Settings under which the small files of these scenarios are split."""
 
@@ -337,6 +351,13 @@ def take_back(history: History) -> None:
         history.world.die()
 
 
+def correct_complete_orders(history: History) -> None:
+    """Let a process die that loads the older orders, and these be corrected."""
+    if history.world.clock > 3 * HOUR:
+        history.upload(Upload(0, _ORDERS, _other_complete()))
+        history.world.die()
+
+
 def fall_silent(history: History) -> None:
     """Let a process stall that loads the second file, and a correction be loaded that lacks a row
     and takes back the others."""
@@ -368,7 +389,12 @@ ERASURES: dict[str, Plan] = {
 
 FOR_GUARDS: dict[str, Plan] = {
     "bad lines of complete orders": _plan(
-        Upload(400, _CUSTOMERS, _said(4, "customers")), *_incomplete()
+        Upload(400, _CUSTOMERS, _said(4, "customers")), _COMPLETE, _INCOMPLETE
+    ),
+    "complete orders after ones with a bad line": _plan(
+        Upload(400, _CUSTOMERS, _said(4, "customers")),
+        _INCOMPLETE,
+        replace(_COMPLETE, at=3 * HOUR),
     ),
 }
 """Scenarios that need a guard which few histories need."""
