@@ -14,7 +14,7 @@ from shared import ops
 from shared.core.errors import NotPossible, TryAgain
 from shared.index import objects
 from shared.index.records import dropped
-from shared.privacy import erasing
+from shared.privacy import erasing, searching
 from shared.privacy import objects as object_traces
 from shared.privacy.erasing import Erasure, erase
 from shared.privacy.objects import take_out
@@ -236,7 +236,7 @@ def during(
             act()
         return found
 
-    monkeypatch.setattr(erasing, "search", searched)
+    monkeypatch.setattr(searching, "search", searched)
 
 
 @pytest.mark.parametrize("look", [1, 2, 3])
@@ -285,7 +285,7 @@ def test_written_behind_the_look(few: Pipeline, monkeypatch: pytest.MonkeyPatch)
     import_ = few.database.document(f"connections/au/imports/customers_{STAMP}")
     written = few.database.document(f"connections/au/customers/{PERSON}")
     content = written.get().to_dict() or {}
-    look_at_all_documents, looked = erasing._look_at_all_documents, 0
+    look_at_all_documents, looked = searching._look_at_all_documents, 0
 
     def passed(*arguments: Any) -> None:
         nonlocal looked
@@ -295,7 +295,7 @@ def test_written_behind_the_look(few: Pipeline, monkeypatch: pytest.MonkeyPatch)
             import_.update({"startedAt": few.services.now()})
             written.set(content)
 
-    monkeypatch.setattr(erasing, "_look_at_all_documents", passed)
+    monkeypatch.setattr(searching, "_look_at_all_documents", passed)
     few.clock.advance("23:00")
 
     assert run(few).proved

@@ -39,7 +39,7 @@ from shared.mail.mailbox import Mailbox
 from shared.parsing import repeats
 from shared.parsing.checker import Row
 from shared.parsing.repeats import Repeats, RowOfKey
-from shared.privacy import erasing
+from shared.privacy import erasing, searching
 from shared.scheduling import claims, intake, pairing
 from shared.scheduling.claims import claim_within
 from shared.scheduling.intake import is_newer, take_in
@@ -457,7 +457,7 @@ GUARDS: Mapping[str, Guard] = {
         # Neither who looks at everything, nor who takes the person out of the index, which is
         # refused while a file of the type is being loaded.
         _all_of(
-            _replaced(erasing, erasing._begun_since, lambda *_: iter(())),
+            _replaced(searching, searching._begun_since, lambda *_: iter(())),
             _replaced(feed, feed._make_sure_of_rest, lambda *_: None),
         ),
         "erasure beside a replay",

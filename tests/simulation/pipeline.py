@@ -24,7 +24,7 @@ import shared.loading.shards.attempt
 import shared.loading.shards.cleanup
 import shared.loading.shards.joining
 import shared.loading.shards.splitting
-import shared.privacy.erasing
+import shared.privacy.record
 import shared.undoing.attempt
 from shared.core.errors import LeaseLost, NotPossible, TryAgain
 from shared.core.settings import Deployment
@@ -323,7 +323,7 @@ def installed(world: World, *, batch_size: int, index: IndexLimits) -> Iterator[
                     setattr(module, attribute, instead[value])
     for place, attribute, value in (
         (shared.loading.delivery, "LOT", batch_size),
-        (shared.privacy.erasing, "_COST", (2, 1, 1)),
+        (shared.privacy.record, "_COST", (2, 1, 1)),
         (shared.index.choice, "SMALL", index.small),
         (shared.index.choice, "GROWTH", index.growth),
         (shared.index.choice, "RECORDS_PER_READ", index.records_per_read),
