@@ -53,12 +53,10 @@ HEADINGS: dict[Severity, tuple[str, str]] = {
 
 def page() -> str:
     """Return the page as Markdown."""
-    headings = [heading for heading, _ in (NAMES, *HEADINGS.values())]
     heading, about = NAMES
     parts = [
         "# Codes",
         "Every message has one of these codes. A code never changes its meaning.",
-        " · ".join(f"[{heading}](#{_anchor(heading)})" for heading in headings),
         f"## {heading}",
         about,
         table(("code", "meaning", "example"), (row[:3] for row in _rows(names=True))),
@@ -79,10 +77,6 @@ def _rows(severity: Severity = "file", *, names: bool = False) -> list[tuple[str
         for name, code in sorted(CODES.items())
         if code.severity == severity and name.startswith("name.") == names
     ]
-
-
-def _anchor(heading: str) -> str:
-    return heading.lower().replace(",", "").replace(" ", "-")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 _INTRODUCTION = """\
 # Formats of export files
 
-For whoever sets up the export in Apparel21.
-
-[Every file](#every-file) · {types} · [Formats of cells](#formats-of-cells)"""
+For whoever sets up the export in Apparel21."""
 
 _GENERAL = """\
 ## Every file
@@ -92,7 +90,7 @@ _EXAMPLES = 3
 def page() -> str:
     """Return the whole page, as Markdown."""
     sections = [
-        _INTRODUCTION.format(types=" · ".join(f"[{t.name}](#{t.name})" for t in all_types())),
+        _INTRODUCTION,
         _GENERAL.format(
             stamp=EXAMPLE_STAMP,
             ahead=length(_LIMITS.future_tolerance),
