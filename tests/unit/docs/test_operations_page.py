@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from decimal import Decimal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cloud import PROJECT, ROOT, Cloud, steps
+from tools import links
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 PROGRAMS = {"gcloud", "export", "git", "printf", "a21"}
@@ -94,6 +96,17 @@ def test_alert_policies() -> None:
     policies = {f"`{file.stem}`" for file in (ROOT / "deploy/monitoring/policies").glob("*.json")}
 
     assert policies == {row[0] for row in table("`import-alerts`")}
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "deploy/monitoring/policies").glob("*.json")), ids=lambda file: file.stem
+)
+def test_mails_of_policies(file: Path) -> None:
+    """The mail of an alert policy ends in the page to read, with a heading that is there."""
+    content = json.loads(file.read_text("utf-8"))["documentation"]["content"]
+
+    assert re.search(r" See docs/\w+\.md(#[\w-]+)?\.$", content)
+    assert list(links.in_code(content, root=ROOT)) == []
 
 
 def test_cost() -> None:
