@@ -221,10 +221,6 @@ class FileType:
         name = shared.get(column, column)
         return header.canonical.index(name) if name in header.canonical else None
 
-    def raw_key(self, cells: Mapping[str, Sequence[str]], place: int) -> str:
-        """Return the key of one row, by the header's canonical names; "" if it is blank."""
-        return self.read_key(cells[self.key.name][place])
-
     def read_key(self, cell: str) -> str:
         """Return the key in a cell, with repaired damage; "" if it is blank."""
         text, _ = self.key.kind.repaired(cell.strip())

@@ -91,6 +91,8 @@ class RowProblems:
     line: int
     ordinal: int
     problems: tuple[Problem, ...]
+    cells: Sequence[str]
+    """Cells of the row as the file has them, in the order of the header."""
 
 
 @dataclass(slots=True)
@@ -373,7 +375,7 @@ class Checker:
         of the first call.
 
         Args:
-            columns: the cells.
+            columns: the cells, in the order of the header.
             lines: the line on which each row begins.
             ordinals: the place of each row in the file.
             numbers: the row numbers that a spreadsheet shows; None: the lines.
@@ -442,7 +444,8 @@ class Checker:
                 others = [one for one in bad if one[0] not in self._needed]
                 found = [*((None, one) for one in refused), *fatal, *others]
                 problems = self._problems(found, line, number, "row")
-                checked.rejected.append(RowProblems(line, ordinal, problems))
+                as_written = [column[place] for column in columns.values()]
+                checked.rejected.append(RowProblems(line, ordinal, problems, as_written))
                 continue
             faulty = frozenset(name for name, _ in bad)
             bad = [*bad, *repairs.get(place, ())]

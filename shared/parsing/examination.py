@@ -373,13 +373,10 @@ class Examination:
             bad: list[tuple[int, Sequence[str], Sequence[Problem], str | None]] = [
                 (one.line, one.cells, (one.problem,), one.export) for one in chunk.bad
             ]
-            places = [chunk.place(one.ordinal) for one in made.rejected]
-            cells = chunk.cells(places)
-            for place, one in enumerate(made.rejected):
-                export = chunk.exports[places[place]] if chunk.exports else None
-                row = [column[place] for column in cells.values()]
-                bad.append((one.line, row, one.problems, export))
-                if self._grouped and (key := self.type.raw_key(cells, place)):
+            for one in made.rejected:
+                export = chunk.exports[chunk.place(one.ordinal)] if chunk.exports else None
+                bad.append((one.line, one.cells, one.problems, export))
+                if self._grouped and (key := self.type.read_key(one.cells[self._key_place])):
                     self.broken.add(key)
             if self._grouped:
                 self.broken.update(*(self._keys_among(one.cells) for one in chunk.bad))
