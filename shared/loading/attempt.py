@@ -1,7 +1,7 @@
 """One attempt at an import, or at one shard: the parts that the steps of all attempts share.
 
-A step is a function that takes an attempt. The steps are `load` and, for large files, `split`,
-`load_shard` and `join` of `shared.loading.shards`.
+A step is a function that takes an attempt. The steps are `load` of `shared.loading.whole` and, for
+large files, `split`, `load_shard` and `join` of `shared.loading.shards`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import BinaryIO, Literal
 
 from shared.core import ConnectionSettings, Problem, TryAgain
@@ -37,9 +36,7 @@ from shared.loading.ending import FileFindings, end
 from shared.loading.orphans import orphans_found
 from shared.loading.shards.spool import RejectedRows
 from shared.parsing import JUDGED, Block, Examination, Plan, Watcher
-from shared.reporting import sentences
 from shared.reporting.reports import RejectedFile
-from shared.scheduling import plan_task
 from shared.services import Services
 
 Step = Literal["load", "split", "shard", "join"]
@@ -378,56 +375,3 @@ def hold_whole(hold: Hold, services: Services) -> Hold:
 
     import_ = hold.change(take).import_
     return Hold(services.ledger, Claimed(import_), now=services.now, lease=lease)
-
-
-# -- the usual file -------------------------------------------------------------------------------
-
-
-def load(attempt: Attempt) -> AttemptResult:
-    """Load a file, or leave the rest of the file to a later task.
-
-    Raises:
-        FileRejected, Undecidable: the import can only end.
-        TryAgain: a later attempt may succeed.
-        LeaseLost: the import is no longer this worker's.
-    """
-    attempt.note_same_content()
-    plan = attempt.found.judge()
-    if attempt.import_.mode == "test":
-        for block in chain.from_iterable(attempt.found.layers(plan)):
-            attempt.account.unchanged += sum(map(len, block.lines))
-        return attempt.end_well()
-    if not plan.documents:
-        return attempt.end_well()
-    delivery, in_time = attempt.deliver(plan)
-    attempt.note_orphans(delivery.orphans)
-    left = delivery.leave(ended=in_time)
-    if in_time:
-        return attempt.end_well(delivery.refused, left)
-    return _continue_later(attempt, left)
-
-
-def _continue_later(attempt: Attempt, checkpoint: Successor) -> AttemptResult:
-    """Leave the rest of a file to a new task."""
-    services, hold = attempt.services, attempt.hold
-    now = services.now()
-
-    def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
-        import_ = current.import_
-        # The feed is this import's until its next task has begun.
-        ledger.put_feed(checkpoint.installed_in(ledger.feed(import_.connection, str(import_.type))))
-        return Claimed(
-            plan_task(import_, at=now).to(
-                "scheduled",
-                now=now,
-                text=sentences.goes_on(hold.rows),
-                lease=None,
-                attempt=attempt.attempts_after(import_.attempt),
-                rows=hold.rows,
-                progress=hold.progress,
-            )
-        )
-
-    changed = hold.change(change)
-    checkpoint.clean_up(services)
-    return AttemptResult(changed)

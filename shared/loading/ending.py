@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.core import ConnectionSettings, Problem
 from shared.files import ExportFile, make_import_id
@@ -88,9 +89,7 @@ def end(
     Returns:
         The ended import, and the id of its mail in the outbox; None if nobody is mailed.
     """
-    bucket = services.bucket
-    tally, rejected_file = found.tally, found.rejected_file
-    now = services.now()
+    tally, rejected_file, now = found.tally, found.rejected_file, services.now()
     if error is not None:
         tally.add(error)
     if rejected_file is not None:
@@ -131,23 +130,20 @@ def end(
         _put_feed(ledger, feed, ended, found)
         return Claimed(ended)
 
-    def write(replacing: Mapping[str, int]) -> None:
-        write_report(
-            bucket,
-            finished(hold.import_),
-            send_as=send_as,
-            problems=tally.kept,
-            groups=groups,
-            zone=settings.time_zone if settings else services.deployment.time_zone,
-            replacing=replacing,
-        )
-
+    write = partial(
+        write_report,
+        services.bucket,
+        send_as=send_as,
+        problems=tally.kept,
+        groups=groups,
+        zone=settings.time_zone if settings else services.deployment.time_zone,
+    )
     try:
-        write({})
+        write(finished(hold.import_), replacing={})
     except Changed:
-        before = reports_now(bucket, named.report_json)
+        before = reports_now(services.bucket, named.report_json)
         hold.confirm()
-        write(before)
+        write(finished(hold.import_), replacing=before)
     changed = hold.change(change, needs=_alerts_of(hold.import_))
     if found.successor is not None:
         found.successor.clean_up(services)

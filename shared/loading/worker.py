@@ -202,12 +202,13 @@ def _waiting(ledger: LedgerTransaction, back: Claimed, services: Services) -> Im
 def _carry_out(hold: Hold, services: Services) -> AttemptResult:
     # Imported here: pandas and pydantic come with these modules. The sweep, and a task that has to
     # wait, do not need them.
-    from shared.loading.attempt import Attempt, AttemptResult, hold_whole, load
+    from shared.loading.attempt import Attempt, AttemptResult, hold_whole
     from shared.loading.ending import FileFindings, end
     from shared.loading.garbage import seldom_collected
     from shared.loading.shards.attempt import load_shard
     from shared.loading.shards.joining import join
     from shared.loading.shards.splitting import split
+    from shared.loading.whole import load
 
     import_ = hold.import_
     named = read_name(import_.object)

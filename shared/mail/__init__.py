@@ -12,10 +12,10 @@ from shared.mail.outbox import (
     addressed,
     notice_of,
     post,
+    post_about,
     put_digest,
     put_welcomes,
     row_errors,
-    settings_within,
 )
 from shared.mail.texts import Content, announced, ended, overdue, refused_name, stopped
 
@@ -36,12 +36,12 @@ __all__ = [
     "notice_of",
     "overdue",
     "post",
+    "post_about",
     "put_digest",
     "put_welcomes",
     "refused_name",
     "row_errors",
     "send_due",
     "send_now",
-    "settings_within",
     "stopped",
 ]

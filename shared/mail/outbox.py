@@ -6,7 +6,7 @@ extension "Trigger Email". A document that exists means that people were told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
@@ -110,21 +110,6 @@ def addressed(settings: ConnectionSettings | None, services: Services) -> bool:
     return bool(settings and settings.notify.to) and services.deployment.mailing != "off"
 
 
-def settings_within(
-    ledger: LedgerTransaction, connection: str, services: Services
-) -> ConnectionSettings | None:
-    """Return a connection's settings, read in a transaction; None if they cannot be used.
-
-    For events whose handler has not read the settings. Nothing is read while mail is off.
-    """
-    if services.deployment.mailing == "off":
-        return None
-    try:
-        return services.settings_from(connection, ledger.connection(connection))
-    except SettingsError:
-        return None
-
-
 def post(
     ledger: LedgerTransaction,
     notice: Notice,
@@ -179,6 +164,32 @@ def post(
         return None
     ledger.put_mail(notice.id, _document(notice, posting, settings, services, now=now))
     return notice.id
+
+
+def post_about(
+    ledger: LedgerTransaction,
+    import_: Import,
+    kind: MailKind,
+    content: Callable[[tzinfo], Content],
+    services: Services,
+    *,
+    now: datetime,
+) -> str | None:
+    """Write the mail about an import whose handler has not read the settings; see `post`.
+
+    `content` gets the connection's time zone. Nobody is mailed if a setting cannot be used. Nothing
+    is read while mail is off.
+    """
+    if services.deployment.mailing == "off":
+        return None
+    try:
+        settings = services.settings_from(import_.connection, ledger.connection(import_.connection))
+    except SettingsError:
+        return None
+    if not addressed(settings, services):
+        return None
+    notice = notice_of(import_, kind, content(settings.time_zone))
+    return post(ledger, notice, settings, services, now=now)
 
 
 def _announced(ledger: LedgerTransaction, notice: Notice) -> bool:

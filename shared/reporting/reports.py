@@ -13,7 +13,7 @@ from typing import Any
 
 import google.cloud.storage as storage
 
-from shared.core import Problem, TryAgain, printable_json
+from shared.core import Problem, TryAgain, printable_json, to_fields
 from shared.files import REPORT_COLUMNS, guard, guard_all
 from shared.gcp.storage import (
     Gone,
@@ -176,7 +176,6 @@ def write_report(
     counts: Counter[str] = Counter()
     for group in groups:
         counts[group.code] += group.count
-    rows = import_.rows
     report = {
         "file": import_.file,
         "object": import_.object,
@@ -191,14 +190,7 @@ def write_report(
         "timeZone": str(zone),
         "status": import_.status,
         "statusText": import_.status_text,
-        "rows": {
-            "read": rows.read,
-            "loaded": rows.loaded,
-            "unchanged": rows.unchanged,
-            "outdated": rows.outdated,
-            "rejected": rows.rejected,
-            "orphaned": rows.orphaned,
-        },
+        "rows": to_fields(import_.rows),
         "error": import_.error.to_document() if import_.error else None,
         "rejectedFile": import_.reports.rejected,
         "problemCounts": dict(sorted(counts.items())),

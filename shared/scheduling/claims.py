@@ -28,7 +28,7 @@ from shared.ledger import (
     release_feed,
     shard_path,
 )
-from shared.mail import addressed, notice_of, overdue, post, settings_within
+from shared.mail import overdue, post_about
 from shared.reporting import FAILED_TODO, overdue_todo, raise_alert, sentences
 from shared.scheduling import pairing
 from shared.scheduling.planning import awaited_file, plan_task, rules
@@ -146,21 +146,19 @@ def _claim_import(
     moved = _put_off(current, verdict, awaited, timing, now=now)
     if moved.status == "overdue" and before.status != "overdue":
         raise_alert(ledger, "overdue", moved, todo=overdue_todo(moved), now=now)
-        _mail_overdue(ledger, moved, services, now=now)
+        post_about(
+            ledger,
+            moved,
+            "overdue",
+            lambda zone: overdue(moved, zone=zone, now=now),
+            services,
+            now=now,
+        )
     same = ("status", "status_text", "task")
     if all(getattr(moved, name) == getattr(before, name) for name in same):
         return NotNow(before.status, before)
     ledger.put(moved)
     return NotNow(moved.status, moved)
-
-
-def _mail_overdue(
-    ledger: LedgerTransaction, moved: Import, services: Services, *, now: datetime
-) -> None:
-    settings = settings_within(ledger, moved.connection, services)
-    if settings is not None and addressed(settings, services):
-        content = overdue(moved, zone=settings.time_zone, now=now)
-        post(ledger, notice_of(moved, "overdue", content), settings, services, now=now)
 
 
 def _begin(

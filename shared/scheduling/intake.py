@@ -18,7 +18,7 @@ from shared.ledger import (
     import_path,
     without,
 )
-from shared.mail import addressed, notice_of, post, refused_name, send_now, settings_within
+from shared.mail import post_about, refused_name, send_now
 from shared.reporting import (
     FEED_STOPPED,
     NO_TYPE,
@@ -161,21 +161,7 @@ def _receive(
     # search for the other's imports. So neither can miss the other.
     for other in _others(file):
         ledger.feed(file.connection, other)
-    fresh = Import(
-        connection=file.connection,
-        import_id=file.import_id,
-        file=file.file,
-        object=file.object,
-        bucket=arrived.bucket,
-        generation=arrived.generation,
-        type=file.type,
-        mode=file.mode,
-        exported_at=file.exported_at,
-        uploaded_at=arrived.uploaded_at,
-        size=arrived.size,
-        crc32c=arrived.crc32c,
-        link=_link(file, services),
-    )
+    fresh = _recorded(file, arrived, services)
     if arrived.size == 0:
         fresh = fresh.saying(sentences.empty_so_far(services.deployment.empty_grace), now=now)
         dependents: list[Import] = []
@@ -186,15 +172,7 @@ def _receive(
     if current is not None:
         if current.lease is not None:
             feed = without(feed, current.lease.owner)
-        resolve_import_alerts(ledger, current, now=now)
-        gone = current.to(
-            "superseded",
-            now=now,
-            text=sentences.superseded(),
-            lease=None,
-            expire_at=now + services.deployment.ledger_retention,
-        )
-        ledger.archive(gone)
+        _supersede(ledger, current, services, now)
     if file.mode == "load":
         feed = feed.arrived(fresh.import_id, now)
         about = {"connection": file.connection, "about": file.type}
@@ -206,6 +184,42 @@ def _receive(
     for dependent in dependents:
         ledger.put(dependent)
     return fresh
+
+
+def _recorded(named: ExportFile | Misnamed, arrived: StorageObject, services: Services) -> Import:
+    """Return the import of an upload, as yet without a status of its own."""
+    url = services.deployment.status_url
+    asked = urlencode({"connection": named.connection, "import": named.import_id})
+    return Import(
+        connection=named.connection,
+        import_id=named.import_id,
+        file=named.file,
+        object=named.object,
+        bucket=arrived.bucket,
+        generation=arrived.generation,
+        type=named.type,
+        mode=named.mode,
+        exported_at=named.exported_at if isinstance(named, ExportFile) else None,
+        uploaded_at=arrived.uploaded_at,
+        size=arrived.size,
+        crc32c=arrived.crc32c,
+        link=f"{url}?{asked}" if url else None,
+    )
+
+
+def _supersede(
+    ledger: LedgerTransaction, current: Import, services: Services, now: datetime
+) -> None:
+    """Archive an import whose name has a newer upload, and resolve its alerts."""
+    resolve_import_alerts(ledger, current, now=now)
+    gone = current.to(
+        "superseded",
+        now=now,
+        text=sentences.superseded(),
+        lease=None,
+        expire_at=now + services.deployment.ledger_retention,
+    )
+    ledger.archive(gone)
 
 
 def _others(file: ExportFile) -> list[str]:
@@ -295,13 +309,6 @@ def _pair_waiting(
     return paired
 
 
-def _link(named: ExportFile | Misnamed, services: Services) -> str | None:
-    """Return the URL of an import's page; None without a status page."""
-    url = services.deployment.status_url
-    asked = urlencode({"connection": named.connection, "import": named.import_id})
-    return f"{url}?{asked}" if url else None
-
-
 def refuse(
     misnamed: Misnamed, arrived: StorageObject, services: Services, *, at_door: bool = False
 ) -> Import:
@@ -327,20 +334,8 @@ def refuse(
         current = ledger.import_(misnamed.connection, misnamed.import_id)
         if current is not None and not is_newer(arrived, current, now):
             return current
-        refused = Import(
-            connection=misnamed.connection,
-            import_id=misnamed.import_id,
-            file=misnamed.file,
-            object=misnamed.object,
-            bucket=arrived.bucket,
-            generation=arrived.generation,
-            type=misnamed.type,
-            mode=misnamed.mode,
-            exported_at=None,
-            uploaded_at=arrived.uploaded_at,
-            size=arrived.size,
-            crc32c=arrived.crc32c,
-            link=_link(misnamed, services),
+        refused = replace(
+            _recorded(misnamed, arrived, services),
             error=problem,
             reports=Reports(report=misnamed.report_json),
         ).end(
@@ -353,13 +348,16 @@ def refuse(
             about = misnamed.type or NO_TYPE
             raise_alert(ledger, REFUSED_NAME, refused, todo=REFUSED_NAME_TODO, now=now, about=about)
         ledger.put(refused)
-        settings = None
         if misnamed.mode != "test":
-            settings = settings_within(ledger, misnamed.connection, services)
-        if settings is not None and addressed(settings, services):
-            content = refused_name(refused, zone=settings.time_zone, suggestion=misnamed.suggestion)
-            notice = notice_of(refused, "refused_name", content)
-            mail = post(ledger, notice, settings, services, now=now)
+            suggestion = misnamed.suggestion
+            mail = post_about(
+                ledger,
+                refused,
+                "refused_name",
+                lambda zone: refused_name(refused, zone=zone, suggestion=suggestion),
+                services,
+                now=now,
+            )
         return refused
 
     refused = services.ledger.transact(change)

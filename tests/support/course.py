@@ -139,7 +139,7 @@ def happen(course: Course, database: firestore.Client, monkeypatch: pytest.Monke
         def fail(*_: object) -> None:
             raise KeyError(SECRET_OF_A_ROW)
 
-        broken.setattr("shared.loading.attempt.load", fail)
+        broken.setattr("shared.loading.whole.load", fail)
         course.arrives("customers_20230501T121000Z.csv", customers_csv({"PERIDX": "6"}))
         for task in pipeline.queue.due(clock()):
             with pytest.raises(TryAgain):
