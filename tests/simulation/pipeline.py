@@ -24,6 +24,7 @@ import shared.loading.shards.attempt
 import shared.loading.shards.cleanup
 import shared.loading.shards.joining
 import shared.loading.shards.splitting
+import shared.loading.whole
 import shared.privacy.record
 import shared.undoing.attempt
 from shared.core.errors import LeaseLost, NotPossible, TryAgain
