@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ from shared.firestore.bulk import Put, decode_content, encode_content
 from shared.index import Origin, decide
 from shared.parsing import Incoming, Row, make_checker, make_document
 from tools.reference import documents
-from tools.reference.tables import table
+from tools.reference.tables import table, unless_said
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "data-model.md"
@@ -112,7 +111,6 @@ city, the status of a file|
 Fields are added without notice: ignore those you do not know. Within a major version no field
 is renamed, removed or given another type. An unknown column is in `extra`, and stays there
 when it gets a field of its own. [The changes](../CHANGELOG.md) name each addition."""
-_SMALL_WORDS = {"a", "of", "the"}
 
 
 def page() -> str:
@@ -235,12 +233,6 @@ def _fields(rows: Iterable[tuple[str, str, str]]) -> str:
     return table(("field", "type", "what"), shared)
 
 
-def _said(meaning: str, field: str) -> bool:
-    """Return True if a field's name says its meaning: `loyaltyCode` says "Code of the loyalty"."""
-    words = re.findall(r"[a-z]+", meaning.lower().replace("'s", ""))
-    return all(word in _SMALL_WORDS or word in field.lower() for word in words)
-
-
 def _words(value: documents.Value) -> str:
     assert not isinstance(value, documents.Shape)
     return value.value if isinstance(value, documents.Scalar) else value.words
@@ -248,10 +240,8 @@ def _words(value: documents.Value) -> str:
 
 def _row(column: Column) -> tuple[str, str, str]:
     meaning = documents.meaning(column)
-    words = [] if _said(meaning, column.field) else [meaning]
-    if column.needed:
-        words.append("Always there.")
-    return f"`{column.field}`", documents.stored(column).value, " ".join(words)
+    words = unless_said(meaning, column.field) + (" Always there." if column.needed else "")
+    return f"`{column.field}`", documents.stored(column).value, words.strip()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from shared.files.types import (
     example_csv,
 )
 from shared.parsing import NARROW
-from tools.reference.tables import table
+from tools.reference.tables import table, unless_said
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 """The page as it is kept beside the code."""
@@ -32,7 +32,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 _INTRODUCTION = """\
 # Formats of export files
 
-For whoever sets up the export in Apparel21."""
+For whoever sets up the export in Apparel21. A column without an explanation is \
+what its name says."""
 
 _GENERAL = """\
 ## Every file
@@ -127,7 +128,7 @@ def _type_section(type_: FileType) -> str:
     rows = (
         (
             "<br>".join([f"`{column.name}`", *(f"*{alias}*" for alias in column.aliases)]),
-            column.meaning,
+            unless_said(column.meaning, column.name),
             column.kind.name,
             _needed(column, type_),
             str(column.max_length or ""),

@@ -23,6 +23,12 @@ def test_a_role_has_one_page(name: str) -> None:
     assert len(PAGES[name].split()) <= 400
 
 
+def test_every_page_is_listed() -> None:
+    """docs/README.md, to which the pages of the roles lead, links every page of docs/."""
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "README.md").read_text("utf-8")))
+    assert listed == {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+
+
 def test_places_exist() -> None:
     """Each file and folder that the page for engineers names exists, beside the one before it."""
     rows = [line for line in PAGES["for-engineers.md"].splitlines() if line.startswith("| ")]
