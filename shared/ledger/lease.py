@@ -144,8 +144,7 @@ class Hold:
         """
         self.check()
         mine = self.import_
-        where = mine.connection, mine.import_id
-        current = self._ledger.get_many([where]).get(where)
+        current = self._ledger.import_(mine.connection, mine.import_id)
         if (
             current is None
             or current.generation != mine.generation
@@ -240,7 +239,7 @@ class Hold:
         due = current.shared and held.expires_at < now + HELD - TOLD
         if held.live(now) and not due:
             return renewed
-        feed = ledger.feed(import_.connection, str(import_.type))
+        feed = ledger.feed_of(import_)
         if feed.base() != current.split.base:
             raise SplitLost("Another file was loaded in the meantime.")
         renewed = renewed.recounted(self.rows)
@@ -263,7 +262,7 @@ def lease_to(
         TryAgain: another import of the type has begun.
     """
     if import_.mode != "test":
-        feed = feed or ledger.feed(import_.connection, str(import_.type))
+        feed = feed or ledger.feed_of(import_)
         if feed.running is not None and feed.running.import_id != import_.import_id:
             raise TryAgain(f"{feed.running.import_id} has begun in the meantime.")
         running = Running(import_id=import_.import_id, owner=owner, expires_at=until)

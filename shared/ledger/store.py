@@ -69,6 +69,10 @@ class LedgerTransaction:
         data = self.reads.document(feed_path(connection, type))
         return Feed.from_document(connection=connection, type=type, data=data or {})
 
+    def feed_of(self, import_: Import) -> Feed:
+        """Return the feed of an import that has a type."""
+        return self.feed(import_.connection, str(import_.type))
+
     def alert(self, id: str) -> Fields | None:
         """Return an alert's document; None if there is none."""
         return self.reads.document(f"alerts/{id}")
@@ -159,6 +163,10 @@ class LedgerStore:
         """Return a connection's imports with any of these field values, e.g. `("status", "x")`."""
         return _imports(connection, self.database.find_any(imports_path(connection), alternatives))
 
+    def import_(self, connection: str, import_id: str) -> Import | None:
+        """Return an import; None if there is none, or its document cannot be used."""
+        return self.get_many([(connection, import_id)]).get((connection, import_id))
+
     def get_many(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Import]:
         """Return (connection, import id) -> import for the imports that exist."""
         paths = {import_path(*id): id for id in ids}
@@ -198,6 +206,10 @@ class LedgerStore:
         path = feed_path(connection, type)
         data = self.database.documents([path]).get(path)
         return Feed.from_document(connection=connection, type=type, data=data or {})
+
+    def feed_of(self, import_: Import) -> Feed:
+        """Return the feed of an import that has a type."""
+        return self.feed(import_.connection, str(import_.type))
 
     def totals(self, which: Which) -> Totals:
         """Return the number of imports, and of their rows by outcome."""

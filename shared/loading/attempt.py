@@ -190,7 +190,7 @@ class Attempt:
             self.services,
             self.hold,
             plan,
-            self.feed if part is None else self._feed_now(),
+            self.feed if part is None else self.services.ledger.feed_of(self.import_),
             origin=origin_of(self.import_, self.named),
             consent=found.type.consent,
             skip=self.settings.skip_unchanged,
@@ -209,9 +209,6 @@ class Attempt:
         in_time = delivery.deliver(map(self._counted, found.layers(plan)))
         self.count()
         return delivery, in_time
-
-    def _feed_now(self) -> Feed:
-        return self.services.ledger.feed(self.import_.connection, self.named.type)
 
     def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Pass documents on, and keep the counts of the ledger up to date meanwhile."""
@@ -334,8 +331,7 @@ def examination(
     """
 
     def known(import_id: str) -> bool:
-        where = import_.connection, import_id
-        return where in services.ledger.get_many([where])
+        return services.ledger.import_(import_.connection, import_id) is not None
 
     return Examination(
         file_type(named.type),

@@ -55,8 +55,7 @@ def _take_in_another(import_: Import, services: Services) -> None:
 
 
 def _present(import_: Import, services: Services) -> bool:
-    where = import_.connection, import_.import_id
-    current = services.ledger.get_many([where]).get(where)
+    current = services.ledger.import_(import_.connection, import_.import_id)
     return current is not None and current.generation == import_.generation
 
 
@@ -156,7 +155,7 @@ def _call(ledger: LedgerTransaction, *, one: Import, by: str, services: Services
     If another import has started already, that one wakes its successor at its own end.
     """
     now = services.now()
-    feed = ledger.feed(one.connection, one.type or "")
+    feed = ledger.feed_of(one)
     if feed.live(now) not in (None, one.import_id):
         return one
     place = Running(import_id=one.import_id, owner="", expires_at=now + PLACE_KEPT)

@@ -75,8 +75,7 @@ def judge(task: LoadTask, services: Services) -> str:
     Raises:
         TryAgain: a later call may succeed; the task must be repeated.
     """
-    where = task.connection, task.import_id
-    import_ = services.ledger.get_many([where]).get(where)
+    import_ = services.ledger.import_(task.connection, task.import_id)
     if not waits_for_judging(import_, task):
         return "not to be judged"
     assert import_ is not None
@@ -196,7 +195,7 @@ def _refuse(
         return "not to be judged"
     hold = Hold(services.ledger, Claimed(taken), now=services.now, lease=lease)
     try:
-        feed = services.ledger.feed(taken.connection, named.type)
+        feed = services.ledger.feed_of(taken)
         attempt = Attempt(named, hold, services, settings, feed)
         attempt.found = found
         attempt.note_same_content()

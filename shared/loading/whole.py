@@ -43,7 +43,7 @@ def _continue_later(attempt: Attempt, checkpoint: Successor) -> AttemptResult:
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
         import_ = current.import_
         # The feed is this import's until its next task has begun.
-        ledger.put_feed(checkpoint.installed_in(ledger.feed(import_.connection, str(import_.type))))
+        ledger.put_feed(checkpoint.installed_in(ledger.feed_of(import_)))
         return Claimed(
             plan_task(import_, at=now).to(
                 "scheduled",

@@ -193,7 +193,7 @@ def _waiting(ledger: LedgerTransaction, back: Claimed, services: Services) -> Im
         text = sentences.retrying(import_.attempt, services.deployment.max_attempts)
         waiting = import_.to("scheduled", now=now, text=text, lease=None)
         return replace(waiting, scheduled_for=now)
-    feed = ledger.feed(import_.connection, str(import_.type))
+    feed = ledger.feed_of(import_)
     if feed.running is not None and feed.running.import_id != import_.import_id:
         return import_
     return stay_leased(ledger, import_, feed, now=now)

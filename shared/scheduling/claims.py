@@ -121,7 +121,7 @@ def _claim_import(
         ledger.feed(current.connection, current.waits_for)
         awaited = awaited_file(ledger, current, timing)
         current = replace(current, paired_with=awaited.import_id if awaited else None)
-    feed = ledger.feed(current.connection, str(current.type))
+    feed = ledger.feed_of(current)
     ahead = None
     if current.goes_after is not None:
         ahead = ledger.feed(current.connection, current.goes_after).live(now)
@@ -285,7 +285,7 @@ def _claim_shard(
         return NotNow("not held", planned)
     if not mine.shared:
         return NotNow("another worker sees to all shards")
-    feed = ledger.feed(import_.connection, str(import_.type))
+    feed = ledger.feed_of(import_)
     if feed.base() != mine.split.base:
         return NotNow("split again", split_again(ledger, import_, now=now))
     if shard.attempt >= deployment.max_attempts:

@@ -106,8 +106,7 @@ def _make_sure_of_bytes(connection: str, import_id: str, services: Services) -> 
     """
     from shared.ledger.uploads import Source  # with it comes Cloud Storage
 
-    where = connection, import_id
-    import_ = services.ledger.get_many([where]).get(where)
+    import_ = services.ledger.import_(connection, import_id)
     if import_ is None or import_.exported_at is None or import_.status not in ENDED:
         return
     try:

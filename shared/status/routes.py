@@ -159,9 +159,7 @@ def _page_of_import(asked: Asked, request: Request, services: Services) -> PageA
 
 
 def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
-    import_ = services.ledger.get_many([(asked.connection, asked.import_id)]).get(
-        (asked.connection, asked.import_id)
-    )
+    import_ = services.ledger.import_(asked.connection, asked.import_id)
     name = report_names(import_).get(asked.download) if import_ else None
     if import_ is None or name is None:
         raise NotFound(

@@ -54,8 +54,7 @@ def _used(services: Services, connection: str, type: str) -> tuple[set[str], str
     holder = feed.index_held_by
     if holder is None:
         return pointed_at, None
-    where = connection, holder.import_id
-    import_ = services.ledger.get_many([where]).get(where)
+    import_ = services.ledger.import_(connection, holder.import_id)
     if import_ is None or import_.status in ENDED or import_.split is None:
         return pointed_at, None
     return pointed_at, import_.split.id

@@ -67,8 +67,7 @@ def undo(connection: str, import_id: str, services: Services, *, dry_run: bool =
         LeaseLost: a newer upload of the same name has begun meanwhile, or this took too long.
         TryAgain: Firestore or Cloud Storage could not be reached.
     """
-    where = connection, import_id
-    import_ = services.ledger.get_many([where]).get(where)
+    import_ = services.ledger.import_(connection, import_id)
     make_sure_undoable(import_, connection, import_id)
     assert import_ is not None
     hold = FeedHold(services, import_)

@@ -9,7 +9,7 @@ from functools import partial
 from shared.core import LeaseLost, TryAgain
 from shared.gcp.storage import Unusable
 from shared.index import IndexRecords, look_at, merged, objects, stamp_of
-from shared.ledger import Feed, Import, Index, LedgerTransaction
+from shared.ledger import Import, Index, LedgerTransaction
 from shared.reporting import OUTDATED, resolve_alerts
 from shared.services import Services
 from shared.undoing.affected import AffectedKeys
@@ -18,18 +18,13 @@ from shared.undoing.hold import FeedHold
 from shared.undoing.provenance import Author
 
 
-def import_feed(import_: Import, services: Services) -> Feed:
-    """Read the feed of the import."""
-    return services.ledger.feed(import_.connection, str(import_.type))
-
-
 def index_records(import_: Import, services: Services, hold: FeedHold) -> Iterator[IndexRecords]:
     """Yield the records of the present index of the import's feed; none if it cannot be used.
 
     Raises:
         TryAgain: the index was replaced while it was read.
     """
-    index, _ = look_at(import_feed(import_, services), services, tick=hold.check)
+    index, _ = look_at(services.ledger.feed_of(import_), services, tick=hold.check)
     read = partial(objects.read, services.bucket, tick=hold.check)
     try:
         yield from objects.layered(index.parts if index else (), read)
@@ -58,7 +53,7 @@ def end(
     """
     mark, age = hold.mark, Author.of(import_).age
     assert mark is not None
-    feed = import_feed(import_, services)
+    feed = services.ledger.feed_of(import_)
     index, until = look_at(feed, services, tick=hold.check)
     others = imports_that_count(services.ledger, import_)
     newest = max((one.age for one in others if one.age), default=None)
@@ -83,7 +78,7 @@ def end(
     def forget(ledger: LedgerTransaction) -> None:
         now = services.now()
         current = ledger.import_(import_.connection, import_.import_id)
-        there = ledger.feed(import_.connection, str(import_.type))
+        there = ledger.feed_of(import_)
         if (there.index, there.index_held_by) == (after, None):
             return  # an earlier try, whose answer was lost
         there = hold.held_feed(ledger)

@@ -60,7 +60,7 @@ class FeedHold:
         def take(ledger: LedgerTransaction) -> Holder:
             mine, now = self._import, self._services.now()
             current = ledger.import_(mine.connection, mine.import_id)
-            feed = ledger.feed(mine.connection, str(mine.type))
+            feed = ledger.feed_of(mine)
             if current is None or current.generation != mine.generation:
                 raise NotPossible(f"{mine.import_id}: a newer upload has taken over.")
             make_sure_undoable(current, mine.connection, mine.import_id)
@@ -115,7 +115,7 @@ class FeedHold:
         Raises:
             LeaseLost: another import has begun.
         """
-        feed = ledger.feed(self._import.connection, str(self._import.type))
+        feed = ledger.feed_of(self._import)
         if feed.running is None or feed.running.owner != self._owner:
             self._due = datetime.min.replace(tzinfo=UTC)
             raise LeaseLost(f"Another import has begun while {self._import.import_id} was undone.")
@@ -125,7 +125,7 @@ class FeedHold:
         """Let other imports begin, if Firestore answers. The index keeps its mark."""
 
         def release(ledger: LedgerTransaction) -> None:
-            feed = ledger.feed(self._import.connection, str(self._import.type))
+            feed = ledger.feed_of(self._import)
             ledger.put_feed(without(feed, self._owner))
 
         if self._due is not None:

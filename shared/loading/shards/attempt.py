@@ -162,7 +162,7 @@ def _continue_later(attempt: Attempt, left: Successor) -> AttemptResult:
 
 def _feed(ledger: LedgerTransaction, current: Claimed, left: Successor) -> Feed:
     """Read the feed of a shard's import; return it with the pace that the shard has found."""
-    feed = ledger.feed(current.import_.connection, str(current.import_.type))
+    feed = ledger.feed_of(current.import_)
     if feed.base() != current.split.base:
         raise SplitLost("Another file was loaded in the meantime.")
     return replace(feed, pace=left.pace or feed.pace)

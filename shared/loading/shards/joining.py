@@ -45,7 +45,7 @@ def join(attempt: Attempt) -> AttemptResult:
     """
     ledger, import_, split = attempt.services.ledger, attempt.import_, attempt.claimed.split
     shards = ledger.shards(import_.connection, import_.import_id, split.id)
-    feed = ledger.feed(import_.connection, str(import_.type))
+    feed = ledger.feed_of(import_)
     _make_sure(attempt, feed, shards)
     if any(shard.status != "loaded" for shard in shards):
         current = attempt.hold.change(lambda ledger, now: _give_back(attempt, ledger, now))
@@ -83,7 +83,7 @@ def _give_back(attempt: Attempt, ledger: LedgerTransaction, current: Claimed) ->
     """
     now, import_, split = attempt.services.now(), current.import_, current.split
     shards = ledger.shards(import_.connection, import_.import_id, split.id)
-    feed = ledger.feed(import_.connection, str(import_.type))
+    feed = ledger.feed_of(import_)
     if len(shards) != split.shards:
         raise SplitLost("Some shards are gone.")
     if all(shard.status == "loaded" for shard in shards):

@@ -10,7 +10,6 @@ import marshal
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import google.cloud.storage as storage
@@ -81,8 +80,8 @@ def boxes(
     *,
     tick: Callable[[], None],
     read_bytes: int = READ_BYTES,
-) -> Iterator[Callable[[], Any]]:
-    """Yield the boxes of an object in order, each as a function that opens the box.
+) -> Iterator[Any]:
+    """Yield the data of an object's boxes, in order.
 
     `tick` is called before each box; `read_bytes` are fetched at a time. The boxes can be trusted
     only once the end is reached.
@@ -102,10 +101,6 @@ def boxes(
             break
         length, plain = _LENGTHS.unpack(lengths)
         box = stream.read(length)
-        yield partial(_opened, box, plain)
+        yield marshal.loads(zlib.decompress(box, bufsize=max(1, plain)))
     if (stream.size, stream.crc32c) != (part.size, part.crc32c):
         raise TryAgain("The rows of a shard could not be read whole.")
-
-
-def _opened(box: bytes, size: int) -> Any:
-    return marshal.loads(zlib.decompress(box, bufsize=max(1, size)))

@@ -52,8 +52,7 @@ def split(attempt: Attempt) -> AttemptResult:
         return AttemptResult(_open(attempt, id, verdict, spread_rows))
     except LeaseLost:
         # This worker may have given the lease to the shards, and the answer was lost.
-        where = import_.connection, import_.import_id
-        current = services.ledger.get_many([where]).get(where)
+        current = services.ledger.import_(import_.connection, import_.import_id)
         if current is None or current.split is None or current.split.id != id:
             raise
         return AttemptResult(Claimed(current))
@@ -65,12 +64,12 @@ def _open(
     """Mark the index, write the shards into the ledger, and lease the import to them."""
     services, found = attempt.services, attempt.found
     deployment = services.deployment
-    before = services.ledger.feed(attempt.import_.connection, str(attempt.import_.type))
+    before = services.ledger.feed_of(attempt.import_)
     index, until = look_at(before, services, tick=attempt.hold.check)
 
     def change(ledger: LedgerTransaction, current: Claimed) -> Claimed:
         now, import_ = services.now(), current.import_
-        feed = ledger.feed(import_.connection, str(import_.type))
+        feed = ledger.feed_of(import_)
         under = fingerprint(found.rules)
         feed, _ = marked(feed, import_, read=before.index, index=index, until=until, under=under)
         split = Split(

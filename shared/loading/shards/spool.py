@@ -106,8 +106,7 @@ def read_findings(
     read_bytes: int = READ_BYTES,
 ) -> Iterator[list[RejectedCells] | dict[str, Any]]:
     """Yield what `RejectedRows` has written: lists of rows, then the findings; see `boxes`."""
-    for box in boxes(bucket, part, tick=tick, read_bytes=read_bytes):
-        yield box()
+    return boxes(bucket, part, tick=tick, read_bytes=read_bytes)
 
 
 class Spread:
@@ -259,7 +258,7 @@ class SpreadRows:
     def _boxes(self) -> Iterator[tuple[SeenKeys, RowBlock]]:
         count = 0
         for box in boxes(self._bucket, self._part, tick=self._tick):
-            match box():
+            match box:
                 case (bytes(found), bytes(exported), bytes(lines), bytes(data)):
                     ordinals = np.arange(count, count + len(lines) // 8)
                     count += len(ordinals)
