@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -152,7 +153,16 @@ class Undoing:
         self.exports.append(other.import_id)
         self.affected.note_found(export.places[export.places >= 0])
         if not dry_run:
-            self._write(export, create_only=other.mode == "bulk")
+            ended, begun = other.finished_at, self._first_attempt()
+            late = begun is not None and ended is not None and ended >= begun
+            self._write(export, create_only=other.mode == "bulk", late=late)
+
+    def _first_attempt(self) -> datetime | None:
+        """Return when this undoing was first attempted; None if this is the first attempt."""
+        text = sentences.undoing()
+        if self.import_.status_text != text:
+            return None
+        return max((entry.at for entry in self.import_.history if entry.text == text), default=None)
 
     def result(self) -> Undone:
         """Return the result."""
@@ -197,9 +207,9 @@ class Undoing:
                 age = source_age(Stored(data, None)) if complete and not whole else None
                 yield AffectedDocument(id, whole, new, (0, 0) if age is None else stamp_of(age))
 
-    def _write(self, export: OtherExport, *, create_only: bool) -> None:
+    def _write(self, export: OtherExport, *, create_only: bool, late: bool) -> None:
         for layer in export.layers():
-            decide_ = partial(self.decisions.by_export, create_only=create_only)
+            decide_ = partial(self.decisions.by_export, create_only=create_only, late=late)
             with self._writer(decide_) as writer:
                 for incoming, place, origin in layer:
                     incomplete = incoming.incomplete

@@ -59,11 +59,23 @@ class Decisions:
     now: Callable[[], datetime]
 
     def by_export(
-        self, said: Said, stored: Stored | None, *, create_only: bool = False
+        self, said: Said, stored: Stored | None, *, create_only: bool = False, late: bool = False
     ) -> Put | Leave:
-        """Decide what a document gets from another export; `create_only` for a first load."""
+        """Decide what a document gets from another export.
+
+        Args:
+            said: the document in the other export.
+            stored: the document as it is stored; None if there is none.
+            create_only: True for a first load.
+            late: True if the export was loaded after an earlier attempt at this undoing. That
+                attempt may have removed the document, because no export held it then.
+        """
         if stored is None:
-            return Leave("somebody has removed it")
+            if not late:
+                return Leave("somebody has removed it")
+            return decide(
+                said.incoming, None, origin=said.origin, consent=self.consent, create_only=False
+            )
         if self.author.wrote(stored.data):
             remains = self._disowned(stored, said.withdrawn, said.incoming)
             return decide(

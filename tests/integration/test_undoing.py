@@ -446,6 +446,23 @@ def test_broken_off(make: Make, monkeypatch: pytest.MonkeyPatch, at_call: int) -
     assert load(pipeline, REAL, people(p1="Cairns")).rows.loaded == 1
 
 
+def test_an_older_export_that_is_loaded_before_it_is_done_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that was removed before it broke off is what that export says."""
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart"))
+    with monkeypatch.context() as patched:
+        patched.setattr("shared.undoing.attempt.end", None)
+        with pytest.raises(TypeError):
+            run(pipeline)
+    assert pipeline.documents("customers") == {}
+    assert load(pipeline, OLD, people(p2="Perth")).rows.outdated == 1
+
+    run(pipeline)
+
+    assert cities(pipeline) == {"2": "Perth"}
+
+
 def test_consent_stays_withdrawn_where_a_first_load_is_restored(pipeline: Pipeline) -> None:
     """A first load that says what a document is again says nothing about consent."""
     pipeline.upload(f"bulk/{OLD}.csv", people(p1="Perth"))
