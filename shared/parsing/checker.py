@@ -227,6 +227,8 @@ class _Field:
 
     def read(self, cells: Sequence[str], sure: Sequence[bool] | None = None) -> _Column:
         """Read trimmed cells. Those that are `sure` need not be read: their text is enough."""
+        if sure is not None and all(sure):
+            return _Column([cell or None for cell in cells], {}, {})
         bad = _unreadable(cells)
         if bad:
             cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
@@ -249,7 +251,7 @@ class _Field:
                 if self._repaired and known[cell] != cell and (done := self._repaired(cell)[1]):
                     self._repairs[cell] = done
         return _Column(
-            [known.get(cell, cell) for cell in cells],
+            [*map(known.get, cells, cells)],
             {**_places(cells, self._faults), **bad},
             _places(cells, self._repairs),
         )
