@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from shared.index.disowning import disowned, holds_word, is_disowned, without_word
 from shared.index.feed import Successor, following, forget, look_at, marked
-from shared.index.merge import (
-    COMPLETE,
-    NEWER,
-    OWN,
-    Origin,
-    decide,
-    disowned,
-    holds_word,
-    is_disowned,
-    origin_of,
-    source_age,
-    without_word,
-)
+from shared.index.merge import COMPLETE, NEWER, OWN, decide
 from shared.index.part import IndexPart
 from shared.index.program import fingerprint
 from shared.index.records import (
@@ -30,6 +19,7 @@ from shared.index.records import (
     stamp_of,
 )
 from shared.index.session import Indexing, SeenDocument
+from shared.index.source import Origin, origin_of, source_age
 
 __all__ = [
     "COMPLETE",

@@ -30,16 +30,7 @@ from shared.firestore.bulk import (
 from shared.index import objects
 from shared.index.choice import first_merged
 from shared.index.feed import Successor, following, latest_age, marked
-from shared.index.merge import (
-    NEWER,
-    OWN,
-    Origin,
-    decide,
-    fresh_sources,
-    needs,
-    source_age,
-    source_content,
-)
+from shared.index.merge import NEWER, OWN, decide, needs
 from shared.index.part import IndexPart
 from shared.index.reading import IndexReader
 from shared.index.records import (
@@ -53,6 +44,7 @@ from shared.index.records import (
     merged,
     stamp_of,
 )
+from shared.index.source import Origin, fresh_sources, source_age, source_content
 from shared.ledger import (
     Age,
     Claimed,

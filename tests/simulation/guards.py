@@ -20,8 +20,9 @@ from shared.files.names import Arrival
 from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
 from shared.index import feed, objects, session
+from shared.index.disowning import disowned
 from shared.index.feed import following, marked
-from shared.index.merge import decide, disowned
+from shared.index.merge import decide
 from shared.index.reading import IndexReader
 from shared.index.records import Table, overlaid
 from shared.index.session import Indexing

@@ -16,8 +16,9 @@ from shared.core.folding import get, put
 from shared.firestore.bulk.encoding import decode_content, encode_content
 from shared.firestore.bulk.operations import Leave, Put
 from shared.firestore.bulk.transport import Stored
-from shared.index.merge import EXISTS, NEWER, OWN, Origin, decide, fresh, source_content
+from shared.index.merge import EXISTS, NEWER, OWN, decide, fresh
 from shared.index.records import UNKNOWN
+from shared.index.source import Origin, source_content
 from shared.parsing.blocks import Incoming
 from tests.support.imports import at
 
