@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_WHOLE_SWEEP = "sweeps/whole"
+
 
 @dataclass(slots=True)
 class LedgerTransaction:
@@ -119,6 +121,10 @@ class LedgerTransaction:
         """Write the record of the mails to a connection."""
         self.writes[f"mailboxes/{connection}"] = document
 
+    def put_whole_sweep(self, begun: datetime) -> None:
+        """Write the time at which a sweep began that has checked everything."""
+        self.writes[_WHOLE_SWEEP] = {"begunAt": begun}
+
     def archive(self, import_: Import) -> None:
         """Write the record of a superseded generation, below the import that replaces it."""
         path = import_path(import_.connection, import_.import_id)
@@ -210,6 +216,11 @@ class LedgerStore:
     def feed_of(self, import_: Import) -> Feed:
         """Return the feed of an import that has a type."""
         return self.feed(import_.connection, str(import_.type))
+
+    def whole_sweep(self) -> datetime | None:
+        """Return the time at which the last sweep began that has checked everything."""
+        found = self.database.documents([_WHOLE_SWEEP]).get(_WHOLE_SWEEP, {}).get("begunAt")
+        return found if isinstance(found, datetime) else None
 
     def totals(self, which: Which) -> Totals:
         """Return the number of imports, and of their rows by outcome."""

@@ -98,6 +98,11 @@ KINDS: tuple[DocumentKind, ...] = (
         personal=True,
     ),
     DocumentKind(
+        path="sweeps/{sweep}",
+        read_by="staff",
+        personal=False,
+    ),
+    DocumentKind(
         path="erasures/{erasure}",
         read_by="staff",
         personal=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
 
@@ -26,6 +26,10 @@ PATIENCE = timedelta(minutes=10)
 REVIVED_AT_ONCE = 500
 """Largest number of imports that one sweep revives; the next sweep continues."""
 
+WHOLE_EVERY = timedelta(days=1)
+"""Time after which a sweep compares old objects, too, and deletes what is older than its retention.
+"""
+
 UNATTENDED: tuple[Status, ...] = (*sorted(PENDING - {"overdue"}), "loading")
 """Statuses of imports that may have lost their task or worker."""
 
@@ -39,27 +43,31 @@ def sweep(services: Services) -> dict[str, object]:
     Returns:
         Counts by part: `late` imports, `unusable` documents, `revived` imports by status, objects
         `found`, `moved` and put `aside` (under `reconciled`), feeds `stopped`, objects `deleted`,
-        `orphans` removed from `state/`, alerts `told`, `mails` sent.
+        `orphans` removed from `state/`, alerts `told`, `mails` sent. `whole` is True for the sweep
+        that checks everything, once a day; all others check only what is new.
 
     Raises:
         TryAgain: a part failed; the next sweep does it again.
     """
     # Listed by the first part that needs the connections; by the next one, if that listing failed.
     connections = cache(partial(connections_of, services))
+    begun = services.now()
+    compared = cache(partial(_compared, services, begun))
+    done: dict[str, object] = {}
     parts: dict[str, Callable[[], object]] = {
         # Before the late imports get new tasks, which change their times.
         "late": lambda: _watch_load(services),
         "unusable": lambda: watch_documents(connections(), services),
         "revived": lambda: revive(services),
-        "reconciled": lambda: reconcile(services),
+        "reconciled": lambda: reconcile(services, compared=compared()),
         "stopped": lambda: watch_feeds(connections(), services),
-        "deleted": lambda: clean_up(services),
+        "deleted": lambda: clean_up(services) if compared() is None else 0,
+        "whole": lambda: compared() is None and _note_whole(services, begun, done),
         "orphans": lambda: _remove_orphans(services),
         # Before the alerts, which may be about mails.
         "mails": lambda: send_mails(connections(), services),
         "told": lambda: tell(services),
     }
-    done: dict[str, object] = {}
     failure: TryAgain | None = None
     for name, part in parts.items():
         try:
@@ -73,6 +81,20 @@ def sweep(services: Services) -> dict[str, object]:
     if failure is not None:
         raise failure
     return done
+
+
+def _compared(services: Services, now: datetime) -> datetime | None:
+    """Return the time of the last whole sweep; None if another one is due."""
+    last = services.ledger.whole_sweep()
+    return last if last is not None and last <= now < last + WHOLE_EVERY else None
+
+
+def _note_whole(services: Services, begun: datetime, done: Mapping[str, object]) -> bool:
+    """Note a whole sweep, unless one of its parts failed; then the next sweep is whole, too."""
+    if not {"reconciled", "deleted"} <= done.keys():
+        return False
+    services.ledger.transact(lambda ledger: ledger.put_whole_sweep(begun))
+    return True
 
 
 def _watch_load(services: Services) -> int:

@@ -20,6 +20,10 @@ from shared.services import Services
 GRACE = timedelta(minutes=10)
 """Age at which an object without an import counts as one whose event was lost."""
 
+MARGIN = timedelta(hours=1)
+"""Age of the youngest object that later sweeps need not compare after a sweep that compared all. It
+is longer than `GRACE`, and clocks may differ by the rest."""
+
 LOOKED_AT = 50_000
 """Largest number of objects that one sweep compares. Files of ended imports are moved away, so only
 rejected and waiting files add up."""
@@ -28,10 +32,15 @@ _KEPT = tuple(f"{folder}/" for folder in (*KEPT_FOLDERS, *OWN_FOLDERS))
 _BATCH = 200
 
 
-def reconcile(services: Services) -> dict[str, int]:
+def reconcile(services: Services, *, compared: datetime | None) -> dict[str, int]:
     """Take in every object whose event was lost, and move files of ended imports away.
 
     Notes of the gateway whose event was lost are taken, too.
+
+    Args:
+        services: bucket, ledger, queue and clock.
+        compared: the time at which all objects were compared. Only later objects are compared
+            again. None: all.
 
     Returns:
         Numbers of objects: `found` without an import, `moved` after a good end, and put `aside`
@@ -43,7 +52,7 @@ def reconcile(services: Services) -> dict[str, int]:
     counts = {"found": 0, "moved": 0, "aside": 0}
     apart = Apart("An object could not be compared with the ledger.")
     latest = services.now() - GRACE
-    arrivals = _arrivals(services)
+    arrivals = _arrivals(services, since=compared and compared - MARGIN)
     objects = islice(arrivals, LOOKED_AT)
     while batch := list(islice(objects, _BATCH)):
         known = services.ledger.get_many(
@@ -109,9 +118,13 @@ def _over(finished: datetime | None, latest: datetime) -> bool:
     return finished is not None and finished <= latest
 
 
-def _arrivals(services: Services) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
-    """Yield the objects of export files outside the pipeline's own folders."""
+def _arrivals(
+    services: Services, *, since: datetime | None
+) -> Iterator[tuple[StorageObject, ExportFile | Misnamed]]:
+    """Yield the objects of export files outside the pipeline's own folders; None: of any age."""
     for blob in list_outside(services.bucket, _KEPT):
+        if since is not None and blob.time_created < since:
+            continue
         named = read_name(blob.name, arrival(blob.time_created, services))
         if isinstance(named, ExportFile | Misnamed):
             yield StorageObject.of_blob(blob, bucket=services.deployment.bucket), named

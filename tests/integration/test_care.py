@@ -203,10 +203,10 @@ def test_retention(make: Make) -> None:
     assert len(pipeline.objects()) == 4
     later(pipeline, days=7, minutes=-1)
     assert pipeline.sweep()["deleted"] == 0
-    later(pipeline, days=7, minutes=1)
+    later(pipeline, days=8)
 
     assert pipeline.sweep()["deleted"] == 1
-    later(pipeline, days=14, minutes=1)
+    later(pipeline, days=15)
     assert pipeline.sweep()["deleted"] == 2
     assert {"orders_20200501T115500Z.csv"} == pipeline.objects()
 
@@ -220,7 +220,7 @@ def test_what_an_attempt_has_left_of_a_rejected_file(make: Make) -> None:
     pipeline.put(f"rejected/{NAME}.rejected.csv.part", "PERIDX\nx\n")
     later(pipeline, days=1, minutes=-1)
     assert pipeline.sweep()["deleted"] == 0
-    later(pipeline, days=1, minutes=1)
+    later(pipeline, days=2)
 
     assert pipeline.sweep()["deleted"] == 1
     assert f"rejected/{NAME}.rejected.csv" in pipeline.objects()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from benchmarks.intercepting import intercepted
 from shared.core.errors import TryAgain
 from shared.ledger.store import LedgerStore
 from tests.integration.conftest import Make
@@ -57,6 +59,7 @@ def pipeline(make: Make) -> Pipeline:
 
 def test_questions_of_a_sweep(pipeline: Pipeline) -> None:
     """A sweep with nothing to do asks a few questions, as many for three connections as for one."""
+    pipeline.sweep()  # the day's sweep, which checks everything
     found = []
     for connection in ("au", "nz", "uk"):
         pipeline.database.document(f"connections/{connection}").set({"timeZone": "UTC"})
@@ -68,11 +71,54 @@ def test_questions_of_a_sweep(pipeline: Pipeline) -> None:
         {
             "find_in_group imports": 3,  # late, unusable, and to be revived
             "transact": 1,  # late no more
+            "documents": 1,  # when everything was checked
             "list connections": 1,
             "find alerts": 2,  # unusable, and not told yet
             "find mail": 3,  # pending, being sent, and to be sent again
         }
     ]
+
+
+def test_old_files_cost_a_sweep_nothing(pipeline: Pipeline) -> None:
+    """A sweep asks as much however many files have ended; once a day everything is checked."""
+
+    def requests() -> Counter[str]:
+        """Return what a sweep asks of the ledger and of Cloud Storage."""
+        asked, sent = asked_by(pipeline), Counter[str]()
+        count = partial(sent.update, ["requests to Cloud Storage"])
+        with intercepted(lambda method: None, lambda *_: count()):
+            assert not pipeline.sweep()["whole"]
+        return asked.questions + sent
+
+    def later(**span: int) -> None:
+        pipeline.clock.now = datetime.now(UTC) + timedelta(**span)
+
+    later(hours=2)
+    assert pipeline.sweep()["whole"]
+    before = requests()
+
+    for minute in range(4):
+        pipeline.upload(f"customers_20230501T11{minute:02}00Z.csv", customers_csv({"PERIDX": "1"}))
+        pipeline.upload(f"rewards_20230501T11{minute:02}00Z.csv", "CITY\r\nHobart\r\n")
+    pipeline.put("rewards_20230501T112000Z.csv", "PERIDX,TIER_NAME\r\n1,Gold\r\n")
+    assert {*pipeline.run_due()} == {"loaded", "rejected"}
+
+    assert requests() == before
+    later(days=1, hours=2)
+    assert pipeline.sweep()["reconciled"] == {"found": 1, "moved": 0, "aside": 0}
+
+
+def test_a_sweep_that_could_not_check_everything(pipeline: Pipeline) -> None:
+    """The next sweep checks everything, too."""
+    asked = asked_by(pipeline)
+    pipeline.put(f"{NAME}.csv", customers_csv({"PERIDX": "1"}))
+    pipeline.clock.now = datetime.now(UTC) + timedelta(minutes=11)
+    asked.refused["documents"] = 1
+    with pytest.raises(TryAgain):
+        pipeline.sweep()
+
+    assert pipeline.sweep()["whole"]
+    assert not pipeline.sweep()["whole"]
 
 
 @pytest.mark.parametrize(

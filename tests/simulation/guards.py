@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from types import ModuleType
 from typing import Any
@@ -45,6 +45,7 @@ from shared.scheduling import claims, intake, pairing
 from shared.scheduling.claims import claim_within
 from shared.scheduling.intake import is_newer, take_in
 from shared.sweeping import caretaker, lateness, mailing, reconciliation
+from shared.sweeping.reconciliation import MARGIN
 from shared.undoing import deciding
 from shared.undoing.attempt import Undoing
 from shared.undoing.deciding import Decisions
@@ -487,6 +488,11 @@ GUARDS: Mapping[str, Guard] = {
         "the sweep takes in what lies in the bucket and not in the ledger",
         _replaced(reconciliation, take_in, lambda *_: None),
         "lost events",
+    ),
+    "young objects in a whole sweep": Guard(
+        "a file that was too young for the sweep that compares everything is compared again",
+        _replaced(reconciliation, MARGIN, timedelta(0)),
+        "lost event before a whole sweep",
     ),
     "mail that was written": Guard(
         "an event that was mailed is not mailed again, e.g. at a replay",

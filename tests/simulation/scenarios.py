@@ -396,6 +396,9 @@ FOR_GUARDS: dict[str, Plan] = {
         _INCOMPLETE,
         replace(_COMPLETE, at=3 * HOUR),
     ),
+    "lost event before a whole sweep": _plan(
+        Upload(HOUR - 300, _CUSTOMERS, _said(14, "customers")), weather="silent"
+    ),
 }
 """Scenarios that need a guard which few histories need."""
 
