@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from benchmarks.tables import Table
 from shared.core import Deployment
 from shared.firestore.bulk import GROWTH, STEP
+from shared.index.choice import RECORDS_PER_READ
+from shared.index.records import BLOCK, RECORD
 from shared.ledger import shards_of
 
 MICRO = 1e-6
@@ -19,7 +21,8 @@ MICRO = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
-    """Assumptions of the calculation. Prices are list prices in US dollars (docs/operations.md)."""
+    """Assumptions of the calculation. Prices are list prices in US dollars of 24 November 2026
+    (docs/operations.md): check yours."""
 
     slower: float = 2.0
     """How many times more processor time a row takes on a cloud CPU than where it was measured."""
@@ -41,7 +44,14 @@ class Assumptions:
     """With which writing begins."""
     most_writes_per_second: float = 100_000.0
     """Whatever the ramp allows, no more is reckoned with."""
+    bytes_per_second: float = 150e6
+    """At which a worker reads and writes objects."""
+    dollars_a_read: float = 0.06 / 100_000
     dollars_a_write: float = 0.18 / 100_000
+    dollars_class_a: float = 0.005 / 1_000
+    """Of a request to Cloud Storage that writes, moves or lists objects of a region."""
+    dollars_class_b: float = 0.0004 / 1_000
+    """Of a request that reads an object."""
     dollars_a_second: float = 0.0000336 + 0.0000035
     """Of a worker with one CPU and 1 GiB, while it works or waits."""
 
@@ -121,6 +131,97 @@ def table() -> Table:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Small:
+    """A small customers file into a large collection: what it asks for besides its writes."""
+
+    index: str
+    """What is done with the index."""
+    class_a: int
+    """Requests to Cloud Storage that write, move or list."""
+    class_b: int
+    """Requests to Cloud Storage that read, besides those for the index."""
+    piece: float
+    """Bytes of the index per request; infinite: all in one."""
+    copies: int
+    """How often the index is moved: read, read for the merge, written."""
+    micros: float
+    """Processor time per record of the index, here."""
+    records: float
+    """Records of the index that are read for one row; others are asked of Firestore."""
+
+
+REWRITTEN = Small(
+    index="rewritten by each file",
+    class_a=8,
+    class_b=9,
+    piece=BLOCK * RECORD.itemsize,
+    copies=3,
+    micros=0.66,
+    records=math.inf,
+)
+"""Before `source.content` and an index of several objects: docs/decisions/019."""
+
+NOW = Small(
+    index="several objects",
+    class_a=6,
+    class_b=3,
+    piece=math.inf,
+    copies=1,
+    micros=0.012,
+    records=RECORDS_PER_READ,
+)
+
+FILES, ROWS = 48, 300
+"""Files a day, and rows of each."""
+LEDGER_READS, LEDGER_WRITES = 21, 8
+"""Documents of the ledger that an import reads and writes, in whatever number of calls."""
+
+
+def month(way: Small, documents: int, assumed: Assumptions | None = None) -> dict[str, float]:
+    """Return what 30 days of small files cost, by column of the table: megabytes and seconds of a
+    file, then dollars."""
+    given, files = assumed or Assumptions(), 30 * FILES
+    read = documents <= way.records * ROWS
+    size = documents * RECORD.itemsize if read else 0
+    reads = read * max(1, way.copies - 1) * max(1, math.ceil(size / way.piece))
+    class_b = way.class_b + reads
+    seconds = given.fixed_seconds + way.copies * size / given.bytes_per_second
+    seconds += read * documents * way.micros * MICRO * given.slower
+    dollars = {
+        "$ storage": way.class_a * given.dollars_class_a + class_b * given.dollars_class_b,
+        "$ Firestore": (LEDGER_READS + (not read) * ROWS) * given.dollars_a_read
+        + LEDGER_WRITES * given.dollars_a_write,
+        "$ workers": seconds * given.dollars_a_second,
+    }
+    return {
+        "MB": way.copies * size / 1e6,
+        "seconds": seconds,
+        **{name: files * each for name, each in dollars.items()},
+        "$ together": files * sum(dollars.values()),
+    }
+
+
+def month_table() -> Table:
+    """Return the second table of docs/performance.md."""
+    rows = [
+        (count, way.index, *(_rounded(name, one) for name, one in month(way, count).items()))
+        for count in (1_000_000, 10_000_000)
+        for way in (REWRITTEN, NOW)
+    ]
+    return Table(
+        name="month",
+        title="A month of small files, reckoned",
+        about="See the assumptions below.",
+        columns=("documents", "index", *month(NOW, 0)),
+        rows=rows,
+    )
+
+
+def _rounded(column: str, number: float) -> str:
+    return f"{number:,.0f}" if column == "MB" else f"{number:,.{1 if column == 'seconds' else 2}f}"
+
+
 def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{math.ceil(seconds)} s"
@@ -133,4 +234,4 @@ def _dollars(dollars: float) -> str:
 
 
 if __name__ == "__main__":
-    print(table().markdown())
+    print(table().markdown(), month_table().markdown(), sep="\n")

@@ -48,6 +48,39 @@ def test_the_cost_is_that_reckoned() -> None:
     assert cloud.table().markdown() in PAGE
 
 
+def test_the_cost_of_a_month_is_that_reckoned() -> None:
+    """The page has the second table, and the price of the writes that both ways have."""
+    assert cloud.month_table().markdown() in PAGE
+    writes = 30 * cloud.FILES * cloud.ROWS * cloud.Assumptions().dollars_a_write
+    assert f"cost {writes:.2f} a" in PAGE
+    before, now = (cloud.month(way, 10**6)["$ together"] for way in (cloud.REWRITTEN, cloud.NOW))
+    assert f"costs {now - before:.2f} more" in PAGE
+
+
+def test_the_requests_of_a_month_are_those_counted() -> None:
+    """A small file is reckoned with the requests that were counted, taking it in included."""
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in saved("calls")
+    ]
+    customers = {row[0]: int(row[1]) + int(row[2]) for row in rows}
+    of_class_a = ("objects.insert", "objects.moveTo")
+    of_class_b = ("objects.get", "objects.get, content")
+
+    assert head[1:3] == ["customers, taken in", "customers, loaded"]
+    assert cloud.NOW.class_a == sum(customers.pop(name) for name in of_class_a)
+    assert cloud.NOW.class_b == sum(customers.pop(name) for name in of_class_b)
+    assert [name for name in customers if name.startswith("objects.")] == ["objects.delete"]
+
+
+def test_an_index_is_read_where_few_documents_are() -> None:
+    """Reading moves bytes and costs no reads of Firestore."""
+    few, many = (cloud.month(cloud.NOW, documents) for documents in (450_000, 450_001))
+
+    assert (few["MB"], many["MB"]) == (21.6, 0)
+    assert few["$ Firestore"] < many["$ Firestore"]
+    assert few["seconds"] > many["seconds"] == cloud.Assumptions().fixed_seconds
+
+
 @pytest.mark.parametrize(
     ("writes", "seconds"),
     [(0, 0), (1_000, 2), (150_000, 300), (150_750, 301), (375_000, 600), (712_500, 900)],
