@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -65,7 +65,7 @@ class Need:
 
 def needs_of(
     bad: Iterable[Import],
-    alerts: Iterable[Alert],
+    alerts: Sequence[Alert],
     feeds: Sequence[FeedState],
     under_way: Sequence[Import],
     wrong: Mapping[str, SettingsError],
@@ -102,34 +102,12 @@ def needs_of(
         needs += [_of_delay(delay) for delay in mail.delays]
     listed = {(one.connection, one.import_id) for some in files.values() for one in some}
     types = {(need.connection, need.type) for need in needs if need.kind == "rejected"}
-    stopped = set()
-    for alert in alerts:
-        about = (alert.connection, alert.import_id)
-        feed = _feed_of(alert)
-        if alert.code == FEED_STOPPED:
-            stopped.add(feed)
-        # These alerts are about files that are in the list themselves, or were corrected.
-        if alert.code in BAD and about in listed:
-            continue
-        subject = None if feed[1] == NO_TYPE else feed[1]
-        if alert.code in (REJECTED, REFUSED_NAME) and (alert.connection, subject) in types:
-            continue
-        if alert.code == MAIL_FAILED and mail is not None and alert.connection in mail.silent:
-            continue
-        if feed[1] == "settings" and alert.connection in wrong:
-            continue
-        needs.append(
-            Need(
-                connection=alert.connection,
-                kind=alert.code,
-                what=alert.what,
-                todo=alert.todo,
-                since=alert.first_at,
-                type=feed[1] if feed in states else None,
-                import_id=alert.import_id,
-                times=alert.count,
-            )
-        )
+    needs += [
+        _of_alert(alert, states)
+        for alert in alerts
+        if not _is_listed(alert, listed, types, wrong, mail)
+    ]
+    stopped = {_feed_of(alert) for alert in alerts if alert.code == FEED_STOPPED}
     needs += [
         _of_silence(feed)
         for key, feed in states.items()
@@ -233,6 +211,47 @@ def _of_delay(delay: Delay) -> Need:
         what=f"{count(delay.number, 'mail')}{people} {waits}: no server takes {them}{error}.",
         todo=f"Mails are tried again for 24 hours. {MAIL_TODO}",
         since=delay.since,
+    )
+
+
+def _is_listed(
+    alert: Alert,
+    listed: Set[tuple[str, str]],
+    types: Set[tuple[str, str | None]],
+    wrong: Mapping[str, SettingsError],
+    mail: MailTrouble | None,
+) -> bool:
+    """Return True if the subject of an alert is in the list without it, or was corrected.
+
+    Args:
+        alert: the alert.
+        listed: connection and id of the files in the list.
+        types: connection and type of the rejected files in the list.
+        wrong: connection -> error of its settings.
+        mail: the mails that do not arrive.
+    """
+    subject = _feed_of(alert)[1]
+    if alert.code in BAD and (alert.connection, alert.import_id) in listed:
+        return True
+    type = None if subject == NO_TYPE else subject
+    if alert.code in (REJECTED, REFUSED_NAME) and (alert.connection, type) in types:
+        return True
+    if alert.code == MAIL_FAILED and mail is not None and alert.connection in mail.silent:
+        return True
+    return subject == "settings" and alert.connection in wrong
+
+
+def _of_alert(alert: Alert, states: Container[tuple[str, str]]) -> Need:
+    feed = _feed_of(alert)
+    return Need(
+        connection=alert.connection,
+        kind=alert.code,
+        what=alert.what,
+        todo=alert.todo,
+        since=alert.first_at,
+        type=feed[1] if feed in states else None,
+        import_id=alert.import_id,
+        times=alert.count,
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from shared.core import LeaseLost, TryAgain
 from shared.gcp.storage import Unusable
 from shared.index import IndexRecords, look_at, merged, objects, stamp_of
-from shared.ledger import Import, Index, LedgerTransaction
+from shared.ledger import Age, Import, Index, LedgerTransaction
 from shared.reporting import OUTDATED, resolve_alerts
 from shared.services import Services
 from shared.undoing.affected import AffectedKeys
@@ -59,18 +59,7 @@ def end(
     newest = max((one.age for one in others if one.age), default=None)
     after = None
     if index is not None and newest is not None:
-        lost = [
-            stamp_of(one.age)
-            for one in gone
-            if one.age is not None and one.age.exported_at < age.exported_at
-        ]
-        blocks = merged(
-            index_records(import_, services, hold), affected.index_table(lost), trusted=mark.clean
-        )
-        folder = objects.folder(import_.connection, str(import_.type))
-        part = objects.write(services.bucket, folder, blocks, tick=hold.check)
-        doubted_until = index.doubted_until if mark.clean else services.now()
-        after = Index(parts=(part,), newest=newest, doubted_until=doubted_until)
+        after = _index_without(import_, services, hold, affected, gone, index, newest)
     if until is not None and until == age:
         until = newest
     loads = [one.import_id for one in others if one.mode == "load"]
@@ -104,3 +93,28 @@ def end(
     services.ledger.transact(forget)
     for old in feed.index.parts if feed.index else ():
         objects.delete(services.bucket, old)
+
+
+def _index_without(
+    import_: Import,
+    services: Services,
+    hold: FeedHold,
+    affected: AffectedKeys,
+    gone: Sequence[Import],
+    index: Index,
+    newest: Age,
+) -> Index:
+    """Write an index without the import; `newest` is the age of the latest remaining file."""
+    mark, age = hold.mark, Author.of(import_).age
+    assert mark is not None
+    lost = [
+        stamp_of(one.age)
+        for one in gone
+        if one.age is not None and one.age.exported_at < age.exported_at
+    ]
+    records, table = index_records(import_, services, hold), affected.index_table(lost)
+    blocks = merged(records, table, trusted=mark.clean)
+    folder = objects.folder(import_.connection, str(import_.type))
+    part = objects.write(services.bucket, folder, blocks, tick=hold.check)
+    doubted_until = index.doubted_until if mark.clean else services.now()
+    return Index(parts=(part,), newest=newest, doubted_until=doubted_until)

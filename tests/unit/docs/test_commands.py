@@ -7,7 +7,8 @@ import shlex
 
 import pytest
 
-from gateway.__main__ import _server_parser, _tools_parser
+from gateway.__main__ import _server_parser
+from gateway.commands import commands_parser
 from local import cli
 from shared import ops
 from shared.core import ConnectionSettings, Deployment
@@ -44,7 +45,7 @@ def test_parsed(page: str, program: str, arguments: str) -> None:
     """The program's own parser takes the line, and the settings of a connection can be used."""
     words = shlex.split(arguments)
     if program == "gateway":
-        (_server_parser() if words[0].startswith("-") else _tools_parser()).parse_args(words)
+        (_server_parser() if words[0].startswith("-") else commands_parser()).parse_args(words)
         return
     parser = cli.parser() if program == "local" else ops.parser()
     parsed = parser.parse_args(ops.with_defaults(words))

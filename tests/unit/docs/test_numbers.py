@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 
 from gateway import brake, refusals
-from gateway.__main__ import _server_parser, _tools_parser
+from gateway.__main__ import _server_parser
+from gateway.commands import commands_parser
 from gateway.limits import Capacity, Limits
 from local import cli
 from shared import ops
@@ -68,7 +69,7 @@ def options(*parsers: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     return found
 
 
-GATEWAY = options(_server_parser(), _tools_parser())
+GATEWAY = options(_server_parser(), commands_parser())
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def needs(
     under_way: Iterable[Import] = (),
     wrong: Mapping[str, SettingsError] | None = None,
 ) -> tuple[Need, ...]:
-    return needs_of(files, alerts, [*feeds], [*under_way], wrong or {})
+    return needs_of(files, [*alerts], [*feeds], [*under_way], wrong or {})
 
 
 def test_a_rejected_file_needs_a_person() -> None:
