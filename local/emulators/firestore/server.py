@@ -62,7 +62,7 @@ class Server:
 def serve(*, port: int = 0, data: Path | None = None, host: str = "127.0.0.1") -> Server:
     """Start a server that keeps its documents in the folder `data`, or in a temporary folder.
 
-    With port 0, the system chooses a free one, see `Server.port`. Raises `store.InUse` if another
+    With port 0, the system chooses a free one, see `Server.port`. Raises `InUse` if another
     server uses the folder, `OSError` if the port is taken.
     """
     temporary = None if data is not None else tempfile.TemporaryDirectory(prefix="firestore-")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
 
+from local.emulators.database import open_database
 from local.emulators.firestore import indexes
 from local.emulators.firestore.fields import Path as FieldPath
 from local.emulators.firestore.indexes import Index, Indexes
@@ -54,10 +55,6 @@ INSERT OR IGNORE INTO clock VALUES (1, 0);
 """
 
 
-class InUse(Exception):
-    """A database that another process has open."""
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """Effect of a commit on one document; None stands for a document that does not exist."""
@@ -75,6 +72,23 @@ class Commit:
     changes: Sequence[Change]
 
 
+def _prepare(sql: sqlite3.Connection) -> None:
+    """Make the tables where they are missing.
+
+    Raises:
+        sqlite3.DatabaseError: another version of the server has made them.
+    """
+    sql.execute("PRAGMA cache_size = -131072")
+    sql.execute("PRAGMA temp_store = MEMORY")
+    sql.execute("PRAGMA wal_autocheckpoint = 8000")
+    (found,) = sql.execute("PRAGMA user_version").fetchone()
+    if found not in (0, _FORMAT):
+        raise sqlite3.DatabaseError(
+            f"{FILE} has format {found}, this server writes {_FORMAT}: move the folder away."
+        )
+    sql.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
+
+
 class Store:
     """Databases of one folder."""
 
@@ -82,24 +96,7 @@ class Store:
         self._now = now
         self._lock = threading.RLock()
         self._subscribers: list[Callable[[Commit], None]] = []
-        folder.mkdir(parents=True, exist_ok=True)
-        self._sql = sqlite3.connect(
-            folder / FILE,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=1.0,
-            cached_statements=512,
-        )
-        try:
-            self._open()
-        except sqlite3.OperationalError as error:
-            self._sql.close()
-            if "locked" in str(error):
-                raise InUse(f"{folder / FILE} is open in another process.") from error
-            raise
-        except BaseException:
-            self._sql.close()
-            raise
+        self._sql = open_database(folder / FILE, _prepare)
         self._version: int = self._sql.execute("SELECT version FROM clock").fetchone()[0]
         self._committed = self._version
         self._trimmed = 0
@@ -112,23 +109,6 @@ class Store:
             self._by_database.setdefault(collection.database, []).append(collection)
         self._touched: dict[Collection, int] = {}
         self._indexes = Indexes()
-
-    def _open(self) -> None:
-        sql = self._sql
-        # Held permanently, so that a second server on the same folder is refused.
-        sql.execute("PRAGMA locking_mode = EXCLUSIVE")
-        sql.execute("PRAGMA journal_mode = WAL")
-        # A killed process loses nothing with NORMAL; only a power cut could.
-        sql.execute("PRAGMA synchronous = NORMAL")
-        sql.execute("PRAGMA cache_size = -131072")
-        sql.execute("PRAGMA temp_store = MEMORY")
-        sql.execute("PRAGMA wal_autocheckpoint = 8000")
-        (found,) = sql.execute("PRAGMA user_version").fetchone()
-        if found not in (0, _FORMAT):
-            raise sqlite3.DatabaseError(
-                f"{FILE} has format {found}, this server writes {_FORMAT}: move the folder away."
-            )
-        sql.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
 
     def close(self) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ one write per second per object. Every request is allowed; access lists and poli
 Holds, retention and lifecycle rules are stored but have no effect.
 """
 
+from local.emulators.database import InUse
 from local.emulators.storage.server import Server, serve
-from local.emulators.storage.store import InUse
 
 __all__ = ["InUse", "Server", "serve"]

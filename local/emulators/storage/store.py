@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.emulators.database import open_database, transaction
 from local.emulators.storage.model import Bucket, Object
 
 FILE = "storage.sqlite3"
@@ -46,10 +46,6 @@ _OBJECT = (
     "bucket, name, generation, metageneration, live, content, size, crc32c, md5, components,"
     " created, updated, deleted, settings"
 )
-
-
-class InUse(Exception):
-    """A folder that another server uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,23 +87,10 @@ class Store:
         Raises:
             InUse: another process has it open.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            directory / FILE, timeout=0.5, isolation_level=None, check_same_thread=False
+        self._db = open_database(
+            directory / FILE, lambda db: db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         )
-        try:
-            # Two servers on one folder would each remove the other's files as unused.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # Safe if the process is killed; only a power cut could lose the last commits.
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        except sqlite3.OperationalError as error:
-            self._db.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            raise InUse(f"{directory} is in use by another storage server.") from error
 
     def close(self) -> None:
         """Close the database."""
@@ -117,14 +100,8 @@ class Store:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all changes made within, or none. Nobody else sees a part of them."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, transaction(self._db):
+            yield
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

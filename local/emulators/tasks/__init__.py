@@ -16,9 +16,10 @@ from pathlib import Path
 
 import grpc
 
+from local.emulators.database import InUse
 from local.emulators.tasks.queues import Queues
 from local.emulators.tasks.service import handler
-from local.emulators.tasks.store import InUse, Store
+from local.emulators.tasks.store import Store
 from local.identity import CertsServer, Key, load_key, mint
 
 __all__ = ["InUse", "Server", "serve"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.emulators.database import open_database, transaction
 from local.emulators.tasks.messages import Queue, Task
 
 FILE = "tasks.sqlite3"
@@ -22,10 +21,6 @@ CREATE TABLE IF NOT EXISTS tasks (
 CREATE TABLE IF NOT EXISTS tombstones (name TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tombstones_until ON tombstones (until);
 """
-
-
-class InUse(Exception):
-    """A folder that another server uses."""
 
 
 @dataclass(slots=True)
@@ -49,22 +44,9 @@ class Store:
         Raises:
             InUse: another process has it open.
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(
-            directory / FILE, timeout=0.5, isolation_level=None, check_same_thread=False
+        self._db = open_database(
+            directory / FILE, lambda db: db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         )
-        try:
-            # Two servers on one folder would each send every task.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # Safe if the process is killed; only a power cut could lose the last commits.
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        except sqlite3.OperationalError as error:
-            self._db.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            raise InUse(f"{directory} is in use by another tasks server.") from error
 
     def close(self) -> None:
         """Close the database."""
@@ -100,7 +82,7 @@ class Store:
 
     def bury(self, names: Iterable[str], *, now: float, until: float) -> None:
         """Remove queues or tasks, and refuse their names to new ones until `until`."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM tombstones WHERE until <= ?", (now,))
             for name in names:
                 self._db.execute("DELETE FROM tasks WHERE name = ?", (name,))
@@ -116,13 +98,3 @@ class Store:
             "SELECT 1 FROM tombstones WHERE name = ? AND until > ?", (name, now)
         ).fetchone()
         return row is not None
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
