@@ -113,7 +113,7 @@ def small_files(before: Path, type_: str, number: int, *, folder: Path) -> Itera
     for at in range(number):
         taken: list[list[str]] = []
         while len(taken) < wanted:
-            taken += next(following)
+            taken += map(list, next(following))  # copies, which are changed
         for row in taken:
             row[column] += f" {at}"
         path = folder / f"small_{before.stem}_{at}.csv"

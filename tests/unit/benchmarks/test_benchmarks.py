@@ -88,6 +88,17 @@ def test_small_files_into_a_large_collection(tmp_path: Path) -> None:
             assert names == [f"{name} {number}" for name in stored[one]]
 
 
+def test_small_files_of_the_same_rows(tmp_path: Path) -> None:
+    """A row that comes again has one change of the same length, not all those before."""
+    before = tmp_path / "customers.csv"
+    write(before, "customers", 500, seed=0, bad=0.0)
+    small = [
+        path.stat().st_size for path in growth.small_files(before, "customers", 4, folder=tmp_path)
+    ]
+
+    assert len({*small}) == 1
+
+
 def test_a_made_index() -> None:
     """An index that is made up has its records sorted by key, as the index must be."""
     records = np.concatenate([*growth.made_records(50_000)])
