@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import compress, repeat
+from functools import cached_property
+from itertools import compress
 from operator import not_
 from typing import Any, NamedTuple, TypeVar
 
@@ -274,6 +275,56 @@ def _places(cells: Sequence[str], of: Mapping[str, T]) -> dict[int, T]:
     return {place: of[cell] for place, cell in enumerate(cells) if cell in of}
 
 
+_Found = tuple[str, _Fault | Repair]
+"""What was found in a column; "" for the whole row."""
+
+
+@dataclass(kw_only=True)
+class _Reading:
+    """Rows that are being checked, column by column."""
+
+    cells: Mapping[str, list[str]]
+    """Column -> trimmed cells."""
+    own: Sequence[str]
+    """Columns that do not read the cells of another one."""
+    extra: Mapping[str, list[str]]
+    """Column that the table does not have -> trimmed cells."""
+    limits: Sequence[tuple[str, int]]
+    """Columns with a cell that is too long, and the characters that Apparel21 holds."""
+    values: list[Sequence[Any]] = field(default_factory=list)
+    """Values of each column, in the order of `cells`."""
+    faults: dict[int, list[_Found]] = field(default_factory=dict)
+    """Place of a row -> faults of its cells."""
+    repairs: dict[int, list[_Found]] = field(default_factory=dict)
+    """Place of a row -> repairs of its cells."""
+    seen: CellCounts = field(default_factory=CellCounts)
+
+    def add(self, name: str, column: _Column) -> None:
+        """Add a column that was read."""
+        self.values.append(column.values)
+        if name not in self.own:
+            return  # the column with the cells says it
+        cells = self.cells[name]
+        self.seen.filled[name] = sum(map(bool, cells))
+        for place, fault in column.faults.items():
+            self.faults.setdefault(place, []).append((name, fault))
+            if cells[place]:
+                self.seen.unreadable[name, fault.message] += 1
+        for place, done in column.repairs.items():
+            self.repairs.setdefault(place, []).extend((name, one) for one in done)
+
+    @property
+    def written(self) -> list[list[str]]:
+        """All columns, each cell of the file once."""
+        return [*(self.cells[name] for name in self.own), *self.extra.values()]
+
+    @cached_property
+    def may_be_large(self) -> bool:
+        """True if a row may be larger than a document."""
+        longest = (max(map(len, column), default=0) for column in self.written)
+        return 4 * sum(longest) > ROW_LIMIT_BYTES
+
+
 class Checker:
     """Checks the rows of one file, some at a time."""
 
@@ -384,112 +435,119 @@ class Checker:
             sure: column name -> True for cells that are known to be good. The text of such a cell
                 may take the place of its value.
         """
-        canonical = self.header.canonical
-        cells = [
-            _trim(columns[canonical[source.place]], source.kind.blanks) for source in self.sources
-        ]
-        extra = [_trim(columns[canonical[place]]) for place in self.extra]
-        longest = [max(map(len, column), default=0) for column in cells]
-        written = [
-            *(c for s, c in zip(self.sources, cells, strict=True) if s.column.reads is None),
-            *extra,
-        ]
-        may_be_large = 4 * sum(max(map(len, c), default=0) for c in written) > ROW_LIMIT_BYTES
-        limits = [
-            (source.column.name, source.limit)
-            for source, length in zip(self.sources, longest, strict=True)
-            if source.limit is not None and length > source.limit
-        ]
-
-        read = [
-            field.read(column, sure.get(name))
-            for name, field, column in zip(self._names, self._read, cells, strict=True)
-        ]
-        cells_of = dict(zip(self._names, cells, strict=True))
-        checked = Checked(warnings=self._said)
-        faults: dict[int, list[tuple[str, _Fault]]] = {}
-        repairs: dict[int, list[tuple[str, Repair]]] = {}
-        for source, column in zip(self.sources, read, strict=True):
-            if source.column.reads is not None:
-                continue  # the column with the cells says it
-            name = source.column.name
-            checked.seen.filled[name] = sum(map(bool, cells_of[name]))
-            for place, fault in column.faults.items():
-                faults.setdefault(place, []).append((name, fault))
-                if cells_of[name][place]:
-                    checked.seen.unreadable[name, fault.message] += 1
-            for place, done in column.repairs.items():
-                repairs.setdefault(place, []).extend((name, one) for one in done)
-        for name, texts in zip(self._extra_names, extra, strict=True):
-            for place, fault in _unreadable(texts).items():
-                faults.setdefault(place, []).append((name, fault))
-                texts[place] = ""
+        reading = self._read_columns(columns, sure)
+        checked = Checked(warnings=self._said, seen=reading.seen)
         self._said = []
-        rows: Iterable[tuple[Any, ...]] = zip(*(column.values for column in read), strict=True)
-        extra_rows: Iterable[tuple[str, ...]] = (
-            zip(*extra, strict=True) if extra else repeat((), len(lines))
-        )
-        for place, (line, ordinal, number, row, extra_row) in enumerate(
-            zip(lines, ordinals, numbers or [None] * len(lines), rows, extra_rows, strict=True)
+        rows: Iterable[tuple[Any, ...]] = zip(*reading.values, strict=True)
+        for place, (line, ordinal, number, row) in enumerate(
+            zip(lines, ordinals, numbers or [None] * len(lines), rows, strict=True)
         ):
-            bad = faults.get(place, [])
-            fatal = [one for one in bad if one[0] in self._needed]
-            values: dict[str, Any] = {}
-            refused: list[_Fault] = []
-            if not fatal:
-                found_in = zip(self._names, row, strict=True)
-                values = {name: value for name, value in found_in if value is not None}
-                refused = self._missing_of_groups(values)
-            if may_be_large:
-                refused += _too_large([column[place] for column in written])
-            if fatal or refused:
-                others = [one for one in bad if one[0] not in self._needed]
-                found = [*((None, one) for one in refused), *fatal, *others]
-                problems = self._problems(found, line, number, "row")
+            found_in = zip(self._names, row, strict=True)
+            values = {name: value for name, value in found_in if value is not None}
+            bad = reading.faults.get(place, [])
+            if reasons := self._reasons(reading, place, values, bad):
+                problems = self._problems(reasons, line, number, "row")
                 as_written = [column[place] for column in columns.values()]
                 checked.rejected.append(RowProblems(line, ordinal, problems, as_written))
                 continue
+            if doubts := [*bad, *self._doubts(reading, place, values)]:
+                checked.warnings += self._problems(doubts, line, number, "warning")
             faulty = frozenset(name for name, _ in bad)
-            bad = [*bad, *repairs.get(place, ())]
-            for name, limit in limits:
-                if name in values and len(cells_of[name][place]) > limit:
-                    bad.append((name, _too_long(limit, cells_of[name][place])))
-            bad += [(name, _NO_CONSENT) for name in self.consents if not cells_of[name][place]]
-            if bad:
-                checked.warnings += self._problems(bad, line, number, "warning")
-            self._stand_in(values, cells_of, place)
-            blank = self._left_open(values)
-            unreadable = faulty and frozenset(
+            checked.rows.append(self._row(reading, place, values, faulty, line, ordinal))
+        return checked
+
+    def _read_columns(
+        self, columns: Mapping[str, Sequence[str]], sure: Mapping[str, Sequence[bool]]
+    ) -> _Reading:
+        """Read all cells, column by column."""
+        canonical = self.header.canonical
+        cells = {
+            source.column.name: _trim(columns[canonical[source.place]], source.kind.blanks)
+            for source in self.sources
+        }
+        extra = {
+            name: _trim(columns[canonical[place]])
+            for name, place in zip(self._extra_names, self.extra, strict=True)
+        }
+        reading = _Reading(
+            cells=cells,
+            own=[source.column.name for source in self.sources if source.column.reads is None],
+            extra=extra,
+            limits=[
+                (source.column.name, source.limit)
+                for source in self.sources
+                if source.limit is not None
+                and max(map(len, cells[source.column.name]), default=0) > source.limit
+            ],
+        )
+        for reader, (name, texts) in zip(self._read, cells.items(), strict=True):
+            reading.add(name, reader.read(texts, sure.get(name)))
+        for name, texts in extra.items():
+            for place, fault in _unreadable(texts).items():
+                reading.faults.setdefault(place, []).append((name, fault))
+                texts[place] = ""
+        return reading
+
+    def _reasons(
+        self, reading: _Reading, place: int, values: Mapping[str, Any], bad: Sequence[_Found]
+    ) -> list[_Found]:
+        """Return what is wrong with a row if it is rejected; nothing if it is not.
+
+        The reasons come first, then the row's other problems.
+        """
+        fatal = [one for one in bad if one[0] in self._needed]
+        refused = [] if fatal else self._missing_of_groups(values)
+        if reading.may_be_large:
+            refused += _too_large([column[place] for column in reading.written])
+        if not fatal and not refused:
+            return []
+        others = [one for one in bad if one[0] not in self._needed]
+        return [*(("", one) for one in refused), *fatal, *others]
+
+    def _doubts(self, reading: _Reading, place: int, values: Mapping[str, Any]) -> Iterator[_Found]:
+        """Yield what is told about a row that passes, besides its unreadable cells."""
+        yield from reading.repairs.get(place, ())
+        for name, limit in reading.limits:
+            if name in values and len(cell := reading.cells[name][place]) > limit:
+                yield name, _too_long(limit, cell)
+        for name in self.consents:
+            if not reading.cells[name][place]:
+                yield name, _NO_CONSENT
+
+    def _row(
+        self,
+        reading: _Reading,
+        place: int,
+        values: dict[str, Any],
+        faulty: frozenset[str],
+        line: int,
+        ordinal: int,
+    ) -> Row:
+        """Return a row that passes."""
+        cells = reading.cells
+        self._stand_in(values, cells, place)
+        blank = self._left_open(values)
+        if kept := {name: texts[place] for name, texts in reading.extra.items() if texts[place]}:
+            values[EXTRA] = kept
+        return Row(
+            line=line,
+            ordinal=ordinal,
+            key=values[self.key],
+            values=values,
+            last_updated=values.get(self.recency),
+            finer=finer(cells[self.recency][place]) if self.recency else 0,
+            blank=blank,
+            unreadable=frozenset(
                 field
                 for name in faulty
-                for field in ((EXTRA,) if name in self._extra_names else self._fields.get(name, ()))
-            )
-            if extra_row and (
-                kept := {
-                    name: cell
-                    for name, cell in zip(self._extra_names, extra_row, strict=True)
-                    if cell
-                }
-            ):
-                values[EXTRA] = kept
-            checked.rows.append(
-                Row(
-                    line=line,
-                    ordinal=ordinal,
-                    key=values[self.key],
-                    values=values,
-                    last_updated=values.get(self.recency),
-                    finer=finer(cells_of[self.recency][place]) if self.recency else 0,
-                    blank=blank,
-                    unreadable=unreadable,
-                    faulty=faulty,
-                )
-            )
-        return checked
+                for field in ((EXTRA,) if name in reading.extra else self._fields.get(name, ()))
+            ),
+            faulty=faulty,
+        )
 
     def _problems(
         self,
-        found: Iterable[tuple[str | None, _Fault | Repair]],
+        found: Iterable[_Found],
         line: int,
         number: int | None,
         severity: Severity,
@@ -501,7 +559,7 @@ class Checker:
                     code=one.code,
                     message=one.message,
                     line=line,
-                    column=None if name is None else self._own.get(name, name),
+                    column=self._own.get(name, name) or None,
                     severity=severity,
                     row=number,
                 )
