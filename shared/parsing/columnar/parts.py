@@ -20,7 +20,7 @@ import pandas as pd
 from shared.core import Problem
 from shared.core.arrays import Mask, Numbers
 from shared.files.cells.vectorized import Doubles, microseconds
-from shared.files.types import EXTRA, TEXT, fields_of, nest
+from shared.files.types import EXTRA, TEXT, Column, fields_of, nest
 from shared.firestore.bulk import encode_content, wire
 from shared.parsing.checker import (
     ROW_LIMIT_BYTES,
@@ -173,56 +173,43 @@ class PartMaker:
         self._cuts = sorted(made) if self._grouped else []
         self._keepable = keepable
         self._leave_out = leave_out
-        self._pool = pool = Pool()
-        context = checker.context
+        self._pool = Pool()
         names = checker.header.names
-        # So short that a row without an odd cell cannot be too large.
-        longest = ROW_LIMIT_BYTES // 4 // (len(checker.sources) + len(checker.extra))
-        valued = {checker.key, checker.recency, *self._looks_at}
         columns = {column.name: column for column in checker.columns}
-        stand = {
-            name: (
-                wire.MAP_FIELD if column.part == "item" or "." in column.field else wire.FIELD,
-                column.field.rpartition(".")[2],
-            )
-            for name, column in columns.items()
-        }
-        self._cells = {
-            source.column.name: Cells(
-                source.kind,
-                source.place,
-                *stand[source.column.name],
-                context,
-                pool,
-                longest=longest if source.limit is None else min(longest, source.limit),
-                needed=source.column.needed,
-                values=source.column.name in valued,
-            )
-            for source in checker.sources
-        }
+        sources = {source.column.name: source for source in checker.sources}
+        valued = {checker.key, checker.recency, *self._looks_at}
         extra: dict[Path, str] = {
             (EXTRA, names[place]): f"{EXTRA}.{names[place]}" for place in checker.extra
         }
-        for place in checker.extra:
-            self._cells[f"{EXTRA}.{names[place]}"] = Cells(
-                TEXT, place, wire.MAP_FIELD, names[place], context, pool, longest=longest
+        # So short that a row without an odd cell cannot be too large.
+        longest = ROW_LIMIT_BYTES // 4 // (len(checker.sources) + len(checker.extra))
+        cells = partial(Cells, context=checker.context, pool=self._pool)
+        self._cells = {
+            name: cells(
+                source.kind,
+                source.place,
+                *_stand(source.column),
+                longest=longest if source.limit is None else min(longest, source.limit),
+                needed=source.column.needed,
+                values=name in valued,
             )
-        sources = {source.column.name: source for source in checker.sources}
+            for name, source in sources.items()
+        }
+        for place in checker.extra:
+            self._cells[f"{EXTRA}.{names[place]}"] = cells(
+                TEXT, place, wire.MAP_FIELD, names[place], longest=longest
+            )
         self._reads = {name: columns[name].reads or "" for name in sources}
         self._substitutes = [
-            (
-                name,
-                other,
-                Cells(sources[other].kind, 0, *stand[name], context, pool, longest=longest),
-            )
+            (name, other, cells(sources[other].kind, 0, *_stand(columns[name]), longest=longest))
             for name, other in checker.others
             if other in sources
         ]
         self._defaults = []
         for name, default in checker.defaults:
-            tag, field_name = stand[name]
-            entry = wire.entry(tag, field_name.encode(), wire.value(default))
-            self._defaults.append((name, pool.add(entry), len(entry)))
+            tag, own_name = _stand(columns[name])
+            entry = wire.entry(tag, own_name.encode(), wire.value(default))
+            self._defaults.append((name, self._pool.add(entry), len(entry)))
         filled = {*self._cells, *(name for name, *_ in (*self._substitutes, *self._defaults))}
         paths: dict[str, dict[Path, str]] = {
             part: {
@@ -232,14 +219,14 @@ class PartMaker:
             }
             for part in ("document", "item")
         }
-        self._document = Tree({**paths["document"], **extra}, wire.FIELD, pool)
-        self._item = Tree({**paths["item"], **extra}, wire.MAP_FIELD, pool)
+        self._document = Tree({**paths["document"], **extra}, wire.FIELD, self._pool)
+        self._item = Tree({**paths["item"], **extra}, wire.MAP_FIELD, self._pool)
         self.row_bytes = sum(
             len(name.encode()) + 10 for path in {**paths["item"], **extra} for name in path
         )
         """Upper bound of the bytes of an item's names and numbers, besides the bytes of the row."""
         self._item_heads = wire.Heads.item()
-        self._item_table = HeadTable(self._item_heads, pool)
+        self._item_table = HeadTable(self._item_heads, self._pool)
         self._paths = {
             part: {name: path for path, name in leaves.items()} for part, leaves in paths.items()
         }
@@ -588,6 +575,12 @@ def _nanoseconds(row: Row) -> int:
     """Return the time of a row's last change, with the digits that a `datetime` cannot hold."""
     at = row.last_updated
     return NEVER if at is None else 1000 * microseconds(at) + row.finer
+
+
+def _stand(column: Column) -> tuple[bytes, str]:
+    """Return the tag of a column's field in its map, and the field's own name."""
+    inside = column.part == "item" or "." in column.field
+    return wire.MAP_FIELD if inside else wire.FIELD, column.field.rpartition(".")[2]
 
 
 def _has_value(row: Row, name: str) -> bool:
