@@ -255,20 +255,13 @@ class Splitter:
         first = octets[starts]
         line_end = (first == _LF) | (first == _CR)
         cells[line_end & ((length == 1) | ((length == 2) & (first == _CR)))] = 0
-        whole = irregular == size
-        if len(line_ends) == len(at):
-            lines = np.arange(line, line + len(at))
-        else:
-            last = np.searchsorted(line_ends, ends - 1)  # the line end that ends the record
-            begun = np.append(0, last[:-1] + 1)[: len(last)]
-            lines = begun + line
-            several = np.flatnonzero(last > begun)
-            doubtful = self._doubtful(data, starts, ends, cells, several)
-            if doubtful is not None:
-                whole = False
-                starts, ends, cells, lines, firsts = (
-                    part[:doubtful] for part in (starts, ends, cells, lines, firsts)
-                )
+        lines, doubtful = self._lines(data, line_ends, starts, ends, cells)
+        lines += line
+        whole = irregular == size and doubtful is None
+        if doubtful is not None:
+            starts, ends, cells, lines, firsts = (
+                part[:doubtful] for part in (starts, ends, cells, lines, firsts)
+            )
         self._empty(data, starts, ends, cells)
         unprinted = _places(_unprinted(octets) & ~ends_cell & (begins | stops))
         position = int(ends[-1]) if len(ends) else 0
@@ -292,6 +285,17 @@ class Splitter:
             whole=whole,
             next_line=next_line,
         )
+
+    def _lines(
+        self, data: bytes, line_ends: Numbers, starts: Numbers, ends: Numbers, cells: Numbers
+    ) -> tuple[Numbers, int | None]:
+        """Return the line on which each record begins, from 0, and the first doubtful record."""
+        if len(line_ends) == len(ends):
+            return np.arange(len(ends)), None
+        last = np.searchsorted(line_ends, ends - 1)  # the line end that ends the record
+        lines = np.append(0, last[:-1] + 1)[: len(last)]
+        several = np.flatnonzero(last > lines)
+        return lines, self._doubtful(data, starts, ends, cells, several)
 
     def _doubtful(
         self, data: bytes, starts: Numbers, ends: Numbers, cells: Numbers, several: Numbers
