@@ -280,7 +280,7 @@ _Found = tuple[str, _Fault | Repair]
 
 
 @dataclass(kw_only=True)
-class _Reading:
+class _RowCells:
     """Rows that are being checked, column by column."""
 
     cells: Mapping[str, list[str]]
@@ -458,7 +458,7 @@ class Checker:
 
     def _read_columns(
         self, columns: Mapping[str, Sequence[str]], sure: Mapping[str, Sequence[bool]]
-    ) -> _Reading:
+    ) -> _RowCells:
         """Read all cells, column by column."""
         canonical = self.header.canonical
         cells = {
@@ -469,7 +469,7 @@ class Checker:
             name: _trim(columns[canonical[place]])
             for name, place in zip(self._extra_names, self.extra, strict=True)
         }
-        reading = _Reading(
+        reading = _RowCells(
             cells=cells,
             own=[source.column.name for source in self.sources if source.column.reads is None],
             extra=extra,
@@ -489,7 +489,7 @@ class Checker:
         return reading
 
     def _reasons(
-        self, reading: _Reading, place: int, values: Mapping[str, Any], bad: Sequence[_Found]
+        self, reading: _RowCells, place: int, values: Mapping[str, Any], bad: Sequence[_Found]
     ) -> list[_Found]:
         """Return what is wrong with a row if it is rejected; nothing if it is not.
 
@@ -504,7 +504,9 @@ class Checker:
         others = [one for one in bad if one[0] not in self._needed]
         return [*(("", one) for one in refused), *fatal, *others]
 
-    def _doubts(self, reading: _Reading, place: int, values: Mapping[str, Any]) -> Iterator[_Found]:
+    def _doubts(
+        self, reading: _RowCells, place: int, values: Mapping[str, Any]
+    ) -> Iterator[_Found]:
         """Yield what is told about a row that passes, besides its unreadable cells."""
         yield from reading.repairs.get(place, ())
         for name, limit in reading.limits:
@@ -516,7 +518,7 @@ class Checker:
 
     def _row(
         self,
-        reading: _Reading,
+        reading: _RowCells,
         place: int,
         values: dict[str, Any],
         faulty: frozenset[str],
