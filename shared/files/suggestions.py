@@ -173,27 +173,10 @@ def _read_type(text: str, types: Sequence[str], guess: Guess) -> Iterator[Proble
             ),
         )
         return
-    if not near:
-        begins = f"begins with {shown(word)}" if word else "has no type"
-        yield Problem(
-            code="name.unknown_type",
-            message=(
-                f"The name {begins}; only files of the types {', '.join(types[:-1])} and "
-                f"{types[-1]} are loaded."
-            ),
-        )
-    elif swapped:
+    if swapped and near:
         yield Problem(code="name.wrong_order", message="The type must come first, then the time.")
-    elif word == near[0]:
-        pass
-    elif word.lower() == near[0]:
-        yield Problem(
-            code="name.wrong_case", message=f"The type must be written {near[0]}, in lower case."
-        )
     else:
-        yield Problem(
-            code="name.misspelt_type", message=f"The type must be written {near[0]}, exactly."
-        )
+        yield from _problem_of_type(word, guess.type, types)
     if separator != "_":
         yield Problem(
             code="name.wrong_separator",
@@ -202,6 +185,25 @@ def _read_type(text: str, types: Sequence[str], guess: Guess) -> Iterator[Proble
     if not stamp:
         yield Problem(code="name.missing_time", message="The time of the export is missing.")
     yield from stamps
+
+
+def _problem_of_type(word: str, meant: str | None, types: Sequence[str]) -> Iterator[Problem]:
+    """Yield the problem of a name's first part, if it is not exactly the type that is meant."""
+    if meant is None:
+        begins = f"begins with {shown(word)}" if word else "has no type"
+        known = f"{', '.join(types[:-1])} and {types[-1]}"
+        yield Problem(
+            code="name.unknown_type",
+            message=f"The name {begins}; only files of the types {known} are loaded.",
+        )
+    elif word.lower() != meant:
+        yield Problem(
+            code="name.misspelt_type", message=f"The type must be written {meant}, exactly."
+        )
+    elif word != meant:
+        yield Problem(
+            code="name.wrong_case", message=f"The type must be written {meant}, in lower case."
+        )
 
 
 _DATE = re.compile(r"([0-9]{4})([-/._ ]?)([0-9]{2})([-/._ ]?)([0-9]{2})")
@@ -236,7 +238,14 @@ def _read_stamp(stamp: str, guess: Guess) -> Iterator[Problem]:
         yield Problem(code="name.bad_date", message="The date in the name does not exist.")
         return
 
-    rest = stamp[date.end() :]
+    yield from _read_time(day, {date[2], date[4]}, stamp[date.end() :], guess)
+
+
+def _read_time(day: datetime, marks: set[str], rest: str, guess: Guess) -> Iterator[Problem]:
+    """Yield all problems of the time of day, and fill in the guess.
+
+    `marks` are the separators in the date before it, `rest` is all that follows the date.
+    """
     time = _TIME.match(rest)
     if not time:
         guess.exported_at = day if rest in ("", "Z", "z") else None
@@ -254,7 +263,6 @@ def _read_stamp(stamp: str, guess: Guess) -> Iterator[Problem]:
             code="name.bad_date", message="Midnight must be written 000000 of the day that begins."
         )
 
-    marks = {date[2], date[4]}
     if joint not in ("T", "t"):
         yield _bad_stamp("Date and time must be joined by a T.")
     elif joint == "t" or (zone and zone[1] == "z"):

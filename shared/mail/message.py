@@ -25,14 +25,18 @@ def address_of(sender: str) -> str:
     return found[1] if found else sender.strip()
 
 
+def domain_of(sender: str) -> str:
+    """Return the domain in a sender's address; `localhost` if there is none."""
+    return address_of(sender).rpartition("@")[2] or "localhost"
+
+
 def message_id(id: str, sender: str) -> str:
     """Return the `Message-ID` of a mail, e.g. `<5f0c…@example.com>`: it follows from the mail's id.
 
     A hash, because an id may have characters that a header does not allow.
     """
     name = hashlib.blake2b(id.encode(), digest_size=16).hexdigest()
-    domain = address_of(sender).rpartition("@")[2] or "localhost"
-    return f"<{name}@{domain}>"
+    return f"<{name}@{domain_of(sender)}>"
 
 
 def message_bytes(document: Mapping[str, Any]) -> bytes:

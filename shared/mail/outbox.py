@@ -15,7 +15,7 @@ from shared.core import ConnectionSettings, SettingsError, address_key
 from shared.ledger import Import, LedgerTransaction
 from shared.mail.html import rich
 from shared.mail.mailbox import Mailbox, Posting
-from shared.mail.message import address_of, message_id
+from shared.mail.message import domain_of, message_id
 from shared.mail.texts import Content, plain, recovered, welcome
 from shared.reporting import Group
 from shared.services import Services
@@ -269,11 +269,11 @@ def _document(
     deployment = services.deployment
     content, sender = _with_more(notice.content, posting.more), deployment.mail_from
     foot = _foot(notice.connection, settings.time_zone)
-    own = message_id(notice.id, sender)
+    own, name = message_id(notice.id, sender), notice.connection
     headers = {
         "Message-ID": own,
         "Auto-Submitted": "auto-generated",
-        "List-Id": f"Imports of {notice.connection} <{_list_id(notice.connection, sender)}>",
+        "List-Id": f"Imports of {name} <{name}.imports.{domain_of(sender)}>",
     }
     if posting.thread is not None:
         begun = message_id(posting.thread, sender)
@@ -322,8 +322,3 @@ def _foot(connection: str, zone: tzinfo) -> str:
         f"notify of the connection {connection}; answer it to change that. It quotes nothing from "
         "the file."
     )
-
-
-def _list_id(connection: str, sender: str) -> str:
-    domain = address_of(sender).rpartition("@")[2] or "localhost"
-    return f"{connection}.imports.{domain}"

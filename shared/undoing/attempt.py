@@ -29,7 +29,7 @@ from shared.undoing.affected import AffectedDocument, AffectedKeys
 from shared.undoing.deciding import Decisions, Said, Unsaid, is_only_creator
 from shared.undoing.ending import end, index_records
 from shared.undoing.exports import ExportReader, OtherExport, ended_imports, imports_that_count
-from shared.undoing.hold import FeedHold, make_sure_undoable
+from shared.undoing.hold import FeedHold, undoable
 from shared.undoing.provenance import Author
 
 T = TypeVar("T")
@@ -68,9 +68,7 @@ def undo(connection: str, import_id: str, services: Services, *, dry_run: bool =
         LeaseLost: a newer upload of the same name has begun meanwhile, or this took too long.
         TryAgain: Firestore or Cloud Storage could not be reached.
     """
-    import_ = services.ledger.import_(connection, import_id)
-    make_sure_undoable(import_, connection, import_id)
-    assert import_ is not None
+    import_ = undoable(services.ledger.import_(connection, import_id), connection, import_id)
     hold = FeedHold(services, import_)
     if not dry_run:
         hold.take()

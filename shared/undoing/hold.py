@@ -25,8 +25,8 @@ UNDER = "undo"
 """Fingerprint in the mark of the index while an import is undone."""
 
 
-def make_sure_undoable(import_: Import | None, connection: str, import_id: str) -> None:
-    """Make sure that an import has loaded something and has ended.
+def undoable(import_: Import | None, connection: str, import_id: str) -> Import:
+    """Return an import, if it has loaded something and has ended.
 
     Raises:
         NotPossible: there is no such import, it never loaded anything, or it has not ended.
@@ -37,6 +37,7 @@ def make_sure_undoable(import_: Import | None, connection: str, import_id: str) 
         raise NotPossible(f"{import_id} has never loaded anything: there is nothing to undo.")
     if import_.status not in ENDED:
         raise NotPossible(f"{import_id} is {import_.status}. Try again when it has ended.")
+    return import_
 
 
 class FeedHold:
@@ -63,7 +64,7 @@ class FeedHold:
             feed = ledger.feed_of(mine)
             if current is None or current.generation != mine.generation:
                 raise NotPossible(f"{mine.import_id}: a newer upload has taken over.")
-            make_sure_undoable(current, mine.connection, mine.import_id)
+            undoable(current, mine.connection, mine.import_id)
             running = feed.running
             if running is not None and now < running.expires_at and running.owner != self._owner:
                 raise NotPossible(
