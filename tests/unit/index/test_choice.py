@@ -45,6 +45,7 @@ def test_objects_that_are_merged(sizes: Sequence[int], documents: int, merged: i
         ([1_000_000], 0, 1),
         ([1_000 * RECORDS_PER_READ], 1_000, 0),
         ([1_000 * RECORDS_PER_READ + 1], 1_000, 1),
+        ([10**6, 10_000], 700, 0),  # a file of 1,000 rows, a third of them for the same documents
         ([10**7, 90_000], 100, 1),
         ([10**7, 90_000], 10, 2),
         ([], 10, 0),
