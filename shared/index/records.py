@@ -9,7 +9,7 @@ day's, while `content` and `updated` are those of the write of 20 April.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,7 +66,7 @@ Places = NDArray[np.int64]
 
 
 def content_hashes(
-    wires: Iterable[bytes], keep: Iterable[frozenset[str]], *, create_only: bool = False
+    wires: Iterable[bytes], keep: Sequence[frozenset[str]], *, create_only: bool = False
 ) -> NDArray[np.uint64]:
     """Return a hash of each document's content, never `UNKNOWN`.
 
@@ -80,10 +80,8 @@ def content_hashes(
         create_only: True for a first load (`bulk/`).
     """
     key = f"doc{ENCODING:06}{'created' if create_only else 'written'}"
-    contents = [
-        wire + b"".join(b"\0" + path.encode() for path in sorted(paths)) if paths else wire
-        for wire, paths in zip(wires, keep, strict=True)
-    ]
+    ends = {paths: b"".join(b"\0" + path.encode() for path in sorted(paths)) for paths in {*keep}}
+    contents = [wire + ends[paths] for wire, paths in zip(wires, keep, strict=True)]
     hashes = hash64(contents, key)
     return np.where(hashes == UNKNOWN, np.uint64(1), hashes)
 
