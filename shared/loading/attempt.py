@@ -54,7 +54,7 @@ class AttemptResult:
     """Id of the mail about the import's end, which is to be sent."""
 
 
-class Attempt:
+class Attempt(Watcher):
     """One attempt at the import, or shard, that a worker has claimed.
 
     Attributes: import_: the import as it was claimed. found: the examination of its file. account:

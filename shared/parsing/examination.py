@@ -60,15 +60,14 @@ def is_left_out(warning: Problem) -> bool:
 _INCOMPLETE = wire.entry(wire.FIELD, INCOMPLETE.encode(), wire.value(True))
 
 
-class Watcher(Protocol):
-    """Receiver of an examination's progress. Its errors are raised by the examination.
+class Watcher:
+    """Receiver of an examination's progress; this one ignores it.
 
-    A subclass may leave out `begun` and `reject`: then headers or rows are ignored.
+    Errors of a watcher are raised by the examination.
     """
 
     def begun(self, header: Header, delimiter: str) -> None:
         """Handle a header that was read and can be used."""
-        return
 
     def beat(self, bytes_read: int, percent: int) -> None:
         """Handle progress of reading; `percent` is of the whole work, all readings together."""
@@ -80,7 +79,6 @@ class Watcher(Protocol):
 
         `export` is the export that the file names for the row; None if it names none.
         """
-        return
 
 
 class RowSink(Protocol):

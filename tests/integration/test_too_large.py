@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from shared.check.verdict import check_file
-from shared.core.errors import Problem
 from shared.core.settings import ConnectionSettings, Deployment
 from shared.files.filetype import file_type
-from shared.files.layout import Header
-from shared.parsing.examination import Examination
+from shared.parsing.examination import Examination, Watcher
 from tests.integration.conftest import Make
 from tests.support.pipeline import customers_csv
 
@@ -62,18 +59,6 @@ def test_refused(make: Make, settings: dict[str, int], tmp_path: Path) -> None:
     assert {("0", "row.too_large")} == {(row["ORDER_NUMBER"], row["code"]) for row in rejected}
     assert "lines 5, 6, 7, 8, 9 and 1,195 more" in rejected[0]["reason"]
     assert (checked.rejected, checked.documents) == (1_200, 3)
-
-
-class Watcher:
-    """Takes note of nothing."""
-
-    def begun(self, header: Header, delimiter: str) -> None: ...
-
-    def beat(self, bytes_read: int, percent: int) -> None: ...
-
-    def reject(
-        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
-    ) -> None: ...
 
 
 def peak(text: str) -> int:

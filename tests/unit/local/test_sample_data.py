@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +12,12 @@ import pytest
 
 from local.sample_data import SAMPLES, WITHDRAWN, Sample, Truth, make_files, make_samples, write
 from shared.core.codes import CODES
-from shared.core.errors import FileRejected, Problem
+from shared.core.errors import FileRejected
 from shared.core.settings import ConnectionSettings, Deployment
 from shared.files.filetype import file_type
-from shared.files.layout import Header
 from shared.files.names import ExportFile, Misnamed, read_name
 from shared.ledger.imports import ENDED
-from shared.parsing.examination import Examination
+from shared.parsing.examination import Examination, Watcher
 
 ALL = {sample.path: sample for sample in make_samples()}
 SETTINGS = ConnectionSettings.from_document(
@@ -47,18 +46,6 @@ def judge(sample: Sample) -> Verdict:
         return judge_content(named.type, sample.content)
     except FileRejected as error:
         return Verdict("rejected", {error.problem.code})
-
-
-class Watcher:
-    """Watches nothing."""
-
-    def begun(self, header: Header, delimiter: str) -> None: ...
-
-    def beat(self, bytes_read: int, percent: int) -> None: ...
-
-    def reject(
-        self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
-    ) -> None: ...
 
 
 def judge_content(type_name: str, content: bytes) -> Verdict:

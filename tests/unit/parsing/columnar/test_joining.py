@@ -15,10 +15,9 @@ from shared.core.errors import Problem
 from shared.core.settings import ConnectionSettings, Deployment
 from shared.files.aggregation import Aggregation
 from shared.files.filetype import Assembled, FileType, R, Total, file_type
-from shared.files.layout import Header
 from shared.files.types.rewards import assemble as assemble_rewards
 from shared.parsing.blocks import Block
-from shared.parsing.examination import Examination
+from shared.parsing.examination import Examination, Watcher
 from shared.parsing.plan import Planner
 
 SETTINGS = {
@@ -68,15 +67,11 @@ TYPES = {
 }
 
 
-class Watcher:
+class RejectedRows(Watcher):
     """Keeps what goes into the rejected file."""
 
     def __init__(self) -> None:
         self.rejected: list[tuple[list[str], list[Problem]]] = []
-
-    def begun(self, header: Header, delimiter: str) -> None: ...
-
-    def beat(self, bytes_read: int, percent: int) -> None: ...
 
     def reject(
         self, cells: Sequence[str], problems: Sequence[Problem], export: str | None = None
@@ -125,7 +120,7 @@ def examine(
     type_: FileType, path: Path, blank_means: str = "clear"
 ) -> tuple[list[Block], list[Problem], list[tuple[list[str], list[Problem]]]]:
     """Examine a file; returns its documents, what is said of it, and the rejected file."""
-    watcher = Watcher()
+    watcher = RejectedRows()
     examination = Examination(
         type_,
         SETTINGS[blank_means],
