@@ -37,7 +37,7 @@ CODES: dict[str, Code] = {
     "name.bad_date": Code(
         "file",
         "The date or time in the name does not exist.",
-        "Write the date and time of the export.",
+        "Write the time of the export in UTC, as in 20230424T201230Z.",
     ),
     "name.bad_datetime": Code(
         "file",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, get_args
@@ -371,7 +372,11 @@ def _refuse(
     if guess.exported_at and arrival is not None and arrival.too_early_for(guess.exported_at):
         guess.exported_at = arrival.meant_by(guess.exported_at)
     if guess.type and guess.exported_at and where.path is not None:
-        stamp = (_extended if guess.extended else _basic)(guess.exported_at)
+        exported_at = guess.exported_at
+        if any(finding.code == "name.rejects_report" for finding in findings):
+            with suppress(OverflowError):  # the export's own name would replace the export
+                exported_at += timedelta(seconds=1)
+        stamp = (_extended if guess.extended else _basic)(exported_at)
         suggestion = f"{where.path}{guess.type}_{stamp}.csv"
     return Misnamed(
         object=object_name,

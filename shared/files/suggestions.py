@@ -213,7 +213,9 @@ _TIME = re.compile(
 _ZONE = re.compile(
     r"\s*(?:([Zz])|(UTC|GMT)|(?:UTC|GMT)?([+-])([0-9]{2}):?([0-9]{2})?)", re.IGNORECASE
 )
-_YEAR_LAST = re.compile(r"[0-9]{1,2}[-/._ ][0-9]{1,2}[-/._ ][0-9]{4}(?![0-9])")
+_YEAR_LAST = re.compile(
+    r"(?:[0-9]{1,2}[-/._ ][0-9]{1,2}[-/._ ][0-9]{4}|[0-3][0-9][0-3][0-9]20[0-9]{2})(?![0-9])"
+)
 _EPOCH = re.compile(r"([0-9]{10})(?:[0-9]{3})?")
 
 
@@ -226,13 +228,11 @@ def _read_stamp(stamp: str, guess: Guess) -> Iterator[Problem]:
         guess.exported_at = datetime.fromtimestamp(int(epoch[1]), tz=UTC)
         yield _bad_stamp("The time is a count of seconds where it must be a date and a time.")
         return
+    if day is None and _YEAR_LAST.match(stamp):
+        yield _bad_stamp("The date must begin with the year.")
+        return
     if not date:
-        year_last = _YEAR_LAST.match(stamp)
-        yield _bad_stamp(
-            "The date must begin with the year."
-            if year_last
-            else "The time must have the form 20230424T201230Z or 2023-04-24T20:12:30Z."
-        )
+        yield _bad_stamp("The time must have the form 20230424T201230Z or 2023-04-24T20:12:30Z.")
         return
     if day is None:
         yield Problem(code="name.bad_date", message="The date in the name does not exist.")

@@ -76,8 +76,8 @@ def test_a_file_that_was_checked(pipeline: Pipeline) -> None:
 
 
 def test_rows_that_were_rejected(pipeline: Pipeline) -> None:
-    """Fixed in the rejected file and sent under the name that a refusal of it suggests, they are
-    loaded beside the others."""
+    """Fixed in the rejected file and sent under the name that the summary and a refusal suggest,
+    they are loaded beside the others."""
     pipeline.upload(NAME, spoilt("5", "6"))
     pipeline.run_due()
     rows = f"rejected/{NAME[:-4]}.rejected.csv"
@@ -86,8 +86,10 @@ def test_rows_that_were_rejected(pipeline: Pipeline) -> None:
 
     refused = pipeline.upload(f"pending/{rows.rpartition('/')[2]}", fixed)
     assert refused is not None
-    assert f"The right name would be pending/{NAME}." in refused.status_text
-    pipeline.upload(f"pending/{NAME}", fixed)
+    name = "customers_20230501T100001Z.csv"
+    assert f"upload it as {name}." in summary(pipeline, NAME[:-4])
+    assert f"The right name would be pending/{name}." in refused.status_text
+    pipeline.upload(f"pending/{name}", fixed)
 
     assert pipeline.run_due() == ["loaded"]
     assert sorted(KEYS) == sorted(pipeline.documents("customers"))
