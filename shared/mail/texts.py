@@ -341,7 +341,8 @@ def _fix_rows(import_: Import, send_as: str | None) -> tuple[str, ...]:
     under = send_as or f"{import_.type}_<time of now in UTC>Z.csv"
     return (
         f"Open {name} in the folder {folder.partition('/')[0]}/ of the SFTP server. It has only "
-        "these rows, each with the reason.",
+        "these rows, each with the reason. In Excel, choose Data, From Text/CSV, Do not detect "
+        "data types: a double click would damage dates and numbers.",
         f"Fix the rows, do not change the column {EXPORT}, and upload the file as {under}.",
         "Correct them in Apparel21 as well, so that the next export has no such rows.",
     )

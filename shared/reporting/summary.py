@@ -62,7 +62,10 @@ def summary_text(
             )
         ),
     ]
-    if rows.read:
+    if rows.read and import_.status == "checked":
+        good = rows.read - rows.rejected
+        parts.append(f"Rows:      {rows.read:,} read, {good:,} good, {rows.rejected:,} with errors")
+    elif rows.read:
         parts.append(
             f"Rows:      {rows.read:,} read, {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
             f"{rows.outdated:,} outdated, {rows.rejected:,} rejected"

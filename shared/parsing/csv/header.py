@@ -241,14 +241,14 @@ def _refuse_title_lines(
             raise _refusal(
                 "header.not_first",
                 f"Line {line} looks like the header: it names {best.known} known "
-                f"columns. Remove {_above(first.names[0])} before it.",
+                f"columns, but {_above(first.names[0])} before it.",
                 line,
             )
 
 
 def _above(name: str) -> str:
     """Return words for the lines before a header."""
-    return "the line sep=" if name.lower().startswith("sep=") else "the title lines"
+    return "the line sep= is" if name.lower().startswith("sep=") else "other lines are"
 
 
 def _refuse_unknown(names: Sequence[str], layout: Layout, line: int) -> None:

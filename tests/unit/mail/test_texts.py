@@ -97,7 +97,9 @@ Warnings (loaded, please check):
 
 What to do:
   1. Open customers_20230501T115500Z.rejected.csv in the folder rejected/ of
-     the SFTP server. It has only these rows, each with the reason.
+     the SFTP server. It has only these rows, each with the reason. In
+     Excel, choose Data, From Text/CSV, Do not detect data types: a double
+     click would damage dates and numbers.
   2. Fix the rows, do not change the column export, and upload the file as
      customers_20230501T115501Z.csv.
   3. Correct them in Apparel21 as well, so that the next export has no such

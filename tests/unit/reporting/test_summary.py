@@ -102,6 +102,7 @@ def test_a_check_loads_nothing_and_says_so() -> None:
 
     text = summary_text(import_, groups=(), zone=UTC)
 
+    assert "Rows:      3 read, 2 good, 1 with errors\n" in text
     assert "Fix these rows in the file itself" in " ".join(text.split())
     assert text.endswith(f"Then upload the whole file:\npending/au/{NAME}.csv.\n")
 
