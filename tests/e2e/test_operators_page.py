@@ -15,11 +15,12 @@ DEMANDING = ("undo", "erase")
 
 
 def put(hands: Hands, source: str, folder: str = "") -> None:
-    """Upload a file as the page says, and wait until it is loaded, or waits."""
+    """Upload a file as the page says, and wait until it is loaded, waits, or is rejected."""
     file = Path(source)
     hands.upload(f"{folder}{file.name}", (ROOT / source).read_bytes())
     connection = folder.removeprefix("pending/").strip("/") or "main"
-    hands.wait_for(connection, file.stem, "loaded", "waiting")
+    ends = ("rejected",) if "/faulty/" in source else ("loaded", "waiting")
+    hands.wait_for(connection, file.stem, *ends)
 
 
 def test_first_tasks(tmp_path: Path) -> None:
@@ -34,11 +35,13 @@ def test_first_tasks(tmp_path: Path) -> None:
             if words[0] in DEMANDING and "--dry-run" not in words:
                 run("local", *words, "--dry-run", "--data", up.data)
                 words.append("--yes")
-            said[words[0]] = run("local", *words, "--data", up.data)
+            said[words[0]] = said.get(words[0], "") + run("local", *words, "--data", up.data)
             if words[0] in ("release", "replay"):
                 hands.wait_for(*words[1].split("/"), "loaded")
         assert "nz is added" in said["connections"]
-        assert "All is well" in said["alerts"]
+        assert "customers  no file yet" in said["connections"]
+        assert "customers_20241120T050200Z.csv: Not loaded." in said["alerts"]
+        assert "What to do: " in said["alerts"]
         assert "is undone" in said["undo"]
         assert hands.ids("connections/main/customers") == set()
         assert hands.count("connections/nz/orders") > 0

@@ -102,7 +102,8 @@ customer, customers by e-mail, orders of a person or of a store's day, subscribe
 city, the status of a file|
 |[`apparel21.ts`](app/apparel21.ts), [`apparel21.zod.ts`](app/apparel21.zod.ts), \
 [`apparel21.dart`](app/apparel21.dart)|types; TypeScript with converters for the Firebase SDK|
-|[`schema/`](app/schema/)|JSON Schema (2020-12) with examples|
+|[`schema/`](app/schema/)|JSON Schema (2020-12) with examples; \
+timestamps as text: `2023-04-24T20:12:30Z`|
 |[`claimPerson.ts`](app/claimPerson.ts)|letting shoppers claim themselves, by verified address \
 *and* a code to the mobile number on file|
 

@@ -10,7 +10,9 @@ import sys
 from shared.reporting import Leaflet
 
 _TITLE = "# For retailers: sending export files"
-_MORE = "More: [formats](formats.md) · [reports](reports.md) · [codes](errors.md)"
+_MORE = (
+    "More: [check](check.md) · [formats](formats.md) · [reports](reports.md) · [codes](errors.md)"
+)
 
 
 def page() -> str:
