@@ -114,7 +114,9 @@ class Planner:
                 seen["low"][1:] != seen["low"][:-1]
             )
             last = last_of_key
-            place = documents + np.cumsum(last_of_key, dtype=np.int32) - last_of_key
+            place = (
+                documents + np.cumsum(last_of_key.astype(np.int32), dtype=np.int32) - last_of_key
+            )
             if self._aged:
                 last = last_of_key.copy()
                 last[:-1] |= seen["exported"][1:] != seen["exported"][:-1]

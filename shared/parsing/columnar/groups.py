@@ -98,7 +98,7 @@ class Shares:
         """
         of_item = self._item(self._rows[items])
         sizes = of_item.sizes() if of_item.lengths else np.zeros(len(items), np.int32)
-        array_sizes = np.diff(np.append(0, np.cumsum(sizes))[np.append(0, np.cumsum(counts))])
+        array_sizes = np.diff(np.cumsum(np.append(0, sizes))[np.append(0, np.cumsum(counts))])
         first, *others = self._own(
             self._rows[lasts],
             {path: (places, self._rows[rows]) for path, (places, rows) in instead.items()},

@@ -195,7 +195,8 @@ def cut(octets: Octets, starts: Places, lengths: Places, bounds: Numbers) -> lis
     `bounds` are the places among the pieces where the strings begin, and where the last one ends.
     """
     places = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=places[1:])
+    places[1:] = lengths  # first: a sum of other numbers than the result's takes ten times as long
+    np.cumsum(places, out=places)
     ends = places[bounds]
     made: list[bytes] = []
     first = 0
