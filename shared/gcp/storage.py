@@ -6,6 +6,7 @@ import base64
 import os
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any
 from urllib.request import getproxies
 
@@ -193,13 +194,22 @@ class ObjectStream:
             Gone: the generation does not exist.
             TryAgain: Cloud Storage could not be reached.
         """
+        parts: list[bytes] = []
+        missing = count
         with reach(f"read {self._blob.name}"):
-            try:
-                data = self._take(count)
-            except HTTPError:
-                self.close()
-                data = self._take(count)
-        self.size += len(data)
+            # An answer that breaks first gives what has arrived.
+            while missing:
+                try:
+                    part = self._take(missing)
+                except HTTPError:
+                    self.close()
+                    part = self._take(missing)
+                if not part:
+                    break
+                self.size += len(part)
+                missing -= len(part)
+                parts.append(part)
+        data = b"".join(parts)
         self._crc = google_crc32c.extend(self._crc, data)
         return data
 
@@ -229,6 +239,9 @@ class ObjectStream:
         )
         if not answer.ok:
             raise exceptions.from_http_response(answer)  # type: ignore[no-untyped-call]
+        if answer.status_code != HTTPStatus.PARTIAL_CONTENT:
+            answer.close()
+            raise InvalidResponse(answer, "The answer is not the range that was asked for.")
         return answer
 
 

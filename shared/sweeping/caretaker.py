@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
+from typing import Any
 
 from shared.core import Apart, Deployment, TryAgain, log, log_failure
 from shared.ledger import PENDING, Import, LedgerTransaction, Status
@@ -16,7 +17,7 @@ from shared.sweeping.feeds import watch_feeds
 from shared.sweeping.lateness import watch_load
 from shared.sweeping.mailing import send_mails
 from shared.sweeping.reconciliation import reconcile
-from shared.sweeping.retention import clean_up
+from shared.sweeping.retention import DELETED_AT_ONCE, clean_up
 from shared.sweeping.unusable import watch_documents
 
 PATIENCE = timedelta(minutes=10)
@@ -89,9 +90,12 @@ def _compared(services: Services, now: datetime) -> datetime | None:
     return last if last is not None and last <= now < last + WHOLE_EVERY else None
 
 
-def _note_whole(services: Services, begun: datetime, done: Mapping[str, object]) -> bool:
-    """Note a whole sweep, unless one of its parts failed; then the next sweep is whole, too."""
-    if not {"reconciled", "deleted"} <= done.keys():
+def _note_whole(services: Services, begun: datetime, done: Mapping[str, Any]) -> bool:
+    """Note a whole sweep, unless one of its parts failed, or objects may be left to delete.
+
+    If it is not noted, the next sweep is whole, too.
+    """
+    if not {"reconciled", "deleted"} <= done.keys() or done["deleted"] >= DELETED_AT_ONCE:
         return False
     services.ledger.transact(lambda ledger: ledger.put_whole_sweep(begun))
     return True

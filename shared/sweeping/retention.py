@@ -16,7 +16,7 @@ BROKEN_OFF = timedelta(days=1)
 """Age at which an unpublished rejected file is deleted: longer than any attempt takes."""
 
 DELETED_AT_ONCE = 1_000
-"""Largest number of objects that one sweep deletes per folder. The next whole sweep continues."""
+"""Largest number of objects that one sweep deletes per folder. The next sweep continues."""
 
 
 def clean_up(services: Services) -> int:

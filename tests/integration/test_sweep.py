@@ -13,6 +13,7 @@ import pytest
 from benchmarks.intercepting import intercepted
 from shared.core.errors import TryAgain
 from shared.ledger.store import LedgerStore
+from shared.sweeping import caretaker, retention
 from tests.integration.conftest import Make
 from tests.support.alerts import alerts
 from tests.support.pipeline import Pipeline, customers_csv
@@ -119,6 +120,22 @@ def test_a_sweep_that_could_not_check_everything(pipeline: Pipeline) -> None:
 
     assert pipeline.sweep()["whole"]
     assert not pipeline.sweep()["whole"]
+
+
+def test_more_old_files_than_one_sweep_deletes(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sweeps delete what is older than its retention until nothing is left, on the same day."""
+    for module in (caretaker, retention):
+        monkeypatch.setattr(module, "DELETED_AT_ONCE", 2)
+    for number in range(3):
+        pipeline.services.bucket.blob(f"reports/au/{number}.html").upload_from_string("x")
+    pipeline.clock.now = datetime.now(UTC) + timedelta(days=1000)
+
+    done = [pipeline.sweep() for _ in range(3)]
+
+    assert [one["deleted"] for one in done] == [2, 1, 0]
+    assert [one["whole"] for one in done] == [False, True, False]
 
 
 @pytest.mark.parametrize(

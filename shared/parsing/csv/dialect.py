@@ -161,16 +161,14 @@ class Dialect:
         A cell whose quotes break the rules ends at the next delimiter and keeps its quotes. If
         there are more cells than `most`, the last ones are returned as one, as written.
         """
-        found = self._loose.findall(row)
-        count = next(place for place, (*_, end) in enumerate(found, 1) if end != self._mark)
-        cells = [quoted.replace(b'""', b'"') or plain for quoted, plain, _ in found[:count]]
-        if most is not None and count > most:
-            position = 0
-            for _ in range(most - 1):
-                match = self._loose.match(row, position)
-                assert match is not None
-                position = match.end()
-            cells[most - 1 :] = [row[position:].rstrip(b"\r\n")]
+        cells: list[bytes] = []
+        for match in self._loose.finditer(row):
+            quoted, plain, end = match.groups()
+            if len(cells) + 1 == most and end == self._mark:
+                return [*cells, row[match.start() :].rstrip(b"\r\n")]
+            cells.append(plain if quoted is None else quoted.replace(b'""', b'"'))
+            if end != self._mark:
+                break
         return cells
 
     def fault(self, line: bytes) -> int:

@@ -142,17 +142,17 @@ def test_proxies(
 
 
 class Breaking(io.BytesIO):
-    """The body of an answer that breaks after a number of reads."""
+    """The body of an answer that breaks after a number of bytes, which arrive before."""
 
-    def __init__(self, data: bytes, reads: int) -> None:
-        super().__init__(data)
-        self.reads = reads
+    def __init__(self, data: bytes, arriving: int) -> None:
+        super().__init__(data[:arriving])
+        self.whole = len(data) <= arriving
 
     def read(self, size: int | None = -1) -> bytes:
-        if not self.reads:
+        data = super().read(size)
+        if not data and not self.whole:
             raise ProtocolError("x")
-        self.reads -= 1
-        return super().read(size)
+        return data
 
 
 class Stored:
@@ -160,16 +160,17 @@ class Stored:
 
     api_endpoint = "https://storage.example.com"
 
-    def __init__(self, *reads: int) -> None:
+    def __init__(self, *arriving: int, status: int = 206) -> None:
         self._http = self
-        self._reads = iter(reads)
+        self._arriving = iter(arriving)
+        self._status = status
         self.asked: list[str] = []
 
     def get(self, address: str, *, headers: dict[str, str], **_: Any) -> SimpleNamespace:
         self.asked.append(headers["Range"])
         first, last = map(int, headers["Range"].removeprefix("bytes=").split("-"))
-        body = Breaking(b"0123456789"[first : last + 1], next(self._reads))
-        return SimpleNamespace(ok=True, raw=body, close=lambda: None)
+        body = Breaking(b"0123456789"[first : last + 1], next(self._arriving))
+        return SimpleNamespace(ok=True, status_code=self._status, raw=body, close=lambda: None)
 
     def stream(self) -> ObjectStream:
         blob: Any = SimpleNamespace(name="x", path="/b/u/o/x", generation=1, client=self)
@@ -188,7 +189,7 @@ def test_a_stream_is_one_request() -> None:
 
 def test_a_stream_that_breaks() -> None:
     """A stream continues at the byte where it broke, unless it breaks again at once."""
-    client = Stored(1, 1, 0)
+    client = Stored(3, 3, 0)
     stream = client.stream()
 
     assert [stream.read(3), stream.read(3)] == [b"234", b"567"]
@@ -196,3 +197,22 @@ def test_a_stream_that_breaks() -> None:
         stream.read(3)
     assert client.asked == ["bytes=2-8", "bytes=5-8", "bytes=8-8"]
     assert (stream.size, stream.crc32c) == (6, encoded(google_crc32c.value(b"234567")))
+
+
+def test_a_stream_that_breaks_inside_a_read() -> None:
+    """A read returns all its bytes, even if several answers break inside it."""
+    client = Stored(4, 1, 2)
+    stream = client.stream()
+
+    assert [stream.read(2), stream.read(5), stream.read(1)] == [b"23", b"45678", b""]
+    assert client.asked == ["bytes=2-8", "bytes=6-8", "bytes=7-8"]
+    assert (stream.size, stream.crc32c) == (7, encoded(google_crc32c.value(b"2345678")))
+
+
+def test_an_answer_from_the_first_byte_on() -> None:
+    """An answer that does not begin at the byte that was asked for is not read."""
+    stream = Stored(10, status=200).stream()
+
+    with pytest.raises(TryAgain):
+        stream.read(3)
+    assert stream.size == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import pairwise
@@ -219,3 +220,17 @@ def test_no_byte_is_read_again_and_again(data: str, monkeypatch: pytest.MonkeyPa
         splitter.split(data.encode(), final=True)
 
     assert sum(one.bytes for one in counting) < 6 * len(data)
+
+
+def test_cells_that_are_not_wanted_are_not_cut() -> None:
+    """Of a row of a million cells, only as many as wanted are cut; the rest is the last one."""
+    row = b"," * 1_000_000 + b"\n"
+    tracemalloc.start()
+    try:
+        cells = Dialect(",").loose(row, most=3)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert (cells[:2], len(cells[2])) == ([b"", b""], 999_998)
+    assert most < 4 * len(row)
