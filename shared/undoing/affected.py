@@ -59,9 +59,10 @@ class AffectedKeys:
     incomplete: NDArray[np.bool_]
     """True for a key whose document is incomplete in each of these exports."""
     withdrawn: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    """Path of a consent -> time at which an import that was undone earlier withdrew it.
+    """Path of a consent -> time at which an undone import withdrew it.
 
-    In microseconds since 1970; 0 if no such import withdrew it.
+    In microseconds since 1970; 0 if no such import withdrew it. The import that is being undone is
+    included only if an earlier attempt at that may have removed documents.
     """
 
     @classmethod
@@ -141,12 +142,12 @@ class AffectedKeys:
             self.incomplete[place] = incomplete
 
     def note_withdrawn(self, place: int, path: str, micros: int) -> None:
-        """Record the time at which an import that was undone earlier withdrew a consent."""
+        """Record the time at which an undone import withdrew a consent."""
         stamps = self.withdrawn.setdefault(path, np.zeros(len(self), np.int64))
         stamps[place] = max(stamps[place], micros)
 
     def withdrawn_at(self, place: int) -> dict[str, Age]:
-        """Return the consent that imports which were undone earlier withdrew, with its age.
+        """Return the consent that `note_withdrawn` has recorded, with its age.
 
         The age names no upload (generation 0), so the consent belongs to no import.
         """

@@ -124,9 +124,16 @@ class Undoing:
         self.affected = AffectedKeys.gather(self._documents(), records, stamp_of(self.author.age))
 
     def remember_withdrawals(self) -> None:
-        """Record the consent that imports which were undone earlier withdrew, to keep it."""
-        for other in ended_imports(self.services.ledger, self.import_, *LOADED, "failed"):
-            if other.undone is None or other.mode != "load" or not self.type.consent:
+        """Record the consent that imports which were undone earlier withdrew, to keep it.
+
+        Also that of this import, if an earlier attempt may have removed its documents.
+        """
+        ended = ended_imports(self.services.ledger, self.import_, *LOADED, "failed")
+        undone = [(one, one.undone) for one in ended if one.undone is not None]
+        if self._first_attempt() is not None:
+            undone.append((self.import_, self.services.now()))
+        for other, at in undone:
+            if other.mode != "load" or not self.type.consent:
                 continue
             try:
                 export = self.reader.read(other, self.affected)
@@ -134,7 +141,7 @@ class Undoing:
                 continue  # its file is no longer there
             layers = export.layers() if export else ()
             for incoming, place, origin in chain.from_iterable(layers):
-                withdrawn_at = stamp_of(Age(min(origin.exported_at, other.undone), 0))[0]
+                withdrawn_at = stamp_of(Age(min(origin.exported_at, at), 0))[0]
                 for path in self.type.consent:
                     if get(incoming.content, path) is False:
                         self.affected.note_withdrawn(place, path, withdrawn_at)

@@ -22,7 +22,7 @@ class Said:
     incoming: Incoming
     origin: Origin
     withdrawn: Mapping[str, Age]
-    """Consent that imports which were undone earlier withdrew, with its age."""
+    """Consent that undone imports withdrew, with its age; see `AffectedKeys.withdrawn_at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Unsaid:
     removable: bool
     """True if only the import can have created the document."""
     withdrawn: Mapping[str, Age]
-    """Consent that imports which were undone earlier withdrew, with its age."""
+    """As in `Said`."""
 
 
 def is_only_creator(import_: Import, gone: Sequence[Import], *, created: bool) -> bool:
@@ -70,13 +70,12 @@ class Decisions:
             late: True if the export was loaded after an earlier attempt at this undoing. That
                 attempt may have removed the document, because no export held it then.
         """
+        removed = stored is None and late
+        if removed:
+            stored = Stored({"source": {}}, None)
         if stored is None:
-            if not late:
-                return Leave("somebody has removed it")
-            return decide(
-                said.incoming, None, origin=said.origin, consent=self.consent, create_only=False
-            )
-        if self.author.wrote(stored.data):
+            return Leave("somebody has removed it")
+        if removed or self.author.wrote(stored.data):
             remains = self._disowned(stored, said.withdrawn, said.incoming)
             return decide(
                 said.incoming, remains, origin=said.origin, consent=self.consent, create_only=False

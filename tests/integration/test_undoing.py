@@ -449,18 +449,24 @@ def test_broken_off(make: Make, monkeypatch: pytest.MonkeyPatch, at_call: int) -
 def test_an_older_export_that_is_loaded_before_it_is_done_again(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A document that was removed before it broke off is what that export says."""
-    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart"))
+    """A document that was removed before it broke off is what that export says, and what the import
+    withdrew stays withdrawn."""
+    withdrawn = {"PERIDX": "2", "PRIVACY": "Yes", "CITY": "Hobart"}
+    load(pipeline, WRONG, customers_csv({"PERIDX": "1"}, withdrawn))
     with monkeypatch.context() as patched:
         patched.setattr("shared.undoing.attempt.end", None)
         with pytest.raises(TypeError):
             run(pipeline)
     assert pipeline.documents("customers") == {}
-    assert load(pipeline, OLD, people(p2="Perth")).rows.outdated == 1
+    given = {"PERIDX": "2", "PRIVACY": "No", "CITY": "Perth"}
+    assert load(pipeline, OLD, customers_csv(given)).rows.outdated == 1
 
     run(pipeline)
 
     assert cities(pipeline) == {"2": "Perth"}
+    assert pipeline.documents("customers")["2"]["subscribed"] is False
+    load(pipeline, "customers_20240601T090000Z", customers_csv(given))
+    assert pipeline.documents("customers")["2"]["subscribed"] is True
 
 
 def test_consent_stays_withdrawn_where_a_first_load_is_restored(pipeline: Pipeline) -> None:
