@@ -119,7 +119,7 @@ def test_documented() -> None:
     readers = {"connection": "staff, own connection", "staff": "staff"}
 
     for kind in KINDS:
-        row = next(line for line in text.splitlines() if line.startswith(f"| `{kind.path}` "))
+        row = next(line for line in text.splitlines() if line.startswith(f"|`{kind.path}`|"))
         person = ", the person" if kind.shopper else ""
         assert readers[kind.read_by] + person == row.split("|")[3].strip()
         assert ("yes" if kind.personal else "no") == row.split("|")[4].strip()

@@ -141,7 +141,7 @@ def test_gateway_events() -> None:
     """gateway_failures counts just what the gateway logs as an error, taken apart or as a text."""
     filter = METRICS["gateway_failures"]["filter"]
     page = (ROOT / "docs" / "gateway.md").read_text()
-    events = re.findall(r"^\| (`.+?`) \| (\w+) \|", page, re.MULTILINE)
+    events = re.findall(r"^\|(`.+?`)\|(\w+)\|", page, re.MULTILINE)
     severities = {name: severity for names, severity in events for name in names.split("`")[1::2]}
 
     assert {"upload_failed", "upload_lost"} <= set(severities)

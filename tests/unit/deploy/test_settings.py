@@ -46,7 +46,7 @@ def test_defaults() -> None:
 def test_every_setting_is_explained() -> None:
     """docs/ledger.md has a row for each setting."""
     text = (ROOT / "docs" / "ledger.md").read_text()
-    rows = "\n".join(line for line in text.splitlines() if line.startswith("| `"))
+    rows = "\n".join(line for line in text.splitlines() if line.startswith("|`"))
 
     assert set() == {name for name in ENVIRONMENT.values() if f"`{name}`" not in rows}
 

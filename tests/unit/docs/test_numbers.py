@@ -26,8 +26,8 @@ from tests.support.cloud import ROOT
 PAGES = {page.name: page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
 DEFAULTS = Deployment()
 SETTING = {variable: name for name, variable in ENVIRONMENT.items()}
-SHOWN = "".join(line for line in PAGES["ledger.md"].splitlines(True) if line.startswith("| `"))
-ROW = re.compile(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (–|`[^`]+`) \|", re.MULTILINE)
+SHOWN = "".join(line for line in PAGES["ledger.md"].splitlines(True) if line.startswith("|`"))
+ROW = re.compile(r"^\|(`[A-Z_]+`(?:, `[A-Z_]+`)*)\|(–|`[^`]+`)\|", re.MULTILINE)
 
 
 @pytest.mark.parametrize(("names", "shown"), ROW.findall(SHOWN))
@@ -98,10 +98,10 @@ def in_words(default: float) -> str:
 
 def test_kinds_of_mail() -> None:
     """The table of mails has a row for each kind, and one for the mail to a new address."""
-    table = PAGES["mail.md"].split("| `on` |")[1].split("\n\n")[0]
+    table = PAGES["mail.md"].split("|`on`|")[1].split("\n\n")[0]
     assert set(get_args(outbox.MailKind)) - notify.Notify().on == {"loaded", "digest", "welcome"}
-    assert table.count("\n| always | an address was added") == 1
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == notify.Notify().on
+    assert table.count("\n|always|an address was added") == 1
+    assert set(re.findall(r"^\|`(\w+)`\|", table, re.MULTILINE)) == notify.Notify().on
 
 
 HOURS = timedelta(hours=1)

@@ -31,7 +31,7 @@ def test_every_page_is_listed() -> None:
 
 def test_places_exist() -> None:
     """Each file and folder that the page for engineers names exists, beside the one before it."""
-    rows = [line for line in PAGES["for-engineers.md"].splitlines() if line.startswith("| ")]
+    rows = [line for line in PAGES["for-engineers.md"].splitlines() if line.startswith("|")]
     missing = []
     for row in rows:
         folder = ROOT
