@@ -273,7 +273,7 @@ class Reading(io.RawIOBase):
 class Answer:
     """The answer to a request for an object, whose bytes are read one call at a time."""
 
-    ok = True
+    ok, status_code = True, 206
 
     def __init__(self, blob: SimulatedBlob, start: int, end: int) -> None:
         self.raw = Reading(blob, start, end)
