@@ -70,6 +70,8 @@ def summary_text(
             f"Rows:      {rows.read:,} read, {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
             f"{rows.outdated:,} outdated, {rows.rejected:,} rejected"
         )
+    if rows.outdated and rows.outdated == rows.read - rows.rejected:
+        parts.append("\n".join(_wrapped(_ALL_OUTDATED)))
     parts += _problems(import_, groups)
     if import_.status == "checked" and rows.rejected:
         parts.append("\n".join(_wrapped(_after_a_check(import_))))
@@ -90,6 +92,13 @@ def summary_text(
             text += f" Fix the file and upload it again under the same name: {import_.object}."
         parts.append("\n".join(_wrapped(text)))
     return printable("\n\n".join(parts) + "\n", keep="\n")
+
+
+_ALL_OUTDATED = (
+    "Files with newer data were loaded before, so this one changed nothing. If it is your newest "
+    "export, the time in its name or in the name of an earlier file is wrong: compare it with the "
+    "time of the export, and tell the operator."
+)
 
 
 def _after_a_check(import_: Import) -> str:

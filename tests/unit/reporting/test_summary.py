@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from shared.core.errors import Problem
 from shared.ledger.imports import Reports, RowCounts
 from shared.reporting.groups import groups_of
@@ -116,6 +118,18 @@ def test_what_to_do_is_said_once() -> None:
 
     assert text.count(problem.hint) == 1
     assert "* The file ends in a row. [file.truncated] Line 9." in text
+
+
+@pytest.mark.parametrize(("loaded", "told"), [(0, True), (1, False)])
+def test_a_file_with_only_older_rows_says_what_to_look_at(loaded: int, told: bool) -> None:
+    """Somebody whose newest export changes nothing learns why; a late file needs no advice."""
+    rows = RowCounts(read=3, loaded=loaded, outdated=2 - loaded, rejected=1)
+
+    text = summary_text(
+        make_import(NAME, status="loaded_with_rejects", rows=rows), groups=[], zone=UTC
+    )
+
+    assert ("tell the operator" in " ".join(text.split())) is told
 
 
 def test_a_long_list_is_cut_and_counted() -> None:
