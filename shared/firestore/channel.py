@@ -46,12 +46,13 @@ class Channel:
     def unary(self, method: str, request: Any, answer: Any) -> Any:
         """Return a call with one answer; `request` and `answer` are raw message classes.
 
-        With None as `request`, the call takes bytes, which are sent unchanged.
+        With None as `request`, the call takes bytes, which are sent unchanged; with None as
+        `answer`, it returns them unchanged.
         """
         return self._channel.unary_unary(
             f"{SERVICE}{method}",
             request_serializer=None if request is None else request.SerializeToString,
-            response_deserializer=answer.FromString,
+            response_deserializer=None if answer is None else answer.FromString,
         )
 
     def stream(self, method: str, request: Any, answer: Any) -> Any:

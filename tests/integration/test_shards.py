@@ -143,7 +143,7 @@ class Refusing:
     def count(self, *arguments: Any, **options: Any) -> Any:
         return self.calls.count(*arguments, **options)
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         whole = b"".join(writes)
         request = types.BatchWriteRequest.pb().FromString(whole)
         if any(write.update.name.endswith(self.ending) for write in request.writes):

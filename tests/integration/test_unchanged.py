@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.cloud.firestore_v1 import types
 
 from shared.core.errors import TryAgain
 from shared.firestore.bulk.existence import Lookups
@@ -48,14 +49,15 @@ class Counting:
     def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
         return self.calls.count(groups, timeout=timeout)
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         if self.break_after is not None and next(self.requests) >= self.break_after:
             raise RuntimeError("The worker dies.")
-        answer = self.calls.write(writes, timeout=timeout)
-        good = sum(status.code == 0 for status in answer.status)
+        encoded = self.calls.write(writes, timeout=timeout)
+        statuses = types.BatchWriteResponse.pb().FromString(encoded).status
+        good = sum(status.code == 0 for status in statuses)
         self.written += good
-        self.refused += len(answer.status) - good
-        return answer
+        self.refused += len(statuses) - good
+        return encoded
 
 
 def count(pipeline: Pipeline) -> Counting:

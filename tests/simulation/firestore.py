@@ -349,7 +349,7 @@ class SimulatedCalls:
             error=lambda: self._error("RunAggregationQuery"),
         )
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         request = _REQUEST.FromString(b"".join(writes))
         names = [write.update.name or write.delete for write in request.writes]
         if len(set(names)) != len(names):
@@ -359,7 +359,7 @@ class SimulatedCalls:
         told = {place: rng.choice(_PASSING) for place in range(len(names)) if rng.random() < chance}
         held = {place for place in told if rng.random() < 0.5}
 
-        def do() -> Any:
+        def do() -> bytes:
             response = _RESPONSE()
             for place, write in enumerate(request.writes):
                 status, result = response.status.add(), response.write_results.add()
@@ -368,7 +368,7 @@ class SimulatedCalls:
                 status.code = code.value[0]
                 if code is not StatusCode.OK:
                     result.Clear()
-            return response
+            return bytes(response.SerializeToString())
 
         return self.world.call(
             lambda: (

@@ -15,7 +15,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -41,10 +41,10 @@ from shared.firestore.bulk.transport import (
     PASSING,
     CallFailed,
     Stored,
+    WriteAnswer,
     encode_delete,
     encode_write,
     encode_writes,
-    times_of_all,
 )
 from shared.firestore.encoding import decode_fields, nanoseconds
 
@@ -80,7 +80,7 @@ class Calls(Protocol):
     ) -> dict[str, Stored | None]:
         """Read documents; see Transport."""
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         """Write documents; see Transport."""
 
 
@@ -249,30 +249,34 @@ class Settler(Generic[T]):
             return None
         pieces = chain.from_iterable(pieces for pieces, _ in requests)
         try:
-            answer, times = self._send(pieces, sum(len(places) for _, places in several))
+            answer = self._send(pieces, sum(len(places) for _, places in several))
         except CallFailed as failed:
             return self._after_failure(batch, failed, self._entries(several), [])
-        good = times is not None
-        updates = _nanoseconds(answer.write_results) if times is None else times
         others: list[Entry[T]] = []
         statuses, results = [], []
         done = 0
         for these, places in several:
-            answered = range(done, done + len(places))
-            done = answered.stop
-            if good:
+            begin, done = done, done + len(places)
+            if answer.times is not None:
                 part = slice(places.start, places.stop)
-                batch.written.append((these, part, updates[answered.start : answered.stop]))
+                batch.written.append((these, part, answer.times[begin:done]))
                 continue
-            codes = [_code(status) for status in answer.status[answered.start : answered.stop]]
-            taken = [code is StatusCode.OK for code in codes]
-            which = [*compress(places, taken)]
-            batch.written.append((these, which, updates[answered.start : answered.stop][taken]))
-            for place, number, ok in zip(places, answered, taken, strict=True):
-                if not ok:
+            found = zip(
+                places,
+                answer.message.status[begin:done],
+                answer.message.write_results[begin:done],
+                strict=True,
+            )
+            taken, updates = [], []
+            for place, status, result in found:
+                if _code(status) is StatusCode.OK:
+                    taken.append(place)
+                    updates.append(nanoseconds(result.update_time))
+                else:
                     others.append(self._entry(these, place))
-                    statuses.append(answer.status[number])
-                    results.append(answer.write_results[number])
+                    statuses.append(status)
+                    results.append(result)
+            batch.written.append((these, taken, np.array(updates, np.int64)))
         return self._take(batch, others, statuses, results)
 
     def _entries(self, several: Iterable[Some[T]]) -> list[Entry[T]]:
@@ -364,13 +368,11 @@ class Settler(Generic[T]):
     def _put(self, batch: Batch[T], ready: list[Entry[T]]) -> str | None:
         """Send one request of writes, and record the status of each write. Returns as `_round`."""
         payloads = [entry.payload for entry in ready if entry.payload is not None]
-        answer, _ = self._send(payloads, len(ready))
+        answer = self._send(payloads, len(ready)).message
         return self._take(batch, ready, answer.status, answer.write_results)
 
-    def _send(self, writes: Iterable[bytes], count: int) -> tuple[Any, NDArray[np.int64] | None]:
+    def _send(self, writes: Iterable[bytes], count: int) -> WriteAnswer:
         """Send `count` writes after the pause that the ramp asks for.
-
-        Returns the answer, which has a status per write, and `times_of_all` of the answer.
 
         Raises:
             CallFailed: the call failed, or the answer does not have one status per write.
@@ -381,17 +383,18 @@ class Settler(Generic[T]):
         with self._gate.turn() as turn:
             self._guard()
             try:
-                answer = self._calls.write(writes, timeout=self._timeout())
+                encoded = self._calls.write(writes, timeout=self._timeout())
             except CallFailed as failed:
                 turn.pushed_back = failed.code in _PUSHES_BACK and not failed.too_large
                 raise
-            times = times_of_all(answer)
-            turn.pushed_back = times is None and any(
-                status.code in _PUSHING_BACK for status in answer.status
-            )
-        if not len(answer.status) == len(answer.write_results) == count:
+            answer = WriteAnswer(encoded, count)
+            if answer.times is not None:
+                return answer
+            statuses, results = answer.message.status, answer.message.write_results
+            turn.pushed_back = any(status.code in _PUSHING_BACK for status in statuses)
+        if not len(statuses) == len(results) == count:
             raise CallFailed("BatchWrite", StatusCode.UNKNOWN, "not one status per write")
-        return answer, times
+        return answer
 
     def _take(
         self,
@@ -487,11 +490,6 @@ class Settler(Generic[T]):
         if self._stopped():
             raise Stopped
         return self._limits.rpc_timeout
-
-
-def _nanoseconds(results: Iterable[Any]) -> NDArray[np.int64]:
-    """Return the update time of each write result, in nanoseconds since 1970."""
-    return np.array([nanoseconds(result.update_time) for result in results], np.int64)
 
 
 def _code(status: Any) -> StatusCode:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -24,7 +24,7 @@ from shared.firestore.bulk.wire import Heads, varint
 from shared.firestore.channel import Channel
 from shared.firestore.encoding import decode_fields, timestamp
 
-__all__ = ["CallFailed", "Stored", "Transport", "encode_write", "encode_writes", "times_of_all"]
+__all__ = ["CallFailed", "Stored", "Transport", "WriteAnswer", "encode_write", "encode_writes"]
 
 _Document: Any = types.Document.pb()
 _Write: Any = types.Write.pb()
@@ -117,7 +117,7 @@ class Transport:
         channel = Channel(client)
         self.database = channel.database
         self._metadata = channel.by_id
-        self._batch_write = channel.unary("BatchWrite", None, _BatchWriteResponse)
+        self._batch_write = channel.unary("BatchWrite", None, None)
         self._batch_get = channel.stream("BatchGetDocuments", _BatchGetRequest, _BatchGetResponse)
         self._count = channel.stream("RunAggregationQuery", _CountRequest, _CountResponse)
         self._head = _BatchWriteRequest(database=self.database).SerializeToString()
@@ -185,19 +185,20 @@ class Transport:
             raise _failed("RunAggregationQuery", error) from error
         return counts
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
-        """Send writes that `encode_write` made, and return the raw BatchWriteResponse.
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
+        """Send writes that `encode_write` made, and return the encoded BatchWriteResponse.
 
-        The writes are independent: the answer has one status per write.
+        The writes are independent: the answer has one status per write, see `WriteAnswer`.
 
         Raises:
             CallFailed: the call failed. Any of the writes may or may not have happened.
         """
         request = b"".join((self._head, *writes))
         try:
-            return self._batch_write(request, timeout=timeout, metadata=self._metadata)
+            answer: bytes = self._batch_write(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _failed("BatchWrite", error) from error
+        return answer
 
 
 def _count_request(names: Sequence[str]) -> Any:
@@ -288,29 +289,40 @@ def encode_writes(
     return pieces, sum(sizes) + sum(map(len, heads))
 
 
-def times_of_all(answer: Any) -> NDArray[np.int64] | None:
-    """Return the update time of each write in nanoseconds since 1970, if all writes succeeded.
+class WriteAnswer:
+    """Answer to `count` writes, which is read as a message only if not all writes succeeded."""
 
-    Return None if a write failed, or if the encoded times do not all have the same length. This is
-    the fast path: all times are read from the bytes of the BatchWriteResponse at once.
-    """
-    octets = np.frombuffer(answer.SerializeToString(), np.uint8)
-    count = len(answer.status)
-    results, statuses = octets[: -2 * count], octets[-2 * count :]
-    if not count or len(results) % count or bytes(statuses) != _GOOD * count:
-        return None
-    times = results.reshape(count, -1)
-    size = times.shape[1]
-    head = (_RESULT, size - 2, _RESULT_TIME, size - 4, _SECONDS)
-    if size < 10 or (times[:, :5] != head).any():
-        return None
-    seconds = _numbers(times[:, 5:10])
-    if size == 10 or seconds is None:
-        return None if seconds is None else seconds * 1_000_000_000
-    nanos = _numbers(times[:, 11:])
-    if nanos is None or (times[:, 10] != _NANOS).any():
-        return None
-    return seconds * 1_000_000_000 + nanos
+    def __init__(self, encoded: bytes, count: int) -> None:
+        """Take an encoded BatchWriteResponse."""
+        self._encoded = encoded
+        self._count = count
+        self.times = self._times()
+        """Update time of each write in nanoseconds since 1970, if all writes succeeded. None also
+        if the encoded times do not all have the same length."""
+
+    @cached_property
+    def message(self) -> Any:
+        """The raw BatchWriteResponse."""
+        return _BatchWriteResponse.FromString(self._encoded)
+
+    def _times(self) -> NDArray[np.int64] | None:
+        """Read all times from the bytes at once."""
+        octets, count = np.frombuffer(self._encoded, np.uint8), self._count
+        results, statuses = octets[: -2 * count], octets[-2 * count :]
+        if not count or len(results) % count or bytes(statuses) != _GOOD * count:
+            return None
+        times = results.reshape(count, -1)
+        size = times.shape[1]
+        head = (_RESULT, size - 2, _RESULT_TIME, size - 4, _SECONDS)
+        if size < 10 or (times[:, :5] != head).any():
+            return None
+        seconds = _numbers(times[:, 5:10])
+        if size == 10 or seconds is None:
+            return None if seconds is None else seconds * 1_000_000_000
+        nanos = _numbers(times[:, 11:])
+        if nanos is None or (times[:, 10] != _NANOS).any():
+            return None
+        return seconds * 1_000_000_000 + nanos
 
 
 def _numbers(octets: NDArray[np.uint8]) -> NDArray[np.int64] | None:

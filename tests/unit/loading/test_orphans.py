@@ -45,7 +45,7 @@ class Customers:
             raise CallFailed("RunAggregationQuery", self._failures.pop(0), "injected")
         return [len(self.there.intersection(group)) for group in groups]
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         raise NotImplementedError
 
 

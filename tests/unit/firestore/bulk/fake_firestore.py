@@ -143,7 +143,7 @@ class FakeFirestore:
                 step()
             return found
 
-    def write(self, writes: Iterable[bytes], *, timeout: float) -> Any:
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         with self._lock:
             request = RawRequest.FromString(b"".join(writes))
             names = [write.update.name for write in request.writes]
@@ -174,7 +174,7 @@ class FakeFirestore:
             if self.short_answers:
                 self.short_answers -= 1
                 del answer.status[-1]
-            return answer
+            return bytes(answer.SerializeToString())
 
     def _refuse_invalid(self, method: str, names: Sequence[str]) -> None:
         for name in names:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shared.core.errors import LeaseLost, TryAgain
 from shared.firestore.bulk.encoding import encode_content
 from shared.firestore.bulk.operations import Expectations, Left, Refused, Written
-from shared.firestore.bulk.transport import encode_write, encode_writes, times_of_all
+from shared.firestore.bulk.transport import WriteAnswer, encode_write, encode_writes
 from shared.firestore.encoding import nanoseconds
 from tests.unit.firestore.bulk.fake_firestore import (
     GIVES_UP,
@@ -244,7 +244,7 @@ def test_times_of_all(count: int, nanos: int) -> None:
     """The update times of an answer that is good throughout are read as they are."""
     answer = _answer(count, nanos)
 
-    found = times_of_all(answer)
+    found = WriteAnswer(answer.SerializeToString(), count).times
 
     assert found is not None
     assert found.tolist() == [nanoseconds(one.update_time) for one in answer.write_results]
@@ -258,7 +258,7 @@ def test_times_that_are_left_to_others() -> None:
     timeless.write_results[1].Clear()
 
     for answer in (RawResponse(), bad, uneven, timeless):
-        assert times_of_all(answer) is None
+        assert WriteAnswer(answer.SerializeToString(), len(answer.status)).times is None
 
 
 def _answer(count: int, nanos: int) -> Any:

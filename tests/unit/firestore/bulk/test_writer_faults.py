@@ -20,6 +20,7 @@ from tests.unit.firestore.bulk.fake_firestore import (
     Bench,
     Fault,
     OneWrite,
+    RawResponse,
     Row,
     rows,
 )
@@ -257,14 +258,14 @@ def test_patience_starts_afresh(bench: Bench) -> None:
     """A batch of which some document gets done now and then is not given up."""
     write = bench.fake.write
 
-    def only_the_first(writes: Iterable[bytes], *, timeout: float) -> Any:
+    def only_the_first(writes: Iterable[bytes], *, timeout: float) -> bytes:
         bench.clock.now += 20.0
         first, *rest = writes
-        answer = write([first], timeout=timeout)
+        answer = RawResponse.FromString(write([first], timeout=timeout))
         for _ in rest:
             answer.status.add().code = StatusCode.ABORTED.value[0]
             answer.write_results.add()
-        return answer
+        return bytes(answer.SerializeToString())
 
     bench.fake.write = only_the_first  # type: ignore[method-assign]
 
