@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.index.disowning import disowned, holds_word, is_disowned, without_word
+from shared.index.disowning import disowned, holds_word, is_disowned, withdrawing, without_word
 from shared.index.feed import Successor, following, forget, look_at, marked
 from shared.index.merge import COMPLETE, NEWER, OWN, decide
 from shared.index.part import IndexPart
@@ -18,7 +18,7 @@ from shared.index.records import (
     merged,
     stamp_of,
 )
-from shared.index.session import Indexing, SeenDocument
+from shared.index.session import Indexing, SeenDocument, holds_content
 from shared.index.source import Origin, origin_of, source_age
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "fingerprint",
     "following",
     "forget",
+    "holds_content",
     "holds_word",
     "is_disowned",
     "look_at",
@@ -50,5 +51,6 @@ __all__ = [
     "origin_of",
     "source_age",
     "stamp_of",
+    "withdrawing",
     "without_word",
 ]

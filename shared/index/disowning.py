@@ -121,6 +121,34 @@ def without_word(
     return patch(data["source"], version, paths, consent)
 
 
+def withdrawing(
+    stored: Stored, withdrawn: Mapping[str, Age], consent: frozenset[str]
+) -> tuple[Stored, frozenset[str]]:
+    """Return a document with the consent withdrawn that undone imports withdrew.
+
+    Consent that a newer file gave is unchanged. Also return the paths of the consent that has
+    changed in the document, or got a later age in `source`.
+
+    Args:
+        stored: the document as it is stored, written by a file that counts.
+        withdrawn: consent path -> age of withdrawals by undone imports.
+        consent: paths of the fields that hold consent.
+    """
+    version = version_of(stored.data, source_age(stored) or LONG_AGO, consent)
+    stays = {
+        path: age
+        for path, age in withdrawn.items()
+        if (version.open.get(path, version.age) or LONG_AGO) < age
+    }
+    if not stays:
+        return stored, frozenset()
+    for path in stays:
+        put(version.content, path, False)
+    known = {name: value for name, value in stored.data["source"].items() if name != "content"}
+    version.content["source"] = known | open_fields({**version.open, **stays}, consent)
+    return Stored(version.content, stored.update_time), frozenset(stays)
+
+
 def holds_word(stored: Mapping[str, Any], is_word: Word) -> bool:
     """True if a document holds a value of an import that newer files have left open."""
     source = stored.get("source")

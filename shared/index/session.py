@@ -533,5 +533,11 @@ class Indexing:
         return max(stamp, table.stamp(place))
 
 
+def holds_content(stored: Stored, incoming: Incoming) -> bool:
+    """True if a document was written whole with the content that a file has."""
+    (content,) = content_hashes((incoming.wire,), (incoming.keep,))
+    return source_content(stored) == int(content)
+
+
 def _incomplete(stored: Stored) -> bool:
     return stored.data.get(INCOMPLETE) is True

@@ -62,7 +62,7 @@ class AffectedKeys:
     """Path of a consent -> time at which an undone import withdrew it.
 
     In microseconds since 1970; 0 if no such import withdrew it. The import that is being undone is
-    included only if an earlier attempt at that may have removed documents.
+    included for keys that are not `mine`.
     """
 
     @classmethod

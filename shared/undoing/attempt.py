@@ -126,13 +126,12 @@ class Undoing:
     def remember_withdrawals(self) -> None:
         """Record the consent that imports which were undone earlier withdrew, to keep it.
 
-        Also that of this import, if an earlier attempt may have removed its documents.
+        Also that of this import, for documents that are not its own: it has confirmed what was
+        stored, or an earlier attempt has restored or removed them.
         """
         ended = ended_imports(self.services.ledger, self.import_, *LOADED, "failed")
         undone = [(one, one.undone) for one in ended if one.undone is not None]
-        if self._first_attempt() is not None:
-            undone.append((self.import_, self.services.now()))
-        for other, at in undone:
+        for other, at in (*undone, (self.import_, self.services.now())):
             if other.mode != "load" or not self.type.consent:
                 continue
             try:
@@ -141,6 +140,8 @@ class Undoing:
                 continue  # its file is no longer there
             layers = export.layers() if export else ()
             for incoming, place, origin in chain.from_iterable(layers):
+                if other is self.import_ and self.affected.mine[place]:
+                    continue
                 withdrawn_at = stamp_of(Age(min(origin.exported_at, at), 0))[0]
                 for path in self.type.consent:
                     if get(incoming.content, path) is False:

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.core import get, put
-from shared.files import parse_import_id
 from shared.firestore.bulk import Leave, Put, Remove, Stored
-from shared.index import Origin, decide, disowned, source_age, without_word
+from shared.index import (
+    Origin,
+    decide,
+    disowned,
+    holds_content,
+    source_age,
+    withdrawing,
+    without_word,
+)
 from shared.ledger import Age, Import
 from shared.parsing import Incoming
 from shared.undoing.provenance import Author
@@ -83,11 +90,18 @@ class Decisions:
         if self.author.wrote_part(stored.data):
             return self._without_word(said.incoming, stored, said.withdrawn, said.origin)
         age = source_age(stored)
-        if age is None or (age < said.origin.age and not _is_corrected(stored)):
-            return Leave("the other export has found it as it is")
-        return decide(
+        if age is None:
+            return Leave("no import has written it")
+        same = age < said.origin.age and holds_content(stored, said.incoming)
+        stored, stays = withdrawing(stored, said.withdrawn, self.consent)
+        if same:
+            return _withdrawn(Leave("the other export has found it as it is"), stored, stays)
+        # The other export may be newer, and not be in the document: it was outdated if the import
+        # had confirmed what was stored.
+        decision = decide(
             said.incoming, stored, origin=said.origin, consent=self.consent, create_only=create_only
         )
+        return _withdrawn(decision, stored, stays)
 
     def without_export(self, unsaid: Unsaid, stored: Stored | None) -> Put | Remove | Leave:
         """Decide about a document that no other export holds."""
@@ -146,10 +160,18 @@ class Decisions:
         )
 
 
-def _is_corrected(stored: Stored) -> bool:
-    """Return True if a document's content comes from a corrected row, older than its file."""
-    source = stored.data.get("source") or {}
-    try:
-        return bool(parse_import_id(source["import"])[2] != source["exportedAt"])
-    except (KeyError, TypeError, ValueError):
-        return False
+def _withdrawn(decision: Put | Leave, stored: Stored, stays: frozenset[str]) -> Put | Leave:
+    """Return a decision that also writes the consent `stays`; `stored` has it as withdrawn.
+
+    A write of the whole document is unchanged: it was decided on with that consent.
+    """
+    if not stays:
+        return decision
+    if isinstance(decision, Leave):
+        decision = Put(data={"source": stored.data["source"]}, only=("source",))
+    if decision.only is None:
+        return decision
+    data, only = dict(decision.data), frozenset(decision.only)
+    for path in stays - only:
+        put(data, path, False)
+    return Put(data=data, only=tuple(sorted(only | stays)))

@@ -108,6 +108,35 @@ def test_rows_that_it_has_confirmed(pipeline: Pipeline) -> None:
     assert late.rows.outdated == 1
 
 
+def test_a_file_that_was_outdated_by_rows_that_it_has_confirmed(pipeline: Pipeline) -> None:
+    """Documents that the import had found unchanged get what a file says which it had outdated."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth"))
+    load(pipeline, WRONG, people(p1="Perth", p2="Perth"))
+    assert load(pipeline, REAL, people(p1="Cairns")).rows.outdated == 1
+
+    run(pipeline)
+
+    assert cities(pipeline) == {"1": "Cairns", "2": "Perth"}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_consent_withdrawn_in_rows_that_it_has_confirmed(pipeline: Pipeline, late: bool) -> None:
+    """It stays withdrawn for an older file that gives it, before the undoing and after it."""
+    wrong, between = REAL, "customers_20230501T090000Z"
+    withdrawn = customers_csv({"PERIDX": "1", "PRIVACY": "Yes", "CITY": "Perth"})
+    load(pipeline, OLD, withdrawn)
+    load(pipeline, wrong, withdrawn)
+    if late:
+        run(pipeline, wrong)
+    load(pipeline, between, people(p1="Cairns"))
+    if not late:
+        run(pipeline, wrong)
+
+    assert (consent(pipeline), cities(pipeline)) == (False, {"1": "Cairns"})
+    load(pipeline, "customers_20230501T110000Z", people(p1="Darwin"))
+    assert consent(pipeline) is True
+
+
 def test_a_file_that_it_had_outdated_can_be_replayed(pipeline: Pipeline) -> None:
     """A replay after it changes nothing: all is as the exports say already."""
     load(pipeline, OLD, people(p1="Perth", p2="Perth"))
@@ -467,6 +496,24 @@ def test_an_older_export_that_is_loaded_before_it_is_done_again(
     assert pipeline.documents("customers")["2"]["subscribed"] is False
     load(pipeline, "customers_20240601T090000Z", customers_csv(given))
     assert pipeline.documents("customers")["2"]["subscribed"] is True
+
+
+def test_a_newer_export_that_is_loaded_before_it_is_done_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that was restored before it broke off is what that export says."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart"))
+    with monkeypatch.context() as patched:
+        patched.setattr("shared.undoing.attempt.end", None)
+        with pytest.raises(TypeError):
+            run(pipeline)
+    assert cities(pipeline) == {"1": "Perth", "2": "Perth"}
+    assert load(pipeline, REAL, people(p1="Cairns")).rows.outdated == 1
+
+    run(pipeline)
+
+    assert cities(pipeline) == {"1": "Cairns", "2": "Perth"}
 
 
 def test_consent_stays_withdrawn_where_a_first_load_is_restored(pipeline: Pipeline) -> None:
