@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from shared.files.names import ExportFile, read_name
@@ -37,6 +38,8 @@ class History:
         """Whom an erasure has proved to be nowhere, and the latest upload that it knew of."""
         self.unerased: dict[int, list[Said]] = {}
         """Generation -> what an upload said before somebody was erased from it."""
+        self.overwritten: dict[int, datetime] = {}
+        """Generation of an upload that was replaced before it was put away -> when."""
         self.disputed: set[str] = set()
         """Numbers of orders that some file says to be an erased person's."""
         settings = {"cleanup": False, **plan.settings}
@@ -336,7 +339,7 @@ class History:
                 self._fail(f"{named.processed} is not what was uploaded")
 
     def _judge_documents(self, last: Mapping[str, Uploaded], imports: Mapping[str, Import]) -> None:
-        undone = {id for id, import_ in imports.items() if import_.undone is not None}
+        undone = {id: one.undone for id, one in imports.items() if one.undone is not None}
         taken_back = [one for one in self.uploaded if one.import_id in undone and self._began(one)]
         settled = [
             one for id, one in last.items() if imports[id].status in LOADED and id not in undone
@@ -355,16 +358,18 @@ class History:
         for type in ("customers", "orders", "rewards"):
             mine = [one for one in settled if one.said.type == type]
             past = [one for one in begun if one.said.type == type]
-            keys = {key for one in (*mine, *past) for key in one.said.contents}
+            left = self._left(type, last, undone)
+            keys = {key for one in (*mine, *past, *left) for key in one.said.contents}
             for key in sorted(keys):
                 if type == "orders" and key in self.disputed:
                     there.pop(f"orders/{key}", None)
                     continue
                 withdrawn = self._withdrawn(key, last) if type == "customers" else [None]
+                held = any(key in one.said.contents for one in mine)
                 allowed = contents(
                     key,
                     mine,
-                    past,
+                    past if held else [*past, *left],
                     keep=keep,
                     withdrawn=withdrawn,
                     undone=[one for one in taken_back if one.said.type == type],
@@ -377,6 +382,26 @@ class History:
             there.pop(f"orders/{key}", None)
         if there:
             self._fail(f"nobody has uploaded {there}")
+
+    def _left(
+        self, type: str, last: Mapping[str, Uploaded], undone: Mapping[str, datetime]
+    ) -> list[Uploaded]:
+        """Return uploads that were undone when the file of another import could not be read.
+
+        That file may have held their documents, so those that no other file holds stay.
+        """
+        mine = [one for one in self.uploaded if one.said.type == type and self._began(one)]
+        gone = [one for one in mine if one.generation in self.overwritten]
+        return [
+            one
+            for one in mine
+            if one.import_id in undone and last[one.import_id] is one
+            if any(
+                other.import_id != one.import_id
+                and self.overwritten[other.generation] < undone[one.import_id]
+                for other in gone
+            )
+        ]
 
     def _withdrawn(self, key: str, last: Mapping[str, Uploaded]) -> Sequence[Age | None]:
         """Return how old the word of an import that was undone may be that consent is withdrawn."""
@@ -493,6 +518,9 @@ class History:
         """Put a file into the bucket, now: a corrected one once its exports are known."""
         if not self.imports().keys() >= {*upload.said.bases}:
             return
+        there = self.pipeline.bucket.objects.get(upload.name)
+        if there is not None:
+            self.overwritten[there.generation] = self.world.now()
         made = self.pipeline.upload(upload.name, upload.said.data)
         named = read_name(upload.name, arrival(made.time_created, self.pipeline.services))
         import_id: str = named.import_id  # type: ignore[union-attr]
