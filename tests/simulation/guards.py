@@ -20,12 +20,12 @@ from shared.files.names import Arrival
 from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
 from shared.index import feed, objects, session
-from shared.index.disowning import disowned
+from shared.index.disowning import disowned, withdrawing
 from shared.index.feed import following, marked
 from shared.index.merge import decide
 from shared.index.reading import IndexReader
 from shared.index.records import Table, overlaid
-from shared.index.session import Indexing
+from shared.index.session import Indexing, holds_content
 from shared.ledger import uploads
 from shared.ledger.feeds import Feed, Holder
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
@@ -448,6 +448,17 @@ GUARDS: Mapping[str, Guard] = {
         "consent stays withdrawn that an import withdrew which was undone before this one",
         _replaced(Undoing, Undoing.remember_withdrawals, lambda self: None),
         "undo of two imports",
+    ),
+    "rows that an undone import has confirmed": Guard(
+        "a file counts again that an import had outdated which is undone, also for rows that the "
+        "import had found unchanged",
+        _replaced(deciding, holds_content, lambda *_: True),
+        "undo of confirmed rows",
+    ),
+    "consent that an undone import has confirmed as withdrawn": Guard(
+        "consent stays withdrawn that an import found withdrawn which is undone",
+        _replaced(deciding, withdrawing, lambda stored, *_: (stored, frozenset())),
+        "undo of confirmed rows",
     ),
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",

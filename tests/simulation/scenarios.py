@@ -193,6 +193,12 @@ SCENARIOS: dict[str, Plan] = {
         _withdrawal(),
         asks=(Ask(3 * HOUR, "undo", _withdrawal().name[:-4]),),
     ),
+    "undo of confirmed rows": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        _again(_SECOND, at=2 * HOUR, hours=2),
+        _again(_FIRST, at=3 * HOUR, hours=1),
+        asks=(Ask(4 * HOUR, "undo", _CHANGED.name[:-4]),),
+    ),
     "undo beside another file": _plan(
         Upload(400, _CUSTOMERS, _SECOND),
         _withdrawal(),
