@@ -136,7 +136,7 @@ class Small:
     """A small customers file into a large collection: what it asks for besides its writes."""
 
     index: str
-    """What is done with the index."""
+    """Way in which files write the index."""
     class_a: int
     """Requests to Cloud Storage that write, move or list."""
     class_b: int
@@ -144,7 +144,7 @@ class Small:
     piece: float
     """Bytes of the index per request; infinite: all in one."""
     copies: int
-    """How often the index is moved: read, read for the merge, written."""
+    """Times that a file moves the whole index: to read, to merge and to write it."""
     micros: float
     """Processor time per record of the index, here."""
     records: float

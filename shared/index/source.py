@@ -114,6 +114,10 @@ def _same_fields(origin: Origin, open_: tuple[str, ...]) -> bytes:
 
 
 def source_of(incoming: Incoming, origin: Origin, content: int) -> dict[str, Any]:
+    """Return the field `source` of a document without open fields.
+
+    `content` is the hash of the document's content; `UNKNOWN` is left out.
+    """
     source: dict[str, Any] = {
         "import": origin.import_id,
         "row": incoming.line,
@@ -172,6 +176,7 @@ def open_fields(open_: Mapping[str, Age | None], consent: frozenset[str]) -> dic
 
 
 def kept_ages(source: Mapping[str, Any]) -> dict[str, Age]:
+    """Return path -> age of the stored values of open fields, as `source` records them."""
     kept, generations = source.get("kept"), source.get("keptGenerations")
     if not isinstance(kept, Mapping):
         return {}

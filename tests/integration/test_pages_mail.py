@@ -82,7 +82,7 @@ def test_the_newest_mails_of_a_connection(
 ) -> None:
     """The page of a connection lists its mails, with state and attempts; addresses are masked.
 
-    The log names the person who asks for the addresses. The page then does not refresh by itself.
+    The log names the person who asks for the addresses, and the page no longer refreshes.
     """
     server.refuse[BO] = f"550 5.1.1 {BO} is unknown"
     load(mailed, NAME, NO_KEY)

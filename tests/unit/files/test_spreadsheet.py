@@ -58,7 +58,7 @@ CELLS = st.text(alphabet="'=+-@ \t\r\n0a＝", max_size=8) | st.text(
 
 @given(st.lists(CELLS, max_size=4))
 def test_a_row_is_guarded_cell_by_cell(cells: list[str]) -> None:
-    """Each cell is guarded wherever it stands in its row."""
+    """A row is guarded like each of its cells alone."""
     assert [guard(cell) for cell in cells] == [*guard_all(cells)]
 
 
