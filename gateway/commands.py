@@ -6,7 +6,7 @@ import argparse
 import getpass
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.users import ALL, UsersError, add_user, hash_password, remove_user
@@ -85,7 +85,7 @@ def _hash_password() -> int:
 
 
 def _add_user(options: argparse.Namespace) -> int:
-    try:
+    def add() -> None:
         add_user(
             options.users,
             name=options.name,
@@ -93,20 +93,25 @@ def _add_user(options: argparse.Namespace) -> int:
             password=_ask_password() if options.password or not options.key else None,
             keys=[path.read_text("utf-8") for path in options.key],
         )
-    except (OSError, UnicodeDecodeError, UsersError) as error:
-        print(f"Not done: {error}.", file=sys.stderr)
-        return 2
-    print(f"{options.users} now has the user {options.name}.")
-    return 0
+
+    return _change_users(add, f"{options.users} now has the user {options.name}.")
 
 
 def _remove_user(options: argparse.Namespace) -> int:
+    return _change_users(
+        lambda: remove_user(options.users, name=options.name),
+        f"{options.users} no longer has the user {options.name}.",
+    )
+
+
+def _change_users(change: Callable[[], None], done: str) -> int:
+    """Change a users file, say `done`, and return the exit code."""
     try:
-        remove_user(options.users, name=options.name)
+        change()
     except (OSError, UnicodeDecodeError, UsersError) as error:
         print(f"Not done: {error}.", file=sys.stderr)
         return 2
-    print(f"{options.users} no longer has the user {options.name}.")
+    print(done)
     return 0
 
 

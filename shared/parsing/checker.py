@@ -276,7 +276,7 @@ def _places(cells: Sequence[str], of: Mapping[str, T]) -> dict[int, T]:
 
 
 _Found = tuple[str, _Fault | Repair]
-"""What was found in a column; "" for the whole row."""
+"""Column and its fault or repair; the column is "" for a fault of the whole row."""
 
 
 @dataclass(kw_only=True)
@@ -313,7 +313,7 @@ class _RowCells:
         for place, done in column.repairs.items():
             self.repairs.setdefault(place, []).extend((name, one) for one in done)
 
-    @property
+    @cached_property
     def written(self) -> list[list[str]]:
         """All columns, each cell of the file once."""
         return [*(self.cells[name] for name in self.own), *self.extra.values()]
