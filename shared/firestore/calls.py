@@ -10,21 +10,11 @@ import grpc
 from google.api_core import exceptions
 from google.cloud import firestore
 from google.cloud.firestore_v1 import types
-from google.protobuf.empty_pb2 import Empty
 
+from shared.firestore import messages
 from shared.firestore.channel import Channel
 from shared.firestore.encoding import decode_fields, encode_fields
 from shared.firestore.query import Fields
-
-_BatchGetRequest: Any = types.BatchGetDocumentsRequest.pb()
-_BatchGetResponse: Any = types.BatchGetDocumentsResponse.pb()
-_QueryRequest: Any = types.RunQueryRequest.pb()
-_QueryResponse: Any = types.RunQueryResponse.pb()
-_CommitRequest: Any = types.CommitRequest.pb()
-_CommitResponse: Any = types.CommitResponse.pb()
-_RollbackRequest: Any = types.RollbackRequest.pb()
-_MapValue: Any = types.MapValue.pb()
-_Query: Any = types.StructuredQuery.pb()
 
 TIMEOUT = 60.0
 """Seconds that a call may take."""
@@ -60,23 +50,19 @@ class LedgerCalls:
         self._root = f"{channel.database}/documents/"
         self._metadata = channel.by_name
         self._routed = channel.routed
-        self._batch_get = channel.stream("BatchGetDocuments", _BatchGetRequest, _BatchGetResponse)
-        self._run_query = channel.stream("RunQuery", _QueryRequest, _QueryResponse)
-        self._commit = channel.unary("Commit", _CommitRequest, _CommitResponse)
-        self._rollback = channel.unary("Rollback", _RollbackRequest, Empty)
+        self._batch_get = channel.stream("BatchGetDocuments")
+        self._run_query = channel.stream("RunQuery")
+        self._commit = channel.unary("Commit")
+        self._rollback = channel.unary("Rollback")
 
     def get(
         self, paths: Iterable[str], within: Within | None = None, *, timeout: float = TIMEOUT
     ) -> dict[str, Any]:
         """Return path -> raw document; None for one that does not exist."""
         names = [self._root + path for path in paths]
-        request = _BatchGetRequest(database=self._database, documents=names)
-        found: dict[str, Any] = {}
-        for answer in self._answers(self._batch_get, request, self._metadata, within, timeout):
-            if answer.HasField("found"):
-                found[self._path(answer.found.name)] = answer.found
-            elif answer.missing:
-                found[self._path(answer.missing)] = None
+        request = messages.BatchGetRequest(database=self._database, documents=names)
+        answers = self._answers(self._batch_get, request, self._metadata, within, timeout)
+        found = {self._path(name): document for name, document in messages.documents(answers)}
         if len(found) != len(names):
             raise exceptions.InternalServerError("incomplete")  # type: ignore[no-untyped-call]
         return found
@@ -85,7 +71,7 @@ class LedgerCalls:
         self, collection: str, first: str, last: str, within: Within | None = None
     ) -> dict[str, Any]:
         """Return path -> raw document with ids from `first` to `last` inclusive, sorted."""
-        query = _Query()
+        query = messages.Query()
         order = query.order_by.add(direction=types.StructuredQuery.Direction.ASCENDING)
         order.field.field_path = "__name__"
         query.start_at.before = True
@@ -103,7 +89,7 @@ class LedgerCalls:
     ) -> dict[str, Any]:
         """Return path -> raw document with all of these fields and values; `either`: with any."""
         operators = types.StructuredQuery.CompositeFilter.Operator
-        query = _Query()
+        query = messages.Query()
         every = query.where.composite_filter
         every.op = operators.OR if either else operators.AND
         for name, value in values:
@@ -112,7 +98,7 @@ class LedgerCalls:
 
     def commit(self, writes: Mapping[str, Fields], transaction: bytes) -> None:
         """Write documents whole: path -> fields; an empty `transaction` is none."""
-        request = _CommitRequest(database=self._database, transaction=transaction)
+        request = messages.CommitRequest(database=self._database, transaction=transaction)
         for path, fields in writes.items():
             document = request.writes.add().update
             document.name = self._root + path
@@ -122,7 +108,7 @@ class LedgerCalls:
 
     def rollback(self, transaction: bytes) -> None:
         """End a transaction without writes."""
-        request = _RollbackRequest(database=self._database, transaction=transaction)
+        request = messages.RollbackRequest(database=self._database, transaction=transaction)
         with _translated():
             self._rollback(request, timeout=TIMEOUT, metadata=self._metadata)
 
@@ -131,7 +117,7 @@ class LedgerCalls:
     ) -> dict[str, Any]:
         parent, _, name = f"{self._root}{collection}".rpartition("/")
         query.from_.add(collection_id=name)
-        request = _QueryRequest(parent=parent, structured_query=query)
+        request = messages.QueryRequest(parent=parent, structured_query=query)
         metadata = self._routed((("parent", parent),))
         return {
             self._path(answer.document.name): answer.document
@@ -164,7 +150,7 @@ def _fill_filter(into: Any, name: str, value: Any) -> None:
         into.unary_filter.op = types.StructuredQuery.UnaryFilter.Operator.IS_NULL
         into.unary_filter.field.field_path = name
         return
-    encoded = _MapValue()
+    encoded = messages.MapValue()
     encode_fields({"value": value}, encoded.fields)
     into.field_filter.op = types.StructuredQuery.FieldFilter.Operator.EQUAL
     into.field_filter.field.field_path = name

@@ -12,6 +12,8 @@ import grpc
 from google.api_core.gapic_v1 import routing_header
 from google.cloud import firestore
 
+from shared.firestore.messages import classes
+
 SERVICE = "/google.firestore.v1.Firestore/"
 
 
@@ -43,22 +45,19 @@ class Channel:
         routing = routing_header.to_grpc_metadata(parameters)  # type: ignore[no-untyped-call]
         return (*self._metadata, routing)
 
-    def unary(self, method: str, request: Any, answer: Any) -> Any:
-        """Return a call with one answer; `request` and `answer` are raw message classes.
+    def unary(self, method: str) -> Any:
+        """Return a call with one answer."""
+        return self._channel.unary_unary(f"{SERVICE}{method}", *_conversions(method))
 
-        With None as `request`, the call takes bytes, which are sent unchanged; with None as
-        `answer`, it returns them unchanged.
-        """
-        return self._channel.unary_unary(
-            f"{SERVICE}{method}",
-            request_serializer=None if request is None else request.SerializeToString,
-            response_deserializer=None if answer is None else answer.FromString,
-        )
+    def unary_of_bytes(self, method: str) -> Any:
+        """Return a call that takes an encoded request, and returns the encoded answer."""
+        return self._channel.unary_unary(f"{SERVICE}{method}", None, None)
 
-    def stream(self, method: str, request: Any, answer: Any) -> Any:
+    def stream(self, method: str) -> Any:
         """Return a call with a stream of answers."""
-        return self._channel.unary_stream(
-            f"{SERVICE}{method}",
-            request_serializer=request.SerializeToString,
-            response_deserializer=answer.FromString,
-        )
+        return self._channel.unary_stream(f"{SERVICE}{method}", *_conversions(method))
+
+
+def _conversions(method: str) -> tuple[Any, Any]:
+    request, answer = classes(method)
+    return request.SerializeToString, answer.FromString

@@ -19,11 +19,11 @@ from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from google.cloud.firestore_v1 import types
 from grpc import StatusCode
 from numpy.typing import NDArray
 
 from shared.core import TryAgain
+from shared.firestore import messages
 from shared.firestore.bulk.operations import (
     Decide,
     Expectations,
@@ -50,7 +50,6 @@ from shared.firestore.encoding import decode_fields, nanoseconds
 
 T = TypeVar("T")
 
-_BatchWriteRequest: Any = types.BatchWriteRequest.pb()
 
 _CONFLICT = frozenset(
     (StatusCode.FAILED_PRECONDITION, StatusCode.ALREADY_EXISTS, StatusCode.NOT_FOUND)
@@ -515,7 +514,7 @@ def _without_values(words: str, entries: Sequence[Entry[Any]]) -> str:
     for entry in entries:
         values.append(entry.name.rpartition("/")[2])
         if entry.payload is not None:
-            write = _BatchWriteRequest.FromString(entry.payload).writes[0]
+            write = messages.BatchWriteRequest.FromString(entry.payload).writes[0]
             values.extend(_texts(decode_fields(write.update.fields)))
     secret = {word for value in values for word in _WORD.findall(value.lower())}
     return _WORD.sub(lambda match: "…" if match[0].lower() in secret else match[0], words)[:300]

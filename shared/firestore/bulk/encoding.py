@@ -12,11 +12,11 @@ from google.cloud.firestore_v1 import types
 
 from shared.firestore.bulk import wire as on_wire
 from shared.firestore.encoding import decode, decode_fields, faults
+from shared.firestore.messages import Document
 
 ENCODING = 2
 """Version of the bytes of `encode_content`; a change of the bytes needs a new version."""
 
-_RAW_DOCUMENT: Any = types.Document.pb()
 on_wire.encodes(types.Value.pb(), lambda value: value.SerializeToString(deterministic=True))
 
 
@@ -42,7 +42,7 @@ def decode_content(wire: bytes, only: Collection[str] | None = None) -> dict[str
 
     With `only`, all other fields stay raw values, which can be written again.
     """
-    fields = _RAW_DOCUMENT.FromString(wire).fields
+    fields = Document.FromString(wire).fields
     if only is None:
         return decode_fields(fields)
     return {name: decode(value) if name in only else value for name, value in fields.items()}

@@ -19,6 +19,7 @@ from google.cloud.firestore_v1 import types
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
+from shared.firestore import messages
 from shared.firestore.bulk.encoding import encode_content
 from shared.firestore.bulk.wire import Heads, varint
 from shared.firestore.channel import Channel
@@ -26,17 +27,6 @@ from shared.firestore.encoding import decode_fields, timestamp
 
 __all__ = ["CallFailed", "Stored", "Transport", "WriteAnswer", "encode_write", "encode_writes"]
 
-_Document: Any = types.Document.pb()
-_Write: Any = types.Write.pb()
-_Precondition: Any = types.Precondition.pb()
-_BatchWriteRequest: Any = types.BatchWriteRequest.pb()
-_BatchWriteResponse: Any = types.BatchWriteResponse.pb()
-_BatchGetRequest: Any = types.BatchGetDocumentsRequest.pb()
-_BatchGetResponse: Any = types.BatchGetDocumentsResponse.pb()
-_CountRequest: Any = types.RunAggregationQueryRequest.pb()
-_CountResponse: Any = types.RunAggregationQueryResponse.pb()
-
-_FieldFilter: Any = types.StructuredQuery.FieldFilter.pb()
 _IN = types.StructuredQuery.FieldFilter.Operator.IN
 
 
@@ -46,21 +36,21 @@ def _tag(message: Any, field: str) -> int:
     return number << 3 | 2
 
 
-_REQUEST_WRITES = _tag(_BatchWriteRequest, "writes")
-_WRITE_UPDATE = _tag(_Write, "update")
-_WRITE_DELETE = _tag(_Write, "delete")
-_WRITE_MASK = _tag(_Write, "update_mask")
-_WRITE_CONDITION = _tag(_Write, "current_document")
-_DOCUMENT_NAME = _tag(_Document, "name")
+_REQUEST_WRITES = _tag(messages.BatchWriteRequest, "writes")
+_WRITE_UPDATE = _tag(messages.Write, "update")
+_WRITE_DELETE = _tag(messages.Write, "delete")
+_WRITE_MASK = _tag(messages.Write, "update_mask")
+_WRITE_CONDITION = _tag(messages.Write, "current_document")
+_DOCUMENT_NAME = _tag(messages.Document, "name")
 _MASK_PATH = _tag(types.DocumentMask.pb(), "field_paths")
-_UPDATE_TIME = _tag(_Precondition, "update_time")
+_UPDATE_TIME = _tag(messages.Precondition, "update_time")
 
-_RESULT = _tag(_BatchWriteResponse, "write_results")
+_RESULT = _tag(messages.BatchWriteResponse, "write_results")
 _RESULT_TIME = _tag(types.WriteResult.pb(), "update_time")
 _SECONDS, _NANOS = (
     Timestamp.DESCRIPTOR.fields_by_name[name].number << 3 for name in ("seconds", "nanos")
 )
-_GOOD = bytes((_tag(_BatchWriteResponse, "status"), 0))
+_GOOD = bytes((_tag(messages.BatchWriteResponse, "status"), 0))
 
 COUNTED = 30
 """Documents counted per query: Firestore's limit of alternatives in an `in` filter."""
@@ -117,10 +107,10 @@ class Transport:
         channel = Channel(client)
         self.database = channel.database
         self._metadata = channel.by_id
-        self._batch_write = channel.unary("BatchWrite", None, None)
-        self._batch_get = channel.stream("BatchGetDocuments", _BatchGetRequest, _BatchGetResponse)
-        self._count = channel.stream("RunAggregationQuery", _CountRequest, _CountResponse)
-        self._head = _BatchWriteRequest(database=self.database).SerializeToString()
+        self._batch_write = channel.unary_of_bytes("BatchWrite")
+        self._batch_get = channel.stream("BatchGetDocuments")
+        self._count = channel.stream("RunAggregationQuery")
+        self._head = messages.BatchWriteRequest(database=self.database).SerializeToString()
 
     def get(
         self, names: Sequence[str], mask: Sequence[str] | None, *, timeout: float
@@ -137,20 +127,17 @@ class Transport:
         Raises:
             CallFailed: the call failed, perhaps in the middle of the answer.
         """
-        request = _BatchGetRequest(database=self.database, documents=names)
+        request = messages.BatchGetRequest(database=self.database, documents=names)
         if mask is not None:
             request.mask.SetInParent()
             request.mask.field_paths.extend(mask)
         found: dict[str, Stored | None] = {}
         try:
-            for answer in self._batch_get(request, timeout=timeout, metadata=self._metadata):
-                if answer.HasField("found"):
-                    document = answer.found
-                    found[document.name] = Stored(
-                        decode_fields(document.fields), document.update_time
-                    )
-                elif answer.missing:
-                    found[answer.missing] = None
+            answers = self._batch_get(request, timeout=timeout, metadata=self._metadata)
+            for name, document in messages.documents(answers):
+                found[name] = document and Stored(
+                    decode_fields(document.fields), document.update_time
+                )
         except grpc.RpcError as error:
             raise _failed("BatchGetDocuments", error) from error
         return found
@@ -203,13 +190,13 @@ class Transport:
 
 def _count_request(names: Sequence[str]) -> Any:
     parent, collection, _ = names[0].rsplit("/", 2)
-    request = _CountRequest(parent=parent)
+    request = messages.CountRequest(parent=parent)
     aggregation = request.structured_aggregation_query
     aggregation.aggregations.add(alias="count").count.SetInParent()
     query = aggregation.structured_query
     query.from_.add(collection_id=collection)
     query.where.field_filter.MergeFrom(
-        _FieldFilter(
+        messages.FieldFilter(
             field={"field_path": "__name__"},
             op=_IN,
             value={"array_value": {"values": [{"reference_value": name} for name in names]}},
@@ -303,7 +290,7 @@ class WriteAnswer:
     @cached_property
     def message(self) -> Any:
         """The raw BatchWriteResponse."""
-        return _BatchWriteResponse.FromString(self._encoded)
+        return messages.BatchWriteResponse.FromString(self._encoded)
 
     def _times(self) -> NDArray[np.int64] | None:
         """Read all times from the bytes at once."""
@@ -362,7 +349,7 @@ def _field(tag: int, content: bytes) -> bytes:
     return b"".join((varint(tag), varint(len(content)), content))
 
 
-_IS_NEW = _field(_WRITE_CONDITION, _Precondition(exists=False).SerializeToString())
+_IS_NEW = _field(_WRITE_CONDITION, messages.Precondition(exists=False).SerializeToString())
 _NEW_HEADS = Heads(((varint(_REQUEST_WRITES), _IS_NEW), (varint(_WRITE_UPDATE), b"")))
 """Bytes before a new document in a request, by the document's size in bytes."""
 
