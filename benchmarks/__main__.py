@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from benchmarks import calls, cold_start, daily, growth, latency, rows, shards, small, status_page
@@ -46,18 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--made-documents", type=int, default=default.made_documents)
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the results are saved")
     given = parser.parse_args(arguments)
-    options = Options(
-        types=given.types,
-        rows=given.rows,
-        slow_rows=given.slow_rows,
-        ways=given.ways,
-        repeats=given.repeats,
-        imports=given.imports,
-        export_rows=given.export_rows,
-        sharded_rows=given.sharded_rows,
-        documents=given.documents,
-        made_documents=given.made_documents,
-    )
+    options = Options(**{one.name: getattr(given, one.name) for one in fields(Options)})
     with tempfile.TemporaryDirectory() as folder, ready(Path(folder)) as stage:
         for name in given.only:
             tables = PARTS[name](stage, options)

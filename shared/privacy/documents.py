@@ -108,8 +108,3 @@ KINDS: tuple[DocumentKind, ...] = (
         personal=False,
     ),
 )
-
-
-def kind_of(path: str) -> DocumentKind | None:
-    """Return the kind of the document at a path; None if the table has none."""
-    return next((kind for kind in KINDS if kind.matches(path)), None)

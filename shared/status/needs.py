@@ -29,9 +29,6 @@ from shared.status.masking import mask
 BAD: tuple[Status, ...] = ("rejected", "failed", "overdue")
 """Statuses of imports that need a person."""
 
-NAMED = 5
-"""Largest number of files that one entry names."""
-
 MAIL_BOUNCES = "mail_bounces"
 """Kind of a need: an address that its server refuses."""
 MAIL_DELAYED = "mail_delayed"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from concurrent import futures
 from pathlib import Path
-from types import TracebackType
 
 import grpc
 
@@ -50,12 +49,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
 
