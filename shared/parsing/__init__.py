@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.parsing.blocks import INCOMPLETE, Block, Incoming
 from shared.parsing.checker import Row
-from shared.parsing.csv.dialect import NARROW, Dialect
+from shared.parsing.csv.dialect import NARROW, dialect_of
 from shared.parsing.csv.header import DELIMITERS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import Splitter
 from shared.parsing.csv.text import decode, refuse_foreign, without_bom
@@ -21,7 +21,6 @@ __all__ = [
     "JUDGED",
     "NARROW",
     "Block",
-    "Dialect",
     "Examination",
     "Incoming",
     "Keys",
@@ -32,6 +31,7 @@ __all__ = [
     "Tally",
     "Watcher",
     "decode",
+    "dialect_of",
     "halves",
     "hash64",
     "hashes",

@@ -27,9 +27,9 @@ from shared.files.types import (
 from shared.parsing import (
     DELIMITERS,
     HEADER_BYTES,
-    Dialect,
     Splitter,
     decode,
+    dialect_of,
     read_header,
     refuse_foreign,
     without_bom,
@@ -212,7 +212,7 @@ def _judge(record: bytes, columns: Columns | None, found: Look) -> bool:
     person = found.person
     if columns is None:
         return any(person.named_by(cell.strip('" ')) for cell in _loose_cells(record))
-    dialect = Dialect(columns.delimiter)
+    dialect = dialect_of(columns.delimiter)
     cut = dialect.cut(record)
     cells = [_text(cell) for cell in dialect.loose(record)] if cut else _loose_cells(record)
     if (
@@ -270,7 +270,7 @@ def _loose_records(
     data = _read(stream, LOOSE_BYTES + 1)
     if len(data) > LOOSE_BYTES:
         raise UnreadableFile("The file is large, and its columns cannot be told.")
-    dialect = Dialect(max(DELIMITERS, key=lambda one: data[:4096].count(one.encode())))
+    dialect = dialect_of(max(DELIMITERS, key=lambda one: data[:4096].count(one.encode())))
     ends: list[int] = []
     offset = 0
     while offset < len(data):

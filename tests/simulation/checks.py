@@ -16,6 +16,9 @@ from tests.simulation.world import World
 IMPORTS = "connections/main/imports"
 LOADED = ("loaded", "loaded_with_rejects")
 
+_address = id
+"""The built-in, whose name the ids of documents have below."""
+
 
 class Checks:
     """Watches every change of the ledger and every write of documents."""
@@ -41,6 +44,8 @@ class Checks:
         """Ids of customers whose documents have been removed once."""
         self.doubted: set[datetime] = set()
         """Exports of customers of which a lost index knew what they had confirmed."""
+        self._read: dict[int, tuple[Fields, Import]] = {}
+        """Address of fields -> these, so that they stay there, and the import read from them."""
         self._undoing: dict[str, str] = {}
         """Owner of a feed for which an import is undone -> that import."""
 
@@ -59,7 +64,7 @@ class Checks:
             self.removed.add(id)
         if not collection.endswith("/imports") or after is None:
             return
-        self.mails.changed(_import(id, before) if before else None, _import(id, after))
+        self.mails.changed(self._import(id, before) if before else None, self._import(id, after))
         before, after = before and _lying_flat(before), _lying_flat(after)
         self._changed = True
         if after["undone"] is not None:
@@ -75,7 +80,7 @@ class Checks:
         lease, was = after["lease"], before and before["lease"]
         if lease is not None and (was is None or was["owner"] != lease["owner"]):
             if was is not None and self._given_on(id, was, after):
-                self._works(_import(id, after))
+                self._works(self._import(id, after))
             else:
                 if (
                     was is not None
@@ -86,11 +91,11 @@ class Checks:
                     self._fail(f"{id} is taken from a worker whose lease is not over")
                 if after["status"] == "loading":
                     self._claimed(before, after)
-                    self._begins(id, _import(id, after))
+                    self._begins(id, self._import(id, after))
                 else:
-                    self._works(_import(id, after))  # at the verdict on a file that waits
+                    self._works(self._import(id, after))  # at the verdict on a file that waits
         if after["status"] != (before and before["status"]):
-            self._ends(id, _import(id, after))
+            self._ends(id, self._import(id, after))
 
     def committed(self) -> None:
         """Look at the ledger after a transaction: no orders file may have been overlooked, and
@@ -102,7 +107,7 @@ class Checks:
         for id, document in self.store.collection(IMPORTS).items():
             fields = document.fields
             if fields["status"] == "waiting" and fields.get("pairedWith") is None:
-                customers = self._matching(_import(id, fields))
+                customers = self._matching(self._import(id, fields))
                 if customers is not None:
                     self._fail(f"{id} waits, and {customers.import_id} is there")
 
@@ -168,7 +173,7 @@ class Checks:
             assert found is not None
             actor.about |= {
                 "owner": running["owner"],
-                "import": _import(running["import"], found.fields),
+                "import": self._import(running["import"], found.fields),
             }
             self._note_withdrawn(type, running["import"])
 
@@ -209,7 +214,7 @@ class Checks:
         self._claimed(before, after)
         found = self.store.get(f"{IMPORTS}/{import_id}")
         assert found is not None
-        import_ = _import(import_id, found.fields)
+        import_ = self._import(import_id, found.fields)
         if (
             import_.status != "loading"
             or import_.split is None
@@ -343,8 +348,16 @@ class Checks:
 
     def _imports(self) -> list[Import]:
         return [
-            _import(id, document.fields) for id, document in self.store.collection(IMPORTS).items()
+            self._import(id, document.fields)
+            for id, document in self.store.collection(IMPORTS).items()
         ]
+
+    def _import(self, id: str, fields: Fields) -> Import:
+        """Return the import of a document's fields, which nobody changes."""
+        if _address(fields) not in self._read:
+            import_ = Import.from_document(connection="main", import_id=id, data=fields)
+            self._read[_address(fields)] = fields, import_
+        return self._read[_address(fields)][1]
 
     def _fail(self, message: str) -> None:
         self._world.fail(message)
@@ -353,7 +366,3 @@ class Checks:
 def _lying_flat(fields: Fields) -> Fields:
     """Return the fields of an import side by side, with None for those that are absent."""
     return {"lease": None, "split": None, "undone": None, **flat(fields)}
-
-
-def _import(id: str, fields: Fields) -> Import:
-    return Import.from_document(connection="main", import_id=id, data=fields)

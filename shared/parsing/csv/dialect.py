@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 WIDE_BLANKS = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 WIDE_BLANKS += "\u2028\u2029\u202f\u205f\u3000"
@@ -224,3 +225,9 @@ class Dialect:
 
 def _first_line(data: bytes) -> bytes:
     return re.split(rb"[\r\n]", data, maxsplit=1)[0]
+
+
+@lru_cache(maxsize=64)
+def dialect_of(delimiter: str, width: int | None = None) -> Dialect:
+    """Return the `Dialect` of a delimiter; one made before serves again, its patterns are long."""
+    return Dialect(delimiter, width=width)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from shared.core import FileRejected, Problem, column_name, looks_like_data
 from shared.files import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns, unguard
-from shared.parsing.csv.dialect import INVISIBLE, Dialect, Record
+from shared.parsing.csv.dialect import INVISIBLE, Record, dialect_of
 from shared.parsing.csv.text import UNREADABLE, UTF_8, WINDOWS_1252, text_of
 
 HEADER_BYTES = 64 * 1024
@@ -164,7 +164,7 @@ def _readings(head: bytes, start: int, layout: Layout, *, final: bool) -> list[_
     """Read the line that begins at `start` with each delimiter with which it ends."""
     readings: list[_Reading] = []
     for delimiter in DELIMITERS:
-        record = Dialect(delimiter).cut(head, start, final=final)
+        record = dialect_of(delimiter).cut(head, start, final=final)
         if record is None or record.end - start > HEADER_BYTES:
             continue
         texts = [text_of(cell) for cell in record.cells or (b"",)]
@@ -198,7 +198,7 @@ def _refuse_damaged(head: bytes, start: int, best: _Reading, line: int, *, final
             "The header holds bytes that are neither UTF-8 nor Windows-1252 text.",
             line,
         )
-    again = Dialect(best.delimiter, width=len(names)).cut(head, start, final=final)
+    again = dialect_of(best.delimiter, len(names)).cut(head, start, final=final)
     if again is None or again.broken:
         raise _refusal(
             "header.bad_quotes",

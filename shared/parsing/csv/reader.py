@@ -21,7 +21,7 @@ import pandas as pd
 from shared.core import FileRejected, Problem, TryAgain
 from shared.core.arrays import Mask, Numbers
 from shared.files import EXPORT, Exports, Layout, is_import_id, unguard
-from shared.parsing.csv.dialect import END_OF_FILE, Dialect
+from shared.parsing.csv.dialect import END_OF_FILE, dialect_of
 from shared.parsing.csv.grid import Grid, Places, lay_out
 from shared.parsing.csv.header import COLUMNS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import BROKEN, RECORD_BYTES, Records, Splitter
@@ -238,7 +238,7 @@ class CsvReader:
         self.warnings = list(found.warnings)
         self._found = found
         self.longer = 0
-        self._dialect = Dialect(found.delimiter)
+        self._dialect = dialect_of(found.delimiter)
         self._splitter = Splitter(
             found.delimiter, width=found.width, line=found.next_line, record_bytes=record_bytes
         )

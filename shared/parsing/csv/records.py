@@ -15,7 +15,7 @@ import numpy as np
 
 from shared.core import FileRejected, Problem
 from shared.core.arrays import Mask, Numbers, Octets, Words
-from shared.parsing.csv.dialect import Dialect, Record
+from shared.parsing.csv.dialect import Record, dialect_of
 
 RECORD_BYTES = 4 * 1024 * 1024
 """Bytes of the longest record that is read. This limits the memory that a missing quote can
@@ -123,7 +123,7 @@ class Splitter:
             line: the line of the file with which the first block begins.
             record_bytes: bytes of the longest record that is read.
         """
-        self._dialect = Dialect(delimiter, width=width)
+        self._dialect = dialect_of(delimiter, width)
         self._delimiter = ord(delimiter)
         self._width = width or 0
         self._record_bytes = record_bytes
