@@ -86,8 +86,10 @@ class FeedHold:
                 ledger.put(current.saying(sentences.undoing(), now=now))
             return mark
 
+        asked = self._services.now()
         self.mark = self._services.ledger.transact(take)
-        self._due = self._services.now() + timedelta(seconds=BEAT_SECONDS)
+        # After an answer that took longer than the lease, another import may have the feed.
+        self._due = asked + timedelta(seconds=BEAT_SECONDS)
 
     def check(self) -> None:
         """Make sure that the feed is still held, and renew the lease when that is due.

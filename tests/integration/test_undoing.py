@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.core.errors import NotPossible
+from shared.core.errors import LeaseLost, NotPossible
 from shared.ledger.imports import Import
+from shared.ledger.store import LedgerStore
 from shared.scheduling.replay import replay
 from shared.undoing.attempt import Undone, undo
 from shared.undoing.exports import HoldRenewal
@@ -443,6 +444,31 @@ def test_nothing_of_the_type_begins_meanwhile(
     assert seen == ["blocked"]
     assert cities(pipeline) == {"1": "Perth"}
     assert [one for one in pipeline.run_due() if one == "loaded"][:1] == ["loaded"]
+    assert cities(pipeline) == {"1": "Cairns"}
+
+
+def test_the_answer_that_the_feed_is_held_comes_late(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It changes no document if another file has begun before the answer."""
+    load(pipeline, OLD, people(p1="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart"))
+    take = LedgerStore.transact
+
+    def late(ledger: LedgerStore, change: Any) -> Any:
+        answer = take(ledger, change)
+        monkeypatch.undo()
+        pipeline.clock.advance(timedelta(hours=1))
+        load(pipeline, REAL, people(p1="Cairns"))
+        return answer
+
+    monkeypatch.setattr(LedgerStore, "transact", late)
+
+    with pytest.raises(LeaseLost):
+        run(pipeline)
+
+    assert cities(pipeline) == {"1": "Hobart", "2": "Hobart"}
+    run(pipeline)
     assert cities(pipeline) == {"1": "Cairns"}
 
 

@@ -29,7 +29,7 @@ from shared.index.session import Indexing, holds_content
 from shared.ledger import uploads
 from shared.ledger.feeds import Feed, Holder
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
-from shared.ledger.lease import Claimed, ClaimedChange, Hold
+from shared.ledger.lease import BEAT_SECONDS, Claimed, ClaimedChange, Hold
 from shared.ledger.parts import StateObject
 from shared.ledger.store import LedgerTransaction
 from shared.loading import judging
@@ -61,6 +61,7 @@ from tests.simulation.scenarios import (
     correct_orders,
     disturbed,
     fall_silent,
+    late_answer,
     overtaken,
     stall,
     take_back,
@@ -94,6 +95,9 @@ class Guard:
             case "undoing stalled":
                 name = "undo beside another file"
                 yield from (disturbed(name, effect, stall) for effect in range(1, 60))
+            case "answers to an undoing late":
+                name = "undo beside another file"
+                yield from (late_answer(name, effect) for effect in range(1, 60))
             case "taken back":
                 yield from (disturbed("changed rows", effect, take_back) for effect in range(1, 60))
             case "complete orders corrected":
@@ -260,6 +264,14 @@ def _marked_clean(feed: Feed, import_: Any, **rest: Any) -> tuple[Feed, Holder]:
 def _latest_row(self: Repeats, place: int, row: RowOfKey) -> None:
     rows = [*self._rows.get(place, ()), row]
     self._rows[place] = [max(rows, key=lambda row: row.rank)]
+
+
+_take = FeedHold.take
+
+
+def _taken_when_answered(self: FeedHold) -> None:
+    _take(self)
+    self._due = self._services.now() + timedelta(seconds=BEAT_SECONDS)
 
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -464,6 +476,11 @@ GUARDS: Mapping[str, Guard] = {
         "who undoes an import looks whether its feed is still held",
         _replaced(FeedHold, FeedHold.check, lambda self: None),
         "undoing stalled",
+    ),
+    "age of the hold on a feed": Guard(
+        "who undoes an import looks again if the answer that the feed is held came late",
+        _replaced(FeedHold, FeedHold.take, _taken_when_answered),
+        "answers to an undoing late",
     ),
     "quiet while somebody is erased": Guard(
         "an erasure counts only if no import has begun meanwhile",

@@ -460,6 +460,13 @@ def disturbed(name: str, effect: int, act: Callable[[History], None]) -> History
     return history
 
 
+def late_answer(name: str, effect: int) -> History:
+    """Return a scenario in which a process stalls right after one of its effects."""
+    history = undisturbed(name)
+    history.world.after[effect] = lambda: stall(history)
+    return history
+
+
 def state(history: History) -> dict[str, Any]:
     """Return everything that must be the same however a scenario was disturbed.
 

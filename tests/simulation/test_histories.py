@@ -20,7 +20,24 @@ from tests.support.stack import ROOT
 
 RUNS = 80
 PARTS = 8
-BROKEN = (19, 23, 1025, 1679, 2365, 2671, 3747, 4115, 5427, 6051, 8392, 12056, 411, 30050, 50062)
+BROKEN = (
+    19,
+    23,
+    1025,
+    1679,
+    2365,
+    2671,
+    3747,
+    4115,
+    5427,
+    6051,
+    8392,
+    12056,
+    411,
+    30050,
+    50062,
+    5090,
+)
 """Seeds of histories that have once gone wrong."""
 
 

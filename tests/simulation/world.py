@@ -89,6 +89,8 @@ class World:
         """Calls so far that were to change something."""
         self.between: dict[int, Callable[[], None]] = {}
         """What happens right before an effect, by the number of that effect, counted from 1."""
+        self.after: dict[int, Callable[[], None]] = {}
+        """What happens right after an effect, before its answer comes."""
         self.trace: list[str] | None = [] if tracing else None
         self._main = getcurrent()
         self._heap: list[tuple[float, int, Actor | Callable[[], None]]] = []
@@ -158,17 +160,20 @@ class World:
             return do()
         chances, rng = self.chances, self.rng
         self._travel()
-        lost = False
+        lost, effect = False, 0
         if chances.refuse and rng.random() < chances.refuse:
             self.say(lambda: f"{what()} is refused")
             raise error()
         if writes:
             self.effects += 1
-            if self.effects in self.between:
-                self.between.pop(self.effects)()
+            effect = self.effects
+            if effect in self.between:
+                self.between.pop(effect)()
             lost = bool(chances.lose) and rng.random() < chances.lose
         self.say(lambda: what() + (", and its answer gets lost" if lost else ""))
         result = do()
+        if effect in self.after:
+            self.after.pop(effect)()
         if writes or rng.random() < 0.1:
             self._travel()
         if lost:
