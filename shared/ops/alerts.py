@@ -17,7 +17,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(desk: Desk) -> int:
-    from shared.reporting import Alert, Zones
+    from shared.reporting import Zones, read_alerts
 
     services = desk.services
     found = services.ledger.alerts(
@@ -32,8 +32,7 @@ def _list(desk: Desk) -> int:
     if not found:
         screen.line("No alerts." if desk.parsed.all else "All is well: no open alerts.")
         return DONE
-    read = [Alert.read(id, data) for id, data in found.items()]
-    alerts = [alert for alert in read if alert is not None]
+    alerts = read_alerts(found)
     zones = Zones(
         services.ledger.connection_documents({alert.connection for alert in alerts}), services
     )

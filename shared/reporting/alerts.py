@@ -130,6 +130,12 @@ class Alert:
         return alert if usable else None
 
 
+def read_alerts(documents: Mapping[str, Mapping[str, Any]]) -> list[Alert]:
+    """Return the alerts of stored documents by their ids, without those that cannot be used."""
+    read = (Alert.read(id, data) for id, data in documents.items())
+    return [alert for alert in read if alert is not None]
+
+
 def alert_id(code: str, *, connection: str, about: str) -> str:
     """Return an alert's id, e.g. `au~customers~feed_stopped`; `about` is an import id or a type."""
     return f"{connection}~{about}~{code}"
@@ -264,20 +270,14 @@ def tell(services: Services) -> int:
     Raises:
         TryAgain: Firestore could not be reached.
     """
-    untold = {
-        id: alert
-        for id, data in services.ledger.untold_alerts().items()
-        if (alert := Alert.read(id, data)) is not None
-    }
-    for id, alert in untold.items():
+    untold = read_alerts(services.ledger.untold_alerts())
+    for alert in untold:
         if alert.logged_at is None:
-            _log_one(id, services)
+            _log_one(alert.id, services)
     told, now = 0, services.now()
-    in_turn = sorted(
-        untold.values(), key=lambda one: (one.telling_until is not None, one.telling_until or now)
-    )
-    for id in [alert.id for alert in in_turn[:TOLD_AT_ONCE]]:
-        claimed = services.ledger.transact(partial(_claim, id=id, now=services.now()))
+    untold.sort(key=lambda one: (one.telling_until is not None, one.telling_until or now))
+    for alert in untold[:TOLD_AT_ONCE]:
+        claimed = services.ledger.transact(partial(_claim, id=alert.id, now=services.now()))
         if claimed is None:
             continue
         answer = _post(services.deployment.alert_webhook, claimed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from shared.scheduling.arrivals import arrival, is_newer, lying_there
 from shared.scheduling.claims import NotNow, claim, give_up, split_again
-from shared.scheduling.intake import arrival, is_newer, lying_there, take_in, take_in_event
+from shared.scheduling.intake import take_in, take_in_event
 from shared.scheduling.planning import (
     enqueue,
     enqueue_judging,

@@ -145,20 +145,26 @@ def _claim_import(
         current = current.to("scheduled", now=now, text=text, lease=None)
     moved = _put_off(current, verdict, awaited, timing, now=now)
     if moved.status == "overdue" and before.status != "overdue":
-        raise_alert(ledger, "overdue", moved, todo=overdue_todo(moved), now=now)
-        post_about(
-            ledger,
-            moved,
-            "overdue",
-            lambda zone: overdue(moved, zone=zone, now=now),
-            services,
-            now=now,
-        )
+        _tell_overdue(ledger, moved, services, now)
     same = ("status", "status_text", "task")
     if all(getattr(moved, name) == getattr(before, name) for name in same):
         return NotNow(before.status, before)
     ledger.put(moved)
     return NotNow(moved.status, moved)
+
+
+def _tell_overdue(
+    ledger: LedgerTransaction, import_: Import, services: Services, now: datetime
+) -> None:
+    raise_alert(ledger, "overdue", import_, todo=overdue_todo(import_), now=now)
+    post_about(
+        ledger,
+        import_,
+        "overdue",
+        lambda zone: overdue(import_, zone=zone, now=now),
+        services,
+        now=now,
+    )
 
 
 def _begin(

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, tzinfo
-from urllib.parse import urlencode
+from datetime import datetime
 
-from shared.core import BadRequest, Problem, SettingsError, log
-from shared.files import REFUSALS, Arrival, ExportFile, Ignored, Misnamed, read_name, shown
+from shared.core import BadRequest, log
+from shared.files import REFUSALS, ExportFile, Ignored, Misnamed, read_name, shown
 from shared.files.types import file_type, waiting_for
 from shared.gcp import StorageObject
-from shared.ledger import (
-    Import,
-    LedgerTransaction,
-    Reports,
-    feed_path,
-    import_path,
-    without,
-)
-from shared.mail import post_about, refused_name, send_now
+from shared.ledger import Import, LedgerTransaction, feed_path, import_path, without
 from shared.reporting import (
     FEED_STOPPED,
     NO_TYPE,
     REFUSED_NAME,
-    REFUSED_NAME_TODO,
     alert_paths,
-    groups_of,
-    raise_alert,
     resolve_alerts,
     resolve_import_alerts,
     sentences,
 )
 from shared.scheduling import pairing
+from shared.scheduling.arrivals import is_newer, lying_there, read_arrived, recorded
 from shared.scheduling.planning import awaited_file, enqueue, enqueue_judging, plan_task, rules
+from shared.scheduling.refusals import refuse, take_note
 from shared.services import Services
 
 
@@ -53,8 +43,6 @@ def take_in_event(told: StorageObject, services: Services) -> Import | None:
     """
     _refuse_other_buckets(told, services)
     if told.name.startswith(f"{REFUSALS}/"):
-        from shared.scheduling.refusals import take_note  # it uses this module
-
         return take_note(told.name, services)
     if isinstance(read_name(told.name), Ignored):
         return take_in(told, services)
@@ -63,19 +51,6 @@ def take_in_event(told: StorageObject, services: Services) -> Import | None:
         log("INFO", "The object of the event is no longer there.", object=told.name)
         return None
     return take_in(arrived, services)
-
-
-def lying_there(name: str, services: Services) -> StorageObject | None:
-    """Return the current generation of an object in the bucket; None if there is none.
-
-    Raises:
-        TryAgain: Cloud Storage could not be reached.
-    """
-    # Imported here: an event for an object that is ignored needs no client.
-    from shared.gcp.storage import find_object
-
-    blob = find_object(services.bucket, name)
-    return None if blob is None else StorageObject.of_blob(blob, bucket=services.deployment.bucket)
 
 
 def _refuse_other_buckets(arrived: StorageObject, services: Services) -> None:
@@ -118,34 +93,6 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
     return import_
 
 
-def read_arrived(arrived: StorageObject, services: Services) -> ExportFile | Ignored | Misnamed:
-    """Return the export file that an uploaded object's name describes, or why there is none.
-
-    Raises:
-        TryAgain: Firestore could not be reached.
-    """
-    named = read_name(arrived.name, arrival(arrived.uploaded_at, services))
-    if isinstance(named, Ignored | ExportFile):
-        return named
-    # The connection's time zone is read only here: it is needed to suggest a right name.
-    zone = _zone(named.connection, services)
-    return read_name(arrived.name, arrival(arrived.uploaded_at, services, zone=zone))
-
-
-def _zone(connection: str, services: Services) -> tzinfo:
-    """Return a connection's time zone; the deployment's if the settings have errors."""
-    try:
-        return services.settings_of(connection).time_zone
-    except SettingsError:
-        return services.deployment.time_zone
-
-
-def arrival(at: datetime, services: Services, *, zone: tzinfo | None = None) -> Arrival:
-    """Return the limits for the name of a file that was uploaded at `at`."""
-    deployment = services.deployment
-    return Arrival(at, deployment.future_tolerance, zone or deployment.time_zone)
-
-
 def _receive(
     ledger: LedgerTransaction,
     file: ExportFile,
@@ -161,7 +108,7 @@ def _receive(
     # search for the other's imports. So neither can miss the other.
     for other in _others(file):
         ledger.feed(file.connection, other)
-    fresh = _recorded(file, arrived, services)
+    fresh = recorded(file, arrived, services)
     if arrived.size == 0:
         fresh = fresh.saying(sentences.empty_so_far(services.deployment.empty_grace), now=now)
         dependents: list[Import] = []
@@ -184,27 +131,6 @@ def _receive(
     for dependent in dependents:
         ledger.put(dependent)
     return fresh
-
-
-def _recorded(named: ExportFile | Misnamed, arrived: StorageObject, services: Services) -> Import:
-    """Return the import of an upload, as yet without a status of its own."""
-    url = services.deployment.status_url
-    asked = urlencode({"connection": named.connection, "import": named.import_id})
-    return Import(
-        connection=named.connection,
-        import_id=named.import_id,
-        file=named.file,
-        object=named.object,
-        bucket=arrived.bucket,
-        generation=arrived.generation,
-        type=named.type,
-        mode=named.mode,
-        exported_at=named.exported_at if isinstance(named, ExportFile) else None,
-        uploaded_at=arrived.uploaded_at,
-        size=arrived.size,
-        crc32c=arrived.crc32c,
-        link=f"{url}?{asked}" if url else None,
-    )
 
 
 def _supersede(
@@ -238,18 +164,6 @@ def _needed(file: ExportFile) -> list[str]:
         paths += alert_paths(*codes, connection=connection, about=file.type)
         paths += alert_paths(REFUSED_NAME, connection=connection, about=NO_TYPE)
     return paths
-
-
-def is_newer(arrived: StorageObject, current: Import, now: datetime) -> bool:
-    """Return True if this upload takes over from the one in the ledger; events come in any order.
-
-    A later upload takes over. If the recorded upload does not exist, every other upload takes over:
-    it is not in the bucket and its time is in the future.
-    """
-    gone = current.error is not None and current.error.code == "file.gone"
-    if gone and current.uploaded_at > now:
-        return arrived.generation != current.generation
-    return (arrived.uploaded_at, arrived.generation) > (current.uploaded_at, current.generation)
 
 
 def _pair(
@@ -307,74 +221,3 @@ def _pair_waiting(
                 )
             paired.append(one)
     return paired
-
-
-def refuse(
-    misnamed: Misnamed, arrived: StorageObject, services: Services, *, at_door: bool = False
-) -> Import:
-    """Record an upload as rejected for its name, with a report and an alert.
-
-    `at_door` is True if the gateway has refused the upload, so that nothing of it was kept.
-
-    Raises:
-        TryAgain: Cloud Storage or Firestore could not be reached.
-    """
-    problem = misnamed.problem
-    if misnamed.suggestion:
-        problem = Problem(
-            code=problem.code,
-            message=f"{problem.message} The right name would be {misnamed.suggestion}.",
-        )
-
-    mail: str | None = None
-
-    def change(ledger: LedgerTransaction) -> Import:
-        nonlocal mail
-        mail, now = None, services.now()
-        current = ledger.import_(misnamed.connection, misnamed.import_id)
-        if current is not None and not is_newer(arrived, current, now):
-            return current
-        refused = replace(
-            _recorded(misnamed, arrived, services),
-            error=problem,
-            reports=Reports(report=misnamed.report_json),
-        ).end(
-            "rejected",
-            now=now,
-            text=sentences.refused(problem) if at_door else sentences.rejected(problem),
-            keep=services.deployment.ledger_retention,
-        )
-        if services.deployment.alert_rejected and misnamed.mode == "load":
-            about = misnamed.type or NO_TYPE
-            raise_alert(ledger, REFUSED_NAME, refused, todo=REFUSED_NAME_TODO, now=now, about=about)
-        ledger.put(refused)
-        if misnamed.mode != "test":
-            suggestion = misnamed.suggestion
-            mail = post_about(
-                ledger,
-                refused,
-                "refused_name",
-                lambda zone: refused_name(refused, zone=zone, suggestion=suggestion),
-                services,
-                now=now,
-            )
-        return refused
-
-    refused = services.ledger.transact(change)
-    if refused.generation == arrived.generation:
-        # Imported here: only this needs it, and it imports Cloud Storage.
-        from shared.reporting.reports import write_report
-
-        problems, zone = (problem,), _zone(refused.connection, services)
-        groups = groups_of(problems)
-        write_report(services.bucket, refused, problems=problems, groups=groups, zone=zone)
-    log(
-        "WARNING",
-        f"Refused: {problem.message}",
-        code=problem.code,
-        connection=refused.connection,
-        importId=refused.import_id,
-        generation=refused.generation,
-    )
-    send_now([mail], services)
-    return refused

@@ -9,7 +9,7 @@ from shared.core import FileRejected, NotPossible
 from shared.files.types import all_types
 from shared.ledger import ENDED, PENDING, Import, LedgerTransaction
 from shared.reporting import resolve_import_alerts, sentences
-from shared.scheduling.intake import arrival
+from shared.scheduling.arrivals import arrival
 from shared.scheduling.planning import enqueue, plan_task
 from shared.services import Services
 

@@ -7,22 +7,22 @@ counters, which several workers would have to write and which could be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
-from typing import Any, TypeVar
 
 from shared.core import TryAgain, midnight
 from shared.files.types import known_type
 from shared.ledger import Import, Totals, Which
 from shared.reporting import (
     UNDER_WAY,
-    Alert,
     Connection,
     Zones,
     connections_of,
     feeds_of,
+    read_alerts,
 )
 from shared.services import Services
 from shared.status.chart import Day
@@ -30,8 +30,6 @@ from shared.status.mails import ShownMail, mail_trouble, newest_mails
 from shared.status.needs import BAD, Need, needs_of
 from shared.status.query import Asked
 from shared.status.retailers import Retailer, retailers_of
-
-_T = TypeVar("_T")
 
 PAGE_SIZE = 50
 """Imports per page."""
@@ -109,8 +107,8 @@ def find(asked: Asked, services: Services) -> Found:
     Raises:
         TryAgain: Firestore could not be reached.
     """
-    with _together() as at_once:
-        connections = at_once(connections_of, services)
+    with _together() as reads:
+        connections = reads.submit(connections_of, services)
         return _found(asked, services, connections.result())
 
 
@@ -123,48 +121,39 @@ def overview(asked: Asked, services: Services) -> Overview:
     ledger = services.ledger
     connection = asked.connection or None
     moves = Which(connection=connection, statuses=UNDER_WAY)
-    with _together() as at_once:
-        listed = at_once(connections_of, services)
-        moving = at_once(lambda: list(ledger.newest(moves, limit=UNDER_WAY_SHOWN + 1)))
-        alerts = at_once(
-            lambda: ledger.alerts(connection=connection, open=True, limit=ALERTS_SHOWN)
-        )
+    troubled = Which(connection=connection, statuses=BAD)
+    with _together() as reads:
+        listed = reads.submit(connections_of, services)
+        moving = reads.submit(list, ledger.newest(moves, limit=UNDER_WAY_SHOWN + 1))
+        alerts = reads.submit(ledger.alerts, connection=connection, open=True, limit=ALERTS_SHOWN)
         connections = listed.result()
         zones = Zones.of_connections(connections, services)
         zone = zones.of(connection)
-        bad = at_once(
-            lambda: list(ledger.newest(Which(connection=connection, statuses=BAD), limit=BAD_READ))
-        )
-        newest = at_once(_found, asked, services, connections)
+        bad = reads.submit(list, ledger.newest(troubled, limit=BAD_READ))
+        newest = reads.submit(_found, asked, services, connections)
         today = services.now().astimezone(zone).date()
         counted = [
-            (day, at_once(_totals, day, zone, connection, services))
+            (day, reads.submit(_totals, day, zone, connection, services))
             for day in (today - timedelta(days=back) for back in reversed(range(DAYS)))
         ]
         shown = _only(connections, connection)[:CONNECTIONS_SHOWN]
-        feeds = at_once(feeds_of, shown, zones, services)
-        settings = {each.name: zones.settings.get(each.name) for each in shown}
-        trouble = at_once(
-            mail_trouble, {name: one for name, one in settings.items() if one}, services
-        )
+        feeds = reads.submit(feeds_of, shown, zones, services)
+        names = [each.name for each in shown]
+        settings = {name: zones.settings[name] for name in names if name in zones.settings}
+        trouble = reads.submit(mail_trouble, settings, services)
         mails = None
         if connection is not None:
-            mails = at_once(lambda: newest_mails(connection, services, reveal=asked.reveal))
+            mails = reads.submit(newest_mails, connection, services, reveal=asked.reveal)
         days, fault = _days(counted)
         under_way = moving.result()[:UNDER_WAY_SHOWN]
         needs = needs_of(
             bad.result(),
-            [
-                alert
-                for id, data in alerts.result().items()
-                if (alert := Alert.read(id, data)) is not None
-            ],
+            read_alerts(alerts.result()),
             feeds.result(),
             under_way,
             {name: error for name, error in zones.wrong.items() if connection in (None, name)},
             trouble.result(),
         )
-        names = [each.name for each in shown]
         return Overview(
             found=newest.result(),
             needs=needs,
@@ -187,13 +176,11 @@ def detail(connection: str, import_id: str, services: Services) -> Detail | None
         TryAgain: Firestore could not be reached.
     """
     ledger = services.ledger
-    with _together() as at_once:
-        found = at_once(ledger.get_many, [(connection, import_id)])
-        earlier = at_once(
-            lambda: ledger.earlier_uploads(connection, import_id, limit=EARLIER_SHOWN)
-        )
-        documents = at_once(ledger.connection_documents, [connection])
-        dependents = at_once(lambda: ledger.find(connection, pairedWith=import_id))
+    with _together() as reads:
+        found = reads.submit(ledger.get_many, [(connection, import_id)])
+        earlier = reads.submit(ledger.earlier_uploads, connection, import_id, limit=EARLIER_SHOWN)
+        documents = reads.submit(ledger.connection_documents, [connection])
+        dependents = reads.submit(ledger.find, connection, pairedWith=import_id)
         import_ = found.result().get((connection, import_id))
         if import_ is None:
             return None
@@ -208,24 +195,14 @@ def detail(connection: str, import_id: str, services: Services) -> Detail | None
 # -- parts ------------------------------------------------------------------------------------
 
 
-class _Together:
-    """Runs reads at the same time; each call returns a future."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read")
-
-    def __enter__(self) -> _Together:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def __call__(self, read: Callable[..., _T], *arguments: Any) -> Future[_T]:
-        return self._pool.submit(read, *arguments)
-
-
-def _together() -> _Together:
-    return _Together()
+@contextmanager
+def _together() -> Iterator[ThreadPoolExecutor]:
+    """Run reads at the same time; at the end, drop those that have not begun."""
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _only(connections: Sequence[Connection], one: str | None) -> Sequence[Connection]:

@@ -19,7 +19,7 @@ from shared.privacy import objects as object_traces
 from shared.privacy.erasing import Erasure, erase
 from shared.privacy.objects import take_out
 from shared.privacy.traces import without
-from shared.scheduling.intake import lying_there
+from shared.scheduling import lying_there
 from shared.scheduling.replay import replay
 from tests.integration.conftest import Servers
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.gcp.events import StorageObject
-from shared.scheduling.intake import lying_there, take_in, take_in_event
+from shared.scheduling import lying_there, take_in, take_in_event
 from tests.integration.conftest import Make
 from tests.support.pipeline import Pipeline, customers_csv
 

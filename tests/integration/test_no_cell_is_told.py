@@ -24,7 +24,7 @@ from google.cloud import firestore
 from grpc import StatusCode
 
 from shared.gcp.events import StorageObject
-from shared.scheduling.intake import lying_there
+from shared.scheduling import lying_there
 from shared.services import Services
 from tests.integration.conftest import Servers
 from tests.support.alerts import Receiver

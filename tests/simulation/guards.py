@@ -41,9 +41,8 @@ from shared.parsing import repeats
 from shared.parsing.checker import Row
 from shared.parsing.repeats import Repeats, RowOfKey
 from shared.privacy import erasing, searching
-from shared.scheduling import claims, intake, pairing
+from shared.scheduling import claims, intake, is_newer, pairing, take_in
 from shared.scheduling.claims import claim_within
-from shared.scheduling.intake import is_newer, take_in
 from shared.sweeping import caretaker, lateness, mailing, reconciliation
 from shared.sweeping.reconciliation import MARGIN
 from shared.undoing import deciding

@@ -11,7 +11,7 @@ from typing import Any
 from shared.files.names import ExportFile, read_name
 from shared.ledger.imports import ENDED_WELL, LOADED, Import
 from shared.reporting.reports import part_name
-from shared.scheduling.intake import arrival
+from shared.scheduling import arrival
 from tests.simulation.bucket import Object
 from tests.simulation.checks import Checks
 from tests.simulation.files import (

@@ -21,7 +21,7 @@ from google.cloud import firestore
 from shared.core.errors import SettingsError, TryAgain
 from shared.ledger.imports import Import
 from shared.loading.worker import work
-from shared.scheduling.intake import lying_there, take_in, take_in_event
+from shared.scheduling import lying_there, take_in, take_in_event
 from shared.scheduling.replay import release, replay
 from shared.status import routes
 from shared.web.answers import answer
