@@ -33,6 +33,7 @@ from shared.core.phrases import (
     wrapped,
 )
 from shared.core.printable import column_name, finalized, looks_like_data, printable, printable_json
+from shared.core.readers import read_duration, read_orders_delay
 from shared.core.serialize import camel, from_fields, to_fields
 from shared.core.settings import (
     CONNECTION_FIELDS,
@@ -41,8 +42,6 @@ from shared.core.settings import (
     ConnectionSettings,
     Deployment,
     OrdersWithoutCustomers,
-    read_duration,
-    read_orders_delay,
 )
 
 __all__ = [

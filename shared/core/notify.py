@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from shared.core.errors import SettingsError
+from shared.core.readers import read_choice
 
 NotifyOn = Literal[
     "rejected", "rows", "announced", "refused_name", "overdue", "stopped", "recovered"
@@ -133,12 +134,6 @@ def _read_kinds(name: str, value: object) -> frozenset[str]:
     return found
 
 
-def _read_success(name: str, value: object) -> str:
-    if value not in get_args(SuccessMail):
-        raise SettingsError(name, f"expected {' or '.join(get_args(SuccessMail))}")
-    return str(value)
-
-
 def _list(name: str, value: object) -> list[str]:
     """Return the texts of a list, or of a text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -150,5 +145,5 @@ def _list(name: str, value: object) -> list[str]:
 _PARTS: dict[str, Callable[[str, object], Any]] = {
     "to": _read_addresses,
     "on": _read_kinds,
-    "success": _read_success,
+    "success": read_choice(*get_args(SuccessMail)),
 }

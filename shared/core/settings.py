@@ -2,170 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from shared.core.errors import SettingsError
 from shared.core.notify import Notify, read_mail_url, read_notify, read_sender
-
-_T = TypeVar("_T")
-
-_DURATION = re.compile(r"([0-9]{1,12})(s|m|h|d)?")
-_DATABASE = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
-_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-LONGEST = timedelta(days=36_500)
-"""Longest time a setting may have. Added to any time of this century, it is a valid datetime."""
-
-
-def read_duration(name: str, text: object) -> timedelta:
-    """Return a length of time such as `5s`, `30m`, `12h` or `7d`; a bare number is seconds.
-
-    Raises:
-        SettingsError: the text is something else, or longer than `LONGEST`.
-    """
-    match = _DURATION.fullmatch(str(text).strip()) if isinstance(text, str | int) else None
-    if match is None or isinstance(text, bool):
-        raise SettingsError(name, "expected a length of time such as 30m, 12h or 90s")
-    seconds = int(match[1]) * _SECONDS[match[2]]
-    if seconds > LONGEST.total_seconds():
-        raise SettingsError(name, f"expected a length of time of at most {LONGEST.days} days")
-    return timedelta(seconds=seconds)
-
-
-def between(least: str, most: str) -> Callable[[str, object], timedelta]:
-    """Return a function that reads a length of time from `least` to `most`, e.g. `1s` to `1h`.
-
-    Raises (the returned function):
-        SettingsError: the text is no length of time, or outside the limits.
-    """
-    shortest, longest = read_duration("", least), read_duration("", most)
-
-    def read(name: str, text: object) -> timedelta:
-        length = read_duration(name, text)
-        if not shortest <= length <= longest:
-            raise SettingsError(name, f"expected a length of time from {least} to {most}")
-        return length
-
-    return read
-
-
-read_orders_delay = between("0s", "30d")
-"""Reads `ORDERS_DELAY`: Cloud Tasks accepts tasks for the next 30 days."""
-
-_read_cadence_of_type = between("1m", f"{LONGEST.days}d")
-
-
-def _read_text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise SettingsError(name, "expected a text that is not blank")
-    return value.strip()
-
-
-def _read_database(name: str, value: object) -> str:
-    """Return the name of a Firestore database: `(default)`, or e.g. `shop-imports`."""
-    if not isinstance(value, str) or not _DATABASE.fullmatch(value):
-        raise SettingsError(name, "expected (default) or a name such as shop-imports")
-    return value
-
-
-def _read_share(name: str, value: object) -> float:
-    """Return a share from 0 to 1, written as `0.2` or `20 %`."""
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        text = str(value).strip()
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise SettingsError(name, "expected a share such as 0.2, or 20 %")
-    return share
-
-
-def _read_whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip()):
-        raise SettingsError(name, "expected a whole number")
-    return int(str(value))
-
-
-def _read_count(name: str, value: object) -> int:
-    count = _read_whole(name, value)
-    if count < 1:
-        raise SettingsError(name, "expected a whole number of 1 or more")
-    return count
-
-
-def _read_time_zone(name: str, value: object) -> ZoneInfo:
-    try:
-        return ZoneInfo(_read_text(name, value))
-    except (KeyError, ValueError, OSError):
-        raise SettingsError(
-            name, "expected a time zone such as Australia/Sydney or Pacific/Auckland"
-        ) from None
-
-
-def _read_choice(*choices: str) -> Callable[[str, object], Any]:
-    def read(name: str, value: object) -> str:
-        if value not in choices:
-            raise SettingsError(name, f"expected {' or '.join(choices)}")
-        return str(value)
-
-    return read
-
-
-def _read_switch(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value not in ("on", "off"):
-        raise SettingsError(name, "expected on or off")
-    return value == "on"
-
-
-def _read_url(name: str, value: object) -> str:
-    url = _read_text(name, value)
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("https", "http") and bool(parts.hostname) and url.isascii()
-        usable = usable and url.isprintable() and " " not in url and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise SettingsError(name, "expected a URL such as https://example.com/path")
-    return url
-
-
-def _read_currency(name: str, value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
-        raise SettingsError(name, "expected a currency of three capitals such as AUD")
-    return value
-
-
-def _read_aliases(name: str, value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(name_in_file, str)
-        and name_in_file.strip()
-        and isinstance(known, str)
-        and known.strip()
-        for name_in_file, known in value.items()
-    ):
-        raise SettingsError(
-            name, "expected a map from the retailer's column name to the published one"
-        )
-    return {name_in_file.strip(): known.strip() for name_in_file, known in value.items()}
-
-
-def _read_cadence(name: str, value: object) -> dict[str, timedelta]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise SettingsError(name, "expected a map from a type of file to a length of time")
-    return {key: _read_cadence_of_type(f"{name}.{key}", text) for key, text in value.items()}
-
+from shared.core.readers import (
+    between,
+    read_aliases,
+    read_cadence,
+    read_choice,
+    read_count,
+    read_currency,
+    read_database,
+    read_duration,
+    read_orders_delay,
+    read_share,
+    read_switch,
+    read_text,
+    read_time_zone,
+    read_url,
+    read_whole,
+)
+from shared.core.serialize import camel
 
 OrdersWithoutCustomers = Literal["hold", "load"]
 BlankMeans = Literal["clear", "keep"]
@@ -305,16 +167,18 @@ ENVIRONMENT: dict[str, str] = {
 """Setting -> its environment variable, e.g. `orders_delay` -> `ORDERS_DELAY`."""
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
-    **dict.fromkeys(("project", "location", "bucket", "queue", "load_url"), _read_text),
-    "database": _read_database,
-    **dict.fromkeys(("tasks_service_account", "scheduler_service_account"), _read_text),
-    "sftp_address": _read_text,
     **dict.fromkeys(
-        ("sweep_url", "status_url", "oidc_certs_url", "iap_audience", "iap_keys_url"), _read_text
+        (
+            *("project", "location", "bucket", "queue", "load_url", "sweep_url", "status_url"),
+            *("tasks_service_account", "scheduler_service_account", "oidc_certs_url"),
+            *("iap_audience", "iap_keys_url", "sftp_address"),
+        ),
+        read_text,
     ),
-    "alert_webhook": _read_url,
-    "alert_rejected": _read_switch,
-    "mail_mode": _read_choice("send", "documents", "off"),
+    "database": read_database,
+    "alert_webhook": read_url,
+    "alert_rejected": read_switch,
+    "mail_mode": read_choice("send", "documents", "off"),
     "mail_url": read_mail_url,
     **dict.fromkeys(("mail_from", "mail_reply_to"), read_sender),
     "orders_delay": read_orders_delay,
@@ -331,15 +195,15 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
         ),
         read_duration,
     ),
-    "orders_without_customers": _read_choice("hold", "load"),
+    "orders_without_customers": read_choice("hold", "load"),
     **dict.fromkeys(
-        ("max_attempts", "writes_per_second", "shard_bytes", "shards_at_once"), _read_count
+        ("max_attempts", "writes_per_second", "shard_bytes", "shards_at_once"), read_count
     ),
-    **dict.fromkeys(("cleanup", "skip_unchanged"), _read_switch),
-    "reject_limit": _read_share,
-    "reject_floor": _read_whole,
-    "blank_means": _read_choice("clear", "keep"),
-    "time_zone": _read_time_zone,
+    **dict.fromkeys(("cleanup", "skip_unchanged"), read_switch),
+    "reject_limit": read_share,
+    "reject_floor": read_whole,
+    "blank_means": read_choice("clear", "keep"),
+    "time_zone": read_time_zone,
 }
 
 
@@ -384,43 +248,31 @@ class ConnectionSettings:
         Raises:
             SettingsError: another field has a value that cannot be used; the error names it.
         """
-        values: dict[str, Any] = {
-            "time_zone": deployment.time_zone,
-            "blank_means": deployment.blank_means,
-            "reject_limit": deployment.reject_limit,
-            "reject_floor": deployment.reject_floor,
-            "skip_unchanged": deployment.skip_unchanged,
-        }
-        for name, (key, read) in _CONNECTION_READERS.items():
-            value = (document or {}).get(key)
+        given, where = document or {}, f"connections/{connection}"
+        values: dict[str, Any] = {name: getattr(deployment, name) for name in _INHERITED}
+        for name, read in _CONNECTION_READERS.items():
+            value = given.get(key := camel(name))
             if value is not None:
-                values[name] = read(f"connections/{connection}.{key}", value)
+                values[name] = read(f"{where}.{key}", value)
         try:
-            values["notify"] = read_notify(
-                f"connections/{connection}.notify", (document or {}).get("notify")
-            )
+            values["notify"] = read_notify(f"{where}.notify", given.get("notify"))
         except SettingsError as error:
             values["notify_error"] = error
         return cls(**values)
 
 
-_CONNECTION_READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
-    "time_zone": ("timeZone", _read_time_zone),
-    "blank_means": ("blankMeans", _read_choice("clear", "keep")),
-    "reject_limit": ("rejectLimit", _read_share),
-    "reject_floor": ("rejectFloor", _read_whole),
-    "skip_unchanged": ("skipUnchanged", _read_switch),
-    "key_column": ("keyColumn", _read_text),
-    "email_column": ("emailColumn", _read_text),
-    "aliases": ("aliases", _read_aliases),
-    "currency": ("currency", _read_currency),
-    "cadence": ("cadence", _read_cadence),
+_INHERITED = ("time_zone", "blank_means", "reject_limit", "reject_floor", "skip_unchanged")
+"""Settings of a connection whose default is the setting of the deployment."""
+
+_CONNECTION_READERS: dict[str, Callable[[str, object], Any]] = {
+    **{name: _READERS[name] for name in _INHERITED},
+    **dict.fromkeys(("key_column", "email_column"), read_text),
+    "aliases": read_aliases,
+    "currency": read_currency,
+    "cadence": read_cadence,
 }
 
-CONNECTION_FIELDS: tuple[str, ...] = (
-    *(key for key, _ in _CONNECTION_READERS.values()),
-    "notify",
-)
+CONNECTION_FIELDS: tuple[str, ...] = (*map(camel, _CONNECTION_READERS), "notify")
 """Names of the settings in a connection's document, e.g. `timeZone`."""
 
 CONNECTION_MAPS: frozenset[str] = frozenset({"aliases", "cadence", "notify"})

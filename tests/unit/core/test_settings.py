@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.core.errors import SettingsError
-from shared.core.settings import ENVIRONMENT, ConnectionSettings, Deployment, read_duration
+from shared.core.readers import read_duration
+from shared.core.settings import ENVIRONMENT, ConnectionSettings, Deployment
 
 
 @pytest.mark.parametrize(
