@@ -63,12 +63,12 @@ def end(
     if until is not None and until == age:
         until = newest
     loads = [one.import_id for one in others if one.mode == "load"]
+    now = services.now()
 
     def forget(ledger: LedgerTransaction) -> None:
-        now = services.now()
         current = ledger.import_(import_.connection, import_.import_id)
         there = ledger.feed_of(import_)
-        if (there.index, there.index_held_by) == (after, None):
+        if current is not None and current.undone == now:
             return  # an earlier try, whose answer was lost
         there = hold.held_feed(ledger)
         if current is not None and current.generation != import_.generation:

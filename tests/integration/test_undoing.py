@@ -11,6 +11,7 @@ from shared.core.errors import LeaseLost, NotPossible
 from shared.ledger.imports import Import
 from shared.ledger.store import LedgerStore
 from shared.scheduling.replay import replay
+from shared.undoing import attempt, ending
 from shared.undoing.attempt import Undone, undo
 from shared.undoing.exports import HoldRenewal
 from tests.integration.conftest import Make
@@ -470,6 +471,34 @@ def test_the_answer_that_the_feed_is_held_comes_late(
     assert cities(pipeline) == {"1": "Hobart", "2": "Hobart"}
     run(pipeline)
     assert cities(pipeline) == {"1": "Cairns"}
+
+
+def test_another_is_undone_before_the_end(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for undone when another undoing has ended meanwhile without an index."""
+    load(pipeline, OLD, people(p1="Perth", p2="Perth"))
+    load(pipeline, WRONG, people(p1="Hobart", p2="Hobart", p3="Hobart"))
+    for blob in pipeline.services.bucket.list_blobs(prefix="state/"):
+        blob.delete()
+    write_end = ending.end
+
+    def late(*arguments: Any, **rest: Any) -> None:
+        monkeypatch.undo()
+        pipeline.clock.advance(timedelta(hours=1))
+        run(pipeline, OLD)
+        write_end(*arguments, **rest)
+
+    monkeypatch.setattr(attempt, "end", late)
+
+    with pytest.raises(LeaseLost):
+        run(pipeline)
+
+    assert pipeline.import_(WRONG).undone is None
+    assert cities(pipeline) == {"1": "Hobart", "2": "Hobart"}  # restored by the other undoing
+    run(pipeline)
+    assert pipeline.import_(WRONG).undone is not None
+    assert pipeline.documents("customers") == {}
 
 
 @pytest.mark.parametrize("at_call", range(1, 5))

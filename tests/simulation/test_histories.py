@@ -37,6 +37,7 @@ BROKEN = (
     30050,
     50062,
     5090,
+    5494,
 )
 """Seeds of histories that have once gone wrong."""
 
