@@ -76,32 +76,27 @@ def fresh_sources(
         origin: the file.
         consent: paths of the fields that hold consent.
     """
-    before = {paths: _same_fields(origin, tuple(sorted(paths - consent))) for paths in {*keep}}
-    hashes = _integers(b"content", contents.view(np.int64), contents != UNKNOWN)
-    rows = _integers(b"row", np.array(lines, np.int64))
-    sources = [
-        content + before[paths] + row
-        for content, paths, row in zip(hashes, keep, rows, strict=True)
+    rows = on_wire.padded_integers(on_wire.MAP_FIELD, b"row", np.array(lines), 5)
+    hashes = on_wire.padded_integers(on_wire.MAP_FIELD, b"content", contents, 10)
+    # Of one length each, so that they can be cut out of the bytes of all.
+    own = np.hstack((rows, hashes)).tobytes()
+    short, long = rows.shape[1], rows.shape[1] + hashes.shape[1]
+    lengths = np.where(contents == UNKNOWN, short, long).tolist()
+    kinds = [*zip(keep, lengths, strict=True)]
+    before = {
+        kind: _beginning(origin, tuple(sorted(kind[0] - consent)), kind[1]) for kind in {*kinds}
+    }
+    return [
+        before[kind] + own[start : start + kind[1]]
+        for start, kind in zip(range(0, len(own), long), kinds, strict=True)
     ]
-    return [_SOURCE[len(source)] + source for source in sources]
-
-
-def _integers(
-    name: bytes, numbers: NDArray[np.int64], there: NDArray[np.bool_] | bool = True
-) -> list[bytes]:
-    """Return the encoded field of each number in `source`; no bytes where there is none."""
-    entries, lengths = on_wire.integers(on_wire.MAP_FIELD, name, numbers)
-    octets, width = entries.tobytes(), entries.shape[1]
-    starts = range(0, len(octets), width)
-    ends = (lengths * there + np.array(starts)).tolist()
-    return [octets[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 @lru_cache(4096)
-def _same_fields(origin: Origin, open_: tuple[str, ...]) -> bytes:
-    """Return the encoded fields of `source` that most documents of a file have in common.
+def _beginning(origin: Origin, open_: tuple[str, ...], rest: int) -> bytes:
+    """Return the beginning of the encoded `source`, which most documents of a file have in common.
 
-    With the row and the content these are all fields of a document without kept values.
+    With `rest` bytes of row and content these are all fields of a document without kept values.
     """
     fields: dict[str, Any] = {
         "exportedAt": origin.exported_at,
@@ -110,7 +105,8 @@ def _same_fields(origin: Origin, open_: tuple[str, ...]) -> bytes:
     }
     if open_:
         fields["open"] = [*open_]
-    return on_wire.fields(fields, on_wire.MAP_FIELD)
+    same = on_wire.fields(fields, on_wire.MAP_FIELD)
+    return _SOURCE[len(same) + rest] + same
 
 
 def source_of(incoming: Incoming, origin: Origin, content: int) -> dict[str, Any]:

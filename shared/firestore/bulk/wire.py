@@ -233,6 +233,24 @@ def integers(tag: bytes, name: bytes, numbers: npt.NDArray[np.int64]) -> Entries
     return entries, lengths
 
 
+def padded_integers(
+    tag: bytes, name: bytes, numbers: npt.NDArray[Any], groups: int
+) -> npt.NDArray[np.uint8]:
+    """Return the encoded entry of each integer, all of one length: rows of an array.
+
+    A number has `groups` groups of seven bits, five for 0 to 2**35 - 1, ten for any. Those that it
+    does not need are zero, which every reader of protobuf takes.
+    """
+    rest = numbers.astype(np.uint64, copy=False)
+    head = Heads.integer(tag, name)[groups]
+    entries = np.empty((len(numbers), len(head) + groups), np.uint8)
+    entries[:, : len(head)] = np.frombuffer(head, np.uint8)
+    for group in range(groups):
+        last = group == groups - 1
+        entries[:, len(head) + group] = rest >> np.uint64(7 * group) & 0x7F | (0 if last else 0x80)
+    return entries
+
+
 def doubles(tag: bytes, name: bytes, numbers: npt.NDArray[np.float64]) -> Entries:
     """Return the encoded entry of each number."""
     content = numbers.astype("<f8").view(np.uint8).reshape(len(numbers), 8)

@@ -310,7 +310,7 @@ def test_names_its_source(line: int) -> None:
         "import": origin(8).import_id,
         "row": line,
     }
-    assert encode_content({"source": source}) == put.wire
+    assert decode_content(put.wire) == {"source": source}
     assert put.data == {}
 
 
@@ -323,7 +323,7 @@ def test_names_its_content(content: int) -> None:
     put = fresh(said, origin(8), CONSENT, content)
 
     stored = Stored(decode_content(put.wire), None)
-    assert encode_content(stored.data) == put.wire
+    assert [*stored.data] == ["source"]
     assert -(2**63) <= stored.data["source"]["content"] < 2**63
     assert content == source_content(stored)
 
