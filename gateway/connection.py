@@ -148,7 +148,7 @@ class Door(asyncssh.SSHServer):
     @property
     def busy(self) -> bool:
         """True while an upload is under way."""
-        return any(files.uploading for files in self.files)
+        return any(files.handles.uploading for files in self.files)
 
     @property
     def most_handles(self) -> int:

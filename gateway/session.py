@@ -148,11 +148,11 @@ class RequestHandler(SFTPServerHandler):
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         with self._connection.asking():
-            self._files.closing = pkttype == FXP_CLOSE
+            self._files.handles.closing = pkttype == FXP_CLOSE
             try:
                 await super()._process_packet(pkttype, pktid, packet)
             finally:
-                self._files.closing = False
+                self._files.handles.closing = False
 
     async def _process_write(self, packet: SSHPacket) -> int:
         # Bytes after the data are ignored, as in OpenSSH and unlike asyncssh: rclone (seen with
