@@ -18,8 +18,9 @@ from typing import Any
 
 from local.emulators.firestore import fields, values
 from local.emulators.firestore.fields import KEY, DocumentMessage, Path
+from local.emulators.firestore.filters import test
 from local.emulators.firestore.names import Document
-from local.emulators.firestore.queries import Found, Query, Scope, test
+from local.emulators.firestore.queries import Found, Query, Scope
 from local.emulators.firestore.values import Key
 
 FEWEST = 1_000

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import grpc
 
-from local.emulators.firestore.service import Service, handler
+from local.emulators.firestore.rpc import handler
+from local.emulators.firestore.service import Service
 from local.emulators.firestore.store import Store
 
 _THREADS = 256
