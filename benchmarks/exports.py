@@ -9,8 +9,15 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 
-from local import retailer
-from local.retailer import AUSTRALIA
+from local.sample_data.people import AUSTRALIA, CUSTOMER_COLUMNS, make_people
+from local.sample_data.purchases import (
+    ISSUED_COLUMNS,
+    ORDER_COLUMNS,
+    REWARD_COLUMNS,
+    make_orders,
+    reward_account,
+    rewards_of,
+)
 
 BAD = 0.05
 """Share of the rows with something wrong in them."""
@@ -69,7 +76,7 @@ def _spoil(row: list[str], columns: list[str], type_: str, chance: random.Random
 def _customers(chance: random.Random) -> Iterator[Cells]:
     first = 100_000
     while True:
-        people = retailer.people(chance, AUSTRALIA, first=first, count=_TOGETHER, latest=_DAY)
+        people = make_people(chance, AUSTRALIA, first=first, count=_TOGETHER, latest=_DAY)
         first += 7 * _TOGETHER
         for person in people:
             # As in life, a telephone number is one person's.
@@ -78,12 +85,10 @@ def _customers(chance: random.Random) -> Iterator[Cells]:
 
 
 def _orders(chance: random.Random) -> Iterator[Cells]:
-    buyers = retailer.people(chance, AUSTRALIA, first=100_000, count=_TOGETHER, latest=_DAY)
+    buyers = make_people(chance, AUSTRALIA, first=100_000, count=_TOGETHER, latest=_DAY)
     first = 1
     while True:
-        for order in retailer.orders(
-            chance, AUSTRALIA, buyers, first=first, count=_TOGETHER, day=_DAY
-        ):
+        for order in make_orders(chance, AUSTRALIA, buyers, first=first, count=_TOGETHER, day=_DAY):
             yield from order.rows
         first += _TOGETHER
 
@@ -91,19 +96,19 @@ def _orders(chance: random.Random) -> Iterator[Cells]:
 def _rewards(chance: random.Random) -> Iterator[Cells]:
     first, number = 100_000, 70_000
     while True:
-        people = retailer.people(chance, AUSTRALIA, first=first, count=_TOGETHER, latest=_DAY)
+        people = make_people(chance, AUSTRALIA, first=first, count=_TOGETHER, latest=_DAY)
         first += 7 * _TOGETHER
         for person in people:
-            account = retailer.reward_account(chance, person, day=_DAY)
-            rows = retailer.rewards_of(chance, account, first=number, day=_DAY)
+            account = reward_account(chance, person, day=_DAY)
+            rows = rewards_of(chance, account, first=number, day=_DAY)
             number += len(rows)
             yield from rows
 
 
 _COLUMNS = {
-    "customers": retailer.CUSTOMER_COLUMNS,
-    "orders": retailer.ORDER_COLUMNS,
-    "rewards": (*retailer.REWARD_COLUMNS, *retailer.ISSUED_COLUMNS),
+    "customers": CUSTOMER_COLUMNS,
+    "orders": ORDER_COLUMNS,
+    "rewards": (*REWARD_COLUMNS, *ISSUED_COLUMNS),
 }
 _ROWS: Mapping[str, Callable[[random.Random], Iterator[Cells]]] = {
     "customers": _customers,

@@ -16,8 +16,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from local import retailer
-from local.retailer import AUSTRALIA, CUSTOMER_COLUMNS, Person
+from local.sample_data.people import AUSTRALIA, CUSTOMER_COLUMNS, Person, make_people
 from tests.support.expected import csv_file, customer_document, differences
 from tests.support.stack import Hands
 from tests.support.waiting import PATIENCE, descendants, eventually
@@ -184,7 +183,7 @@ def upload(sender: Sender, client: Client, local: Path, remote: str) -> tuple[in
 
 def people(seed: object, count: int = 40) -> list[Person]:
     """Make up customers, other ones for every seed."""
-    return retailer.people(
+    return make_people(
         random.Random(str(seed)), AUSTRALIA, first=100, count=count, latest=date(2024, 11, 18)
     )
 

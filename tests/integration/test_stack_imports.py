@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from local import retailer
 from local.processes import free_ports
-from local.retailer import AUSTRALIA, CUSTOMER_COLUMNS, Person
+from local.sample_data.people import AUSTRALIA, CUSTOMER_COLUMNS, Person, make_people
 from shared.gcp.queue import CloudQueue
 from shared.ledger.feeds import Feed, Running
 from shared.ledger.imports import Import
@@ -34,7 +33,7 @@ ORDERS = "orders_20241118T190500Z"
 def people(seed: str, count: int) -> list[Person]:
     """Make up customers who have all said whether they may be written to."""
     chance = random.Random(seed)
-    made = retailer.people(chance, AUSTRALIA, first=100, count=count, latest=date(2024, 11, 18))
+    made = make_people(chance, AUSTRALIA, first=100, count=count, latest=date(2024, 11, 18))
     return [
         person.but(PRIVACY=chance.choice(("Yes", "No"))) if not person.cells["PRIVACY"] else person
         for person in made
