@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from shared.core import get, put
@@ -45,7 +46,7 @@ def disowned(
     stays = {
         path: age
         for path, age in _still_withdrawn(
-            stored.data, consent - kept.keys(), by=by, withdrawn=withdrawn
+            stored.data, consent - kept.keys(), by=dict.fromkeys(consent, by), withdrawn=withdrawn
         ).items()
         if path not in kept or kept[path] < age
     }
@@ -82,6 +83,7 @@ def without_word(
     is_word: Word,
     *,
     by: Age,
+    now: datetime,
     withdrawn: Mapping[str, Age],
     origin: Origin,
     consent: frozenset[str],
@@ -96,7 +98,8 @@ def without_word(
             values that no file replaces.
         stored: the document as it is stored.
         is_word: True for ages of the undone import.
-        by: the age that withdrawals of the undone import get.
+        by: the age that withdrawals of the undone import get at least.
+        now: the latest age that they get.
         withdrawn: consent path -> age of withdrawals by imports that were undone before.
         origin: the older file.
         consent: paths of the fields that hold consent.
@@ -105,7 +108,9 @@ def without_word(
     version = version_of(data, source_age(stored) or LONG_AGO, consent)
     words = {path: age for path, age in version.open.items() if age is not None and is_word(age)}
     before = {path: age for path, age in withdrawn.items() if path in words}
-    stays = _still_withdrawn(data, consent & words.keys(), by=by, withdrawn=before)
+    # A value that counts as later than the import may have been confirmed by a later file.
+    ages = {path: max(by, Age(min(words[path].exported_at, now), 0)) for path in words}
+    stays = _still_withdrawn(data, consent & words.keys(), by=ages, withdrawn=before)
     version.open |= {**dict.fromkeys(words), **stays}
     for path in stays:
         put(version.content, path, False)
@@ -156,17 +161,21 @@ def holds_word(stored: Mapping[str, Any], is_word: Word) -> bool:
 
 
 def _still_withdrawn(
-    stored: Mapping[str, Any], paths: Iterable[str], *, by: Age, withdrawn: Mapping[str, Age]
+    stored: Mapping[str, Any],
+    paths: Iterable[str],
+    *,
+    by: Mapping[str, Age],
+    withdrawn: Mapping[str, Age],
 ) -> dict[str, Age]:
     """Return the consent that stays withdrawn: path -> age of the withdrawal.
 
     Args:
         stored: the document.
-        paths: consent that the undone import set; `false` there is a withdrawal, of the age `by`.
-        by: the age of these withdrawals.
+        paths: consent that the undone import set; `false` there is a withdrawal.
+        by: consent path -> age of such a withdrawal.
         withdrawn: withdrawals by imports that were undone before.
     """
-    undone = {path: by for path in paths if get(stored, path) is False}
+    undone = {path: by[path] for path in paths if get(stored, path) is False}
     return {
         **withdrawn,
         **{path: max(age, withdrawn.get(path, age)) for path, age in undone.items()},

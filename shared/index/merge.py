@@ -7,6 +7,7 @@ arrives late. It fills `mobile` and changes nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from shared.index.source import (
 from shared.ledger import Age
 from shared.parsing import INCOMPLETE, Incoming
 
+_MOMENT = timedelta(microseconds=1)
+
 OWN = "written by this import before"
 NEWER = "a newer file has written this document"
 EXISTS = "the document exists, and a first load only creates"
@@ -41,6 +44,7 @@ def decide(
     consent: frozenset[str],
     create_only: bool,
     confirmed: Age | None = None,
+    until: Age | None = None,
     content: int = UNKNOWN,
 ) -> Put | Leave:
     """Decide on one document: write it whole, fill open fields, or leave it unchanged.
@@ -64,6 +68,8 @@ def decide(
         create_only: True if the file creates documents and never changes one (`bulk/`).
         confirmed: the age of the latest file that is known to have held the document. `source` may
             name an older file, if the latest one found nothing to change.
+        until: the age of the latest file that may have held the document, if that is not known. It
+            is older than the file. The stored values still count as the import's that wrote them.
         content: hash of the document as the file has it, see `records.content_hashes`. `source`
             records the hash if the whole document is then as the file has it.
     """
@@ -80,11 +86,24 @@ def decide(
         return fresh(incoming, origin, consent, content)
     if confirmed is not None and (age is None or age < confirmed):
         age = confirmed
+    said_at = age
+    if until is not None and (age is None or age < until):
+        age, said_at = until, _in_doubt(age, until)
     if age is None or age < origin.age or (age == origin.age and origin.replay):
-        return _take_over(incoming, stored.data, age, origin, consent, content)
+        return _take_over(incoming, stored.data, age, said_at, origin, consent, content)
     if age == origin.age:
         return Leave(OWN)
     return _fill_in(incoming, stored.data, age, origin, consent)
+
+
+def _in_doubt(age: Age | None, until: Age) -> Age:
+    """Return the age of values that a file up to `until` may have confirmed.
+
+    It is later than all older files, and names the upload that wrote the values, so that an undo
+    of that upload finds them. `age` is the age of that upload; None if no import wrote them.
+    """
+    exported_at = until.exported_at - _MOMENT  # no file's own
+    return max(age or LONG_AGO, Age(exported_at, age.generation if age else 0))
 
 
 def needs(incoming: Incoming, consent: frozenset[str]) -> frozenset[str]:
@@ -105,20 +124,22 @@ def _take_over(
     incoming: Incoming,
     stored: Mapping[str, Any],
     age: Age | None,
+    said_at: Age | None,
     origin: Origin,
     consent: frozenset[str],
     content: int,
 ) -> Put:
     """Return the write of a newer file: the file's fields, and stored values for its open fields.
 
-    `source` records the age of each stored value that is kept. It records no hash of the content
-    if the stored consent is not what the file says: the next file must read the document, too.
+    `source` records `said_at` as the age of each stored value that is kept. It records no hash of
+    the content if the stored consent is not what the file says: the next file must read the
+    document, too.
     """
     withdrawn: tuple[str, ...] = ()
     if origin.corrected and age is not None and age[0] == origin.exported_at:
         # The row and the stored document are from one export, so neither is known to be newer.
         withdrawn = tuple(path for path in consent if get(stored, path) is False)
-    earlier = version_of(stored, LONG_AGO if age is None else age, consent)
+    earlier = version_of(stored, LONG_AGO if said_at is None else said_at, consent)
     ahead = {
         path: kept_age
         for path in consent

@@ -71,6 +71,8 @@ class SeenDocument:
     """Age of the latest file that is known to have held the document."""
     incomplete: bool = False
     """True if the document was incomplete in that file."""
+    until: Age | None = None
+    """Age of the latest file that may have held the document, if that is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -308,15 +310,15 @@ class Indexing:
         # An age equal to this file's only says that an earlier task of this import had begun.
         age = self._origin_of(place).age
         until = self._until if self._until is not None and self._until < age else None
-        return SeenDocument(incoming, content, until, incoming.incomplete)
+        return SeenDocument(incoming, content, None, incoming.incomplete, until)
 
     def decide(self, seen: SeenDocument, stored: Stored | None) -> Put | Leave:
         """Decide on a document that has been read; see `shared.index.merge.decide`."""
         origin = self._origin_of(seen.incoming.place)
-        confirmed = seen.confirmed
+        confirmed, until = seen.confirmed, seen.until
         if stored is not None and seen.incomplete != _incomplete(stored):
             # A complete document of any age has replaced the incomplete one of that file.
-            confirmed = None
+            confirmed = until = None
         decision = decide(
             seen.incoming,
             stored,
@@ -324,6 +326,7 @@ class Indexing:
             consent=self._consent,
             create_only=self._create_only,
             confirmed=confirmed,
+            until=until,
             content=seen.content,
         )
         if isinstance(decision, Put) and decision.only is None:

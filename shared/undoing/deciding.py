@@ -154,6 +154,7 @@ class Decisions:
             stored,
             self.author.said,
             by=self.withdrawn_at(),
+            now=self.now(),
             withdrawn=withdrawn,
             origin=origin,
             consent=self.consent,

@@ -172,6 +172,11 @@ def consent(pipeline: Pipeline, id: str = "1") -> bool | None:
     return found
 
 
+def lose_the_index(pipeline: Pipeline) -> None:
+    for blob in pipeline.services.bucket.list_blobs(prefix="state/"):
+        blob.delete()
+
+
 def test_consent_stays_withdrawn(pipeline: Pipeline) -> None:
     """Consent that the import withdrew stays withdrawn through replays and late files, until an
     export that is made later gives it."""
@@ -238,6 +243,28 @@ def test_consent_that_a_newer_file_left_open(pipeline: Pipeline) -> None:
     run(pipeline, EVENING)
 
     assert (consent(pipeline), cities(pipeline)["1"]) == (False, "Cairns")
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_what_a_newer_file_left_open_after_the_index_was_lost(
+    pipeline: Pipeline, given: bool
+) -> None:
+    """Consent is still the import's if a file without the person was the last one before. It stays
+    withdrawn for a late file that is older than that one, which may have confirmed it."""
+    privacy = "No" if given else "Yes"
+    load(pipeline, OLD, customers_csv({"PERIDX": "1", "PRIVACY": privacy}))
+    load(pipeline, REAL, people(p2="Perth"))
+    lose_the_index(pipeline)
+    load(pipeline, EVENING, customers_csv({"PERIDX": "1", "PRIVACY": ""}))
+    late = customers_csv({"PERIDX": "1", "PRIVACY": "No"})
+
+    if not given:
+        load(pipeline, "customers_20230501T083000Z", late)
+        assert consent(pipeline) is False
+    assert run(pipeline, OLD).restored == 1
+    assert consent(pipeline) is (None if given else False)
+    load(pipeline, "customers_20230501T084000Z", late)
+    assert consent(pipeline) is given
 
 
 def test_consent_where_no_export_is_left(pipeline: Pipeline) -> None:
@@ -479,8 +506,7 @@ def test_another_is_undone_before_the_end(
     """It is not taken for undone when another undoing has ended meanwhile without an index."""
     load(pipeline, OLD, people(p1="Perth", p2="Perth"))
     load(pipeline, WRONG, people(p1="Hobart", p2="Hobart", p3="Hobart"))
-    for blob in pipeline.services.bucket.list_blobs(prefix="state/"):
-        blob.delete()
+    lose_the_index(pipeline)
     write_end = ending.end
 
     def late(*arguments: Any, **rest: Any) -> None:

@@ -19,7 +19,7 @@ from shared.files.exported import Exports, micros
 from shared.files.names import Arrival
 from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
-from shared.index import feed, objects, session
+from shared.index import feed, merge, objects, session
 from shared.index.disowning import disowned, withdrawing
 from shared.index.feed import following, marked
 from shared.index.merge import decide
@@ -470,6 +470,11 @@ GUARDS: Mapping[str, Guard] = {
         "consent stays withdrawn that an import found withdrawn which is undone",
         _replaced(deciding, withdrawing, lambda stored, *_: (stored, frozenset())),
         "undo of confirmed rows",
+    ),
+    "author of a value in doubt": Guard(
+        "a value is its author's that a newer file may have confirmed before the index was lost",
+        _replaced(merge, merge._in_doubt, lambda age, until: until),
+        "undo after the index was lost",
     ),
     "feed of an import that is undone": Guard(
         "who undoes an import looks whether its feed is still held",

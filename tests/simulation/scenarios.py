@@ -106,6 +106,22 @@ def _given_again() -> Upload:
     raise AssertionError("no file gives all consent")
 
 
+def _left_open() -> tuple[Upload, Upload]:
+    """Return a file without somebody whom the first one subscribes, and one that leaves that
+    consent open."""
+    for seed in range(1_000):
+        said = good_file(random.Random(seed), "customers", "load", EXPORTED)
+        for key in sorted(said.contents.keys() & _SECOND.contents.keys()):
+            given = in_file(_SECOND, key, keep=False)["subscribed"]
+            open_ = "subscribed" not in in_file(said, key, keep=False)
+            if given and open_ and not said.rejected:
+                return (
+                    _again(without(_SECOND, key), at=2 * HOUR, hours=2),
+                    _again(said, at=4 * HOUR, hours=4),
+                )
+    raise AssertionError("no file leaves consent open")
+
+
 def _late_correction() -> tuple[Upload, Upload]:
     """Return a newer file, and rows of the first one that are corrected after it, about somebody
     of whom the newer one says something else."""
@@ -394,6 +410,12 @@ ERASURES: dict[str, Plan] = {
 
 
 FOR_GUARDS: dict[str, Plan] = {
+    "undo after the index was lost": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        *_left_open(),
+        asks=(Ask(5 * HOUR, "undo", _CUSTOMERS[:-4]),),
+        mishaps=(3 * HOUR,),
+    ),
     "bad lines of complete orders": _plan(
         Upload(400, _CUSTOMERS, _said(4, "customers")), _COMPLETE, _INCOMPLETE
     ),

@@ -38,6 +38,7 @@ BROKEN = (
     50062,
     5090,
     5494,
+    13093,
 )
 """Seeds of histories that have once gone wrong."""
 

@@ -18,7 +18,7 @@ from shared.firestore.bulk.operations import Leave, Put
 from shared.firestore.bulk.transport import Stored
 from shared.index.merge import EXISTS, NEWER, OWN, decide, fresh
 from shared.index.records import UNKNOWN
-from shared.index.source import Origin, source_content
+from shared.index.source import Origin, kept_ages, source_content
 from shared.parsing.blocks import Incoming
 from tests.support.imports import at
 
@@ -376,6 +376,27 @@ def test_a_kept_value_is_as_new_as_its_confirmation() -> None:
 
     assert isinstance(decision, Put)
     assert {"subscribed": exported(8)} == decision.data["source"]["kept"]
+
+
+def test_a_kept_value_that_may_have_been_confirmed() -> None:
+    """It is newer than all files before the one that may have confirmed it, older than that one,
+    and still the value of the upload that wrote it."""
+    stored = apply(None, incoming({"subscribed": False}), origin(7, generation=5))
+    assert stored is not None
+
+    decision = decide(
+        incoming({"city": "Perth"}, CONSENT),
+        Stored(stored, None),
+        origin=origin(12),
+        consent=CONSENT,
+        create_only=False,
+        until=origin(9, generation=3).age,
+    )
+
+    assert isinstance(decision, Put)
+    age = kept_ages(decision.data["source"])["subscribed"]
+    assert origin(8, generation=9).age < age < origin(9, generation=3).age
+    assert 5 == age.generation
 
 
 @pytest.mark.parametrize("stored", [None, {"city": "Hobart"}])
