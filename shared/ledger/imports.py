@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import add, sub
 from typing import Any, Literal, get_args
 
 from shared.core import CODES, Problem, camel, from_fields, to_fields
@@ -111,6 +112,18 @@ class RowCounts:
     def settled(self) -> int:
         """Rows that have an outcome."""
         return self.loaded + self.unchanged + self.outdated + self.rejected
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return self._with(add, other)
+
+    def __sub__(self, other: RowCounts) -> RowCounts:
+        return self._with(sub, other)
+
+    def _with(self, change: Callable[[int, int], int], other: RowCounts) -> RowCounts:
+        names = [spec.name for spec in fields(self)]
+        return RowCounts(
+            **{name: change(getattr(self, name), getattr(other, name)) for name in names}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

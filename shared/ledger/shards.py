@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from shared.core import from_fields, to_fields
 from shared.ledger.imports import Import, Lease, RowCounts
 from shared.ledger.parts import StateObject
 from shared.ledger.split import Split
@@ -53,23 +54,7 @@ class Shard:
 
     def to_document(self) -> dict[str, Any]:
         """Return the fields as stored in Firestore."""
-        lease = self.lease
-        return {
-            "split": self.split,
-            "status": self.status,
-            "scheduledFor": self.scheduled_for,
-            "taskNumber": self.task_number,
-            "attempt": self.attempt,
-            "lease": lease and {"owner": lease.owner, "expiresAt": lease.expires_at},
-            "rows": asdict(self.rows),
-            "rowsObject": asdict(self.rows_object),
-            "checkpoint": self.checkpoint and asdict(self.checkpoint),
-            "index": self.index and asdict(self.index),
-            "result": self.result and asdict(self.result),
-            "startedAt": self.started_at,
-            "finishedAt": self.finished_at,
-            "expireAt": self.expire_at,
-        }
+        return to_fields(self, without=_IN_PATH)
 
     @classmethod
     def from_document(
@@ -78,42 +63,17 @@ class Shard:
         """Return the shard of a stored document.
 
         Raises:
-            KeyError, TypeError: the document cannot be used.
+            TypeError, AttributeError: the document cannot be used.
         """
-        lease = data["lease"]
-        checkpoint, index, result = (data[name] for name in ("checkpoint", "index", "result"))
-        return cls(
-            connection=connection,
-            import_id=import_id,
-            number=number,
-            split=data["split"],
-            rows_object=StateObject(**data["rowsObject"]),
-            status=data["status"],
-            scheduled_for=data["scheduledFor"],
-            task_number=data["taskNumber"],
-            attempt=data["attempt"],
-            lease=lease and Lease(owner=lease["owner"], expires_at=lease["expiresAt"]),
-            rows=RowCounts(**data["rows"]),
-            checkpoint=checkpoint and StateObject(**checkpoint),
-            index=index and StateObject(**index),
-            result=result and StateObject(**result),
-            started_at=data["startedAt"],
-            finished_at=data["finishedAt"],
-            expire_at=data["expireAt"],
-        )
+        return from_fields(cls, data, connection=connection, import_id=import_id, number=number)
+
+
+_IN_PATH = ("connection", "import_id", "number")
 
 
 def recounted(import_: Import, shard: Shard, rows: RowCounts) -> tuple[Import, Shard]:
     """Return import and shard with `rows` as the shard's share in the import's count."""
-    before, all_ = shard.rows, import_.rows
-    counted = RowCounts(
-        read=all_.read,
-        loaded=all_.loaded + rows.loaded - before.loaded,
-        unchanged=all_.unchanged + rows.unchanged - before.unchanged,
-        outdated=all_.outdated + rows.outdated - before.outdated,
-        rejected=all_.rejected + rows.rejected - before.rejected,
-        orphaned=all_.orphaned + rows.orphaned - before.orphaned,
-    )
+    counted = replace(import_.rows + rows - shard.rows, read=import_.rows.read)
     progress = replace(
         import_.progress,
         bytes_read=import_.size,

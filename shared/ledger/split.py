@@ -6,12 +6,9 @@ its own tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from shared.core import from_fields, to_fields
 from shared.ledger.parts import PORTIONS, StateObject
 
 TOLD = timedelta(seconds=5)
@@ -47,19 +44,6 @@ class Split:
         Example: of 8 shards, 3 at once, the lane from 1 is 1, 4, 7.
         """
         return range(number, self.shards, self.at_once)
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the fields as stored in Firestore."""
-        return to_fields(self)
-
-    @classmethod
-    def from_document(cls, data: Mapping[str, Any]) -> Split:
-        """Return the splitting of stored fields.
-
-        Raises:
-            TypeError, AttributeError: the fields cannot be used.
-        """
-        return from_fields(cls, data)
 
 
 def shards_of(size: int, *, shard_bytes: int) -> int:

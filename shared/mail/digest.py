@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from datetime import datetime, tzinfo
 
 from shared.core import CODES, count
@@ -55,7 +54,7 @@ def digest(
         mark="!" if to_fix else "✓" if len(loaded) == len(files) else "",
         verdict=f"{count(len(files), 'file')} since {short_time(begin, zone)}: {what}",
         lead=lead,
-        counts=counts_of(_sum(one.rows for one in files if one.status in ENDED)),
+        counts=counts_of(sum((one.rows for one in files if one.status in ENDED), RowCounts())),
         groups=tuple((head, lines) for head, lines in groups if lines),
         todo=("Read the report of each file to fix, in the folder reports/ of the SFTP server.",)
         if to_fix
@@ -63,18 +62,12 @@ def digest(
     )
 
 
-def _sum(rows: Iterable[RowCounts]) -> RowCounts:
-    found = list(rows)
-    names = [spec.name for spec in fields(RowCounts)]
-    return RowCounts(**{name: sum(getattr(one, name) for one in found) for name in names})
-
-
 def _by_type(files: Sequence[Import]) -> Iterable[str]:
     types: defaultdict[str, list[Import]] = defaultdict(list)
     for one in files:
         types[str(one.type)].append(one)
     for type, found in sorted(types.items()):
-        rows = _sum(one.rows for one in found)
+        rows = sum((one.rows for one in found), RowCounts())
         yield (
             f"{type}: {count(len(found), 'file')}, {count(rows.read - rows.rejected, 'row')} "
             f"without errors, {rows.rejected:,} with"

@@ -77,9 +77,9 @@ class Asked:
             since=_day(query, "since"),
             until=_day(query, "until"),
             after=_after(query.get("after", "")),
-            import_id=_read(query, "import", _is_id, "the id of an import"),
+            import_id=_read(query, "import", is_id, "the id of an import"),
             download=_read(query, "download", _is_word, "the name of a report"),
-            mail=_read(query, "mail", _is_id, "the id of a mail"),
+            mail=_read(query, "mail", is_id, "the id of a mail"),
             reveal=_switch(query, "reveal"),
             still=_switch(query, "still"),
         )
@@ -162,7 +162,7 @@ def _after(text: str) -> tuple[datetime, str, str] | None:
     connection, _, import_id = rest.partition(" ")
     try:
         moment = datetime.fromisoformat(time)
-        if moment.utcoffset() is None or not is_connection(connection) or not _is_id(import_id):
+        if moment.utcoffset() is None or not is_connection(connection) or not is_id(import_id):
             raise ValueError
         if not 1970 <= moment.year <= 2999:  # in other years a zone may overflow the calendar
             raise ValueError
@@ -171,7 +171,8 @@ def _after(text: str) -> tuple[datetime, str, str] | None:
     return moment, connection, import_id
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Return True if a text can be the id of a document in Firestore."""
     return (
         0 < len(text.encode("utf-8", "surrogatepass")) <= LONGEST_ID
         and text.isprintable()

@@ -172,17 +172,8 @@ def _download(asked: Asked, request: Request, services: Services) -> PageAnswer:
     if asked.download == "rejected":
         _log_look(request, import_.connection, "rejected file", import_)
     file = name.rpartition("/")[2]
-    suffix = file[file.rfind(".") :]
-    return PageAnswer(
-        status=200,
-        body=() if request.method == "HEAD" else _content(blob),
-        headers={
-            **_HEADERS,
-            "Content-Type": _CONTENT_TYPES.get(suffix, "application/octet-stream"),
-            "Content-Length": str(blob.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file, safe='')}",
-        },
-    )
+    kind = _CONTENT_TYPES.get(file[file.rfind(".") :], "application/octet-stream")
+    return _attachment(request, file, kind, blob.size, _content(blob))
 
 
 def _message(asked: Asked, request: Request, services: Services) -> PageAnswer:
@@ -195,14 +186,21 @@ def _message(asked: Asked, request: Request, services: Services) -> PageAnswer:
     if content is None:
         raise NotFound(f"There is no mail {asked.mail}, or it is no longer kept.")
     _log_look(request, asked.connection, "mail")
+    return _attachment(request, f"{asked.mail}.eml", "message/rfc822", len(content), (content,))
+
+
+def _attachment(
+    request: Request, file: str, content_type: str, size: int, content: Iterable[bytes]
+) -> PageAnswer:
+    """Return the answer that a browser saves as a file."""
     return PageAnswer(
         status=200,
-        body=() if request.method == "HEAD" else (content,),
+        body=() if request.method == "HEAD" else content,
         headers={
             **_HEADERS,
-            "Content-Type": "message/rfc822",
-            "Content-Length": str(len(content)),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(asked.mail, safe='')}.eml",
+            "Content-Type": content_type,
+            "Content-Length": str(size),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file, safe='')}",
         },
     )
 

@@ -16,6 +16,7 @@ from shared.ledger import Import
 from shared.reporting import Zones, connections_of
 from shared.services import Services
 from shared.status.masking import mask
+from shared.status.query import is_id
 
 FOUND_SHOWN = 50
 """Largest number of imports of one search."""
@@ -82,24 +83,15 @@ def _ids(text: str, connections: Sequence[str]) -> list[tuple[str, str]]:
         where = [named.connection] if named.folder else connections
         return [(connection, named.import_id) for connection in where]
     first, slash, rest = text.partition("/")
-    if slash and is_connection(first) and _is_id(rest):
+    if slash and is_connection(first) and is_id(rest):
         return [(first, rest)]
-    return [(connection, text) for connection in connections if _is_id(text)]
-
-
-def _is_id(text: str) -> bool:
-    """True if a text can be a document's id in Firestore."""
-    return (
-        "/" not in text
-        and text not in ("", ".", "..")
-        and not (text.startswith("__") and text.endswith("__"))
-    )
+    return [(connection, text) for connection in connections if is_id(text)]
 
 
 def _documents(
     text: str, connections: Sequence[str], services: Services, *, reveal: bool
 ) -> list[FoundDocument]:
-    if not _is_id(text):
+    if not is_id(text):
         return []
     paths = {
         f"connections/{connection}/{type_.collection}/{text}": (connection, type_)

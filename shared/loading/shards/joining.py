@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -91,19 +92,12 @@ def _give_back(attempt: Attempt, ledger: LedgerTransaction, current: Claimed) ->
     for shard in next_of(split, shards):
         lease = shard.lease
         ledger.put_shard(shard.planned(lease.expires_at if lease and lease.live(now) else now))
-    rows = [shard.rows for shard in shards]
+    rows = sum((shard.rows for shard in shards), RowCounts(rejected=split.rejected))
     given = lease_to_shards(ledger, import_, feed, now=now).to(
         "loading",
         now=now,
         text=in_shards(split.ended, split.shards),
-        rows=RowCounts(
-            read=split.read,
-            loaded=sum(one.loaded for one in rows),
-            unchanged=sum(one.unchanged for one in rows),
-            outdated=sum(one.outdated for one in rows),
-            rejected=split.rejected + sum(one.rejected for one in rows),
-            orphaned=sum(one.orphaned for one in rows),
-        ),
+        rows=replace(rows, read=split.read),
     )
     return Claimed(given)
 
