@@ -109,6 +109,11 @@ class RowCounts:
     """Loaded orders whose customer is not in Firestore. Counts orders, not rows."""
 
     @property
+    def good(self) -> int:
+        """Rows without an error. Those of a checked file are counted as unchanged."""
+        return self.read - self.rejected
+
+    @property
     def settled(self) -> int:
         """Rows that have an outcome."""
         return self.loaded + self.unchanged + self.outdated + self.rejected

@@ -69,7 +69,7 @@ def _by_type(files: Sequence[Import]) -> Iterable[str]:
     for type, found in sorted(types.items()):
         rows = sum((one.rows for one in found), RowCounts())
         yield (
-            f"{type}: {count(len(found), 'file')}, {count(rows.read - rows.rejected, 'row')} "
+            f"{type}: {count(len(found), 'file')}, {count(rows.good, 'row')} "
             f"without errors, {rows.rejected:,} with"
         )
 

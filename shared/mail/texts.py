@@ -93,7 +93,7 @@ def ended(
             facts=_facts(import_, zone),
         )
     fixed = count(rows.rejected, "row")
-    loaded = f"{rows.read - rows.rejected:,} of {count(rows.read, 'row')} loaded"
+    loaded = f"{rows.good:,} of {count(rows.read, 'row')} loaded"
     return Content(
         mark="!" if rows.rejected else "✓",
         verdict=f"{name_of(import_, zone)}: {loaded}"

@@ -186,8 +186,10 @@ def _facts(
         yield "comes after", f"{one.connection}/{one.paired_with}"
     if one.status == "loading":
         yield "progress", f"{one.progress.percent} %, {size(one.progress.bytes_read)} read"
-    if one.rows.read:
-        rows = one.rows
+    rows = one.rows
+    if rows.read and one.status == "checked":
+        yield "rows", f"{rows.read:,} read: {rows.good:,} good, {rows.rejected:,} with errors"
+    elif rows.read:
         orphaned = ""
         if rows.orphaned:
             document, other = file_type(str(one.type)).orphan

@@ -218,7 +218,6 @@ def ended(
         repeated: number of unchanged rows that repeat the key of another row.
         type: the file's type, which gives the words about orphans.
     """
-    good = rows.read - rows.rejected
     see = "" if checked else ": see the rejected file"
     type_ = known_type(type)
     one, other = type_.orphan if type_ is not None else ("document", "document")
@@ -233,9 +232,9 @@ def ended(
         main = "The file has no rows, so there was nothing to load"
     elif checked:
         passed = "" if left_out else " passed"
-        main = f"Dry run{passed}: all {count(good, 'row')} would load"
+        main = f"Dry run{passed}: all {count(rows.good, 'row')} would load"
         if rows.rejected:
-            main = f"Dry run: {good:,} of {count(rows.read, 'row')} would load"
+            main = f"Dry run: {rows.good:,} of {count(rows.read, 'row')} would load"
     else:
         if rows.loaded or rows.settled == rows.rejected:
             main = f"{rows.loaded:,} of {count(rows.read, 'row')} loaded"

@@ -63,14 +63,15 @@ def summary_text(
         ),
     ]
     if rows.read and import_.status == "checked":
-        good = rows.read - rows.rejected
-        parts.append(f"Rows:      {rows.read:,} read, {good:,} good, {rows.rejected:,} with errors")
+        parts.append(
+            f"Rows:      {rows.read:,} read, {rows.good:,} good, {rows.rejected:,} with errors"
+        )
     elif rows.read:
         parts.append(
             f"Rows:      {rows.read:,} read, {rows.loaded:,} loaded, {rows.unchanged:,} unchanged, "
             f"{rows.outdated:,} outdated, {rows.rejected:,} rejected"
         )
-    if rows.outdated and rows.outdated == rows.read - rows.rejected:
+    if rows.outdated and rows.outdated == rows.good:
         parts.append("\n".join(_wrapped(_ALL_OUTDATED)))
     parts += _problems(import_, groups)
     if import_.status == "checked" and rows.rejected:

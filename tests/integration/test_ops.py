@@ -186,6 +186,7 @@ def test_nothing_fits(ask: Ask) -> None:
     ("id", "says"),
     [
         (story.TEN_FAULTS, "40 read: 36 loaded, 0 unchanged, 0 outdated, 4 rejected"),
+        (f"test_{story.TEN_FAULTS}", "40 read: 36 good, 4 with errors"),
         (story.TEN_FAULTS, "row.bad_email EMAIL, line 20"),
         (f"nz/{story.OVERDUE}", "deadline 20 Nov 2024 15:01:00 NZDT (1 hour ago)"),
         (f"nz/{story.OVERDUE}", "Waiting for its customers file (none from the previous 12 hours"),
