@@ -159,9 +159,13 @@ def failed(attempts: int) -> str:
     )
 
 
+BEING_UNDONE = "Being undone: its documents get what the other exports say of them."
+"""Sentence in the text of an import whose undoing has begun and not ended."""
+
+
 def undoing() -> str:
     """Sentence for an import that is being undone."""
-    return "Being undone: its documents get what the other exports say of them."
+    return f"{BEING_UNDONE} If the command was interrupted, undo the import again."
 
 
 def undone(restored: int, removed: int, left: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.ledger import PENDING, Status
-from shared.reporting.sentences import LEFT_OUT, REJECTED_FIRST
+from shared.reporting.sentences import BEING_UNDONE, LEFT_OUT, REJECTED_FIRST
 
 Tone = Literal["good", "warn", "bad", "busy", "calm"]
 """`bad` needs a person, `warn` needs a look, `busy` continues automatically, `calm` is past."""
@@ -44,11 +44,14 @@ def face_of(status: Status, text: str) -> Face:
     """Return the presentation of a status with its status text.
 
     If the text says that values were left out, a tick becomes a warning sign. Files that wait for
-    a rejected file say so, because they do not continue automatically.
+    a rejected file say so, because they do not continue automatically. So does an import whose
+    undoing has not ended: it may have been interrupted.
     """
     face = FACES[status]
     if status in ("blocked", "overdue") and REJECTED_FIRST in text:
         return replace(face, words="blocked by a rejected file", tone="bad")
+    if face.tone in ("good", "warn") and BEING_UNDONE in text:
+        return replace(face, words="being undone", sign="△", tone="warn")
     if face.tone == "good" and LEFT_OUT in text:
         return replace(face, sign="△", tone="warn")
     return face

@@ -165,10 +165,11 @@ class Undoing:
 
     def _first_attempt(self) -> datetime | None:
         """Return when this undoing was first attempted; None if this is the first attempt."""
-        text = sentences.undoing()
-        if self.import_.status_text != text:
+        begun = sentences.BEING_UNDONE
+        if begun not in self.import_.status_text:
             return None
-        return max((entry.at for entry in self.import_.history if entry.text == text), default=None)
+        history = self.import_.history
+        return max((entry.at for entry in history if begun in entry.text), default=None)
 
     def result(self) -> Undone:
         """Return the result."""

@@ -82,7 +82,7 @@ class FeedHold:
                 import_id=mine.import_id, generation=mine.generation, under=UNDER, clean=clean
             )
             ledger.put_feed(replace(feed, running=self._running(now), index_held_by=mark))
-            if current.status_text != sentences.undoing():
+            if sentences.BEING_UNDONE not in current.status_text:
                 ledger.put(current.saying(sentences.undoing(), now=now))
             return mark
 
@@ -121,7 +121,10 @@ class FeedHold:
         feed = ledger.feed_of(self._import)
         if feed.running is None or feed.running.owner != self._owner:
             self._due = datetime.min.replace(tzinfo=UTC)
-            raise LeaseLost(f"Another import has begun while {self._import.import_id} was undone.")
+            raise LeaseLost(
+                f"Another import has begun while {self._import.import_id} was undone. "
+                "Undo it again: some documents may not be changed yet."
+            )
         return feed
 
     def release(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from shared.core.errors import LeaseLost, NotPossible
 from shared.ledger.imports import Import
 from shared.ledger.store import LedgerStore
+from shared.reporting.statuses import face_of
 from shared.scheduling.replay import replay
 from shared.undoing import attempt, ending
 from shared.undoing.attempt import Undone, undo
@@ -517,13 +518,18 @@ def test_another_is_undone_before_the_end(
 
     monkeypatch.setattr(attempt, "end", late)
 
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLost, match="Undo it again"):
         run(pipeline)
 
-    assert pipeline.import_(WRONG).undone is None
+    half_undone = pipeline.import_(WRONG)
+    assert half_undone.undone is None
+    assert "undo the import again" in half_undone.status_text
+    assert face_of(half_undone.status, half_undone.status_text).sign == "△"
     assert cities(pipeline) == {"1": "Hobart", "2": "Hobart"}  # restored by the other undoing
     run(pipeline)
-    assert pipeline.import_(WRONG).undone is not None
+    undone = pipeline.import_(WRONG)
+    assert undone.undone is not None
+    assert face_of(undone.status, undone.status_text).sign == "✓"
     assert pipeline.documents("customers") == {}
 
 
