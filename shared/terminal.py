@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from shared.core import printable
+from shared.core import printable, wrapped
 
 _COLOURS = {
     "good": "32",
@@ -116,14 +115,8 @@ class Screen:
             self.line(*parts)
 
     def _wrapped(self, text: str, indent: str, rest: str) -> list[str]:
-        return textwrap.wrap(
-            printable(text),
-            max(min(self.width or _PAGE, _PAGE), _NARROW),
-            initial_indent=indent,
-            subsequent_indent=rest,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        width = max(min(self.width or _PAGE, _PAGE), _NARROW)
+        return wrapped(printable(text), width, first=indent, rest=rest)
 
 
 class ProgressBar:

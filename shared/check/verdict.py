@@ -6,7 +6,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -42,28 +42,28 @@ class Verdict:
     """Problem of the name; None if the name is right."""
     suggestion: str | None
     """The right name, if it can be guessed."""
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     """Columns, as the header names them."""
-    unknown: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     """Columns of the header that are not in the format. Their cells are kept under `extra`."""
-    delimiter: str | None
-    encoding: str | None
-    read: int
+    delimiter: str | None = None
+    encoding: str | None = None
+    read: int = 0
     """Rows."""
-    rejected: int
+    rejected: int = 0
     """Rows that would not be loaded."""
-    left_out: int
+    left_out: int = 0
     """Values of good rows that could not be read."""
-    documents: int
+    documents: int = 0
     """Documents that the file would create or change."""
-    error: Problem | None
+    error: Problem | None = None
     """Reason why none of the content could be loaded. Problems of the name are in
     `name_problem`."""
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = ()
     """Other findings, the first 10,000."""
-    counts: Counter[str]
+    counts: Counter[str] = field(default_factory=Counter)
     """Code -> number of findings."""
-    summary: tuple[dict[str, Any], ...]
+    summary: tuple[dict[str, Any], ...] = ()
     """One entry per severity, code and column: the first such problem, with its `count`."""
 
     @property
@@ -155,18 +155,6 @@ def check_file(
         type=kind,
         name_problem=problem,
         suggestion=suggestion,
-        columns=(),
-        unknown=(),
-        delimiter=None,
-        encoding=None,
-        read=0,
-        rejected=0,
-        left_out=0,
-        documents=0,
-        error=None,
-        problems=(),
-        counts=Counter(),
-        summary=(),
     )
     if kind is None:
         return verdict

@@ -385,6 +385,15 @@ def delete_object(bucket: storage.Bucket, name: str, generation: int) -> None:
         bucket.blob(name, generation=generation).delete()
 
 
+def delete_if_there(bucket: storage.Bucket, name: str, generation: int) -> bool:
+    """Delete one generation of an object permanently; return False if it was gone already."""
+    try:
+        delete_object(bucket, name, generation)
+    except Gone:
+        return False
+    return True
+
+
 def delete_current(bucket: storage.Bucket, name: str, generation: int) -> None:
     """Delete an object if this is its current generation."""
     with reach(f"delete {name}"):

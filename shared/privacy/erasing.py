@@ -12,11 +12,12 @@ from shared.core import NotPossible
 from shared.files.types import FileType, Rules, all_types
 from shared.firestore import Fields
 from shared.firestore.database import Reads
+from shared.gcp.storage import delete_if_there
 from shared.index import forget
 from shared.ledger import LedgerTransaction
 from shared.ledger.uploads import ERASED
 from shared.loading.shards.cleanup import remove_rows
-from shared.privacy.objects import delete, rewritten, take_out
+from shared.privacy.objects import rewritten, take_out
 from shared.privacy.record import ErasureRecord, records_of, write_document
 from shared.privacy.searching import ROUNDS, Findings, search_until_settled, without_orders
 from shared.privacy.traces import Person
@@ -192,7 +193,7 @@ def _take_out(
     _amend_ledger(connection, services)
     if delete_unreadable:
         for blob, _ in found.objects.unreadable:
-            delete(services.bucket, blob)
+            delete_if_there(services.bucket, blob.name, blob.generation)
     for path in found.texts:
 
         def change(reads: Reads, path: str = path) -> tuple[None, dict[str, Fields]]:

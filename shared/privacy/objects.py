@@ -138,16 +138,6 @@ def take_out(bucket: storage.Bucket, trace: Trace, person: Person) -> None:
         if trace.current:
             _rewrite(bucket, trace, person)
         # If the bucket keeps older generations, the old content has just become one of them.
-        delete(bucket, blob)
-
-
-def delete(bucket: storage.Bucket, blob: storage.Blob) -> None:
-    """Delete one generation of an object, if it exists.
-
-    Raises:
-        TryAgain: Cloud Storage could not be reached.
-    """
-    with suppress(Gone):
         delete_object(bucket, blob.name, blob.generation)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.core import address_key
+from shared.core import address_key, get
 from shared.files.types import Column, FileType, Rules, all_types
 from shared.firestore import Fields
 from shared.firestore.database import Database
@@ -178,10 +178,7 @@ def _look_at_documents(
 
 def _text(data: Fields, column: Column | None) -> str:
     """Return what a document holds of a column; "" where it holds nothing."""
-    value: Any = data
-    for name in column.field.split(".") if column is not None else ():
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return str(value or "") if column is not None else ""
+    return str(get(data, column.field) or "") if column is not None else ""
 
 
 def _look_at_ledger(

@@ -173,10 +173,32 @@ def write_report(
     name = import_.reports.report
     if name is None or import_.status not in ENDED:
         raise ValueError("a report needs an import that has ended and a name")
+    report = _document(import_, problems, groups, zone)
+    summary = summary_text(import_, groups=groups, zone=zone, send_as=send_as)
+    head = printable_json(report, indent=2).removesuffix("\n}")
+    verdict = f'{head},\n  "problems": {a_line_each(problems)}\n}}\n'
+    for place, text, content_type in (
+        (summary_name(name), summary, "text/plain"),
+        (name, verdict, "application/json"),
+    ):
+        generation = None if replacing is None else replacing.get(place, 0)
+        write_object(
+            bucket,
+            place,
+            text.encode(),
+            content_type=f"{content_type}; charset=utf-8",
+            replacing=generation,
+        )
+
+
+def _document(
+    import_: Import, problems: Sequence[Problem], groups: Sequence[Group], zone: tzinfo
+) -> dict[str, Any]:
+    """Return the report without its list of problems."""
     counts: Counter[str] = Counter()
     for group in groups:
         counts[group.code] += group.count
-    report = {
+    return {
         "file": import_.file,
         "object": import_.object,
         "connection": import_.connection,
@@ -198,21 +220,6 @@ def write_report(
         "problemsTotal": sum(counts.values()),
         "groups": [group.to_document() for group in groups],
     }
-    summary = summary_text(import_, groups=groups, zone=zone, send_as=send_as)
-    head = printable_json(report, indent=2).removesuffix("\n}")
-    verdict = f'{head},\n  "problems": {a_line_each(problems)}\n}}\n'
-    for place, text, content_type in (
-        (summary_name(name), summary, "text/plain"),
-        (name, verdict, "application/json"),
-    ):
-        generation = None if replacing is None else replacing.get(place, 0)
-        write_object(
-            bucket,
-            place,
-            text.encode(),
-            content_type=f"{content_type}; charset=utf-8",
-            replacing=generation,
-        )
 
 
 def a_line_each(problems: Iterable[Problem]) -> str:

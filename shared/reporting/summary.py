@@ -48,7 +48,7 @@ def summary_text(
     """
     rows = import_.rows
     parts = [
-        "\n".join(_wrapped(import_.status_text)),
+        _wrapped(import_.status_text),
         "\n".join(
             (
                 f"File:      {import_.object}",
@@ -72,26 +72,24 @@ def summary_text(
             f"{rows.outdated:,} outdated, {rows.rejected:,} rejected"
         )
     if rows.outdated and rows.outdated == rows.good:
-        parts.append("\n".join(_wrapped(_ALL_OUTDATED)))
+        parts.append(_wrapped(_ALL_OUTDATED))
     parts += _problems(import_, groups)
     if import_.status == "checked" and rows.rejected:
-        parts.append("\n".join(_wrapped(_after_a_check(import_))))
+        parts.append(_wrapped(_after_a_check(import_)))
     elif import_.reports.rejected:
         folder = import_.object.removesuffix(import_.file)
         under = folder + (send_as or f"{import_.type}_<time of now in UTC>Z.csv")
         parts.append(
-            "\n".join(
-                _wrapped(
-                    f"The rows that were not loaded are in {import_.reports.rejected}. Fix them "
-                    f"there, do not change the column {EXPORT}, and upload it as {under}."
-                )
+            _wrapped(
+                f"The rows that were not loaded are in {import_.reports.rejected}. Fix them "
+                f"there, do not change the column {EXPORT}, and upload it as {under}."
             )
         )
     elif import_.status == "rejected":
         text = "None of this file was loaded."
         if import_.exported_at is not None:
             text += f" Fix the file and upload it again under the same name: {import_.object}."
-        parts.append("\n".join(_wrapped(text)))
+        parts.append(_wrapped(text))
     return printable("\n\n".join(parts) + "\n", keep="\n")
 
 
@@ -129,12 +127,12 @@ def _problems(import_: Import, groups: Sequence[Group]) -> Iterator[str]:
 
 
 def _group(group: Group, import_: Import) -> Iterator[str]:
-    yield from _wrapped(f"{group.text} [{group.code}]", first="* ", rest="  ")
+    yield _wrapped(f"{group.text} [{group.code}]", first="* ", rest="  ")
     if group.where:
-        yield from _wrapped(f"{group.where[0].upper()}{group.where[1:]}.", first="  ", rest="  ")
+        yield _wrapped(f"{group.where[0].upper()}{group.where[1:]}.", first="  ", rest="  ")
     if group.hint and group.hint not in import_.status_text:
-        yield from _wrapped(group.hint, first="  > ", rest="    ")
+        yield _wrapped(group.hint, first="  > ", rest="    ")
 
 
-def _wrapped(text: str, *, first: str = "", rest: str = "") -> list[str]:
-    return wrapped(text, _WIDTH, first=first, rest=rest)
+def _wrapped(text: str, *, first: str = "", rest: str = "") -> str:
+    return "\n".join(wrapped(text, _WIDTH, first=first, rest=rest))

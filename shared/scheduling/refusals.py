@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 from shared.core import Problem, log
@@ -44,14 +43,13 @@ def take_note(name: str, services: Services) -> Import | None:
     Raises:
         TryAgain: Cloud Storage or Firestore could not be reached.
     """
-    from shared.gcp.storage import Gone, delete_object  # only notes need it here
+    from shared.gcp.storage import delete_if_there  # only notes need it here
 
     note = lying_there(name, services)
     if note is None:
         return None
     refused = _take(note, services)
-    with suppress(Gone):
-        delete_object(services.bucket, name, note.generation)
+    delete_if_there(services.bucket, name, note.generation)
     return refused
 
 

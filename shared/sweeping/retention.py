@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-import google.cloud.storage as storage
-
 from shared.core import Apart
-from shared.gcp.storage import Gone, delete_object, list_objects
+from shared.gcp.storage import delete_if_there, list_objects
 from shared.reporting.reports import part_name
 from shared.services import Services
 
@@ -45,15 +43,7 @@ def _delete(services: Services, folder: str, kept: timedelta, *, ending: str = "
             continue
         if blob.time_created >= oldest or deleted >= DELETED_AT_ONCE:
             continue
-        act = partial(_delete_one, services.bucket, blob)
+        act = partial(delete_if_there, services.bucket, blob.name, blob.generation)
         deleted += bool(apart(act, object=blob.name))
     apart.end()
     return deleted
-
-
-def _delete_one(bucket: storage.Bucket, blob: storage.Blob) -> bool:
-    try:
-        delete_object(bucket, blob.name, blob.generation)
-    except Gone:
-        return False
-    return True

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.core import TryAgain
 from shared.files import STATE
-from shared.gcp.storage import Gone, delete_object, list_objects
+from shared.gcp.storage import delete_if_there, list_objects
 from shared.index import objects
 from shared.ledger import Import
 from shared.services import Services
@@ -54,8 +54,7 @@ def _remove(
             continue
         if is_verdict(blob.name):
             forget_shards(connection, blob.name, services)
-        with suppress(Gone):  # somebody else is at it
-            delete_object(services.bucket, blob.name, blob.generation)
+        delete_if_there(services.bucket, blob.name, blob.generation)
 
 
 def verdicts_last(found: Iterable[Any]) -> list[Any]:
