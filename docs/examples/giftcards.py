@@ -14,6 +14,7 @@ register(
         collection="giftCards",
         document="gift card",
         about="Gift cards, one row per card.",
+        source="API guide",
         columns=(
             Column(
                 name="VOUCHER_NUMBER",
@@ -22,7 +23,6 @@ register(
                 key=True,
                 meaning="Number of the card.",
                 example="0010001",
-                source="API guide",
             ),
             Column(
                 name="AVAILABLE_AMOUNT",
@@ -32,7 +32,6 @@ register(
                 personal=False,
                 meaning="What is left on the card.",
                 example="50.00",
-                source="API guide",
             ),
             Column(
                 name="EXPIRY_DATE",
@@ -41,7 +40,6 @@ register(
                 personal=False,
                 meaning="When the card expires.",
                 example="2026-01-01",
-                source="API guide",
             ),
         ),
     )

@@ -27,8 +27,8 @@ class Column:
     """Meaning of the column, for the person who sets up the export."""
     example: str
     """Example of a cell."""
-    source: str
-    """Source of the knowledge about the column: an entry of `shared.files.column.SOURCES`."""
+    source: str | None = None
+    """Source of the knowledge about the column, if it is not that of its type; see `SOURCES`."""
     aliases: tuple[str, ...] = ()
     """Other accepted names of the column, in UPPER CASE."""
     max_length: int | None = None
@@ -72,20 +72,15 @@ SOURCES: Mapping[str, str] = {
 """Sources of the knowledge about columns, in words for people."""
 
 
-def email_lower(*, source: str) -> Column:
-    """Return the column for the field `emailLower`, which has the cells of `EMAIL`.
-
-    `source` is an entry of `SOURCES`.
-    """
-    return Column(
-        name="EMAIL_LOWER",
-        field="emailLower",
-        kind=LOWER_EMAIL,
-        reads="EMAIL",
-        meaning="The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters.",
-        example="",
-        source=source,
-    )
+EMAIL_LOWER = Column(
+    name="EMAIL_LOWER",
+    field="emailLower",
+    kind=LOWER_EMAIL,
+    reads="EMAIL",
+    meaning="The address for look-ups: NFKC, lower case, trimmed. Absent above 320 characters.",
+    example="",
+)
+"""Column for the field `emailLower`, which has the cells of `EMAIL`."""
 
 
 def fields_of(column: Column, columns: Iterable[Column]) -> tuple[str, ...]:

@@ -90,6 +90,8 @@ class FileType:
     """Table of columns, in the order of publication."""
     about: str
     """Description of the file, for the person who sets up the export: one to three sentences."""
+    source: str
+    """Source of the knowledge about the columns: an entry of `shared.files.column.SOURCES`."""
     document: str = "document"
     """One document in a word or two, whose plural ends in s, e.g. `customer`."""
     waits_for: str | None = None
@@ -164,6 +166,10 @@ class FileType:
         """Words for a document and for the one that it refers to, e.g. `order` and `customer`."""
         other = known_type(self.refers_to.type) if self.refers_to is not None else None
         return self.document, other.document if other is not None else "document"
+
+    def source_of(self, column: Column) -> str:
+        """Return the source of the knowledge about a column."""
+        return column.source or self.source
 
     def column_of(self, person: Literal["id", "email"]) -> Column | None:
         """Return the column with a person's key or address; None if the type has none."""

@@ -214,7 +214,7 @@ def _sources_section() -> str:
         names = [
             f"{type_.name} ({len(found)})"
             for type_ in all_types()
-            if (found := [column for column in type_.own_columns if column.source == source])
+            if (found := [one for one in type_.own_columns if type_.source_of(one) == source])
         ]
         if names:
             lines.append(f"* {words}: {', '.join(names)}")

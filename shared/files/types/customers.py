@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.files.cells.flags import CONSENT, YES_NO
 from shared.files.cells.texts import CODE, EMAIL, PERSON_ID, TEXT
 from shared.files.cells.times import BIRTH_DATE, TIME
-from shared.files.column import Column, email_lower
+from shared.files.column import EMAIL_LOWER, Column
 from shared.files.filetype import FileType, register
 
 COLUMNS = (
@@ -18,7 +18,6 @@ COLUMNS = (
         person="id",
         meaning="Person's number in Apparel21.",
         example="65432",
-        source="templates",
     ),
     Column(
         name="PERSON_CODE",
@@ -27,7 +26,6 @@ COLUMNS = (
         max_length=10,
         meaning="Person's code.",
         example="SMITJOHN22",
-        source="templates",
     ),
     Column(
         name="FIRSTNAME",
@@ -36,7 +34,6 @@ COLUMNS = (
         max_length=20,
         meaning="First name.",
         example="JOHN",
-        source="templates",
     ),
     Column(
         name="SURNAME",
@@ -45,7 +42,6 @@ COLUMNS = (
         max_length=20,
         meaning="Last name.",
         example="SMITH",
-        source="templates",
     ),
     Column(
         name="ADRS1",
@@ -54,7 +50,6 @@ COLUMNS = (
         max_length=50,
         meaning="Address, first line.",
         example="12 GEORGE ST",
-        source="templates",
     ),
     Column(
         name="ADRS2",
@@ -63,7 +58,6 @@ COLUMNS = (
         max_length=50,
         meaning="Address, second line.",
         example="LEVEL 2",
-        source="templates",
     ),
     Column(
         name="CITY",
@@ -72,7 +66,6 @@ COLUMNS = (
         max_length=50,
         meaning="City or suburb.",
         example="DARWIN",
-        source="templates",
     ),
     Column(
         name="STATE",
@@ -81,7 +74,6 @@ COLUMNS = (
         max_length=50,
         meaning="State.",
         example="NT",
-        source="templates",
     ),
     Column(
         name="POSTCODE",
@@ -90,7 +82,6 @@ COLUMNS = (
         max_length=10,
         meaning="Post code.",
         example="0800",
-        source="templates",
     ),
     Column(
         name="COUNTRY",
@@ -99,7 +90,6 @@ COLUMNS = (
         max_length=20,
         meaning="Full name of the country.",
         example="AUSTRALIA",
-        source="templates",
     ),
     Column(
         name="MOBILE",
@@ -108,7 +98,6 @@ COLUMNS = (
         max_length=250,
         meaning="First mobile number.",
         example="+61491570006",
-        source="templates",
     ),
     Column(
         name="EMAIL",
@@ -119,16 +108,14 @@ COLUMNS = (
         person="email",
         meaning="Primary e-mail address.",
         example="john.smith@example.com",
-        source="templates",
     ),
-    email_lower(source="templates"),
+    EMAIL_LOWER,
     Column(
         name="DOB",
         field="dateOfBirth",
         kind=BIRTH_DATE,
         meaning="Date of birth.",
         example="1990-04-24",
-        source="templates",
     ),
     Column(
         name="PRIVACY",
@@ -138,7 +125,6 @@ COLUMNS = (
         personal=False,
         meaning="Consent, inverted: Yes means not to be written to.",
         example="No",
-        source="templates",
     ),
     Column(
         name="RETAIL_REP",
@@ -146,7 +132,6 @@ COLUMNS = (
         kind=YES_NO,
         meaning="True for a retail representative.",
         example="No",
-        source="templates",
     ),
     Column(
         name="LAST_UPDATED",
@@ -156,7 +141,6 @@ COLUMNS = (
         personal=False,
         meaning="Last change of the record.",
         example="2023-04-24T20:12:30",
-        source="templates",
     ),
     Column(
         name="CREATED_DATE",
@@ -164,7 +148,6 @@ COLUMNS = (
         kind=TIME,
         meaning="Creation of the record.",
         example="2021-03-25T09:30:00",
-        source="templates",
     ),
     Column(
         name="JOINED_STORE_ID",
@@ -173,7 +156,6 @@ COLUMNS = (
         max_length=22,
         meaning="Store in which the person joined.",
         example="4983",
-        source="templates",
     ),
     Column(
         name="JOINED_STORE_CODE",
@@ -182,7 +164,6 @@ COLUMNS = (
         max_length=30,
         meaning="Store's code.",
         example="Doncaster",
-        source="templates",
     ),
     Column(
         name="STORE_ID",
@@ -192,7 +173,6 @@ COLUMNS = (
         personal=False,
         meaning="Store of the last purchase.",
         example="4984",
-        source="templates",
     ),
     Column(
         name="STORE_CODE",
@@ -202,7 +182,6 @@ COLUMNS = (
         personal=False,
         meaning="Store's code.",
         example="Bondi",
-        source="templates",
     ),
     Column(
         name="STORE_NUMBER",
@@ -212,7 +191,6 @@ COLUMNS = (
         personal=False,
         meaning="Store's number.",
         example="021",
-        source="templates",
     ),
     Column(
         name="REF1_GROUP",
@@ -220,7 +198,6 @@ COLUMNS = (
         kind=TEXT,
         meaning="Reference's group.",
         example="Customer Category",
-        source="templates",
     ),
     Column(
         name="REF1_ID",
@@ -229,7 +206,6 @@ COLUMNS = (
         max_length=22,
         meaning="Reference's id.",
         example="1020",
-        source="templates",
     ),
     Column(
         name="REF1_CODE",
@@ -238,7 +214,6 @@ COLUMNS = (
         max_length=30,
         meaning="Reference's code.",
         example="RETAIL",
-        source="templates",
     ),
     Column(
         name="LOYALTY_CODE",
@@ -246,7 +221,6 @@ COLUMNS = (
         kind=CODE,
         meaning="Latest loyalty code: staff discount or VIP level.",
         example="99",
-        source="templates",
     ),
     Column(
         name="LOYALTY_NAME",
@@ -266,6 +240,7 @@ CUSTOMERS = register(
         document="customer",
         read_by="connection",
         columns=COLUMNS,
+        source="templates",
         about="Customers from Apparel21, one row per person. Send this file before their orders.",
         example_rows=(
             {},

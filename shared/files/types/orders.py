@@ -35,7 +35,6 @@ COLUMNS = (
         person="id",
         meaning="Buyer's PERIDX in the customers file.",
         example="65432",
-        source="API guide",
     ),
     Column(
         name="EMAIL",
@@ -45,7 +44,6 @@ COLUMNS = (
         person="email",
         meaning="Buyer's e-mail address.",
         example="john.smith@example.com",
-        source="API guide",
     ),
     Column(
         name="ORDER_NUMBER",
@@ -57,7 +55,6 @@ COLUMNS = (
         personal=False,
         meaning="Number of the order.",
         example="D55500000135",
-        source="API guide",
     ),
     Column(
         name="TRANSACTION_ID",
@@ -68,7 +65,6 @@ COLUMNS = (
         personal=False,
         meaning="Transaction's id.",
         example="7000135",
-        source="API guide",
     ),
     Column(
         name="WEB_ORDER_NUMBER",
@@ -79,7 +75,6 @@ COLUMNS = (
         personal=False,
         meaning="Shopper's order number of a web sale.",
         example="",
-        source="API guide",
     ),
     Column(
         name="TRANSACTION_TYPE",
@@ -91,7 +86,6 @@ COLUMNS = (
         meaning="Sale, Layby, Layby Update, Special Order or Special Order Update. "
         "Exchanges and returns are sales.",
         example="Sale",
-        source="API guide",
     ),
     Column(
         name="ORDER_DATE",
@@ -102,7 +96,6 @@ COLUMNS = (
         personal=False,
         meaning="Day of the sale.",
         example="2023-04-24",
-        source="API guide",
     ),
     Column(
         name="ORDERED_AT",
@@ -111,7 +104,6 @@ COLUMNS = (
         reads="ORDER_DATE",
         meaning="Time of the sale, if the file has it.",
         example="",
-        source="API guide",
     ),
     Column(
         name="STORE_ID",
@@ -121,7 +113,6 @@ COLUMNS = (
         personal=False,
         meaning="Selling store's id.",
         example="4983",
-        source="API guide",
     ),
     Column(
         name="STORE_CODE",
@@ -131,7 +122,6 @@ COLUMNS = (
         personal=False,
         meaning="Store's code.",
         example="Doncaster",
-        source="API guide",
     ),
     Column(
         name="STORE_NUMBER",
@@ -141,7 +131,6 @@ COLUMNS = (
         personal=False,
         meaning="Store's number.",
         example="014",
-        source="API guide",
     ),
     Column(
         name="STORE_NAME",
@@ -151,7 +140,6 @@ COLUMNS = (
         personal=False,
         meaning="Store's name.",
         example="Doncaster Westfield",
-        source="API guide",
     ),
     Column(
         name="STAFF_CODE",
@@ -160,7 +148,6 @@ COLUMNS = (
         aliases=("SALES_REP_CODE", "RETAIL_REP"),
         meaning="Seller's code.",
         example="SO",
-        source="API guide",
     ),
     Column(
         name="STAFF_NAME",
@@ -169,7 +156,6 @@ COLUMNS = (
         aliases=("SALES_REP_NAME",),
         meaning="Seller's name.",
         example="Sam O'Reilly",
-        source="API guide",
     ),
     Column(
         name="CURRENCY",
@@ -180,7 +166,6 @@ COLUMNS = (
         personal=False,
         meaning="Currency of the amounts.",
         example="AUD",
-        source="API guide",
     ),
     Column(
         name="LINE_ID",
@@ -192,7 +177,6 @@ COLUMNS = (
         personal=False,
         meaning="Id of the line: tells lines apart best.",
         example="13500",
-        source="API guide",
     ),
     Column(
         name="LINE_NUMBER",
@@ -203,7 +187,6 @@ COLUMNS = (
         personal=False,
         meaning="Place of the line.",
         example="0",
-        source="API guide",
     ),
     Column(
         name="SKU",
@@ -214,7 +197,6 @@ COLUMNS = (
         personal=False,
         meaning="Unit that is sold.",
         example="KN4401-OAT-S",
-        source="API guide",
     ),
     Column(
         name="PRODUCT_CODE",
@@ -226,7 +208,6 @@ COLUMNS = (
         personal=False,
         meaning="Style's code.",
         example="KN4401",
-        source="API guide",
     ),
     Column(
         name="PRODUCT_NAME",
@@ -238,7 +219,6 @@ COLUMNS = (
         personal=False,
         meaning="Style's name.",
         example="Merino Crew Knit",
-        source="API guide",
     ),
     Column(
         name="COLOUR_CODE",
@@ -250,7 +230,6 @@ COLUMNS = (
         personal=False,
         meaning="Colour's code.",
         example="OAT",
-        source="API guide",
     ),
     Column(
         name="COLOUR_NAME",
@@ -262,7 +241,6 @@ COLUMNS = (
         personal=False,
         meaning="Colour's name.",
         example="Oatmeal",
-        source="API guide",
     ),
     Column(
         name="SIZE_CODE",
@@ -274,7 +252,6 @@ COLUMNS = (
         personal=False,
         meaning="Size.",
         example="S",
-        source="API guide",
     ),
     Column(
         name="QUANTITY",
@@ -286,7 +263,6 @@ COLUMNS = (
         personal=False,
         meaning="Units sold; negative if returned.",
         example="2",
-        source="API guide",
     ),
     Column(
         name="PRICE",
@@ -298,7 +274,6 @@ COLUMNS = (
         personal=False,
         meaning="Price of a unit with tax, before discounts.",
         example="229.50",
-        source="API guide",
     ),
     Column(
         name="VALUE",
@@ -309,7 +284,6 @@ COLUMNS = (
         personal=False,
         meaning="Paid for the line, after tax and discounts; negative for a return.",
         example="413.10",
-        source="API guide",
     ),
     Column(
         name="DISCOUNT",
@@ -320,7 +294,6 @@ COLUMNS = (
         personal=False,
         meaning="Discount on the line.",
         example="45.90",
-        source="API guide",
     ),
     Column(
         name="DISCOUNT_REASON",
@@ -330,7 +303,6 @@ COLUMNS = (
         personal=False,
         meaning="Reason of the discount.",
         example="Mid-season sale, 10% off",
-        source="API guide",
     ),
     Column(
         name="TAX_PERCENT",
@@ -341,7 +313,6 @@ COLUMNS = (
         personal=False,
         meaning="Included tax rate.",
         example="10",
-        source="API guide",
     ),
     Column(
         name="PRODUCT_REF_GROUP",
@@ -350,7 +321,6 @@ COLUMNS = (
         kind=TEXT,
         meaning="Group of the style reference.",
         example="Category",
-        source="API guide",
     ),
     Column(
         name="PRODUCT_REF_ID",
@@ -359,7 +329,6 @@ COLUMNS = (
         kind=CODE,
         meaning="Reference's id.",
         example="303",
-        source="API guide",
     ),
     Column(
         name="PRODUCT_REF_CODE",
@@ -369,7 +338,6 @@ COLUMNS = (
         aliases=("CATEGORY",),
         meaning="Reference's code.",
         example="KNITWEAR",
-        source="API guide",
     ),
 )
 
@@ -484,6 +452,7 @@ ORDERS = register(
         refers_to=Reference(type="customers", column="PERIDX"),
         read_by="connection",
         columns=COLUMNS,
+        source="API guide",
         about="Retail transactions, one row per line, with the columns of the order repeated. "
         "All rows of an order belong into one file, in any place: the order replaces an earlier "
         "one. Rows with one `LINE_ID`, or without it one `LINE_NUMBER`, are the same line. "

@@ -10,7 +10,7 @@ from shared.files.aggregation import Aggregation
 from shared.files.cells.numbers import MONEY, WHOLE
 from shared.files.cells.texts import CODE, EMAIL, PERSON_ID, TEXT
 from shared.files.cells.times import DATE
-from shared.files.column import Column, email_lower
+from shared.files.column import EMAIL_LOWER, Column
 from shared.files.filetype import Assembled, FileType, R, register
 
 COLUMNS = (
@@ -23,7 +23,6 @@ COLUMNS = (
         person="id",
         meaning="Person's PERIDX in the customers file.",
         example="65432",
-        source="API guide",
     ),
     Column(
         name="EMAIL",
@@ -33,9 +32,8 @@ COLUMNS = (
         person="email",
         meaning="Person's e-mail address.",
         example="john.smith@example.com",
-        source="API guide",
     ),
-    email_lower(source="API guide"),
+    EMAIL_LOWER,
     Column(
         name="REWARD_ACCOUNT_ID",
         field="accountId",
@@ -44,7 +42,6 @@ COLUMNS = (
         max_length=22,
         meaning="Account's id.",
         example="00100000",
-        source="API guide",
     ),
     Column(
         name="PROGRAM_ID",
@@ -54,7 +51,6 @@ COLUMNS = (
         personal=False,
         meaning="Program's id.",
         example="11",
-        source="API guide",
     ),
     Column(
         name="PROGRAM_NAME",
@@ -64,7 +60,6 @@ COLUMNS = (
         personal=False,
         meaning="Program's name.",
         example="The Wardrobe Club",
-        source="API guide",
     ),
     Column(
         name="TIER_ID",
@@ -74,7 +69,6 @@ COLUMNS = (
         personal=False,
         meaning="Id of the tier.",
         example="2",
-        source="API guide",
     ),
     Column(
         name="TIER_NAME",
@@ -84,7 +78,6 @@ COLUMNS = (
         personal=False,
         meaning="Tier's name.",
         example="Gold ⭐",
-        source="API guide",
     ),
     Column(
         name="TIER_DESCRIPTION",
@@ -100,7 +93,6 @@ COLUMNS = (
         kind=DATE,
         meaning="Day of joining.",
         example="2022-09-16",
-        source="API guide",
     ),
     Column(
         name="TIER_JOIN_DATE",
@@ -108,7 +100,6 @@ COLUMNS = (
         kind=DATE,
         meaning="Day of reaching the tier.",
         example="2022-12-15",
-        source="API guide",
     ),
     Column(
         name="TIER_LOCKED_UNTIL_DATE",
@@ -116,7 +107,6 @@ COLUMNS = (
         kind=DATE,
         meaning="Day until which the tier is kept.",
         example="2023-12-15",
-        source="API guide",
     ),
     Column(
         name="AVAILABLE_POINTS",
@@ -124,7 +114,6 @@ COLUMNS = (
         kind=WHOLE,
         meaning="Points not expired.",
         example="292",
-        source="API guide",
     ),
     Column(
         name="AVAILABLE_REWARDS",
@@ -132,7 +121,6 @@ COLUMNS = (
         kind=MONEY,
         meaning="Reward money not expired.",
         example="20.00",
-        source="API guide",
     ),
     Column(
         name="POINTS_TO_NEXT_REWARD",
@@ -140,7 +128,6 @@ COLUMNS = (
         kind=WHOLE,
         meaning="Points missing for the next reward.",
         example="8",
-        source="API guide",
     ),
     Column(
         name="SPEND_TO_NEXT_REWARD",
@@ -148,7 +135,6 @@ COLUMNS = (
         kind=MONEY,
         meaning="Spending missing for the next reward.",
         example="8.00",
-        source="API guide",
     ),
     Column(
         name="NEXT_TIER_ID",
@@ -157,7 +143,6 @@ COLUMNS = (
         max_length=22,
         meaning="Id of the next tier; blank on the last.",
         example="3",
-        source="API guide",
     ),
     Column(
         name="NEXT_TIER_NAME",
@@ -166,7 +151,6 @@ COLUMNS = (
         max_length=250,
         meaning="Name of the next tier.",
         example="Platinum 🥇",
-        source="API guide",
     ),
     Column(
         name="SPEND_TO_NEXT_TIER",
@@ -174,7 +158,6 @@ COLUMNS = (
         kind=MONEY,
         meaning="Spending missing for the next tier.",
         example="277.54",
-        source="API guide",
     ),
     Column(
         name="REWARD_ID",
@@ -184,7 +167,6 @@ COLUMNS = (
         max_length=22,
         meaning="Id of an issued reward.",
         example="70000",
-        source="API guide",
     ),
     Column(
         name="REWARD_DESCRIPTION",
@@ -194,7 +176,6 @@ COLUMNS = (
         max_length=250,
         meaning="Reason of the reward.",
         example="Birthday",
-        source="API guide",
     ),
     Column(
         name="REWARD_TOTAL",
@@ -203,7 +184,6 @@ COLUMNS = (
         kind=MONEY,
         meaning="Worth of the reward.",
         example="30.00",
-        source="API guide",
     ),
     Column(
         name="REWARD_REDEEMED",
@@ -212,7 +192,6 @@ COLUMNS = (
         kind=MONEY,
         meaning="Used part of it.",
         example="10.00",
-        source="API guide",
     ),
     Column(
         name="REWARD_AVAILABLE",
@@ -221,7 +200,6 @@ COLUMNS = (
         kind=MONEY,
         meaning="Remaining part of it.",
         example="20.00",
-        source="API guide",
     ),
     Column(
         name="REWARD_CREATED_DATE",
@@ -230,7 +208,6 @@ COLUMNS = (
         kind=DATE,
         meaning="Day of issue.",
         example="2023-02-01",
-        source="API guide",
     ),
     Column(
         name="REWARD_EXPIRY_DATE",
@@ -239,7 +216,6 @@ COLUMNS = (
         kind=DATE,
         meaning="Day of expiry.",
         example="2024-02-01",
-        source="API guide",
     ),
 )
 
@@ -284,6 +260,7 @@ REWARDS = register(
         goes_after="customers",
         read_by="connection",
         columns=COLUMNS,
+        source="API guide",
         about="Reward accounts: one row per issued reward, or per account in files without "
         "`REWARD_ID`. The vendor agrees the "
         "columns with each retailer.",

@@ -29,6 +29,7 @@ GIFT_CARDS = FileType(
     name="giftcards",
     collection="giftCards",
     about="Gift cards, one row per card.",
+    source="API guide",
     columns=(
         Column(
             name="VOUCHER_NUMBER",
@@ -37,7 +38,6 @@ GIFT_CARDS = FileType(
             key=True,
             meaning="Number of the card.",
             example="10001",
-            source="API guide",
         ),
         Column(
             name="AVAILABLE_AMOUNT",
@@ -47,7 +47,6 @@ GIFT_CARDS = FileType(
             aliases=("AMOUNT",),
             meaning="What is left on the card.",
             example="50.00",
-            source="API guide",
         ),
         Column(
             name="EXPIRY_DATE",
@@ -55,7 +54,6 @@ GIFT_CARDS = FileType(
             kind=DATE,
             meaning="When the card expires.",
             example="2026-01-01",
-            source="API guide",
         ),
     ),
 )

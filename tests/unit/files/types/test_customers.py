@@ -9,7 +9,9 @@ from shared.files.types.customers import COLUMNS
 from tests.support.cells import document, read_header
 
 PUBLISHED = tuple(
-    column.name for column in COLUMNS if column.source == "templates" and not column.reads
+    column.name
+    for column in COLUMNS
+    if file_type("customers").source_of(column) == "templates" and not column.reads
 )
 """The columns that the vendor has published, in the order of publication."""
 
