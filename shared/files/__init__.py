@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from shared.files.exported import Exports
-from shared.files.layout import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns
-from shared.files.names import (
+from shared.files.folders import (
     DEFAULT_CONNECTION,
     FOLDERS,
     KEPT_FOLDERS,
-    LONGEST_OBJECT,
     OWN_FOLDERS,
     REFUSALS,
     STATE,
+    UPLOAD_FOLDERS,
+    Mode,
+    is_connection,
+)
+from shared.files.layout import EXPORT, REPORT_COLUMNS, Header, Layout, report_columns
+from shared.files.names import (
+    LONGEST_OBJECT,
     TEMPORARY_ENDINGS,
     TYPES,
-    UPLOAD_FOLDERS,
     Arrival,
     ExportFile,
     Ignored,
     Misnamed,
-    Mode,
-    is_connection,
     is_import_id,
     make_import_id,
     parse_import_id,

@@ -9,35 +9,26 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Literal, get_args
+from typing import get_args
 
 from shared.core import Problem
-from shared.files.suggestions import Guess, instant, plain, read_with_goodwill, shown
+from shared.files.folders import (
+    DEFAULT_CONNECTION,
+    KEPT_FOLDERS,
+    MODES,
+    OWN_FOLDERS,
+    Mode,
+    Where,
+    is_connection,
+    read_folders,
+)
+from shared.files.suggestions import Guess, instant, read_with_goodwill
 from shared.files.types import all_types
-
-Mode = Literal["load", "test", "bulk"]
-"""Use of a file: `load` it, check it (`test`), or only create new documents (`bulk`)."""
 
 TYPES: tuple[str, ...] = tuple(type_.name for type_ in all_types())
 """Types that a name may have: one per module in shared/files/types."""
-FOLDERS: tuple[str, ...] = ("pending", "test", "bulk", "processed", "rejected", "reports")
-"""Folders at the root of the bucket that people use. No connection may have such a name."""
-KEPT_FOLDERS = ("processed", "rejected", "reports")
-"""Folders that the pipeline fills: loaded files, rows to fix, and the verdicts on all files."""
-STATE = "state"
-"""Folder of the pipeline's own state."""
-REFUSALS = "refusals"
-"""Folder of the gateway's notes about names that it has refused."""
-OWN_FOLDERS = (STATE, REFUSALS)
-"""Folders of the pipeline alone. No connection may have such a name either."""
-DEFAULT_CONNECTION = "main"
-"""Connection of a file that is in no connection's folder."""
-
-_MODES: dict[str, Mode] = {"pending": "load", "test": "test", "bulk": "bulk"}
-UPLOAD_FOLDERS: tuple[str, ...] = tuple(_MODES)
-"""Folders for uploads."""
 TEMPORARY_ENDINGS = (".filepart", ".part", ".tmp", ".partial", ".incomplete", ".writing")
 """Endings of names that clients use for an upload before they rename it."""
 _TEMPORARY = re.compile(
@@ -50,7 +41,6 @@ _BASIC = "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
 _EXTENDED = "([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z"
 _FILE = re.compile(rf"({'|'.join(TYPES)})_(?:{_BASIC}|{_EXTENDED})\.csv")
 _IMPORT_ID = re.compile(rf"(?:(test|bulk)_)?({'|'.join(TYPES)})_{_BASIC}")
-_CONNECTION = re.compile("[a-z0-9][a-z0-9_-]{0,38}")
 LONGEST_OBJECT = 1_024
 """Bytes of UTF-8 in the longest object name that Cloud Storage accepts."""
 _LONGEST_FILE = 200
@@ -180,7 +170,7 @@ def read_name(object_name: str, arrival: Arrival | None = None) -> ExportFile | 
     if file not in (".", "..") and _TEMPORARY.fullmatch(file):
         return Ignored(object=object_name, reason="It is a temporary name of an upload under way.")
 
-    where = _read_folders(folders)
+    where = read_folders(folders)
     match = _FILE.fullmatch(file)
     exported_at = instant(*(int(part) for part in match.groups()[1:] if part)) if match else None
     if not where.findings and match and exported_at and _fits(object_name):
@@ -219,7 +209,7 @@ def object_name(
         raise ValueError("connection must be up to 39 of a-z 0-9 _ - and no folder's name")
     if exported_at.utcoffset() is None:
         raise ValueError("exported_at must carry its time zone")
-    top = next(folder for folder, folder_mode in _MODES.items() if folder_mode == mode)
+    top = next(folder for folder, folder_mode in MODES.items() if folder_mode == mode)
     own = "" if connection == DEFAULT_CONNECTION else f"{connection}/"
     stamp = (_extended if extended else _basic)(exported_at)
     return f"{top}/{own}{type}_{stamp}.csv"
@@ -240,7 +230,7 @@ def parse_import_id(import_id: str) -> tuple[Mode, str, datetime]:
     exported_at = instant(*(int(part) for part in match.groups()[2:])) if match else None
     if not match or not exported_at:
         raise ValueError("not the import id of an export file")
-    return _MODES[match[1] or "pending"], match[2], exported_at
+    return MODES[match[1] or "pending"], match[2], exported_at
 
 
 def is_import_id(text: str) -> bool:
@@ -252,98 +242,12 @@ def is_import_id(text: str) -> bool:
     return True
 
 
-def is_connection(name: str) -> bool:
-    """Return True for a possible connection name: `[a-z0-9][a-z0-9_-]{0,38}`, no folder's name."""
-    return bool(_CONNECTION.fullmatch(name)) and name not in (*FOLDERS, *OWN_FOLDERS)
-
-
-# -- the folders ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Where:
-    mode: Mode
-    connection: str
-    """Connection as in the path, or as it was probably meant; "" if there is none."""
-    path: str | None
-    """Right folders for this place, each with its slash; None if they cannot be guessed."""
-    findings: tuple[Problem, ...] = ()
-
-
-def _read_folders(folders: list[str]) -> _Where:
-    """Find mode and connection in the folders of a path, exactly or by goodwill."""
-    exact = _meant(folders)
-    if exact.path is not None and exact.path == "".join(f"{folder}/" for folder in folders):
-        return exact
-    finding = _bad_folders(folders)
-    meant = _meant([plain(folder).lower() for folder in folders])
-    path = None if finding.code == "name.bad_path" else meant.path
-    return replace(meant, path=path, findings=(finding,))
-
-
-def _meant(folders: list[str]) -> _Where:
-    # A wrong guess is worse than none: a file could be taken for another connection's, or a test
-    # for a real file. So what is not plain is left unknown.
-    match folders:
-        case []:
-            return _Where("load", "", "")
-        case [top] if top in _MODES:
-            return _Where(_MODES[top], "", f"{top}/")
-        case [own] if is_connection(own):
-            return _Where("load", own, f"{own}/")
-        case [top, own, *_] if top in _MODES and is_connection(own):
-            return _Where(_MODES[top], own, f"{top}/{own}/")
-        case [own, top, *_] if top in _MODES and is_connection(own):
-            return _Where(_MODES[top], own, f"{top}/{own}/")
-    return _Where(_MODES.get(folders[0], "load"), "", None)
-
-
-def _bad_folders(folders: list[str]) -> Problem:
-    if any(folder in ("", ".", "..") for folder in folders):
-        return Problem(
-            code="name.bad_path",
-            message="The path holds an empty folder name, a `.` or a `..`.",
-        )
-    first = folders[0]
-    if first not in FOLDERS and plain(first).lower() in FOLDERS:
-        return Problem(
-            code="name.bad_folder",
-            message=f"The folder must be written {plain(first).lower()}/, in lower case.",
-        )
-    if len(folders) == 2 and first not in FOLDERS and folders[1] in _MODES:
-        return Problem(
-            code="name.bad_folder",
-            message=f"The folder {folders[1]}/ comes first, then the connection's own.",
-        )
-    if len(folders) > 2 or (len(folders) == 2 and first not in FOLDERS):
-        return Problem(
-            code="name.bad_folder",
-            message=(
-                "The file lies too deep: only one connection's folder may be between "
-                "pending/, test/ or bulk/ and the file."
-            ),
-        )
-    own = folders[-1]
-    if own in (*FOLDERS, *OWN_FOLDERS):
-        return Problem(
-            code="name.bad_connection",
-            message=f"A connection cannot be called {own}, because a folder is.",
-        )
-    return Problem(
-        code="name.bad_connection",
-        message=(
-            f"The folder {shown(own)} cannot be a connection: its name must begin with a letter "
-            "or a digit and have up to 39 of a-z, 0-9, _ and -."
-        ),
-    )
-
-
 # -- names that are refused -------------------------------------------------------------------
 
 
 def _refuse(
     object_name: str,
-    where: _Where,
+    where: Where,
     file: str,
     arrival: Arrival | None,
     *,
@@ -449,7 +353,7 @@ def _path_id(object_name: str) -> str:
     return f"{cleaned[:120]}~~{_hash(object_name)}"
 
 
-def _misnamed_report(object_name: str, where: _Where, file: str) -> str:
+def _misnamed_report(object_name: str, where: Where, file: str) -> str:
     name = file.removesuffix(".csv")
     if (
         where.findings  # files of different folders are reported in one place

@@ -8,13 +8,12 @@ from contextlib import suppress
 from hypothesis import strategies as st
 
 from shared.core.codes import CODES
+from shared.files.folders import FOLDERS, is_connection
 from shared.files.names import (
-    FOLDERS,
     TYPES,
     ExportFile,
     Ignored,
     Misnamed,
-    is_connection,
     object_name,
     parse_import_id,
     read_name,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.files.names import FOLDERS
-from shared.privacy.documents import KINDS
+from shared.files.folders import FOLDERS
+from tests.support.document_kinds import KINDS
 from tests.support.pipeline import Pipeline, customers_csv, orders_csv
 
 ROOT = Path(__file__).resolve().parents[2]

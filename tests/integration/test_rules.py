@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from local import google_emulator
-from shared.privacy.documents import KINDS, DocumentKind
+from tests.support.document_kinds import KINDS, DocumentKind
 from tests.support.waiting import PATIENCE
 
 RULES = Path(__file__).resolve().parents[2] / "firestore.rules"

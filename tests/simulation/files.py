@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from shared.files.folders import Mode
 from shared.files.layout import REPORT_COLUMNS
-from shared.files.names import Mode
 
 Content = Mapping[str, Any]
 """Path of a field -> its value; None for a blank cell, UNREADABLE for one that cannot be read."""

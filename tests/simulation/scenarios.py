@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from shared.files.names import Mode
+from shared.files.folders import Mode
 from tests.simulation.files import (
     Said,
     bad_file,

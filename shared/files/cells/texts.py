@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 
 from shared.files.cells.damage import PLAIN, UNMARKED, VISIBLE, describe
 from shared.files.cells.kind import Kind, bad_cell, vectorized
@@ -148,26 +149,19 @@ CODE = Kind(
     certain=lambda signs, lengths, _: codes(signs, lengths),
     examples=(("0800", "0800"), ("+61491570006", "+61491570006")),
 )
-DASHED = Kind(
+DASHED = replace(
+    CODE,
     name="code or dash",
     form="code; a single - means none",
-    type=str,
-    read=_read_code,
-    repairs=(VISIBLE, UNMARKED),
-    plain=PLAIN,
-    certain=lambda signs, lengths, _: codes(signs, lengths),
     blanks=frozenset({"-"}),
     examples=(("NVY", "NVY"),),
 )
-SIZE = Kind(
+SIZE = replace(
+    DASHED,
     name="size or dash",
     form="code, decimals too; a single - means none",
-    type=str,
     read=_read_size,
-    repairs=(VISIBLE, UNMARKED),
-    plain=PLAIN,
     certain=lambda signs, lengths, _: codes(signs, lengths, decimals=True),
-    blanks=frozenset({"-"}),
     examples=(("S", "S"), ("8.0", "8.0")),
 )
 NAME_OR_DASH = Kind(

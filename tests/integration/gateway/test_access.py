@@ -16,7 +16,7 @@ import pytest
 from gateway.brake import Brake
 from gateway.limits import Capacity, Limits
 from local.emulators.storage import serve
-from shared.files.names import FOLDERS
+from shared.files.folders import FOLDERS
 from tests.integration.gateway.helpers import (
     BUCKET,
     CUSTOMERS,

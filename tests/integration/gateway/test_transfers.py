@@ -19,7 +19,7 @@ import pytest
 from google.cloud import storage
 
 from gateway.bucket import CloudBucket
-from shared.files.names import FOLDERS
+from shared.files.folders import FOLDERS
 from tests.integration.gateway.helpers import (
     BUCKET,
     CUSTOMERS,

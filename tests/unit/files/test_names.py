@@ -12,14 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.codes import CODES
+from shared.files.folders import FOLDERS, Mode, is_connection
 from shared.files.names import (
-    FOLDERS,
     TYPES,
     ExportFile,
     Ignored,
     Misnamed,
-    Mode,
-    is_connection,
     object_name,
     parse_import_id,
     read_name,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.paths import BadPath, View
-from shared.files.names import FOLDERS
+from shared.files.folders import FOLDERS
 
 ALL = View(connection=None, known=frozenset({"au", "nz"}))
 AU = View(connection="au")
