@@ -146,7 +146,8 @@ def encodes(type_: type, encoder: Callable[[Any], bytes]) -> None:
 class Heads(dict[int, bytes]):
     """The bytes before the content of a field, by the content's length in bytes.
 
-    The content of a text is its UTF-8, that of a map its encoded entries.
+    The content of a text is its UTF-8, that of a map its encoded entries. Fields of one name share
+    their heads, those of other files included.
 
     Example: `Heads.text(FIELD, b"city")[5]` is `12 10 0a 04 "city" 12 08 8a 01 05`.
     """
@@ -170,36 +171,43 @@ class Heads(dict[int, bytes]):
         return head
 
     @classmethod
+    @lru_cache(1024)
     def value(cls, tag: bytes, name: bytes) -> Heads:
         """Heads of a whole `Value` in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")))
 
     @classmethod
+    @lru_cache(1024)
     def integer(cls, tag: bytes, name: bytes) -> Heads:
         """Heads of an integer, by the length of its `varint`, in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b"")), _INTEGER)
 
     @classmethod
+    @lru_cache(1024)
     def text(cls, tag: bytes, name: bytes) -> Heads:
         """Return the heads of a text in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TEXT, b"")))
 
     @classmethod
+    @lru_cache(1024)
     def time(cls, tag: bytes, name: bytes) -> Heads:
         """Return the heads of a time in whole seconds, by the length of the seconds' `varint`."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_TIMESTAMP, b"")), b"\x08")
 
     @classmethod
+    @lru_cache(1024)
     def map(cls, tag: bytes, name: bytes) -> Heads:
         """Return the heads of a map in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_MAP, b"")))
 
     @classmethod
+    @lru_cache(1024)
     def array(cls, tag: bytes, name: bytes) -> Heads:
         """Return the heads of an array in a field of this name."""
         return cls(((tag, _sized(_NAME, name)), (_VALUE, b""), (_ARRAY, b"")))
 
     @classmethod
+    @lru_cache(1024)
     def item(cls) -> Heads:
         """Return the heads of a map that is an item of an array."""
         return cls(((_ITEM, b""), (_MAP, b"")))
