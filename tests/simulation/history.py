@@ -146,9 +146,7 @@ class History:
         Raises:
             Failure: something is not as it must be.
         """
-        last: dict[str, Uploaded] = {}
-        for one in sorted(self.uploaded, key=lambda one: (one.uploaded_at, one.generation)):
-            last[one.import_id] = one
+        last = {one.import_id: one for one in self._in_order()}
         imports = self.imports()
         if sorted(imports) != sorted(last):
             self._fail(f"the ledger holds {sorted(imports)}, not {sorted(last)}")
@@ -326,11 +324,6 @@ class History:
             return  # it was loaded, and waits for a replay
         if (lies is None) != well:
             self._fail(f"{one.object} lies{'' if lies else ' not'} where it was uploaded")
-        for other in self.uploaded:
-            if other.import_id == one.import_id and other.object != one.object:
-                left = objects.get(other.object)
-                if left is not None and left.generation == other.generation:
-                    self._fail(f"{other.object} lies where it was uploaded, and is superseded")
         if well:
             named = read_name(one.object)
             assert isinstance(named, ExportFile)
@@ -513,6 +506,17 @@ class History:
                 there |= self.pipeline.bucket.objects.keys() & {part_name(named.rejected_csv)}
         if there - used or (used - there and not self.harmed):
             self._fail(f"{sorted(there - used)} are left over, {sorted(used - there)} are missing")
+        # A sweep that compares all objects, once a day, moves them aside.
+        last = {one.import_id: one for one in self._in_order()}
+        for one in self.uploaded:
+            left = self.pipeline.bucket.objects.get(one.object)
+            superseded = one.object != last[one.import_id].object
+            if superseded and left is not None and left.generation == one.generation:
+                self._fail(f"{one.object} lies where it was uploaded, and is superseded")
+
+    def _in_order(self) -> list[Uploaded]:
+        """Return the uploads, the oldest first."""
+        return sorted(self.uploaded, key=lambda one: (one.uploaded_at, one.generation))
 
     def upload(self, upload: Upload) -> None:
         """Put a file into the bucket, now: a corrected one once its exports are known."""
