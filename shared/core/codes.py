@@ -262,8 +262,9 @@ CODES: dict[str, Code] = {
     ),
     "row.invisible_characters": Code(
         "warning",
-        "Invisible characters were removed from an id, code or e-mail address.",
-        "Remove the characters in Apparel21 too.",
+        "Invisible characters were removed from an id, code or e-mail address, or characters that "
+        "look like others were replaced, such as no-break spaces.",
+        "Correct the characters in Apparel21 too.",
     ),
     "row.bad_amount": Code(
         "warning",
@@ -278,7 +279,8 @@ CODES: dict[str, Code] = {
     ),
     "row.bad_code": Code(
         "warning",
-        "A spreadsheet has damaged an id, code, phone number or postcode.",
+        "A spreadsheet has damaged an id, code, phone number or postcode, or it holds control "
+        "characters.",
         "Send the export as Apparel21 wrote it. Rows that require this value are rejected; "
         "other rows load without it.",
     ),

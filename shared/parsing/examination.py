@@ -295,10 +295,10 @@ class Examination:
                 Problem(
                     code="row.duplicate_key",
                     message=(
-                        f"{count(rows, 'row')} repeat the key of another row. The row updated "
-                        "last counts, of equals the later one, and its blank consent is taken from "
-                        "the others. Where it is not known which is later, consent that one of "
-                        "them withdraws is withdrawn."
+                        f"{count(rows, 'row repeats', 'rows repeat')} the key of another row. The "
+                        "row updated last counts, of equals the later one, and its blank consent "
+                        "is taken from the others. Where it is not known which is later, "
+                        "consent that one of them withdraws is withdrawn."
                     ),
                 ),
                 times=rows,

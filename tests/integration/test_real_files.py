@@ -200,6 +200,23 @@ CASES = [
         warnings=frozenset({"row.invisible_characters"}),
     ),
     Case(
+        name="characters that look like others in keys",
+        type="orders",
+        content=orders(
+            "1,D 1,2023-04-24,S,Tee,1,1.00,1.00,1", "1,D\u00a01,2023-04-24,S,,1,1,2.00,2"
+        ),
+        documents={"D 1": {"lineCount": 2, "valueCents": 300}},
+        warnings=frozenset({"row.invisible_characters"}),
+    ),
+    Case(
+        name="control characters in codes and addresses",
+        content=customers(
+            "10,Bo,Lee,b\x01o@example.com,Yes,04\x0112", head=f"{HEAD},MOBILE"
+        ).replace(b".com,No\r", b".com,No,0412345678\r"),
+        documents={"10": {"firstName": "Bo", "email": None, "mobile": None}},
+        warnings=frozenset({"row.bad_code", "row.bad_email"}),
+    ),
+    Case(
         name="more than an address",
         content=customers(
             *(f"{1000 + n},Ana,Roe,a{n}@example.com,No" for n in range(20)),

@@ -79,6 +79,9 @@ if [too many rows](errors.md#the-row-is-not-loaded) have errors, or more than {l
 column's values, at least {floor}. [What else gets a warning](errors.md#loaded-but-check-it).
 * **Spreadsheets** damage exports that they save. Ids, codes, phones, SKUs and postcodes such as \
 `1.23E+11`, `12345.0`, `####` or `#N/A` are unreadable. `="0800"` and `'0800` are read as `0800`.
+* **Characters.** Ids, codes and e-mail addresses with control characters are unreadable. In keys, \
+ids, codes and addresses, characters that are not shown are removed, and no-break spaces become \
+blanks, with a warning.
 * **Numbers.** Where the delimiter is not a comma, `1,500` is unreadable: it may be 1500 or 1.5. \
 `1,234.50` is not."""
 

@@ -2,7 +2,7 @@
 
 A spreadsheet that saves a CSV file shortens long numbers (`1.23E+11`), adds decimals (`12345.0`),
 puts `####` or `#N/A` in place of a value, and marks texts: `="0800"`, `'0800`. Only the marks can
-be removed. Copied text may hold characters that are not visible.
+be removed. Copied text may hold characters that are not visible, or that look like others.
 """
 
 from __future__ import annotations
@@ -50,7 +50,13 @@ def _is_invisible(sign: str) -> bool:
 
 
 def _visible(text: str) -> str:
-    return text if text.isascii() else "".join(s for s in text if not _is_invisible(s))
+    """Return the text without characters that are not shown, and with the usual ones of those that
+    look alike: ordinary blanks, and letters that hold their accents."""
+    if text.isascii():
+        return text
+    shown = (sign for sign in text if not _is_invisible(sign))
+    plain = (" " if unicodedata.category(sign) == "Zs" else sign for sign in shown)
+    return unicodedata.normalize("NFC", "".join(plain))
 
 
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"')
@@ -70,7 +76,8 @@ def _unmarked(text: str) -> str:
 
 VISIBLE = Repair(
     "row.invisible_characters",
-    "The cell holds characters that are not shown, such as a zero-width space: they were removed.",
+    "The cell holds characters that are not shown, such as a zero-width space, or that look like "
+    "others, such as a no-break space: they were removed or replaced.",
     _visible,
 )
 UNMARKED = Repair(
@@ -83,11 +90,14 @@ _SHORTENED = re.compile(r"[+-]?[0-9]{1,3}(?:[.,][0-9]+)?[eE]\+[0-9]{1,3}")
 _SHORTENED_BY_A_PROGRAM = re.compile(r"[+-]?[0-9]\.[0-9]+[eE]-?[0-9]{1,3}")
 _WITH_DECIMALS = re.compile(r"[+-]?[0-9]+(?:\.0*|,0+)")
 _PLACEHOLDER = re.compile(
-    r"#+|#(?:n/a|nv|name\?|ref!|value!|div/0!|null!|num!|spill!|calc!|field!|getting_data)"
-    r"|err:[0-9]{3}",
+    # An error is `#VALUE!` in one language and `#¡VALOR!` in another.
+    r"#+|#(?:n/[ad]|nv|[¡¿]?[^\W\d_][\w/.]*[!?]|getting_data)|err:[0-9]{3}",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
+CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+"""Control characters but tabs and line ends, for a class of a pattern."""
+_CONTROL = re.compile(f"[{CONTROLS}]")
 
 
 PLAIN = re.compile(r"(?:(?![Ee][Rr][Rr]:)[A-Za-z][ -~]*|[+-]?[0-9][0-9A-Za-z _/-]*)?")
@@ -96,7 +106,7 @@ too."""
 
 
 def describe(text: str, *, decimals: bool = False) -> str:
-    """Describe the damage of a spreadsheet to the text of an id or a code; "" if none is found.
+    """Describe the damage to the text of an id or a code; "" if none is found.
 
     `decimals` are part of the text: 8.0 is a size.
     """
@@ -110,4 +120,6 @@ def describe(text: str, *, decimals: bool = False) -> str:
         return "it is a formula of a spreadsheet"
     if _QUOTED.fullmatch(text):
         return "it has quotes around it"
+    if _CONTROL.search(text):
+        return "it holds control characters"
     return ""

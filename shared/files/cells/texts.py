@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import replace
 
-from shared.files.cells.damage import PLAIN, UNMARKED, VISIBLE, describe
+from shared.files.cells.damage import CONTROLS, PLAIN, UNMARKED, VISIBLE, describe
 from shared.files.cells.kind import Kind, bad_cell, vectorized
 
 addresses, codes = vectorized("addresses"), vectorized("codes")
@@ -65,7 +65,7 @@ def _undamaged(text: str, what: str) -> str:
     return text
 
 
-_NOT_IN_ADDRESS = r"@\s,;:<>()\[\]\\\"“”„‟‘’‚‛«»‹›"
+_NOT_IN_ADDRESS = CONTROLS + r"@\s,;:<>()\[\]\\\"“”„‟‘’‚‛«»‹›"
 _LABEL = rf"[^{_NOT_IN_ADDRESS}.!#$%&'*+/=?^`{{|}}~]+"
 _EMAIL = re.compile(rf"(?!['`])[^{_NOT_IN_ADDRESS}]+@{_LABEL}(?:\.{_LABEL})+")
 _DECORATED = re.compile(r"(?i:mailto:|smtp:|e-?mail:).*|[<('\"`“„‘‚«‹\[].*|.*[>)'\"`”’»›\]]")

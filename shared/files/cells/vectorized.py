@@ -109,16 +109,16 @@ def letters_and_digits(signs: Octets, lengths: Numbers) -> Mask:
 
 
 def codes(signs: Octets, lengths: Numbers, *, decimals: bool = False) -> Mask:
-    """Return True for ASCII cells, without blanks around them, that no spreadsheet has made.
+    """Return True for ASCII cells, without blanks around them, that are certainly no damaged codes.
 
     Cells that begin like a number hold no plus after the first sign. They hold a dot or comma only
     if `decimals` may be part of a code.
     """
     begins = BEGINS[signs[:, 0]]
     words = _words(signs)
-    wide = words[0] & _HIGH
+    wide = _unprinted(words[0])
     for word in words[1:]:
-        wide |= word & _HIGH
+        wide |= _unprinted(word)
     good: Mask = (wide == _NONE) & (lengths <= signs.shape[1])
     good &= begins < MARK
     marked = np.flatnonzero(begins == MARK)
@@ -290,6 +290,11 @@ def _between(word: Words, least: int, most: int) -> Words:
     """Set the high bits of bytes that are no less and no more than two ASCII signs."""
     low = word & _SEVEN_BITS
     return (low + _each(0x80 - least)) & ~(low + _each(0x7F - most)) & ~word
+
+
+def _unprinted(word: Words) -> Words:
+    """Set the high bits of control characters and of bytes outside ASCII."""
+    return (word | _between(word, 0x01, 0x1F) | _between(word, 0x7F, 0x7F)) & _HIGH
 
 
 def _words(signs: Octets) -> list[Words]:

@@ -108,6 +108,10 @@ ACCEPTED: list[tuple[Kind, str, Any]] = [
     (PERSON_ID, "\ufeff12", "12"),
     (PERSON_ID, '="0012"', "0012"),
     (DOCUMENT_ID, "D1\u200b", "D1"),
+    (DOCUMENT_ID, "D\u00a01", "D 1"),
+    (DOCUMENT_ID, "Cafe\u03011", "Café1"),
+    (CODE, "0412\u202f345\u00a0678", "0412 345 678"),
+    (EMAIL, "Zoe\u0308@x.com", "Zoë@x.com"),
     (DOCUMENT_ID, "D\u00ad1\ufe0f", "D1"),
     (EMAIL, "b\u200bo@example.com\u200e", "bo@example.com"),
     (MONEY, "0", 0),
@@ -169,6 +173,8 @@ REFUSED: list[tuple[Kind, str, str, str]] = [
         )
     ),
     (EMAIL, "jo@exam'ple.com", "row.bad_email", "holds a sign"),
+    (EMAIL, "j\x01o@example.com", "row.bad_email", "holds a sign"),
+    (EMAIL, "jo@ex\x7fample.com", "row.bad_email", "holds a sign"),
     *(
         (kind, cell, code, words)
         for kind, code in (
@@ -188,9 +194,17 @@ REFUSED: list[tuple[Kind, str, str, str]] = [
             ("########", "# or an error"),
             ("#N/A", "slash" if kind is DOCUMENT_ID else "# or an error"),
             ("#REF!", "# or an error"),
+            ("#UNKNOWN!", "# or an error"),
+            ("#WERT!", "# or an error"),
+            ("#¡VALOR!", "# or an error"),
+            ("#NOMBRE?", "# or an error"),
             ("Err:502", "# or an error"),
             ("=A1+1", "a formula"),
             ("'0800'", "quotes"),
+            *(
+                (cell, "control characters")
+                for cell in ("0800\x01", "\x1b800", "A\x7f800", "8\x0b00", "A\x85800")
+            ),
             ('="6.14916E+10"', "shortened"),
         )
     ),
