@@ -268,7 +268,10 @@ def test_pipelined_to_a_slow_bucket(tmp_path: Path) -> None:
 @needs_proc
 @pytest.mark.timeout(300)
 def test_sessions_before_a_bucket_that_hangs(tmp_path: Path) -> None:
-    """A hundred sessions that write to a bucket that answers nothing need 150 MiB at most."""
+    """A hundred sessions that write to a bucket that answers nothing are made to wait.
+
+    If the gateway took all 300 MiB that they send, it would need some 370 MiB.
+    """
 
     async def write(port: int, number: int) -> asyncssh.SSHClientConnection:
         connection = await asyncssh.connect(
@@ -292,7 +295,7 @@ def test_sessions_before_a_bucket_that_hangs(tmp_path: Path) -> None:
         peak = asyncio.run(crowd(program))
 
         assert bucket.received == 0
-        assert peak < 150 * MIB
+        assert peak < 220 * MIB
 
 
 @needs_proc
