@@ -293,8 +293,14 @@ def _between(word: Words, least: int, most: int) -> Words:
 
 
 def _unprinted(word: Words) -> Words:
-    """Set the high bits of control characters and of bytes outside ASCII."""
-    return (word | _between(word, 0x01, 0x1F) | _between(word, 0x7F, 0x7F)) & _HIGH
+    """Set the high bits of control characters and of bytes outside ASCII, and no others.
+
+    Zeros fill cells up; they are no control characters here.
+    """
+    low = word & _SEVEN_BITS
+    control = ~(low + _each(0x80 - 0x20)) & (low + _each(0x80 - 0x01)) | (low + _each(0x80 - 0x7F))
+    unprinted: Words = (word | control) & _HIGH
+    return unprinted
 
 
 def _words(signs: Octets) -> list[Words]:
