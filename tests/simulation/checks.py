@@ -44,6 +44,9 @@ class Checks:
         """Ids of customers whose documents have been removed once."""
         self.doubted: set[datetime] = set()
         """Exports of customers of which a lost index knew what they had confirmed."""
+        self.late: dict[str, tuple[str, datetime]] = {}
+        """Path of a document that a worker has created which had lost its import since it sent that
+        write -> the import, and when the write was sent."""
         self._read: dict[int, tuple[Fields, Import]] = {}
         """Address of fields -> these, so that they stay there, and the import read from them."""
         self._undoing: dict[str, str] = {}
@@ -59,6 +62,8 @@ class Checks:
             return
         if collection.endswith("/feeds"):
             self._watch_feed(id, before, after)
+        if collection.endswith(("/customers", "/orders", "/rewards")):
+            self._watch_document(path, before, after)
         if collection.endswith("/customers") and after is None:
             self.withdrawn.pop(id, None)
             self.removed.add(id)
@@ -126,6 +131,7 @@ class Checks:
         if lost is not None and self._world.clock >= lost:
             late = self._world.clock - lost
             self._fail(f"{actor.name} writes {paths} {late:.1f} s after it had to know better")
+        actor.about["sent"] = self._world.now()
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -141,6 +147,17 @@ class Checks:
         shards = self._shards.get((id, after["generation"]), set())
         of_a_shard = actor is not None and actor.about.get("owner") in shards
         return bool(was["owner"] == split["id"] and (live or of_a_shard))
+
+    def _watch_document(self, path: str, before: Fields | None, after: Fields | None) -> None:
+        """Look at a change of a document that files make: whether a write that creates it arrives
+        after its worker has lost the import."""
+        if after is None:
+            self.late.pop(path, None)
+        actor = self._world.actor
+        if before is not None or actor is None or not actor.name.startswith("load"):
+            return
+        if actor.about.get("owner") in self._lost_at:
+            self.late[path] = actor.about["import"].import_id, actor.about["sent"]
 
     def _watch_feed(self, type: str, before: Fields | None, after: Fields | None) -> None:
         """Look at a change of a feed: whether it is held so that an import can be undone."""

@@ -21,7 +21,7 @@ from tests.simulation.files import (
 )
 from tests.simulation.oracle import Age, Uploaded, contents, matching, stand_in, withdraws
 from tests.simulation.pipeline import Pipeline, installed
-from tests.simulation.plans import CALM, HOUR, WEATHERS, Plan, Upload, plan
+from tests.simulation.plans import CALM, HOUR, WEATHERS, Ask, Plan, Upload, plan
 from tests.simulation.world import BEGINNING, Failure, World
 
 
@@ -36,6 +36,8 @@ class History:
         """Objects of indexes that something has befallen."""
         self.erased: list[tuple[str, int]] = []
         """Whom an erasure has proved to be nowhere, and the latest upload that it knew of."""
+        self.again: list[Ask] = []
+        """What was asked for once more, because a late write had created a document again."""
         self.unerased: dict[int, list[Said]] = {}
         """Generation -> what an upload said before somebody was erased from it."""
         self.overwritten: dict[int, datetime] = {}
@@ -84,6 +86,7 @@ class History:
             world.say(lambda: "-- from here on nothing goes wrong --")
             world.chances = CALM
             self.come_to_rest()
+            self._repeat_what_was_overtaken()
             self.judge()
             if plan.replays_at_rest:
                 before = self.documents()
@@ -119,6 +122,29 @@ class History:
                 if not self._undecidable(one):
                     pipeline.ask("replay", one.import_id)
             world.run(until=world.clock + 60.0)
+
+    def _repeat_what_was_overtaken(self) -> None:
+        """Undo and erase once more where documents were created afterwards by writes that had been
+        sent before: a worker froze right before such a write, and has lost its import since."""
+        late, imports = self.checks.late, self.imports()
+        undone = {
+            import_id
+            for import_id, sent in late.values()
+            if (at := imports[import_id].undone) is not None and at >= sent
+        }
+        back = {
+            person
+            for person, known in self.erased
+            if not late.keys().isdisjoint(self._old_documents_of(person, known))
+        }
+        now = self.world.clock
+        self.again += [Ask(now, "undo", import_id) for import_id in sorted(undone)]
+        self.again += [Ask(now, "erase", person) for person in sorted(back)]
+        for ask in self.again:
+            self.pipeline.ask(ask.command, ask.about)
+        if self.again:
+            self.come_to_rest()
+        late.clear()
 
     # -- what there is --------------------------------------------------------------------------
 
@@ -156,7 +182,8 @@ class History:
             self._judge_erased(person, known)
         if self.world.failure is not None:
             raise self.world.failure
-        asked = sorted(ask.about for ask in self.plan.asks if ask.command == "erase")
+        asks = (*self.plan.asks, *self.again)
+        asked = sorted(ask.about for ask in asks if ask.command == "erase")
         if asked != sorted(person for person, _ in self.erased):
             self._fail(f"{asked} were to be erased, and {self.erased} have been")
         self._judge_documents(last, imports)
@@ -201,12 +228,20 @@ class History:
                 for line in names(found.data, person):
                     if not line.startswith((*later,)):
                         self.world.fail(f"{person} was erased and stands in {name}")
-        for type in ("customers", "orders", "rewards"):
-            for id, document in self.pipeline.store.collection(f"connections/main/{type}").items():
-                fields = document.fields
-                old = fields["source"]["generation"] <= known
-                if old and person in (fields["personId"], type == "customers" and id):
-                    self.world.fail(f"{person} was erased, and there is {type}/{id}")
+        for path in self._old_documents_of(person, known):
+            if path not in self.checks.late:
+                self.world.fail(f"{person} was erased, and there is {path}")
+
+    def _old_documents_of(self, person: str, known: int) -> list[str]:
+        """Return the paths of the documents of a person that an upload up to `known` has written
+        last."""
+        return [
+            f"connections/main/{type}/{id}"
+            for type in ("customers", "orders", "rewards")
+            for id, document in self.pipeline.store.collection(f"connections/main/{type}").items()
+            if document.fields["source"]["generation"] <= known
+            and person in (document.fields["personId"], type == "customers" and id)
+        ]
 
     def _judge_import(
         self,

@@ -409,6 +409,22 @@ ERASURES: dict[str, Plan] = {
 """Scenarios in which somebody is erased: what is counted of a file goes by when that is."""
 
 
+OVERTAKEN: dict[str, Plan] = {
+    "undo of the only file": _plan(
+        Upload(400, _CUSTOMERS, _SECOND), asks=(Ask(2 * HOUR, "undo", _CUSTOMERS[:-4]),)
+    ),
+    "undo of the only file, which was loaded in shards": _plan(
+        Upload(400, _CUSTOMERS, _SECOND),
+        asks=(Ask(2 * HOUR, "undo", _CUSTOMERS[:-4]),),
+        settings=SHARDS,
+    ),
+    "erasure from the only file": _plan(
+        Upload(400, _CUSTOMERS, _SECOND), asks=(Ask(2 * HOUR, "erase", max(_SECOND.contents)),)
+    ),
+}
+"""Scenarios in which documents are removed that a worker may be about to create."""
+
+
 FOR_GUARDS: dict[str, Plan] = {
     "undo after the index was lost": _plan(
         Upload(400, _CUSTOMERS, _SECOND),
@@ -472,7 +488,7 @@ def overtaken(begun: int, effect: int, seed: int = 1) -> History:
 
 def undisturbed(name: str, seed: int = 1) -> History:
     """Return a scenario that is to run to its end; the seed draws how long each call takes."""
-    return History(seed, (SCENARIOS | ERASURES | FOR_GUARDS)[name])
+    return History(seed, (SCENARIOS | ERASURES | OVERTAKEN | FOR_GUARDS)[name])
 
 
 def disturbed(name: str, effect: int, act: Callable[[History], None]) -> History:

@@ -11,6 +11,7 @@ from tests.simulation.oracle import in_file
 from tests.simulation.scenarios import (
     CORRECTION,
     ERASURES,
+    OVERTAKEN,
     SCENARIOS,
     correct,
     die,
@@ -78,6 +79,20 @@ def test_erasures(name: str) -> None:
         effects += 1
 
     assert effects >= 30
+
+
+@pytest.mark.parametrize("name", OVERTAKEN)
+def test_a_write_that_arrives_after_an_undo_or_an_erasure(name: str) -> None:
+    """It may create a removed document again. Undoing or erasing once more removes it."""
+    again: set[str] = set()
+    for effect in range(1, 1_000):
+        history = disturbed(name, effect, stall)
+        history.run()
+        if effect > history.world.effects:
+            break
+        again |= {ask.command for ask in history.again}
+
+    assert again == {ask.command for ask in undisturbed(name).plan.asks}
 
 
 def test_two_deaths() -> None:
