@@ -78,9 +78,7 @@ def take_in(arrived: StorageObject, services: Services) -> Import | None:
         return None
     if isinstance(named, Misnamed):
         return refuse(named, arrived, services)
-    import_ = services.ledger.transact(
-        lambda ledger: _receive(ledger, named, arrived, services, services.now())
-    )
+    import_ = services.ledger.transact(lambda ledger: _receive(ledger, named, arrived, services))
     log(
         "INFO",
         f"{import_.status}: {import_.status_text}",
@@ -98,9 +96,10 @@ def _receive(
     file: ExportFile,
     arrived: StorageObject,
     services: Services,
-    now: datetime,
 ) -> Import:
     ledger.fetch(*_needed(file))
+    # Only now: what was read may be younger than the time before a read that took long.
+    now = services.now()
     current = ledger.import_(file.connection, file.import_id)
     if current is not None and not is_newer(arrived, current, now):
         return current
