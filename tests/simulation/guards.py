@@ -19,6 +19,7 @@ from shared.files.exported import Exports, micros
 from shared.files.names import Arrival
 from shared.firestore.bulk import batch
 from shared.firestore.bulk.transport import Stored
+from shared.gcp import StorageObject
 from shared.index import feed, merge, objects, session
 from shared.index.disowning import disowned, withdrawing
 from shared.index.feed import following, marked
@@ -26,7 +27,7 @@ from shared.index.merge import decide
 from shared.index.reading import IndexReader
 from shared.index.records import Table, overlaid
 from shared.index.session import Indexing, holds_content
-from shared.ledger import uploads
+from shared.ledger import Import, uploads
 from shared.ledger.feeds import Feed, Holder
 from shared.ledger.imports import ENDED, LOADED, PENDING, Lease
 from shared.ledger.lease import BEAT_SECONDS, Claimed, ClaimedChange, Hold
@@ -41,7 +42,7 @@ from shared.parsing import repeats
 from shared.parsing.checker import Row
 from shared.parsing.repeats import Repeats, RowOfKey
 from shared.privacy import erasing, searching
-from shared.scheduling import claims, intake, is_newer, pairing, take_in
+from shared.scheduling import claims, intake, is_newer, pairing, refusals, take_in
 from shared.scheduling.claims import claim_within
 from shared.sweeping import caretaker, lateness, mailing, reconciliation
 from shared.sweeping.reconciliation import MARGIN
@@ -142,6 +143,11 @@ def _all_of(*withouts: Without) -> Without:
             return stack.pop_all()
 
     return without
+
+
+def _other(arrived: StorageObject, current: Import, _: datetime) -> bool:
+    """Any other upload takes over, an earlier one too."""
+    return arrived.generation != current.generation
 
 
 def _overlooking(history: History) -> Any:
@@ -306,11 +312,7 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "generation of an event": Guard(
         "the event of an earlier upload changes nothing",
-        _replaced(
-            intake,
-            is_newer,
-            lambda arrived, current, _: arrived.generation != current.generation,
-        ),
+        _all_of(*(_replaced(place, is_newer, _other) for place in (intake, refusals))),
         "mixed",
     ),
     "generation of a file that is moved": Guard(
