@@ -59,6 +59,7 @@ _read_cadence_of_type = between("1m", f"{LONGEST.days}d")
 
 
 def read_text(name: str, value: object) -> str:
+    """Return a text without the blanks around it; it may not be blank."""
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(name, "expected a text that is not blank")
     return value.strip()
@@ -86,12 +87,14 @@ def read_share(name: str, value: object) -> float:
 
 
 def read_whole(name: str, value: object) -> int:
+    """Return a whole number from 0, of at most nine digits."""
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip()):
         raise SettingsError(name, "expected a whole number")
     return int(str(value))
 
 
 def read_count(name: str, value: object) -> int:
+    """Return a whole number from 1."""
     count = read_whole(name, value)
     if count < 1:
         raise SettingsError(name, "expected a whole number of 1 or more")
@@ -99,6 +102,7 @@ def read_count(name: str, value: object) -> int:
 
 
 def read_time_zone(name: str, value: object) -> ZoneInfo:
+    """Return a time zone, named as `Australia/Sydney`."""
     try:
         return ZoneInfo(read_text(name, value))
     except (KeyError, ValueError, OSError):
@@ -108,6 +112,8 @@ def read_time_zone(name: str, value: object) -> ZoneInfo:
 
 
 def read_choice(*choices: str) -> Callable[[str, object], Any]:
+    """Return a function that reads one of these words."""
+
     def read(name: str, value: object) -> str:
         if value not in choices:
             raise SettingsError(name, f"expected {' or '.join(choices)}")
@@ -117,6 +123,7 @@ def read_choice(*choices: str) -> Callable[[str, object], Any]:
 
 
 def read_switch(name: str, value: object) -> bool:
+    """Return True for `on` or true, False for `off` or false."""
     if isinstance(value, bool):
         return value
     if value not in ("on", "off"):
@@ -125,6 +132,7 @@ def read_switch(name: str, value: object) -> bool:
 
 
 def read_url(name: str, value: object) -> str:
+    """Return a URL with a host, of http or https."""
     url = read_text(name, value)
     try:
         parts = urlsplit(url)
@@ -138,12 +146,14 @@ def read_url(name: str, value: object) -> str:
 
 
 def read_currency(name: str, value: object) -> str:
+    """Return a currency of three capitals, such as `AUD`."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
         raise SettingsError(name, "expected a currency of three capitals such as AUD")
     return value
 
 
 def read_aliases(name: str, value: object) -> dict[str, str]:
+    """Return a map from the retailer's column names to the published ones."""
     if not isinstance(value, Mapping) or not all(
         isinstance(name_in_file, str)
         and name_in_file.strip()
@@ -158,6 +168,7 @@ def read_aliases(name: str, value: object) -> dict[str, str]:
 
 
 def read_cadence(name: str, value: object) -> dict[str, timedelta]:
+    """Return type of file -> time between two files, e.g. `{"orders": 12h}`."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise SettingsError(name, "expected a map from a type of file to a length of time")
     return {key: _read_cadence_of_type(f"{name}.{key}", text) for key, text in value.items()}

@@ -37,7 +37,7 @@ class History:
         self.erased: list[tuple[str, int]] = []
         """Whom an erasure has proved to be nowhere, and the latest upload that it knew of."""
         self.again: list[Ask] = []
-        """What was asked for once more, because a late write had created a document again."""
+        """Commands that were repeated because a late write had created a document again."""
         self.unerased: dict[int, list[Said]] = {}
         """Generation -> what an upload said before somebody was erased from it."""
         self.overwritten: dict[int, datetime] = {}

@@ -90,7 +90,7 @@ class World:
         self.between: dict[int, Callable[[], None]] = {}
         """What happens right before an effect, by the number of that effect, counted from 1."""
         self.after: dict[int, Callable[[], None]] = {}
-        """What happens right after an effect, before its answer comes."""
+        """Called right after an effect, before its answer comes."""
         self.trace: list[str] | None = [] if tracing else None
         self._main = getcurrent()
         self._heap: list[tuple[float, int, Actor | Callable[[], None]]] = []

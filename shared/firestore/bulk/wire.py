@@ -83,17 +83,12 @@ def _field(tag: bytes, name: str, item: Any) -> bytes:
     kind = type(item)
     if kind is str:
         content: bytes = item.encode()
-        return _heads(Heads.text, tag, name)[len(content)] + content
+        return Heads.text(tag, name.encode())[len(content)] + content
     if kind is dict:
         content = fields(item, MAP_FIELD)
-        return _heads(Heads.map, tag, name)[len(content)] + content
+        return Heads.map(tag, name.encode())[len(content)] + content
     content = _ENCODERS[kind](item)
-    return _heads(Heads.value, tag, name)[len(content)] + content
-
-
-@lru_cache(1024)
-def _heads(make: Callable[[bytes, bytes], Heads], tag: bytes, name: str) -> Heads:
-    return make(tag, name.encode())
+    return Heads.value(tag, name.encode())[len(content)] + content
 
 
 def value(item: Any) -> bytes:
