@@ -130,8 +130,8 @@ class Pipeline:
             raise RuntimeError(f"the import came to this: {ended}")
         return ended
 
-    def loaded(self, type_: str) -> int:
+    def loaded(self, connection: str, type_: str) -> int:
         """Return how many rows of the measured file were written."""
         import_id = f"{type_}_20241118T191000Z"
-        (import_,) = self._services.ledger.get_many({("measured", import_id)}).values()
+        (import_,) = self._services.ledger.get_many({(connection, import_id)}).values()
         return import_.rows.loaded

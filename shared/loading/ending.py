@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from shared.core import ConnectionSettings, Problem
 from shared.files import ExportFile, make_import_id
@@ -48,6 +47,7 @@ from shared.reporting.reports import (
     RejectedFile,
     delete_report,
     part_name,
+    report_of,
     reports_now,
     write_report,
 )
@@ -130,20 +130,16 @@ def end(
         _put_feed(ledger, feed, ended, found)
         return Claimed(ended)
 
-    write = partial(
-        write_report,
-        services.bucket,
-        send_as=send_as,
-        problems=tally.kept,
-        groups=groups,
-        zone=settings.time_zone if settings else services.deployment.time_zone,
+    zone = settings.time_zone if settings else services.deployment.time_zone
+    report = report_of(
+        finished(hold.import_), problems=tally.kept, zone=zone, groups=groups, send_as=send_as
     )
     try:
-        write(finished(hold.import_), replacing={})
+        write_report(services.bucket, report, replacing={})
     except Changed:
         before = reports_now(services.bucket, named.report_json)
         hold.confirm()
-        write(finished(hold.import_), replacing=before)
+        write_report(services.bucket, report, replacing=before)
     changed = hold.change(change, needs=_alerts_of(hold.import_))
     if found.successor is not None:
         found.successor.clean_up(services)

@@ -377,6 +377,11 @@ class Checker:
         self.consents = tuple(s.column.name for s in sources if s.kind is CONSENT)
         """Columns for which a blank cell gets a warning."""
         self.one_of = one_of
+        self._one_of = [
+            (group, [self._names.index(name) for name in group if name in self._own])
+            for group in one_of
+        ]
+        """(columns, the places of those that the file has)."""
         self.others = tuple((c.name, c.falls_back_to) for c in columns if c.falls_back_to)
         """(column, the column whose value replaces a blank)."""
         self.defaults = tuple(
@@ -446,14 +451,14 @@ class Checker:
         for place, (line, ordinal, number, row) in enumerate(
             zip(lines, ordinals, numbers or [None] * len(lines), rows, strict=True)
         ):
-            found_in = zip(self._names, row, strict=True)
-            values = {name: value for name, value in found_in if value is not None}
             bad = reading.faults.get(place, [])
-            if reasons := self._reasons(reading, place, values, bad):
+            if reasons := self._reasons(reading, place, row, bad):
                 problems = self._problems(reasons, line, number, "row")
                 as_written = [column[place] for column in columns.values()]
                 checked.rejected.append(RowProblems(line, ordinal, problems, as_written))
                 continue
+            found_in = zip(self._names, row, strict=True)
+            values = {name: value for name, value in found_in if value is not None}
             if doubts := [*bad, *self._doubts(reading, place, values)]:
                 checked.warnings += self._problems(doubts, line, number, "warning")
             faulty = frozenset(name for name, _ in bad)
@@ -493,14 +498,14 @@ class Checker:
         return reading
 
     def _reasons(
-        self, reading: _RowCells, place: int, values: Mapping[str, Any], bad: Sequence[_Found]
+        self, reading: _RowCells, place: int, row: Sequence[Any], bad: Sequence[_Found]
     ) -> list[_Found]:
         """Return what is wrong with a row if it is rejected; nothing if it is not.
 
         The reasons come first, then the row's other problems.
         """
         fatal = [one for one in bad if one[0] in self._needed]
-        refused = [] if fatal else self._missing_of_groups(values)
+        refused = [] if fatal else self._missing_of_groups(row)
         if reading.may_be_large:
             refused += _too_large([column[place] for column in reading.written])
         if not fatal and not refused:
@@ -573,11 +578,11 @@ class Checker:
             ]
         )
 
-    def _missing_of_groups(self, values: Mapping[str, Any]) -> list[_Fault]:
+    def _missing_of_groups(self, row: Sequence[Any]) -> list[_Fault]:
         return [
             _Fault("row.missing_value", f"The row needs a value in one of {', '.join(group)}.")
-            for group in self.one_of
-            if all(name not in values for name in group)
+            for group, places in self._one_of
+            if all(row[place] is None for place in places)
         ]
 
     def no_consent(self, name: str, line: int, number: int | None) -> Problem:

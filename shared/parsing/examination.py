@@ -266,18 +266,18 @@ class Examination:
         self.too_large = {*too_large}
         self.broken -= self.too_large
         for parts, records in again() if too_large else ():
-            for place, key in enumerate(parts.keys):
-                if key in too_large:
-                    problem = Problem(
-                        code="row.too_large",
-                        message=f"The rows of this key ({too_large[key]}) are more than a "
-                        "document of Firestore holds (1 MiB).",
-                        line=int(parts.lines[place]),
-                    )
-                    self.rejected += 1
-                    self.tally.add(problem)
-                    cells, export = self._reader.cut(records[place])
-                    self._watcher.reject(cells, (problem,), export)
+            found = [place for place, key in enumerate(parts.keys) if key in too_large]
+            cut = self._reader.cut(records[place] for place in found)
+            for place, (cells, export) in zip(found, cut, strict=True):
+                problem = Problem(
+                    code="row.too_large",
+                    message=f"The rows of this key ({too_large[parts.keys[place]]}) are more than "
+                    "a document of Firestore holds (1 MiB).",
+                    line=int(parts.lines[place]),
+                )
+                self.rejected += 1
+                self.tally.add(problem)
+                self._watcher.reject(cells, (problem,), export)
 
     def read_header(self) -> None:
         """Read only the header of the file, to continue from an earlier reading.
@@ -522,10 +522,9 @@ class Examination:
                 gone = np.array([key in self.too_large for key in parts.keys], bool)
                 mine &= ~gone
                 places[gone] = NOWHERE
-            broken = map(self.broken.__contains__, parts.keys)
-            for place in compress(range(len(mine)), broken):
-                if mine[place]:
-                    self._repeat(*self._reader.cut(records[place]), int(parts.lines[place]))
+            if self.broken:
+                whole = np.fromiter(map(self.broken.__contains__, parts.keys), bool, len(mine))
+                self._repeat(parts, records, np.flatnonzero(whole & mine))
             block, problems = joiner.join(parts, places, mine)
             self.tally.extend(problems)
             if self.broken:
@@ -545,7 +544,7 @@ class Examination:
 
     def _mark_incomplete(self, block: Block) -> None:
         """Mark the documents with some rejected rows, and add a warning for each."""
-        marks = [key in self.broken for key in block.keys]
+        marks = [*map(self.broken.__contains__, block.keys)]
         if not any(marks):
             return
         block.incomplete = marks
@@ -560,14 +559,16 @@ class Examination:
                 )
             )
 
-    def _repeat(self, cells: Sequence[str], export: str | None, line: int) -> None:
-        """Add a good line of an order to the rejected file, so that the order can be sent whole."""
-        problem = Problem(
-            code="order.other_line_rejected",
-            message="Nothing is wrong with this line: it keeps the order whole.",
-            line=line,
-        )
-        self._watcher.reject(cells, (problem,), export)
+    def _repeat(self, parts: Parts, records: Sequence[bytes], places: Numbers) -> None:
+        """Add good lines of orders to the rejected file, so that the orders can be sent whole."""
+        cut = self._reader.cut(records[place] for place in places.tolist())
+        for line, (cells, export) in zip(parts.lines[places].tolist(), cut, strict=True):
+            problem = Problem(
+                code="order.other_line_rejected",
+                message="Nothing is wrong with this line: it keeps the order whole.",
+                line=line,
+            )
+            self._watcher.reject(cells, (problem,), export)
 
     def _rows_again(self, *, share: tuple[int, int]) -> Iterator[KeptRows]:
         """Yield the rows of the file once more, with their bytes.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import google.cloud.storage as storage
 
@@ -143,32 +143,35 @@ def _said(problems: Sequence[Problem]) -> tuple[str, str, str, str]:
     )
 
 
-def write_report(
-    bucket: storage.Bucket,
+class ReportObject(NamedTuple):
+    """An object of a report."""
+
+    name: str
+    content: bytes
+    content_type: str
+
+
+def report_of(
     import_: Import,
     *,
     problems: Sequence[Problem],
     zone: tzinfo,
     groups: Sequence[Group],
-    replacing: Mapping[str, int] | None = None,
     send_as: str | None = None,
-) -> None:
-    """Write `….report.json`, the verdict on a file, and `….summary.txt`, the same for people.
+) -> tuple[ReportObject, ReportObject]:
+    """Return `….summary.txt`, the verdict on a file for people, and `….report.json`, all of it.
 
     docs/report.schema.json describes the report. Its name is the import's `reports.report`.
 
     Args:
-        bucket: the bucket.
         import_: the import, which has ended.
         problems: the problems to list.
         zone: the time zone of the connection.
         groups: all problems by kind.
-        replacing: the generations to replace, as `reports_now` returned them; None: any.
         send_as: a name for the file of corrected rows.
 
     Raises:
         ValueError: the import has not ended, or has no name for the report.
-        TryAgain: Cloud Storage could not be reached, or another report was written in between.
     """
     name = import_.reports.report
     if name is None or import_.status not in ENDED:
@@ -177,18 +180,31 @@ def write_report(
     summary = summary_text(import_, groups=groups, zone=zone, send_as=send_as)
     head = printable_json(report, indent=2).removesuffix("\n}")
     verdict = f'{head},\n  "problems": {a_line_each(problems)}\n}}\n'
-    for place, text, content_type in (
-        (summary_name(name), summary, "text/plain"),
-        (name, verdict, "application/json"),
-    ):
-        generation = None if replacing is None else replacing.get(place, 0)
-        write_object(
-            bucket,
-            place,
-            text.encode(),
-            content_type=f"{content_type}; charset=utf-8",
-            replacing=generation,
-        )
+    return (
+        ReportObject(summary_name(name), summary.encode(), "text/plain; charset=utf-8"),
+        ReportObject(name, verdict.encode(), "application/json; charset=utf-8"),
+    )
+
+
+def write_report(
+    bucket: storage.Bucket,
+    report: Iterable[ReportObject],
+    *,
+    replacing: Mapping[str, int] | None = None,
+) -> None:
+    """Write the objects of a report.
+
+    Args:
+        bucket: the bucket.
+        report: the objects, as `report_of` returns them.
+        replacing: the generations to replace, as `reports_now` returned them; None: any.
+
+    Raises:
+        TryAgain: Cloud Storage could not be reached, or another report was written in between.
+    """
+    for name, content, content_type in report:
+        generation = None if replacing is None else replacing.get(name, 0)
+        write_object(bucket, name, content, content_type=content_type, replacing=generation)
 
 
 def _document(

@@ -111,11 +111,12 @@ def refuse(
     refused, mail = services.ledger.transact(change)
     if refused.generation == arrived.generation:
         # Imported here: only this needs it, and it imports Cloud Storage.
-        from shared.reporting.reports import write_report
+        from shared.reporting.reports import report_of, write_report
 
         problems, zone = (problem,), zone_of(refused.connection, services)
         groups = groups_of(problems)
-        write_report(services.bucket, refused, problems=problems, groups=groups, zone=zone)
+        report = report_of(refused, problems=problems, groups=groups, zone=zone)
+        write_report(services.bucket, report)
     log(
         "WARNING",
         f"Refused: {problem.message}",

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -287,7 +288,7 @@ class PartMaker:
                 )
             ),
         ]
-        packed = self._pack(chunk, columns, supply, keep, np.flatnonzero(good), rows, others)
+        packed = self._pack(chunk, columns, supply, keep, good, rows, others)
         warnings.sort(key=lambda one: one.line or 0)
         left_out = self._count_left_out(columns, ~odd, rows)
         return ChunkOutcome(packed, checked.rejected, warnings, checked.seen, left_out)
@@ -357,11 +358,11 @@ class PartMaker:
         columns: Mapping[str, ColumnCells],
         supply: Supply,
         keep: list[frozenset[str]],
-        good: Numbers,
+        good: Mask,
         rows: Mapping[int, Row],
         others: Mapping[int, Row],
     ) -> Packed:
-        """Pack the good rows.
+        """Pack the rows that are `good`.
 
         `rows` are those that the checker has read, `others` those among them that differ from their
         pieces.
@@ -373,27 +374,28 @@ class PartMaker:
             keys[place] = row.key
             updated[place] = _nanoseconds(row)
             keep[place] = row.keep(self._keepable)
-        if len(good) < len(keep):
-            places = good.tolist()
-            keys, keep = ([column[at] for at in places] for column in (keys, keep))
+        places = np.flatnonzero(good)
+        if len(places) < len(keep):
+            chosen = good.tolist()
+            keys, keep = ([*compress(column, chosen)] for column in (keys, keep))
             looked = [
-                column[good] if isinstance(column, np.ndarray) else [column[at] for at in places]
+                column[places] if isinstance(column, np.ndarray) else [*compress(column, chosen)]
                 for column in looked
             ]
         compact = {name: column.compact() for name, column in columns.items()}
         values = [_packed(column) for column in looked]
         return Packed(
-            lines=chunk.line_numbers[good],
-            ordinals=chunk.numbers[good],
-            updated=updated[good],
+            lines=chunk.line_numbers[places],
+            ordinals=chunk.numbers[places],
+            updated=updated[places],
             keep=keep,
-            content=self._content(compact, supply, good, others),
+            content=self._content(compact, supply, places, others),
             packed_keys="\0".join(keys),
             values=dict(zip(self._looks_at, values, strict=True)),
             size=supply.size
             + sum(column.size for column in compact.values())
             + 2 * sum(of.size if isinstance(of, Texts) else len(of) for of in values)
-            + _ROW_BYTES * len(good),
+            + _ROW_BYTES * len(places),
         )
 
     def _updated(self, columns: Mapping[str, ColumnCells], count: int) -> Numbers:

@@ -298,18 +298,15 @@ class CsvReader:
                 raise RuntimeError("rows that were good are bad when they come back")
             yield replace(chunk, numbers=ordinals[start:stop])
 
-    def cut(self, record: bytes) -> tuple[list[str], str | None]:
-        """Return the cells of a good row's bytes, as in its chunk's `frame`, and its export.
+    def cut(self, records: Iterable[bytes]) -> Iterator[tuple[list[str], str | None]]:
+        """Yield the cells of each good row's bytes, as in its chunk's `frame`, and its export.
 
         The export is the one that the file names for the row; None if it names none.
         """
-        if b'"' in record:
-            (texts,) = csv.reader([record.decode()], delimiter=self.delimiter)
-        else:
-            texts = record.decode().rstrip("\r\n").split(self.delimiter)
-        export = None if self._found.export is None else texts[self._found.export].strip()
-        texts = texts[: len(self.header.names)]
-        return [unguard(text) for text in texts] if self._found.reported else texts, export
+        for texts in csv.reader(map(bytes.decode, records), delimiter=self.delimiter):
+            export = None if self._found.export is None else texts[self._found.export].strip()
+            texts = texts[: len(self.header.names)]
+            yield [unguard(text) for text in texts] if self._found.reported else texts, export
 
     def _read(self, wanted: int) -> bytes:
         """Read a whole block; a short one is the last."""
@@ -372,8 +369,9 @@ class CsvReader:
         if "code" in self._found.report:
             self._refuse_same_again(records, rows, recoded, bad)
 
-        good = rows if not bad else rows[~np.isin(rows, list(bad))]
-        ordinals = np.searchsorted(rows, good) + first_row
+        fits = np.ones(len(rows), bool)
+        fits[np.searchsorted(rows, sorted(bad))] = False
+        good, ordinals = rows[fits], np.flatnonzero(fits) + first_row
         # Cells of a report that was sent again may be guarded, so they cannot be used as written.
         irregular = good if self._found.reported else np.array([*recoded, *damaged], np.int64)
         if self._found.unnamed and not self._found.reported:

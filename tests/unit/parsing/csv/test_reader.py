@@ -63,7 +63,7 @@ class Read:
             assert list(chunk.frame.columns) == list(reader.header.canonical)
             self.chunks.append(chunk)
             rows = chunk.frame.to_numpy().tolist()
-            assert [reader.cut(row)[0] for row in chunk.bytes(chunk.numbers)] == rows
+            assert [cells for cells, _ in reader.cut(chunk.bytes(chunk.numbers))] == rows
             self.rows += rows
             self.lines += chunk.lines
             self.ordinals += chunk.ordinals
