@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
@@ -98,6 +98,20 @@ class Stored:
     """The requested fields that the document has."""
     update_time: Any
     """Raw Timestamp of the last change; a precondition needs its exact nanoseconds."""
+
+
+class Calls(Protocol):
+    """The calls of `Transport` that the writer uses."""
+
+    database: str
+
+    def get(
+        self, names: Sequence[str], mask: Sequence[str] | None, *, timeout: float
+    ) -> dict[str, Stored | None]:
+        """Read documents; see Transport."""
+
+    def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
+        """Write documents; see Transport."""
 
 
 class Transport:

@@ -1,8 +1,8 @@
 """Writes documents of one collection to Firestore in batches, several batches at a time.
 
-Documents are collected into batches, and threads settle the batches (see `batch`). The caller waits
-while too many batches are under way. Every added document gets exactly one outcome, or `add` or
-`close` raises.
+Documents are collected into batches, and threads settle the batches (see `settling`). The caller
+waits while too many batches are under way. Every added document gets exactly one outcome, or `add`
+or `close` raises.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from shared.firestore.bulk.batch import Batch, Calls, Limits, Settler, Some, Stopped
+from shared.firestore.bulk.batch import Batch, Limits, Some
 from shared.firestore.bulk.operations import (
     Decide,
     Expectations,
@@ -31,7 +31,8 @@ from shared.firestore.bulk.operations import (
     refused,
 )
 from shared.firestore.bulk.pacing import Gate, Pace, Ramp
-from shared.firestore.bulk.transport import Stored
+from shared.firestore.bulk.settling import Settler, Stopped
+from shared.firestore.bulk.transport import Calls, Stored
 
 __all__ = [
     "Decide",
