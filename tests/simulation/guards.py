@@ -17,7 +17,7 @@ from shared.core.errors import LeaseLost
 from shared.core.folding import Version
 from shared.files.exported import Exports, micros
 from shared.files.names import Arrival
-from shared.firestore.bulk import answers, settling
+from shared.firestore.bulk import answers, retrying
 from shared.firestore.bulk.transport import Stored
 from shared.gcp import StorageObject
 from shared.index import feed, merge, objects, session
@@ -365,7 +365,7 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "status of a write": Guard(
         "a write counts when the server says so of it, not of the batch",
-        _replaced(settling, answers.code_of, lambda status: StatusCode.OK),
+        _replaced(retrying, answers.code_of, lambda status: StatusCode.OK),
         "batches",
     ),
     "condition of a write": Guard(

@@ -1,6 +1,6 @@
 """Writes documents of one collection to Firestore in batches, several batches at a time.
 
-Documents are collected into batches, and threads settle the batches (see `settling`). The caller
+Documents are collected into batches, and threads settle the batches (see `retrying`). The caller
 waits while too many batches are under way. Every added document gets exactly one outcome, or `add`
 or `close` raises.
 """
@@ -31,7 +31,7 @@ from shared.firestore.bulk.operations import (
     refused,
 )
 from shared.firestore.bulk.pacing import Gate, Pace, Ramp
-from shared.firestore.bulk.settling import Settler, Stopped
+from shared.firestore.bulk.retrying import Settler, Stopped
 from shared.firestore.bulk.transport import Calls, Stored
 
 __all__ = [

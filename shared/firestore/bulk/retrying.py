@@ -1,4 +1,4 @@
-"""Settles one batch of documents: gives every document exactly one outcome, despite failures.
+"""Writes one batch, and again what failed, until every document has exactly one outcome.
 
 A batch is read, decided on and written. Each write has a precondition: the stored document is still
 the one that was read. A document that changed in between is read and decided on again.
