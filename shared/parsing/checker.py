@@ -402,26 +402,21 @@ class Checker:
         )
         """Paths of the fields that every row leaves open."""
         self._open: dict[tuple[str, ...], frozenset[str]] = {}
-        self._said: list[Problem] = []
-        extra: list[int] = []
         known = {source.place for source in sources}
-        for place, own in enumerate(header.names):
-            if place in known:
-                continue
-            if why := _why_unusable(own):
-                self._said.append(
-                    Problem(
-                        code="header.unusable_name",
-                        message=f"Column {place + 1} is not kept: {why}.",
-                        line=1,
-                        severity="warning",
-                    )
-                )
-            else:
-                extra.append(place)
-        self.extra = tuple(extra)
+        unknown = [place for place in range(len(header.names)) if place not in known]
+        unusable = {place: why for place in unknown if (why := _why_unusable(header.names[place]))}
+        self._said = [
+            Problem(
+                code="header.unusable_name",
+                message=f"Column {place + 1} is not kept: {why}.",
+                line=1,
+                severity="warning",
+            )
+            for place, why in unusable.items()
+        ]
+        self.extra = tuple(place for place in unknown if place not in unusable)
         """Places in the header of the columns that are kept under `extra`."""
-        self._extra_names = tuple(header.names[place] for place in extra)
+        self._extra_names = tuple(header.names[place] for place in self.extra)
 
     def check(
         self,

@@ -8,7 +8,7 @@ that the model uses.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -175,37 +175,13 @@ class PartMaker:
         self._keepable = keepable
         self._leave_out = leave_out
         self._pool = Pool()
-        names = checker.header.names
         columns = {column.name: column for column in checker.columns}
         sources = {source.column.name: source for source in checker.sources}
         valued = {checker.key, checker.recency, *self._looks_at}
-        extra: dict[Path, str] = {
-            (EXTRA, names[place]): f"{EXTRA}.{names[place]}" for place in checker.extra
-        }
-        # So short that a row without an odd cell cannot be too large.
-        longest = ROW_LIMIT_BYTES // 4 // (len(checker.sources) + len(checker.extra))
-        cells = partial(Cells, context=checker.context, pool=self._pool)
-        self._cells = {
-            name: cells(
-                source.kind,
-                source.place,
-                *_stand(source.column),
-                longest=longest if source.limit is None else min(longest, source.limit),
-                needed=source.column.needed,
-                values=name in valued,
-            )
-            for name, source in sources.items()
-        }
-        for place in checker.extra:
-            self._cells[f"{EXTRA}.{names[place]}"] = cells(
-                TEXT, place, wire.MAP_FIELD, names[place], longest=longest
-            )
+        extra = _extra(checker)
+        self._cells = _cells_of(checker, self._pool, valued)
         self._reads = {name: columns[name].reads or "" for name in sources}
-        self._substitutes = [
-            (name, other, cells(sources[other].kind, 0, *_stand(columns[name]), longest=longest))
-            for name, other in checker.others
-            if other in sources
-        ]
+        self._substitutes = _substitutes_of(checker, self._pool)
         self._defaults = []
         for name, default in checker.defaults:
             tag, own_name = _stand(columns[name])
@@ -577,6 +553,50 @@ def _nanoseconds(row: Row) -> int:
     """Return the time of a row's last change, with the digits that a `datetime` cannot hold."""
     at = row.last_updated
     return NEVER if at is None else 1000 * microseconds(at) + row.finer
+
+
+def _extra(checker: Checker) -> dict[Path, str]:
+    """Return path in the document -> name, of the columns that the table does not have."""
+    own = (checker.header.names[place] for place in checker.extra)
+    return {(EXTRA, name): f"{EXTRA}.{name}" for name in own}
+
+
+def _longest(checker: Checker) -> int:
+    """Return the characters above which a cell is odd; shorter cells make no row too large."""
+    return ROW_LIMIT_BYTES // 4 // (len(checker.sources) + len(checker.extra))
+
+
+def _cells_of(checker: Checker, pool: Pool, valued: Container[str]) -> dict[str, Cells]:
+    """Return name -> the reader of each column's cells; `valued` names those with values."""
+    longest = _longest(checker)
+    cells = partial(Cells, context=checker.context, pool=pool)
+    found = {
+        source.column.name: cells(
+            source.kind,
+            source.place,
+            *_stand(source.column),
+            longest=longest if source.limit is None else min(longest, source.limit),
+            needed=source.column.needed,
+            values=source.column.name in valued,
+        )
+        for source in checker.sources
+    }
+    for place in checker.extra:
+        own = checker.header.names[place]
+        found[f"{EXTRA}.{own}"] = cells(TEXT, place, wire.MAP_FIELD, own, longest=longest)
+    return found
+
+
+def _substitutes_of(checker: Checker, pool: Pool) -> list[tuple[str, str, Cells]]:
+    """Return column, the column that fills its blanks, and the reader of that one's cells."""
+    kinds = {source.column.name: source.kind for source in checker.sources}
+    columns = {column.name: column for column in checker.columns}
+    cells = partial(Cells, context=checker.context, pool=pool, longest=_longest(checker))
+    return [
+        (name, other, cells(kinds[other], 0, *_stand(columns[name])))
+        for name, other in checker.others
+        if other in kinds
+    ]
 
 
 def _stand(column: Column) -> tuple[bytes, str]:
