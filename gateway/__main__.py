@@ -138,26 +138,56 @@ async def _serve(options: argparse.Namespace) -> int:
         (signal.SIGHUP, options.long_drain),
     ):
         asyncio.get_running_loop().add_signal_handler(sign, end, seconds)
+    try:
+        gateway, keys = await _prepare(options, stop)
+        port = await _listen(gateway, keys, options)
+    except _CannotStart as error:
+        log("CRITICAL", f"The gateway cannot start: {error}.", event="not_started")
+        return 2
+    log(
+        "NOTICE",
+        f"Listening on {options.host} port {port}.",
+        event="listening",
+        host=options.host,
+        port=port,
+        bucket=options.bucket,
+        host_keys=[key.get_fingerprint() for key in keys],
+    )
+    running.append(gateway)
+    await stop.wait()
+    await gateway.drain(min(given))
+    log("NOTICE", "The gateway has ended.", event="ended")
+    return 0
+
+
+class _CannotStart(Exception):
+    """The gateway cannot start; the message says why."""
+
+
+async def _prepare(
+    options: argparse.Namespace, stop: asyncio.Event
+) -> tuple[Gateway, list[asyncssh.SSHKey]]:
+    """Return a gateway as the options describe it, and its host keys."""
     if options.spool and not options.spool.is_dir():
-        return _give_up(f"--spool {options.spool} is not a folder")
+        raise _CannotStart(f"--spool {options.spool} is not a folder")
     try:
         users = Users(_users(options.users), warn=_warn)
         keys = [_host_key(place) for place in options.host_key]
         bucket = CloudBucket(storage.Client(), options.bucket, patience=options.patience)
     except (OSError, ValueError, UsersError, GoogleAuthError) as error:
-        return _give_up(str(error))
+        raise _CannotStart(str(error)) from error
     if not await _bucket_exists(bucket, stop):
-        return _give_up(f"there is no bucket {options.bucket}")
+        raise _CannotStart(f"there is no bucket {options.bucket}")
     capacity = Capacity(connections=options.max_connections, idle_seconds=options.idle_timeout)
     handles = _handles(capacity)
     if handles < Limits().handles:
-        return _give_up("the system allows this process too few open files (see `ulimit -n`)")
+        raise _CannotStart("the system allows this process too few open files (see `ulimit -n`)")
     try:
         deployment = Deployment.from_environment(
             {name: os.environ.get(name, "") for name in ("FUTURE_TOLERANCE", "TIME_ZONE")}
         )
     except SettingsError as error:
-        return _give_up(f"the environment variable {error}")
+        raise _CannotStart(f"the environment variable {error}") from error
     gateway = Gateway(
         users=users,
         bucket=bucket,
@@ -173,29 +203,23 @@ async def _serve(options: argparse.Namespace) -> int:
             ),
         ),
     )
+    return gateway, keys
+
+
+async def _listen(
+    gateway: Gateway, keys: list[asyncssh.SSHKey], options: argparse.Namespace
+) -> int:
+    """Begin to listen, and return the port."""
     try:
-        port = await gateway.listen(
+        return await gateway.listen(
             host=options.host,
             port=options.port,
             host_keys=keys,
             old_clients=options.old_clients,
         )
     except OSError as error:
-        return _give_up(f"cannot listen on {options.host} port {options.port}: {error.strerror}")
-    log(
-        "NOTICE",
-        f"Listening on {options.host} port {port}.",
-        event="listening",
-        host=options.host,
-        port=port,
-        bucket=options.bucket,
-        host_keys=[key.get_fingerprint() for key in keys],
-    )
-    running.append(gateway)
-    await stop.wait()
-    await gateway.drain(min(given))
-    log("NOTICE", "The gateway has ended.", event="ended")
-    return 0
+        where = f"{options.host} port {options.port}"
+        raise _CannotStart(f"cannot listen on {where}: {error.strerror}") from error
 
 
 def _handles(capacity: Capacity) -> int:
@@ -246,11 +270,6 @@ async def _bucket_exists(bucket: CloudBucket, stop: asyncio.Event) -> bool:
 
 def _warn(text: str) -> None:
     log("ERROR", text, event="users_file")
-
-
-def _give_up(reason: str) -> int:
-    log("CRITICAL", f"The gateway cannot start: {reason}.", event="not_started")
-    return 2
 
 
 if __name__ == "__main__":

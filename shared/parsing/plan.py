@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,26 +94,18 @@ class Planner:
         low: list[NDArray[np.uint64]] = []
         several: list[NDArray[np.bool_]] = []
         documents = repeated = 0
-        by = ["ordinal", "exported"] if self._aged else ["ordinal"]
         layers = np.zeros(self._size if self._aged else 0, dtype=np.int32)
         ages: list[_Ages] = []
         for pile in self._piles:
             if not pile:
                 continue
-            seen = np.concatenate(pile)
-            pile.clear()
-            count = len(seen)
-            for upper, lower in removed:
-                seen = seen[(seen["high"] != np.uint64(upper)) | (seen["low"] != np.uint64(lower))]
+            count = sum(map(len, pile))
+            seen = _sorted(pile, removed, aged=self._aged)
             dropped += count - len(seen)
+            pile.clear()
             if not len(seen):
                 continue
-            seen = seen[np.lexsort([*(seen[name] for name in by), seen["low"], seen["high"]])]
-            last_of_key = np.ones(len(seen), dtype=bool)
-            last_of_key[:-1] = (seen["high"][1:] != seen["high"][:-1]) | (
-                seen["low"][1:] != seen["low"][:-1]
-            )
-            last = last_of_key
+            last = last_of_key = _last_of_key(seen)
             place = (
                 documents + np.cumsum(last_of_key.astype(np.int32), dtype=np.int32) - last_of_key
             )
@@ -227,6 +219,28 @@ class _Ages(NamedTuple):
     places: NDArray[np.int32]
     layers: NDArray[np.int64]
     exported: NDArray[np.int64]
+
+
+def _sorted(
+    pile: Sequence[NDArray[Any]], without: Iterable[tuple[int, int]], *, aged: bool
+) -> NDArray[Any]:
+    """Return the rows of a pile by key, then by export if they are `aged`, then in file order.
+
+    Rows of the keys `without` are left out.
+    """
+    seen = np.concatenate(pile)
+    for high, low in without:
+        seen = seen[(seen["high"] != np.uint64(high)) | (seen["low"] != np.uint64(low))]
+    by = ["ordinal", *(["exported"] if aged else []), "low", "high"]
+    return seen[np.lexsort([seen[name] for name in by])]
+
+
+def _last_of_key(seen: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mark the last row of each key; the rows are sorted by key."""
+    last = np.ones(len(seen), bool)
+    high, low = seen["high"], seen["low"]
+    last[:-1] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    return last
 
 
 def _layers(last: NDArray[np.bool_], last_of_key: NDArray[np.bool_]) -> NDArray[np.int64]:
