@@ -17,7 +17,10 @@ import socket
 import sys
 from typing import Any
 
-NEEDED = ("googlecloudsdk", "surface", "apitools", "requests", "urllib3", "google", "cryptography")
+NEEDED = (
+    *("googlecloudsdk", "surface", "apitools", "requests", "urllib3", "google", "cryptography"),
+    *("cloudsdk", "proto", "_strptime", "netrc"),
+)
 
 
 def serve(place: str, library: str) -> None:
