@@ -6,6 +6,7 @@ environment variable `CI` is set. Anywhere else any test may be skipped.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator
 from typing import TypeVar
@@ -24,6 +25,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run a worker more than there are cores: some tests mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
