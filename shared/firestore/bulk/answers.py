@@ -24,7 +24,7 @@ PUSHES_BACK = frozenset(
 PUSHING_BACK = frozenset(code.value[0] for code in PUSHES_BACK)
 """The same as numbers, as single writes of a batch have them."""
 FORBIDDEN = frozenset((StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED))
-"""Statuses that no retry changes."""
+"""Statuses that last until somebody gives the account its role."""
 _CODES: dict[int, StatusCode] = {code.value[0]: code for code in StatusCode}
 
 _FIXES = {
@@ -41,7 +41,7 @@ def code_of(status: Any) -> StatusCode:
 
 
 def give_up(method: str, code: StatusCode, details: str = "") -> TryAgain:
-    """Return the error for an answer that no retry changes, with what to do about it.
+    """Return the error for an answer that lasts until somebody acts, with what to do about it.
 
     `details` must hold no values of documents.
     """
