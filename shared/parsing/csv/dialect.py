@@ -83,7 +83,7 @@ class Dialect:
         self._loose = re.compile(
             rb"(?:%s%s%s(?=%s|[\r\n]|\Z)|(%s))%s" % (blanks, inside, blanks, sign, plain, end)
         )
-        nothing = rb'%s(?:"(?:%s|[\r\n])*+"%s)?' % (blanks, blank, blanks)
+        nothing = rb'%s(?:"(?:%s|[\t\r\n])*+"%s)?' % (blanks, blank, blanks)
         self._nothing = re.compile(rb"%s(?:%s%s)*+[\r\n]*+" % (nothing, sign, nothing))
         self._spaced = re.compile(rb'(?:%s)"|"(?:%s)' % (blank, blank))
         self._line = re.compile(rb"[^\r\n]*+(\r\n|\n|\r|\Z)")

@@ -166,6 +166,18 @@ def test_header_names() -> None:
     assert header.unknown == ("Shoe Size", "NOTES")
 
 
+@pytest.mark.parametrize("delimiter", ["\t", ","])
+def test_a_row_of_blanks_in_quotes_is_a_blank_line(delimiter: str) -> None:
+    """Blanks in quotes are nothing, also a tab in a file whose delimiter is a tab."""
+    lines = (["PERIDX", "EMAIL", "SURNAME"], ["1", "a@example.com", "Ash"], ["2", "", "Bee"])
+    first, *others = (delimiter.join(cells) for cells in lines)
+
+    found = read("\n".join([first, others[0], '" \t "', others[1], ""]))
+
+    assert [] == found.bad
+    assert [2, 4] == found.lines
+
+
 def test_ordinals_count_bad_rows_and_no_blank_lines() -> None:
     """Rows are counted from 0 through good and bad ones; blank lines are not rows."""
     found = read("PERIDX,EMAIL\n1,a\n\n2\n3,c\n")
