@@ -6,8 +6,7 @@ The loader and the check before an upload both judge files here, so they always 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import compress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -21,7 +20,7 @@ from shared.core import (
     count,
     percent,
 )
-from shared.core.arrays import Numbers
+from shared.core.arrays import Mask, Numbers
 from shared.files import Exports, Header
 from shared.files.types import FileType, Rules
 from shared.firestore.bulk import wire
@@ -266,7 +265,7 @@ class Examination:
         self.too_large = {*too_large}
         self.broken -= self.too_large
         for parts, records in again() if too_large else ():
-            found = [place for place, key in enumerate(parts.keys) if key in too_large]
+            found = np.flatnonzero(_among(parts.keys, too_large)).tolist()
             cut = self._reader.cut(records[place] for place in found)
             for place, (cells, export) in zip(found, cut, strict=True):
                 problem = Problem(
@@ -519,12 +518,12 @@ class Examination:
                 mine &= there
                 places[~there] = NOWHERE
             if self.too_large:
-                gone = np.array([key in self.too_large for key in parts.keys], bool)
+                gone = _among(parts.keys, self.too_large)
                 mine &= ~gone
                 places[gone] = NOWHERE
             if self.broken:
-                whole = np.fromiter(map(self.broken.__contains__, parts.keys), bool, len(mine))
-                self._repeat(parts, records, np.flatnonzero(whole & mine))
+                others = _among(parts.keys, self.broken) & mine
+                self._repeat(parts, records, np.flatnonzero(others))
             block, problems = joiner.join(parts, places, mine)
             self.tally.extend(problems)
             if self.broken:
@@ -544,11 +543,11 @@ class Examination:
 
     def _mark_incomplete(self, block: Block) -> None:
         """Mark the documents with some rejected rows, and add a warning for each."""
-        marks = [*map(self.broken.__contains__, block.keys)]
-        if not any(marks):
+        marks = _among(block.keys, self.broken)
+        if not marks.any():
             return
-        block.incomplete = marks
-        for place in compress(range(len(marks)), marks):
+        block.incomplete = marks.tolist()
+        for place in np.flatnonzero(marks).tolist():
             block.wires[place] += _INCOMPLETE
             self.tally.add(
                 Problem(
@@ -592,3 +591,8 @@ class Examination:
     def _read_again(self, *, share: tuple[int, int]) -> Iterator[KeptRows]:
         for chunk, made in self._chunks(share=share):
             yield made.parts, chunk.bytes(made.packed.ordinals)
+
+
+def _among(keys: Sequence[str], some: Container[str]) -> Mask:
+    """Mark the keys that are among some."""
+    return np.fromiter(map(some.__contains__, keys), bool, len(keys))

@@ -99,10 +99,11 @@ class Planner:
         for pile in self._piles:
             if not pile:
                 continue
-            count = sum(map(len, pile))
-            seen = _sorted(pile, removed, aged=self._aged)
-            dropped += count - len(seen)
+            whole = np.concatenate(pile)
             pile.clear()
+            seen = _sorted(whole, removed, aged=self._aged)
+            dropped += len(whole) - len(seen)
+            del whole
             if not len(seen):
                 continue
             last = last_of_key = _last_of_key(seen)
@@ -221,14 +222,11 @@ class _Ages(NamedTuple):
     exported: NDArray[np.int64]
 
 
-def _sorted(
-    pile: Sequence[NDArray[Any]], without: Iterable[tuple[int, int]], *, aged: bool
-) -> NDArray[Any]:
+def _sorted(seen: NDArray[Any], without: Iterable[tuple[int, int]], *, aged: bool) -> NDArray[Any]:
     """Return the rows of a pile by key, then by export if they are `aged`, then in file order.
 
     Rows of the keys `without` are left out.
     """
-    seen = np.concatenate(pile)
     for high, low in without:
         seen = seen[(seen["high"] != np.uint64(high)) | (seen["low"] != np.uint64(low))]
     by = ["ordinal", *(["exported"] if aged else []), "low", "high"]

@@ -13,6 +13,18 @@ from shared.firestore import messages
 from shared.firestore.bulk.batch import Entry
 from shared.firestore.encoding import decode_fields
 
+PASSING = frozenset(
+    {
+        StatusCode.UNAVAILABLE,
+        StatusCode.ABORTED,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.INTERNAL,
+        StatusCode.UNKNOWN,
+        StatusCode.CANCELLED,
+    }
+)
+"""Status codes of calls that may succeed when they are retried."""
 CONFLICT = frozenset(
     (StatusCode.FAILED_PRECONDITION, StatusCode.ALREADY_EXISTS, StatusCode.NOT_FOUND)
 )

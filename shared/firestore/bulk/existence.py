@@ -14,8 +14,9 @@ from itertools import chain, repeat
 from typing import Protocol, TypeVar
 
 from shared.core import TryAgain
+from shared.firestore.bulk.answers import PASSING
 from shared.firestore.bulk.pacing import backoff
-from shared.firestore.bulk.transport import COUNTED, PASSING, CallFailed, Calls, Stored
+from shared.firestore.bulk.transport import COUNTED, CallFailed, Calls, Stored
 
 LOOKED_UP = 20 * COUNTED
 """Documents looked up together, in 20 calls at the same time."""

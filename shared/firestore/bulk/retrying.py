@@ -23,6 +23,7 @@ from shared.core import TryAgain
 from shared.firestore.bulk.answers import (
     CONFLICT,
     FORBIDDEN,
+    PASSING,
     PUSHES_BACK,
     PUSHING_BACK,
     code_of,
@@ -44,7 +45,6 @@ from shared.firestore.bulk.operations import (
 )
 from shared.firestore.bulk.pacing import Gate, backoff
 from shared.firestore.bulk.transport import (
-    PASSING,
     CallFailed,
     Calls,
     Stored,

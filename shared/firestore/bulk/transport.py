@@ -58,19 +58,6 @@ COUNTED = 30
 # Error texts of gRPC servers (C core, Go; Java) about a message that is too long.
 _TOO_LARGE = re.compile(r"(larger than max|exceeds maximum size)")
 
-PASSING = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.CANCELLED,
-    }
-)
-"""Status codes of calls that may succeed when they are retried."""
-
 
 class CallFailed(Exception):
     """A call that had no answer, or was refused as a whole."""

@@ -83,6 +83,7 @@ class Dialect:
         self._loose = re.compile(
             rb"(?:%s%s%s(?=%s|[\r\n]|\Z)|(%s))%s" % (blanks, inside, blanks, sign, plain, end)
         )
+        # In quotes, a tab is a blank even where it is the delimiter.
         nothing = rb'%s(?:"(?:%s|[\t\r\n])*+"%s)?' % (blanks, blank, blanks)
         self._nothing = re.compile(rb"%s(?:%s%s)*+[\r\n]*+" % (nothing, sign, nothing))
         self._spaced = re.compile(rb'(?:%s)"|"(?:%s)' % (blank, blank))
@@ -163,6 +164,7 @@ class Dialect:
         there are more cells than `most`, the last ones are returned as one, as written.
         """
         line = row.rstrip(b"\r\n")
+        # Without quotes, every delimiter ends a cell.
         if b'"' not in line and b"\n" not in line and b"\r" not in line:
             return line.split(self._mark, -1 if most is None else most - 1)
         cells: list[bytes] = []

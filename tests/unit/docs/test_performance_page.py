@@ -35,6 +35,26 @@ def test_the_speed_is_that_measured() -> None:
     assert "|file|usual code|pipeline|\n|---|---|---|\n" + "".join(shown) + "\n" in PAGE
 
 
+def test_the_growth_is_that_measured() -> None:
+    """The page has how many times as long files take in large collections, as it was saved."""
+    _, _, *rows = [line.strip("|").split("|") for line in saved("growth")]
+
+    def times(documents: str) -> str:
+        found = sorted(float(row[4]) for row in rows if row[1] == documents)
+        return f"{found[0]} to {found[-1]} times"
+
+    assert f"[{times('1,000,000')}](benchmarks/growth.md) the processor time" in PAGE
+    assert f"Into ten million, Firestore is asked, which takes {times('10,000,000')}." in PAGE
+
+
+def test_a_small_file_costs_what_was_measured() -> None:
+    """The page has the milliseconds of a file of one row, as they were saved."""
+    _, _, *rows = [line.strip("|").split("|") for line in saved("small")]
+    found = sorted(round(float(row[3])) for row in rows if row[1] == "1")
+
+    assert f"[{found[0]} to {found[-1]} ms](benchmarks/small.md)" in PAGE
+
+
 def test_the_memory_is_that_measured() -> None:
     """The page names a bound that no measured file has reached."""
     (bound,) = re.findall(r"less than (\d+) MiB\]\(benchmarks/memory.md\)", PAGE)
