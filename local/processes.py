@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from local import guard
 
 _LOG_LIMIT = 16 * 1024 * 1024
 """Bytes above which a log is put aside (as `.1`) before its program starts again."""
+
+_GONE_SECONDS = 30.0
+"""Seconds that the kernel may take to end killed processes. What one of them has started as a group
+of its own may live longer, and is not waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,18 @@ def is_free(port: int) -> bool:
         return False
     listener.close()
     return True
+
+
+def wait_free(ports: Iterable[int], *, seconds: float) -> None:
+    """Wait until all ports are free, or the time is up.
+
+    A process that is killed lets go of its files and of its ports one after the other. So its
+    ports may come free a moment after a lock or a pipe says that it is gone.
+    """
+    deadline = time.monotonic() + seconds
+    awaited = tuple(ports)
+    while not all(map(is_free, awaited)) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _bind(port: int) -> socket.socket | None:
@@ -249,6 +266,8 @@ class _Kept:
         self._ended = threading.Event()
         self._exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        # Each process of the group holds the other end of this pipe, so it ends with the last.
+        self._gone = -1
         self._thread = threading.Thread(target=self._keep, name=f"keep-{program.name}", daemon=True)
 
     @property
@@ -273,6 +292,8 @@ class _Kept:
             code = process.wait() if process else guard.CANNOT_START
             # Children of the program must not hold its ports when it restarts.
             self._signal(signal.SIGKILL)
+            if process:
+                self._wait_gone()
             self._process = None
             if self._stopping.is_set():
                 return
@@ -294,17 +315,34 @@ class _Kept:
             if self._log.stat().st_size > _LOG_LIMIT:
                 self._log.replace(self._log.with_suffix(".log.1"))
         command = [sys.executable, "-I", "-S", guard.__file__, str(self._lifeline)]
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [*command, *self.program.command],
-                cwd=self._folder,
-                env=dict(self.program.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=(self._lifeline, *self._keep_open),
-            )
+        self._gone, held = os.pipe()
+        try:
+            with self._log.open("ab") as log:
+                return subprocess.Popen(
+                    [*command, *self.program.command],
+                    cwd=self._folder,
+                    env=dict(self.program.environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=(self._lifeline, held, *self._keep_open),
+                )
+        except OSError:
+            os.close(self._gone)
+            raise
+        finally:
+            os.close(held)
+
+    def _wait_gone(self) -> None:
+        """Wait until every process of the group is gone, and its ports are free.
+
+        When a group is killed, the guard is gone first, as it is the smallest. Its exit says
+        nothing about the program.
+        """
+        select.select([self._gone], [], [], _GONE_SECONDS)
+        os.close(self._gone)
+        wait_free(self.program.ports, seconds=5)
 
     def wait_ready(self, deadline: float) -> None:
         """Wait until every port answers.

@@ -24,7 +24,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.protobuf import duration_pb2
 
 from local import google_emulator, identity
-from local.processes import Program, Supervisor, free_ports
+from local.processes import Program, Supervisor, free_ports, wait_free
 from local.scheduler import Scheduler
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -241,15 +241,19 @@ class Stack:
         self._cleanup.close()
 
     def _choose_ports(self) -> dict[str, int]:
+        """Choose a port for each part: as told, as in the last run, or any that is free."""
         base = self._options.port_base
         if base is not None:
             if not 1 <= base <= 65536 - len(PORTS):
                 raise StackError(f"--port-base must leave room for {len(PORTS)} ports.")
-            return {name: base + place for place, name in enumerate(PORTS)}
+            told = {name: base + place for place, name in enumerate(PORTS)}
+            wait_free(told.values(), seconds=1)
+            return told
         kept = self._data / "ports.json"
         wanted: dict[str, int] = {}
         with contextlib.suppress(FileNotFoundError, ValueError):
             wanted = json.loads(kept.read_text())
+            wait_free(map(int, wanted.values()), seconds=1)
         found = free_ports([int(wanted.get(name, 0)) for name in PORTS])
         ports = dict(zip(PORTS, found, strict=True))
         kept.write_text(json.dumps(ports, indent=2) + "\n")

@@ -234,8 +234,8 @@ def ends(up: Up, number: signal.Signals) -> bool:
 
     code = up.end(number)
 
-    assert not any(map(alive, below))
-    assert all(map(is_free, ports))
+    assert [port for port in ports if not is_free(port)] == []
+    assert eventually(lambda: not any(map(alive, below)))
     assert not (up.data / "endpoints.json").exists()
     return code == 0
 
