@@ -272,7 +272,14 @@ class Attempt(Watcher):
         self._disregard(rows=True)
         return self._end("failed", error=problem)
 
-    def abandon(self) -> None:
+    def close(self) -> None:
+        """Let go of the file's rows, and remove half-written rejected ones."""
+        self._abandon()
+        # It refers to its watcher, this attempt. A cycle would keep the rows in memory for the next
+        # files, until garbage is collected.
+        del self.found
+
+    def _abandon(self) -> None:
         """Remove half-written rejected rows."""
         if self.rejects is not None:
             self.rejects.abandon()
@@ -288,7 +295,7 @@ class Attempt(Watcher):
         self.found.outdone = 0
         if rows:
             self.found.read = self.found.rejected = 0
-        self.abandon()
+        self._abandon()
         self.rejects = None
         self.hold = hold_whole(self.hold, self.services)
         self.count()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 from shared.core import Problem
@@ -91,7 +92,7 @@ class Delivery:
         if refers_to is not None:
             others = file_type(refers_to.type).collection
             known = KnownDocuments(services.documents, f"connections/{import_.connection}/{others}")
-            self._orphans = Orphans(known, self._orphaned)
+            self._orphans = Orphans(known, partial(_count_orphans, account, index))
         self.refused: dict[int, Problem] = {}
 
     def deliver(self, layers: Iterable[Iterator[Block]]) -> bool:
@@ -162,12 +163,6 @@ class Delivery:
         self._account.written += documents
         self._account.loaded += rows
 
-    def _orphaned(self, orphans: Sequence[Referring]) -> None:
-        self._account.orphaned += len(orphans)
-        # Every file that holds them writes and counts them again, until the documents they refer to
-        # exist.
-        self._index.doubt([one.place for one in orphans])
-
     def _settled(self, seen: SeenDocument, outcome: Outcome) -> None:
         account = self._account
         self._index.settled(seen, outcome)
@@ -216,3 +211,10 @@ class Delivery:
             idle = (self._services.now() - before.at).total_seconds()
             rate = first_rate(rate, before=before.writes_per_second, idle=idle)
         return Ramp(rate / self._share, now=time.monotonic())
+
+
+def _count_orphans(account: Account, index: Indexing, orphans: Sequence[Referring]) -> None:
+    account.orphaned += len(orphans)
+    # Every file that holds them writes and counts them again, until the documents they refer to
+    # exist.
+    index.doubt([one.place for one in orphans])

@@ -231,7 +231,7 @@ def _carry_out(hold: Hold, services: Services) -> AttemptResult:
     except Undecidable as error:
         return attempt.fail(error.problem)
     finally:
-        attempt.abandon()
+        attempt.close()
 
 
 def _ids(claimed: Claimed) -> dict[str, Any]:

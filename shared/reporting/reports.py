@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -51,8 +50,8 @@ class RejectedFile:
         self._header = list(header)
         self._delimiter = delimiter
         self._part: ObjectWriter | None = None
-        self._text: io.StringIO = io.StringIO()
-        self._csv: Any = None
+        self._lines: list[str] = []
+        self._characters = 0
 
     def add(self, cells: Sequence[str], problems: Sequence[Problem], *, export: str) -> None:
         """Write one row with its problems and the import id of its export.
@@ -65,9 +64,9 @@ class RejectedFile:
         width = len(self._header)
         if len(cells) != width:
             cells = self._fitted(cells, width)
-        self._csv.writerow([*guard_all(cells), *_said(problems), guard(export)])
+        self._write(guard_all(cells), (*_said(problems), guard(export)))
         self.rows += 1
-        if self._text.tell() >= _CHUNK_BYTES:
+        if self._characters >= _CHUNK_BYTES:
             self._flush(self._part)
 
     def _fitted(self, cells: Sequence[str], width: int) -> Sequence[str]:
@@ -118,15 +117,42 @@ class RejectedFile:
             chunk=_CHUNK_BYTES,
             content_type="text/csv; charset=utf-8",
         )
-        self._text.write("\ufeff")
-        self._csv = csv.writer(self._text, delimiter=self._delimiter, lineterminator="\r\n")
-        self._csv.writerow([*guard_all(self._header), *REPORT_COLUMNS])
+        part.write(codecs.BOM_UTF8)
+        self._write(guard_all(self._header), REPORT_COLUMNS)
         return part
 
+    def _write(self, cells: Sequence[str], added: Sequence[str]) -> None:
+        """Add a line with the cells of a row and those that the report adds."""
+        delimiter = self._delimiter
+        line = f"{csv_line(cells, delimiter)}{delimiter}{csv_line(added, delimiter)}\r\n"
+        self._lines.append(line)
+        self._characters += len(line)
+
     def _flush(self, part: ObjectWriter) -> None:
-        part.write(self._text.getvalue().encode())
-        self._text.seek(0)
-        self._text.truncate()
+        part.write("".join(self._lines).encode())
+        self._lines.clear()
+        self._characters = 0
+
+
+def csv_line(cells: Sequence[str], delimiter: str) -> str:
+    """Return cells as a line of a CSV file, without its end; quotes are where they must be.
+
+    The csv module looks at each character, while most cells need no quotes.
+    """
+    line = delimiter.join(cells)
+    if line.count(delimiter) == len(cells) - 1 and not _has_quoted(line):
+        return line
+    return delimiter.join(
+        [
+            '"' + cell.replace('"', '""') + '"' if delimiter in cell or _has_quoted(cell) else cell
+            for cell in cells
+        ]
+    )
+
+
+def _has_quoted(text: str) -> bool:
+    """Return True if a text has a character, besides the delimiter, that is written in quotes."""
+    return '"' in text or "\r" in text or "\n" in text
 
 
 def _said(problems: Sequence[Problem]) -> tuple[str, str, str, str]:
