@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.parsing.blocks import INCOMPLETE, Block, Incoming
-from shared.parsing.checker import Row
+from shared.parsing.checked import Row
 from shared.parsing.csv.dialect import NARROW, dialect_of
 from shared.parsing.csv.header import DELIMITERS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import Splitter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from shared.parsing.columnar.parts import Packed, Parts
-from shared.parsing.csv.reader import RowBytes
+from shared.parsing.csv.chunk import RowBytes
 
 KeptRows = tuple[Parts, Sequence[bytes]]
 """Parts of the rows of a chunk, and the bytes of these rows in the file."""

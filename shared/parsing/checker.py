@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property, lru_cache
-from itertools import compress
-from operator import not_
-from typing import Any, NamedTuple, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import CoreSchema, SchemaValidator
+from functools import cached_property
+from typing import Any
 
 from shared.core import Problem, Severity
 from shared.files import Header
@@ -23,14 +16,21 @@ from shared.files.types import (
     EXTRA,
     Column,
     Context,
-    Kind,
     Paths,
     Repair,
     Rules,
     fields_of,
     nest,
 )
-from shared.parsing.csv.text import UNREADABLE
+from shared.parsing.checked import CellCounts, Checked, Row, RowProblems
+from shared.parsing.model import (
+    ColumnSource,
+    Fault,
+    ModelField,
+    ReadColumn,
+    build_model,
+    undecodable,
+)
 
 ROW_LIMIT_BYTES = 900_000
 """Upper bound of the UTF-8 bytes in the cells of a row. Firestore accepts documents of 1 MiB in
@@ -44,242 +44,11 @@ _NAME_LIMIT_BYTES = 1500
 _NOTHING_SURE: Mapping[str, Sequence[bool]] = {}
 _RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
 _PATTERNS = 4096
-_REMEMBERED = 1024
-"""Different cells of a column that are remembered from one call to the next."""
 
-T = TypeVar("T")
+_NO_CONSENT = Fault("row.consent_unknown", f"{CONSENT_BLANK}, so the stored consent is unchanged.")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row that passed."""
-
-    line: int
-    """Line of the file where the row begins."""
-    ordinal: int
-    """Place of the row among all rows of the file, from 0."""
-    key: str
-    """Id of the row's document."""
-    values: dict[str, Any]
-    """Column name -> value, of the columns that have a value. Unknown columns are under `extra`."""
-    last_updated: datetime | None
-    """Time of the last change of the record in the ERP, if the type has such a column."""
-    finer: int = field(kw_only=True, default=0)
-    """Nanoseconds of that time beyond its microseconds."""
-    blank: frozenset[str]
-    """Paths of the document's fields that the row leaves open: the cell is blank or cannot be read.
-
-        Only columns of the file are included, except consent: if its column is missing, it is open.
-        Fields of items are never included.
-    """
-    unreadable: frozenset[str] = frozenset()
-    """Paths among these whose cell could not be read."""
-    faulty: frozenset[str] = frozenset()
-    """Columns, those of items included, whose cells could not be read."""
-
-    def keep(self, keepable: frozenset[str]) -> frozenset[str]:
-        """Return the paths of the fields whose stored values are kept.
-
-        Blank cells keep the `keepable` fields. A cell that cannot be read never changes anything.
-        """
-        return self.blank & keepable | self.unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class RowProblems:
-    """A rejected row with all its problems."""
-
-    line: int
-    ordinal: int
-    problems: tuple[Problem, ...]
-    cells: Sequence[str]
-    """Cells of the row as the file has them, in the order of the header."""
-
-
-@dataclass(slots=True)
-class CellCounts:
-    """Counts of the cells of each column, in good rows and bad rows."""
-
-    filled: Counter[str] = field(default_factory=Counter)
-    """Column name -> cells that are not blank."""
-    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Column name and look of its cells -> number of cells that cannot be read for that reason."""
-
-    def add(self, other: CellCounts) -> None:
-        """Add the counts of other rows."""
-        self.filled.update(other.filled)
-        self.unreadable.update(other.unreadable)
-
-    def unreadable_in(self, column: str) -> int:
-        """Return the number of cells of a column that cannot be read."""
-        return sum(times for (name, _), times in self.unreadable.items() if name == column)
-
-    def looks_of(self, column: str) -> str:
-        """Return the look of most of the unreadable cells of a column."""
-        looks = {look: times for (name, look), times in self.unreadable.items() if name == column}
-        return max(looks, key=looks.__getitem__)
-
-
-def damaged(seen: CellCounts, *, limit: float, floors: Mapping[str, int]) -> list[str]:
-    """Return the columns with too many cells that cannot be read, the worst first.
-
-    Too many are more than the share `limit` of the cells that are not blank, and at least the
-    number in `floors` for the column. Columns that are not in `floors` are left out.
-    """
-    shares = {
-        name: bad / max(1, seen.filled[name])
-        for name, floor in floors.items()
-        if (bad := seen.unreadable_in(name)) >= floor and bad > limit * seen.filled[name]
-    }
-    return sorted(shares, key=lambda name: -shares[name])
-
-
-@dataclass(slots=True)
-class Checked:
-    """Result of checking some rows; each list is in file order."""
-
-    rows: list[Row] = field(default_factory=list)
-    rejected: list[RowProblems] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    """Warnings about rows that passed, and once about the header."""
-    seen: CellCounts = field(default_factory=CellCounts)
-    """Counts of the cells of each column."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnSource:
-    """A column of the table in one particular file."""
-
-    column: Column
-    kind: Kind
-    place: int
-    """Place in the header."""
-
-    @property
-    def limit(self) -> int | None:
-        """Characters above which a text is too long; None for a retailer's own key."""
-        return self.column.max_length if self.kind is self.column.kind else None
-
-
-@lru_cache(maxsize=32)
-def build_model(name: str, sources: tuple[ColumnSource, ...], context: Context) -> type[BaseModel]:
-    """Return the pydantic model of a row: one field per column, None for a blank cell.
-
-    It takes milliseconds to build. So files of the same columns and day share one.
-    """
-    fields: dict[str, Any] = {
-        source.column.name: (
-            (source.kind.annotation(context), ...)
-            if source.column.needed
-            else (source.kind.annotation(context) | None, None)
-        )
-        for source in sources
-    }
-    model: type[BaseModel] = create_model(
-        name, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields
-    )
-    return model
-
-
-class _Fault(NamedTuple):
-    """The problem of a cell."""
-
-    code: str
-    message: str
-
-    @classmethod
-    def of(cls, error: ValidationError) -> _Fault:
-        """Return the one problem of one cell."""
-        (fault,) = error.errors(include_url=False, include_context=False, include_input=False)
-        return cls(fault["type"], fault["msg"])
-
-
-_NO_CONSENT = _Fault("row.consent_unknown", f"{CONSENT_BLANK}, so the stored consent is unchanged.")
-
-
-def _unreadable(cells: Sequence[str]) -> dict[int, _Fault]:
-    """Return the places of cells with bytes that are no text, with their fault."""
-    if UNREADABLE not in "".join(cells):
-        return {}
-    fault = _Fault(
-        "row.undecodable", "The cell holds bytes that are neither UTF-8 nor Windows-1252 text."
-    )
-    return {place: fault for place, cell in enumerate(cells) if UNREADABLE in cell}
-
-
-class _Field:
-    """One field of the model, which reads each different cell of its column once."""
-
-    def __init__(self, source: ColumnSource, schema: CoreSchema, context: Context) -> None:
-        """Prepare; `schema` is the field's schema in the model."""
-        self._is_text = source.kind.annotation(context) is str and not source.column.needed
-        self._repaired = source.kind.repaired if source.kind.repairs else None
-        plain = source.kind.plain
-        self._is_plain = None if plain is None or source.column.needed else plain.fullmatch
-        self._validate = SchemaValidator(schema).validate_python
-        self._blank: dict[str, _Fault] = {}
-        if source.column.needed:
-            self._blank[""] = _Fault(
-                "row.missing_key" if source.kind.identifies else "row.missing_value",
-                "The cell is blank, but the row cannot be loaded without it.",
-            )
-        self._forget()
-
-    def _forget(self) -> None:
-        self._values: dict[str, Any] = {"": None}
-        self._faults = {**self._blank}
-        self._repairs: dict[str, list[Repair]] = {}
-
-    def read(self, cells: Sequence[str], sure: Sequence[bool] | None = None) -> _Column:
-        """Read trimmed cells. Those that are `sure` need not be read: their text is enough."""
-        if sure is not None and all(sure):
-            return _Column([cell or None for cell in cells], {}, {})
-        bad = _unreadable(cells)
-        if bad:
-            cells = ["" if place in bad else cell for place, cell in enumerate(cells)]
-        if self._is_text or (self._is_plain is not None and all(map(self._is_plain, {*cells}))):
-            return _Column([cell or None for cell in cells], bad, {})
-        if len(self._values) > _REMEMBERED:
-            self._forget()
-        known, validate = self._values, self._validate
-        unread = {*cells} if sure is None else {*compress(cells, map(not_, sure))}
-        for cell in unread.difference(known):
-            try:
-                known[cell] = validate(cell)
-            except ValidationError as error:
-                known[cell] = None
-                self._faults[cell] = _Fault.of(error)
-            else:
-                if known[cell] is None and self._blank:
-                    self._faults[cell] = self._blank[""]
-                # Only texts are repaired, and the result is another text.
-                if self._repaired and known[cell] != cell and (done := self._repaired(cell)[1]):
-                    self._repairs[cell] = done
-        return _Column(
-            [*map(known.get, cells, cells)],
-            {**_places(cells, self._faults), **bad},
-            _places(cells, self._repairs),
-        )
-
-
-class _Column(NamedTuple):
-    """The cells of a column after reading."""
-
-    values: Sequence[Any]
-    """Values; None for no value."""
-    faults: dict[int, _Fault]
-    """Place -> fault of the bad cells."""
-    repairs: dict[int, list[Repair]]
-    """Place -> repairs of the cells that were changed before they were read."""
-
-
-def _places(cells: Sequence[str], of: Mapping[str, T]) -> dict[int, T]:
-    if of.keys().isdisjoint(cells):
-        return {}
-    return {place: of[cell] for place, cell in enumerate(cells) if cell in of}
-
-
-_Found = tuple[str, _Fault | Repair]
+_Found = tuple[str, Fault | Repair]
 """Column and its fault or repair; the column is "" for a fault of the whole row."""
 
 
@@ -303,7 +72,7 @@ class _RowCells:
     """Place of a row -> repairs of its cells."""
     seen: CellCounts = field(default_factory=CellCounts)
 
-    def add(self, name: str, column: _Column) -> None:
+    def add(self, name: str, column: ReadColumn) -> None:
         """Add a column that was read."""
         self.values.append(column.values)
         if name not in self.own:
@@ -367,7 +136,7 @@ class Checker:
         self._needed = {source.column.name for source in sources if source.column.needed}
         schema: Any = self.model.__pydantic_core_schema__
         self._read = tuple(
-            _Field(source, schema["schema"]["fields"][source.column.name]["schema"], context)
+            ModelField(source, schema["schema"]["fields"][source.column.name]["schema"], context)
             for source in sources
         )
         self.key = next(source.column.name for source in sources if source.column.key)
@@ -487,7 +256,7 @@ class Checker:
         for reader, (name, texts) in zip(self._read, cells.items(), strict=True):
             reading.add(name, reader.read(texts, sure.get(name)))
         for name, texts in extra.items():
-            for place, fault in _unreadable(texts).items():
+            for place, fault in undecodable(texts).items():
                 reading.faults.setdefault(place, []).append((name, fault))
                 texts[place] = ""
         return reading
@@ -573,9 +342,9 @@ class Checker:
             ]
         )
 
-    def _missing_of_groups(self, row: Sequence[Any]) -> list[_Fault]:
+    def _missing_of_groups(self, row: Sequence[Any]) -> list[Fault]:
         return [
-            _Fault("row.missing_value", f"The row needs a value in one of {', '.join(group)}.")
+            Fault("row.missing_value", f"The row needs a value in one of {', '.join(group)}.")
             for group, places in self._one_of
             if all(row[place] is None for place in places)
         ]
@@ -626,17 +395,17 @@ def _trim(cells: Sequence[str], blanks: frozenset[str] = frozenset()) -> list[st
     return ["" if cell in blanks else cell for cell in trimmed] if blanks else trimmed
 
 
-def _too_large(row: Sequence[str]) -> list[_Fault]:
+def _too_large(row: Sequence[str]) -> list[Fault]:
     size = sum(len(cell.encode()) for cell in row)
     if size <= ROW_LIMIT_BYTES:
         return []
     message = f"The row holds {size:,} bytes; a document has room for {ROW_LIMIT_BYTES:,}."
-    return [_Fault("row.too_large", message)]
+    return [Fault("row.too_large", message)]
 
 
-def _too_long(limit: int, cell: str) -> _Fault:
+def _too_long(limit: int, cell: str) -> Fault:
     message = f"The cell has {len(cell)} characters; Apparel21 holds {limit} at most."
-    return _Fault("row.too_long", message)
+    return Fault("row.too_long", message)
 
 
 def _why_unusable(name: str) -> str:

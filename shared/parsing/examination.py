@@ -26,10 +26,13 @@ from shared.files.types import FileType, Rules
 from shared.firestore.bulk import wire
 from shared.parsing.blocks import INCOMPLETE, Block
 from shared.parsing.buffer import Kept, KeptRows
-from shared.parsing.checker import CONSENT_BLANK, CellCounts, damaged
+from shared.parsing.checked import CellCounts, damaged
+from shared.parsing.checker import CONSENT_BLANK
+from shared.parsing.columnar.maker import PartMaker
 from shared.parsing.columnar.parts import ChunkOutcome as Made
-from shared.parsing.columnar.parts import PartMaker, Parts
-from shared.parsing.csv.reader import Chunk, CsvReader, RowBytes
+from shared.parsing.columnar.parts import Parts
+from shared.parsing.csv.chunk import Chunk, RowBytes
+from shared.parsing.csv.reader import CsvReader
 from shared.parsing.factory import make_joiner, make_part_maker
 from shared.parsing.hashing import hashes
 from shared.parsing.plan import NOWHERE, Plan, Planner

@@ -20,9 +20,12 @@ from shared.files.types import (
     paths,
 )
 from shared.firestore.bulk import FIELD, Heads, decode_content, encode_content, entry, value
-from shared.parsing.checker import Checker, ColumnSource, Row, content
+from shared.parsing.checked import Row
+from shared.parsing.checker import Checker, content
 from shared.parsing.columnar.joining import Joiner
-from shared.parsing.columnar.parts import PartMaker, RowPart
+from shared.parsing.columnar.maker import PartMaker
+from shared.parsing.columnar.parts import RowPart
+from shared.parsing.model import ColumnSource
 
 Document = tuple[dict[str, Any], list[Problem]]
 """Content of a document without `source`, and the warnings about its rows."""

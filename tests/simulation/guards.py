@@ -39,7 +39,7 @@ from shared.loading.shards.cleanup import remove_rows
 from shared.mail import outbox
 from shared.mail.mailbox import Mailbox
 from shared.parsing import repeats
-from shared.parsing.checker import Row
+from shared.parsing.checked import Row
 from shared.parsing.repeats import Repeats, RowOfKey
 from shared.privacy import erasing, searching
 from shared.scheduling import claims, intake, is_newer, pairing, refusals, take_in

@@ -11,7 +11,7 @@ from shared.files.cells.vectorized import microseconds
 from shared.files.filetype import FileType, file_type
 from shared.files.layout import Header
 from shared.files.rules import Rules
-from shared.parsing.checker import Checked, Row
+from shared.parsing.checked import Checked, Row
 from shared.parsing.columnar.parts import NEVER
 from shared.parsing.factory import make_checker, make_document
 from shared.parsing.plan import Planner

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import compress
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 
 from shared.core import FileRejected, Problem, TryAgain
 from shared.core.arrays import Mask, Numbers
 from shared.files import EXPORT, Exports, Layout, is_import_id, unguard
+from shared.parsing.csv.chunk import BadRow, Chunk, RowBytes, spreadsheet_numbers
 from shared.parsing.csv.dialect import END_OF_FILE, dialect_of
-from shared.parsing.csv.grid import Grid, Places, lay_out
+from shared.parsing.csv.grid import lay_out
 from shared.parsing.csv.header import COLUMNS, HEADER_BYTES, read_header
 from shared.parsing.csv.records import BROKEN, RECORD_BYTES, Records, Splitter
 from shared.parsing.csv.text import (
@@ -33,8 +34,6 @@ from shared.parsing.csv.text import (
     texts_of,
     without_bom,
 )
-
-__all__ = ["BadRow", "Chunk", "CsvReader", "RowBytes"]
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes read at a time. Blocks of this size cost the least per row."""
@@ -51,147 +50,6 @@ _ROW_BEGINS = re.compile(rb'[0-9 ]*|\s*".*', re.DOTALL)
 """Text of a row that may have been cut off in its first cell. Any other last line of one cell
 without a line end is a footer."""
 _BAD_QUOTES = "row.bad_quotes"
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be read with the header."""
-
-    line: int
-    """Line of the file where the row begins, as an editor numbers it."""
-    cells: list[str]
-    """Cells of the row, all of them up to `CELLS`."""
-    problem: Problem
-    export: str | None = None
-    """Text in the place where the file names the export of the row; None if the file names none."""
-
-
-class RowBytes(Sequence[bytes]):
-    """Bytes of some rows, in UTF-8, taken from their block on request."""
-
-    def __init__(
-        self, data: bytes, starts: Places, ends: Places, recoded: Mapping[int, bytes]
-    ) -> None:
-        """Prepare; `recoded` are the bytes of rewritten rows, by their place among these rows."""
-        self._data = data
-        self._starts = starts
-        self._ends = ends
-        self._recoded = recoded
-
-    @classmethod
-    def of(cls, records: Records, rows: Numbers, recoded: Mapping[int, bytes]) -> Self:
-        """Return the bytes of some records; `recoded` by their numbers."""
-        return cls(
-            records.data,
-            records.starts[rows].astype(np.int32),
-            records.ends[rows].astype(np.int32),
-            {
-                place: recoded[row]
-                for place, row in enumerate(rows.tolist() if recoded else ())
-                if row in recoded
-            },
-        )
-
-    @property
-    def size(self) -> int:
-        """Approximate bytes in memory besides the block."""
-        return self._starts.nbytes + self._ends.nbytes + sum(map(len, self._recoded.values()))
-
-    @property
-    def lengths(self) -> Numbers:
-        """Number of bytes of each row."""
-        lengths = (self._ends - self._starts).astype(np.int64)
-        for place, recoded in self._recoded.items():
-            lengths[place] = len(recoded)
-        return lengths
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def __getitem__(self, place: int) -> bytes:  # type: ignore[override]
-        if place in self._recoded:
-            return self._recoded[place]
-        return self._data[self._starts[place] : self._ends[place]]
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self._recoded:
-            return map(self.__getitem__, range(len(self)))
-        data = self._data
-        bounds = zip(self._starts.tolist(), self._ends.tolist(), strict=True)
-        return iter([data[start:end] for start, end in bounds])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
-    """Some rows of a file, in the order of the file."""
-
-    line_numbers: Numbers
-    """Line of the file where each good row begins."""
-    numbers: Numbers
-    """Number of each good row in the file, counted from 0, bad rows included."""
-    bad: list[BadRow]
-    first_row: int
-    """Ordinal of the first row, good or bad."""
-    grid: Grid
-    """Places of the cells of the good rows; columns as in the header."""
-    exports: list[str] | None
-    """Import id of the export of each good row; None if the file names none."""
-    exported: Numbers | None
-    """Time of each of these exports, as `shared.files.exported.micros`."""
-    _reader: CsvReader
-    _records: Records
-    _first_record: int
-    """Row number that a spreadsheet shows for the first of the records."""
-    _good: Numbers
-    _recoded: dict[int, bytes]
-
-    @property
-    def lines(self) -> list[int]:
-        """Return `line_numbers` as a list."""
-        lines: list[int] = self.line_numbers.tolist()
-        return lines
-
-    @property
-    def ordinals(self) -> list[int]:
-        """Return `numbers` as a list."""
-        ordinals: list[int] = self.numbers.tolist()
-        return ordinals
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """Good rows, named by `header.canonical`; every cell a str as written, "" if blank."""
-        columns = self.cells(range(len(self._good)))
-        return pd.DataFrame(columns, dtype=object)
-
-    def cells(self, places: Sequence[int]) -> dict[str, list[str]]:
-        """Return, column by column, the cells of the good rows at these places, as in `frame`."""
-        rows = self._good[np.array(places, np.int64)]
-        return self._reader._named_cells(self._records, rows, self._recoded)
-
-    def exported_at(self, ordinals: Numbers) -> Numbers | None:
-        """Return the times of the exports of good rows; None if the file names none."""
-        if self.exported is None:
-            return None
-        return self.exported[np.searchsorted(self.numbers, ordinals)]
-
-    def lines_and_numbers(self, places: Numbers) -> tuple[list[int], list[int | None]]:
-        """Return the lines on which good rows begin, and the row numbers that a spreadsheet shows.
-
-        The number is None if it is the line. Example: 4 for line 6, if the rows before hold two
-        line ends.
-        """
-        lines = self.line_numbers[places]
-        numbers = self._first_record + self._good[places]
-        return lines.tolist(), _numbers(lines.tolist(), numbers.tolist())
-
-    def place(self, ordinal: int) -> int:
-        """Return the place of a row among the good ones."""
-        return int(np.searchsorted(self.numbers, ordinal))
-
-    def bytes(self, ordinals: Numbers) -> RowBytes:
-        """Return the bytes of good rows, in UTF-8; `CsvReader.cut` cuts them."""
-        rows = self._good[np.searchsorted(self.numbers, ordinals)]
-        return RowBytes.of(self._records, rows, self._recoded)
 
 
 class CsvReader:
@@ -389,7 +247,7 @@ class CsvReader:
             grid=lay_out(records, good, named, self._found.width, irregular=irregular),
             exports=exports,
             exported=exported,
-            _reader=self,
+            _cut=partial(self._named_cells, records, recoded),
             _records=records,
             _first_record=self._next_record,
             _good=good,
@@ -397,7 +255,7 @@ class CsvReader:
         )
 
     def _named_cells(
-        self, records: Records, rows: Numbers, recoded: dict[int, bytes]
+        self, records: Records, recoded: dict[int, bytes], rows: Numbers
     ) -> dict[str, list[str]]:
         cells = self._cells(records, rows, recoded)
         if self._found.reported:
@@ -525,7 +383,7 @@ class CsvReader:
                 export = ""
         names = self.header.names
         name = names[column] if column is not None and column < len(names) else None
-        (number,) = _numbers([line], [self._next_record + row])
+        (number,) = spreadsheet_numbers([line], [self._next_record + row])
         problem = Problem(
             code=code, message=message, line=line, column=name, severity="row", row=number
         )
@@ -587,11 +445,6 @@ class CsvReader:
         if not cut:
             return [[] for _ in range(self._found.width)]
         return [[*column] for column in zip(*cut, strict=True)]
-
-
-def _numbers(lines: Iterable[int], rows: Iterable[int]) -> list[int | None]:
-    """Return the row numbers that a spreadsheet shows; None where that is the line."""
-    return [None if line == row else row for line, row in zip(lines, rows, strict=True)]
 
 
 def _is_utf8(record: bytes) -> bool:

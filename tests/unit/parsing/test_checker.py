@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from shared.core.codes import CODES
 from shared.files.filetype import file_type
 from shared.files.rules import Rules
-from shared.parsing.checker import ROW_LIMIT_BYTES, Row
+from shared.parsing.checked import Row
+from shared.parsing.checker import ROW_LIMIT_BYTES
 from shared.parsing.factory import make_checker, make_document
 from tests.support.cells import SYDNEY, check, found, read_header
 

@@ -13,7 +13,7 @@ from shared.files.filetype import file_type
 from shared.firestore.bulk.encoding import decode_content
 from shared.parsing.factory import join_parts, make_part_maker
 from tests.support.cells import SYDNEY
-from tests.unit.parsing.columnar.test_parts import cell, chunks_of, columns_of
+from tests.unit.parsing.columnar.test_maker import cell, chunks_of, columns_of
 
 FILES = 12
 

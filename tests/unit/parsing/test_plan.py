@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.parsing.checker import Row
+from shared.parsing.checked import Row
 from shared.parsing.plan import Plan, Planner
 from tests.support.cells import see
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from shared.core.codes import CODES
 from shared.core.errors import FileRejected, Problem, TryAgain
 from shared.files.layout import Layout
+from shared.parsing.csv.chunk import BadRow, Chunk
 from shared.parsing.csv.header import COLUMNS, HEADER_BYTES
-from shared.parsing.csv.reader import CHUNK_ROWS, BadRow, Chunk, CsvReader
+from shared.parsing.csv.reader import CHUNK_ROWS, CsvReader
 from tests.support.slow_reader import BLANKS
 
 LAYOUT = Layout(

@@ -20,10 +20,12 @@ from shared.files.filetype import FileType, file_type
 from shared.files.layout import Header
 from shared.files.rules import Rules
 from shared.firestore.bulk.encoding import decode_content, encode_content
-from shared.parsing.checker import CellCounts, Checker, Row, RowProblems
+from shared.parsing.checked import CellCounts, Row, RowProblems
+from shared.parsing.checker import Checker
 from shared.parsing.columnar import cells
 from shared.parsing.columnar.parts import NEVER
-from shared.parsing.csv.reader import Chunk, CsvReader
+from shared.parsing.csv.chunk import Chunk
+from shared.parsing.csv.reader import CsvReader
 from shared.parsing.factory import join_parts, make_checker, make_document, make_part_maker
 from tests.support.cells import SYDNEY
 
