@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from local.demo import LARGE_ROWS, DemoFailed, run_demo
+from local.endpoints import Endpoints
 from local.processes import StartFailed, answers
-from local.stack import PORTS, Endpoints, Options, Stack, StackError, loopback_environment
+from local.stack import PORTS, Options, Stack, StackError, loopback_environment
 from shared import ops
 from shared.core import SettingsError, read_duration, read_orders_delay
 from shared.ops import completion

@@ -15,8 +15,9 @@ from typing import Any, Self
 import paramiko
 from google.cloud import firestore
 
+from local.endpoints import Endpoints
 from local.sample_data import WITHDRAWN, Sample, Truth, make_large, make_samples
-from local.stack import Endpoints, Stack
+from local.stack import Stack
 from local.timeline import Screen, Timeline, Upload
 from shared.files import ExportFile, read_name
 from shared.ledger import ENDED

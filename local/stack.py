@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal, Self
@@ -24,20 +24,16 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.protobuf import duration_pb2
 
 from local import google_emulator, identity
+from local.endpoints import PROJECT, SCHEDULER_ACCOUNT, Endpoints, Sftp, write_private
 from local.processes import Program, Supervisor, free_ports, wait_free
 from local.scheduler import Scheduler
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder, in which every part runs."""
 
-PROJECT = "local-project"
 LOCATION = "australia-southeast1"
 BUCKET = "exports"
 QUEUE = "imports"
-TASKS_ACCOUNT = f"tasks@{PROJECT}.iam.gserviceaccount.com"
-"""Service account in the tokens of tasks."""
-SCHEDULER_ACCOUNT = f"scheduler@{PROJECT}.iam.gserviceaccount.com"
-"""Service account in the tokens of the scheduler."""
 USER = "apparel21"
 """SFTP user, with access to every connection."""
 
@@ -98,69 +94,6 @@ class Options:
     """The embedded server, or Google's own emulator."""
     sweep_every: timedelta = timedelta(seconds=60)
     """Time from one sweep to the next."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sftp:
-    """Login to the gateway."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
-    """Addresses of all parts: the content of `endpoints.json`."""
-
-    project: str
-    location: str
-    bucket: str
-    queue: str
-    firestore: str
-    """Value for `FIRESTORE_EMULATOR_HOST`."""
-    storage: str
-    """Value for `STORAGE_EMULATOR_HOST`."""
-    tasks: str
-    """Value for `CLOUD_TASKS_EMULATOR_HOST`."""
-    sftp: Sftp
-    functions: Mapping[str, str]
-    """Function -> URL."""
-    pid: int
-    """Process that runs the stack."""
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables that point the clients and the pipeline at this stack."""
-        return {
-            "GOOGLE_CLOUD_PROJECT": self.project,
-            "FIRESTORE_EMULATOR_HOST": self.firestore,
-            "STORAGE_EMULATOR_HOST": self.storage,
-            "CLOUD_TASKS_EMULATOR_HOST": self.tasks,
-            "LOCATION": self.location,
-            "BUCKET": self.bucket,
-            "QUEUE": self.queue,
-            "LOAD_URL": self.functions["load"],
-            "TASKS_SERVICE_ACCOUNT": TASKS_ACCOUNT,
-            "SWEEP_URL": self.functions["sweep"],
-            "STATUS_URL": self.functions["status"],
-            "SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
-            "SFTP_ADDRESS": f"{self.sftp.host}:{self.sftp.port}",
-        }
-
-    @classmethod
-    def read(cls, file: Path) -> Endpoints:
-        """Read a file that `write` has written.
-
-        Raises:
-            FileNotFoundError: there is no such file: no stack runs there.
-        """
-        content = json.loads(file.read_text())
-        return cls(**{**content, "sftp": Sftp(**content["sftp"])})
-
-    def write(self, file: Path) -> None:
-        """Write the whole file or nothing. Only its owner may read it: it has a password."""
-        _write_private(file, json.dumps(asdict(self), indent=2) + "\n")
 
 
 class Stack:
@@ -460,18 +393,10 @@ def _keep_user(folder: Path) -> str:
     from gateway.users import ALL, UsersError, add_user
 
     if not password_file.exists():
-        _write_private(password_file, secrets.token_urlsafe(12) + "\n")
+        write_private(password_file, secrets.token_urlsafe(12) + "\n")
     password = password_file.read_text().strip()
     try:
         add_user(users, name=USER, connection=ALL, password=password, keys=())
     except UsersError as error:
         raise StackError(f"The SFTP user cannot be made: {error}") from None
     return password
-
-
-def _write_private(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as whole:
-        whole.write(text)
-    draft.replace(file)

@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncssh
 
-from local.stack import Endpoints
+from local.endpoints import Endpoints
 from tests.support.stack import Hands, Up, hands_on
 from tests.support.waiting import descendants, eventually
 

@@ -22,7 +22,7 @@ import grpc
 from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
-from local.stack import Endpoints
+from local.endpoints import Endpoints
 from shared.ledger.imports import Import
 from tests.support.expected import csv_file, customer_document, differences
 from tests.support.stack import Hands, Up, hands_on

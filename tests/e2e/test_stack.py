@@ -18,9 +18,10 @@ import pytest
 from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
+from local.endpoints import Endpoints
 from local.processes import answers, is_free
 from local.sample_data import Sample, make_samples
-from local.stack import PORTS, Endpoints
+from local.stack import PORTS
 from tests.support.pipeline import customers_csv, orders_csv
 from tests.support.stack import ROOT, Up, hands_on
 from tests.support.waiting import PATIENCE, alive, descendants, eventually

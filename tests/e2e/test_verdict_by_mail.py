@@ -16,7 +16,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from local.stack import Endpoints
+from local.endpoints import Endpoints
 from tests.support.browsing import browsing, look, why_no_browser
 from tests.support.mail import MailServer, mail_server, make_certificate
 from tests.support.pipeline import customers_csv, orders_csv

@@ -17,7 +17,7 @@ import google.cloud.storage as storage
 import paramiko
 from google.cloud import firestore
 
-from local.stack import Endpoints
+from local.endpoints import Endpoints
 from shared.ledger.imports import Import
 from tests.support.waiting import PATIENCE, eventually
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from local.cli import main
+from local.endpoints import Endpoints, Sftp
 from local.processes import free_ports
-from local.stack import PORTS, Endpoints, Sftp, loopback_environment
+from local.stack import PORTS, loopback_environment
 
 
 @pytest.mark.parametrize(
