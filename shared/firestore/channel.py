@@ -7,18 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import grpc
 from google.api_core.gapic_v1 import routing_header
 from google.cloud import firestore
+from google.cloud.firestore_v1.services.firestore.transports.grpc import FirestoreGrpcTransport
+from grpc.experimental import ChannelOptions
 
 from shared.firestore.messages import classes
 
 SERVICE = "/google.firestore.v1.Firestore/"
 
+_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A stream is read by its caller; else a thread would be started for every call.
+    (ChannelOptions.SingleThreadedUnaryStream, 1),
+)
+_KEEPALIVE = (("grpc.keepalive_time_ms", 30_000),)
+"""As in the client's own channel."""
+
 
 class Channel:
-    """A client's channel: address, credentials and emulator are the client's.
+    """A channel beside a client's own: address, credentials and emulator are the client's.
 
     Attributes:
         database: full name of the database, `projects/…/databases/(default)`.
@@ -28,10 +40,10 @@ class Channel:
     """
 
     def __init__(self, client: firestore.Client) -> None:
-        # The client has no public access to its channel, metadata and database name.
+        # The client has no public access to its address, metadata and database name.
         inside: Any = client
         self.database: str = inside._database_string
-        self._channel: grpc.Channel = inside._firestore_api.transport.grpc_channel
+        self._channel = _channel_of(client)
         self._metadata = (
             *inside._rpc_metadata,  # the database; for an emulator also "Bearer owner"
             inside._client_info.to_grpc_metadata(),
@@ -56,6 +68,25 @@ class Channel:
     def stream(self, method: str) -> Any:
         """Return a call with a stream of answers."""
         return self._channel.unary_stream(f"{SERVICE}{method}", *_conversions(method))
+
+
+def _channel_of(client: firestore.Client) -> grpc.Channel:
+    """Return the one channel that is opened for a client."""
+    channel = _channels.get(client)
+    if channel is None:
+        channel = _channels.setdefault(client, _opened(client))
+    return channel
+
+
+_channels: WeakKeyDictionary[firestore.Client, grpc.Channel] = WeakKeyDictionary()
+
+
+def _opened(client: Any) -> grpc.Channel:
+    if client._emulator_host:
+        return grpc.insecure_channel(client._emulator_host, _OPTIONS)
+    return FirestoreGrpcTransport.create_channel(
+        client._target, credentials=client._credentials, options=(*_OPTIONS, *_KEEPALIVE)
+    )
 
 
 def _conversions(method: str) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -124,6 +125,24 @@ def test_find(database: FirestoreDatabase, calls: Counter[str]) -> None:
     assert [*database.find("ledger", {"run.crc": "1"})] == ["b"]
     assert [*database.find_any("ledger", [("kind", "y"), ("run.crc", "1")])] == ["b", "c"]
     assert calls == {"RunQuery": 4}
+
+
+def test_a_read_starts_no_thread(
+    database: FirestoreDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller reads the answers itself: a thread for each call would cost more than the call."""
+    database.documents(["ledger/a"])
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def record(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", record)
+    database.documents(["ledger/a"])
+
+    assert started == []
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
