@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("ordinal", "<i8")])
 _AGED = np.dtype([*_RECORD.descr, ("exported", "<i8")])
 _PILES = 16  # as many as four bits tell apart
 """Piles that the keys are sorted on, so that planning needs little more memory than seeing."""
+SMALL = 20_000
+"""Rows up to which a file is small."""
 
 
 class Keys(NamedTuple):
@@ -96,7 +99,9 @@ class Planner:
         documents = repeated = 0
         layers = np.zeros(self._size if self._aged else 0, dtype=np.int32)
         ages: list[_Ages] = []
-        for pile in self._piles:
+        # Piles follow each other by key. Those of a small file make one, at a part of the work.
+        piles = self._piles if self._size > SMALL else [[*chain.from_iterable(self._piles)]]
+        for pile in piles:
             if not pile:
                 continue
             whole = np.concatenate(pile)

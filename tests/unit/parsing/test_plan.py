@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import shared.parsing.plan
 from shared.parsing.checked import Row
 from shared.parsing.plan import Plan, Planner
 from tests.support.cells import see
@@ -25,11 +28,20 @@ def row(ordinal: int, key: str) -> Row:
 def plan(
     rows: list[Row], *, rows_of_a_key: int | None = None, chunk: int = 3, limit: int = 1000
 ) -> Plan:
-    """Return the plan of rows seen in chunks."""
-    planner = Planner()
-    for start in range(0, len(rows), chunk):
-        see(planner, rows[start : start + chunk])
-    return planner.plan(rows_of_a_key=rows_of_a_key, open_rows_limit=limit)
+    """Return the plan of rows seen in chunks, which is the same for a small file and a large one."""
+    plans = []
+    for small in (0, len(rows)):
+        planner = Planner()
+        for start in range(0, len(rows), chunk):
+            see(planner, rows[start : start + chunk])
+        with patch.object(shared.parsing.plan, "SMALL", small):
+            plans.append(planner.plan(rows_of_a_key=rows_of_a_key, open_rows_limit=limit))
+    several, one = plans
+    assert several.keys.high.tolist() == one.keys.high.tolist()
+    assert several.keys.low.tolist() == one.keys.low.tolist()
+    assert several.places(range(len(rows))).tolist() == one.places(range(len(rows))).tolist()
+    assert (several.repeated, several.partitions) == (one.repeated, one.partitions)
+    return several
 
 
 KEYS = st.lists(st.sampled_from("abcde"), max_size=40)
