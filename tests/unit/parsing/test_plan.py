@@ -28,7 +28,7 @@ def row(ordinal: int, key: str) -> Row:
 def plan(
     rows: list[Row], *, rows_of_a_key: int | None = None, chunk: int = 3, limit: int = 1000
 ) -> Plan:
-    """Return the plan of rows seen in chunks, which is the same for a small file and a large one."""
+    """Return the plan of rows seen in chunks: the same for a small file and for a large one."""
     plans = []
     for small in (0, len(rows)):
         planner = Planner()
