@@ -22,8 +22,8 @@ _LOG_LIMIT = 16 * 1024 * 1024
 """Bytes above which a log is put aside (as `.1`) before its program starts again."""
 
 _GONE_SECONDS = 30.0
-"""Seconds that the kernel may take to end killed processes. What one of them has started as a group
-of its own may live longer, and is not waited for."""
+"""Longest wait for the kernel to end killed processes, in seconds. A process outside the group may
+hold the pipe for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +96,8 @@ def is_free(port: int) -> bool:
 def wait_free(ports: Iterable[int], *, seconds: float) -> None:
     """Wait until all ports are free, or the time is up.
 
-    A process that is killed lets go of its files and of its ports one after the other. So its
-    ports may come free a moment after a lock or a pipe says that it is gone.
+    The kernel closes the files and ports of a killed process one after the other. So its ports
+    may become free a moment after its locks and pipes.
     """
     deadline = time.monotonic() + seconds
     awaited = tuple(ports)
@@ -337,8 +337,8 @@ class _Kept:
     def _wait_gone(self) -> None:
         """Wait until every process of the group is gone, and its ports are free.
 
-        When a group is killed, the guard is gone first, as it is the smallest. Its exit says
-        nothing about the program.
+        A killed guard ends before its program, which is larger. So its exit does not say that the
+        program has ended.
         """
         select.select([self._gone], [], [], _GONE_SECONDS)
         os.close(self._gone)

@@ -22,7 +22,7 @@ SERVICE = "/google.firestore.v1.Firestore/"
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # A stream is read by its caller; else a thread would be started for every call.
+    # The caller reads a stream itself. Otherwise gRPC starts a thread for every call.
     (ChannelOptions.SingleThreadedUnaryStream, 1),
 )
 _KEEPALIVE = (("grpc.keepalive_time_ms", 30_000),)

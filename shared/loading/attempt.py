@@ -273,10 +273,10 @@ class Attempt(Watcher):
         return self._end("failed", error=problem)
 
     def close(self) -> None:
-        """Let go of the file's rows, and remove half-written rejected ones."""
+        """Free the file's rows, and remove half-written rejected ones."""
         self._abandon()
-        # It refers to its watcher, this attempt. A cycle would keep the rows in memory for the next
-        # files, until garbage is collected.
+        # The examination refers to its watcher, this attempt. Such a cycle would keep the rows in
+        # memory until garbage is collected, perhaps some files later.
         del self.found
 
     def _abandon(self) -> None:

@@ -99,7 +99,7 @@ class Planner:
         documents = repeated = 0
         layers = np.zeros(self._size if self._aged else 0, dtype=np.int32)
         ages: list[_Ages] = []
-        # Piles follow each other by key. Those of a small file make one, at a part of the work.
+        # The piles are in the order of their keys. One pile is less work for a small file.
         piles = self._piles if self._size > SMALL else [[*chain.from_iterable(self._piles)]]
         for pile in piles:
             if not pile:

@@ -51,5 +51,5 @@ def increment(db: Any, path: str, *, times: int) -> None:
         transaction.set(document, {"n": (found.get("n") if found.exists else 0) + 1})
 
     for _ in range(times):
-        # On a busy machine, one that waits for others may be told to try again many times.
+        # On a busy machine, Firestore may refuse a waiting transaction many times.
         add(db.transaction(max_attempts=100))

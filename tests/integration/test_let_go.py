@@ -1,4 +1,4 @@
-"""A file's rows are let go of when its task has ended: the next file finds the memory free."""
+"""The rows of a file are freed when its task ends, and need no garbage collection."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ while True:
     time.sleep(1)
 """
 
-# Takes the kernel a while to end, for its memory and its threads.
+# The kernel needs a while to end it, because of its memory and its threads.
 HEAVY = """
 import signal, socket, sys, threading, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -112,7 +112,7 @@ def test_stop_ends_everything(supervisor: Supervisor, tmp_path: Path) -> None:
 
 
 def test_what_is_killed_has_let_go_of_its_ports(supervisor: Supervisor) -> None:
-    """When stop returns, the ports of programs that had to be killed are free."""
+    """After a stop, the ports of killed programs are free."""
     ports = free_ports([0] * 4)
     heavy = [program(f"heavy-{port}", HEAVY, port) for port in ports]
     supervisor.start([heavy], timeout=PATIENCE)
