@@ -13,7 +13,7 @@ from benchmarks.tables import Table
 from shared.core import Deployment
 from shared.firestore.bulk import GROWTH, STEP
 from shared.index.choice import RECORDS_PER_READ
-from shared.index.records import BLOCK, RECORD
+from shared.index.records import RECORD
 from shared.ledger import shards_of
 
 MICRO = 1e-6
@@ -155,7 +155,7 @@ REWRITTEN = Small(
     index="rewritten by each file",
     class_a=8,
     class_b=9,
-    piece=BLOCK * RECORD.itemsize,
+    piece=3 * 2**20,
     copies=3,
     micros=0.66,
     records=math.inf,
@@ -168,7 +168,7 @@ NOW = Small(
     class_b=3,
     piece=math.inf,
     copies=1,
-    micros=0.012,
+    micros=0.024,
     records=RECORDS_PER_READ,
 )
 

@@ -27,33 +27,40 @@ ROWS = 1_000
 KEYS = {"customers": "PERIDX", "orders": "ORDER_NUMBER"}
 CHANGED = {"customers": "CITY", "orders": "STORE_NAME"}
 """Column that differs from what is stored."""
-CONNECTION = "measured"
+TURNS = 5
+"""Turns for each of `options.repeats`: the difference is of a few milliseconds."""
 
 
 def run(stage: Stage, options: Options) -> list[Table]:
-    """Load small files, each of other documents, after a file of each size."""
+    """Load small files, each of other documents, after a file of each size, in turns."""
     rows: list[tuple[str | int | float, ...]] = []
+    turns = options.repeats * TURNS
+    made = options.made_documents
     with sink.running(stored=True) as stored:
         for type_ in TYPES:
-            for documents in (*options.documents, options.made_documents):
-                made = documents == options.made_documents
-                rows_before = ROWS * (options.repeats + 1) if made else documents
-                before = stage.file(type_, rows_before, 0, bad=0.0)
-                took: list[Seconds] = stage.ask(
-                    "benchmarks.growth",
-                    {
-                        "type": type_,
-                        "before": str(before),
-                        "made": documents if made else 0,
-                        "repeats": options.repeats,
-                        "folder": str(stage.folder),
-                        "places": stage.places() | {"sink": stored},
-                    },
+            loaded = {**{size: size for size in options.documents}, made: ROWS * (turns + 1)}
+            before = {size: stage.file(type_, many, 0, bad=0.0) for size, many in loaded.items()}
+            small = {
+                size: [*map(str, small_files(path, type_, turns + 1, folder=stage.folder))]
+                for size, path in before.items()
+            }
+            answer: dict[str, list[Seconds]] = stage.ask(
+                "benchmarks.growth",
+                {
+                    "type": type_,
+                    "before": {size: str(path) for size, path in before.items()},
+                    "small": small,
+                    "made": made,
+                    "places": stage.places() | {"sink": stored},
+                },
+            )
+            medians = [
+                [median(one[at] for one in took) * 1e3 for at in (0, 1)] for took in answer.values()
+            ]
+            for size, (cpu, wall) in zip(answer, medians, strict=True):
+                rows.append(
+                    (type_, int(size), cpu, wall, cpu / medians[0][0], wall / medians[0][1])
                 )
-                cpu, wall = (median(one[at] for one in took) * 1e3 for at in (0, 1))
-                rows.append((type_, documents, cpu, wall))
-    first = {type_: next(row for row in rows if row[0] == type_) for type_ in TYPES}
-    shown = [(*row, float(row[2]) / float(first[str(row[0])][2])) for row in rows]
     return [
         Table(
             name="growth",
@@ -63,11 +70,11 @@ def run(stage: Stage, options: Options) -> list[Table]:
                 "stored. No row is bad. The rows before were loaded by the pipeline, except for "
                 "the largest collection: its index is made up, and has none of the documents. "
                 "Orders have their customers. Milliseconds of processor time and "
-                f"milliseconds that pass for the task of `load`, medians of {options.repeats}; the "
-                "last column compares the processor time with that of the smallest collection."
+                f"milliseconds that pass for the task of `load`, medians of {turns}; the "
+                "collections take turns, and the last columns compare with the smallest one."
             ),
-            columns=("file", "rows before", "CPU ms", "ms", "times the smallest"),
-            rows=shown,
+            columns=("file", "rows before", "CPU ms", "ms", "CPU, times", "ms, times"),
+            rows=rows,
             plot=Plot(
                 title=f"Milliseconds of processor time for {ROWS:,} rows",
                 labels=[f"{row[1]:,} before" for row in rows if row[0] == TYPES[0]],
@@ -77,25 +84,30 @@ def run(stage: Stage, options: Options) -> list[Table]:
     ]
 
 
-def measure(order: Mapping[str, Any]) -> list[Seconds]:
-    """Load what is there before, then small files; return what each of these took but the first."""
-    type_, before, made = order["type"], Path(order["before"]), order["made"]
+def measure(order: Mapping[str, Any]) -> dict[str, list[Seconds]]:
+    """Load what is there before, then small files.
+
+    Returns documents before -> what each file took; the first is not counted.
+    """
+    type_, small, made = order["type"], order["small"], order["made"]
     pipeline = Pipeline(**order["places"])
-    if type_ != "customers":
-        row = "PERIDX,EMAIL,PRIVACY\r\n1,jo@example.com,No\r\n"
-        pipeline.upload(f"{CONNECTION}/customers_20241118T180000Z.csv", row)
+    for size, before in order["before"].items():
+        if type_ != "customers":
+            row = "PERIDX,EMAIL,PRIVACY\r\n1,jo@example.com,No\r\n"
+            pipeline.upload(f"of-{size}/customers_20241118T180000Z.csv", row)
+            pipeline.run()
+        pipeline.upload(f"of-{size}/{type_}_20241118T180000Z.csv", Path(before))
         pipeline.run()
-    if not made:
-        pipeline.upload(f"{CONNECTION}/{type_}_20241118T180000Z.csv", before)
-        pipeline.run()
-    took = []
-    smaller = small_files(before, type_, order["repeats"] + 1, folder=Path(order["folder"]))
-    for number, path in enumerate(smaller):
-        pipeline.upload(f"{CONNECTION}/{type_}_20241118T18{number + 1:02}00Z.csv", path)
-        took.append(seconds_of(pipeline.run))
-        if made and not number:
-            pipeline.set_index(CONNECTION, type_, made_records(made))
-    return took[1:]
+    pipeline.set_index(f"of-{made}", type_, made_records(made))
+    took: dict[str, list[Seconds]] = {size: [] for size in small}
+    for turn, paths in enumerate(zip(*small.values(), strict=True)):
+        for size, path in zip(small, paths, strict=True):
+            name = f"of-{size}/{type_}_20241118T18{turn + 1:02}00Z.csv"
+            pipeline.upload(name, Path(path))
+            seconds = seconds_of(pipeline.run)
+            if turn:
+                took[size].append(seconds)
+    return took
 
 
 def small_files(before: Path, type_: str, number: int, *, folder: Path) -> Iterator[Path]:

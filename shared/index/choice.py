@@ -24,8 +24,9 @@ GROWTH = 4
 """An object is merged if it has at most this many times the records that it is merged with. So a
 record is written again only when its object grows to more than a fourth as many again."""
 
-RECORDS_PER_READ = 1_500
-"""Records of an index that cost about as much to read as one document of Firestore."""
+RECORDS_PER_READ = 4_000
+"""Records of an index that are read instead of one document of Firestore. They take as much
+processor time as 1.6 documents, 24 ns each, and cost as much money as an eighth of one."""
 
 
 def first_merged(parts: Sequence[StateObject], documents: int) -> int:

@@ -18,8 +18,8 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter, Or
 from google.cloud.firestore_v1.vector import Vector
 from grpc import StatusCode
 
-from shared.firestore.bulk.existence import KnownDocuments
-from shared.firestore.bulk.transport import COUNTED, CallFailed, Transport
+from shared.firestore.bulk.existence import DocumentReader, KnownDocuments
+from shared.firestore.bulk.transport import COUNTED, READ, CallFailed, Transport
 from tests.conformance.firestore_helpers import fill, ids, where
 from tests.conformance.firestore_servers import GOOGLE, connect
 from tests.support.waiting import PATIENCE
@@ -389,6 +389,20 @@ def test_known_customers(db: Any) -> None:
     asked = [*there, *(str(number) for number in range(300)), *(f"x{n}" for n in range(50))]
 
     assert known.look_up(dict.fromkeys(asked)) == {key: key in there for key in asked}
+
+
+def test_more_documents_than_a_call_reads(db: Any) -> None:
+    """They are read in several calls, and each is found, or found to be missing."""
+    there = [str(number) for number in range(0, 2 * READ + 100, 2)]
+    fill(db, "connections/acme/customers", {key: {"n": int(key)} for key in there})
+    reader = DocumentReader(Transport(db), "connections/acme/customers", ("n",))
+
+    asked = [str(number) for number in range(2 * READ + 100)]
+    found = reader.read(asked)
+
+    assert [stored and stored.data for stored in found] == [
+        {"n": int(key)} if key in there else None for key in asked
+    ]
 
 
 def test_sum_and_average(db: Any) -> None:

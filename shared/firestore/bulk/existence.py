@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain, repeat
 from typing import Protocol, TypeVar
@@ -16,7 +15,7 @@ from typing import Protocol, TypeVar
 from shared.core import TryAgain
 from shared.firestore.bulk.answers import PASSING
 from shared.firestore.bulk.pacing import backoff
-from shared.firestore.bulk.transport import COUNTED, CallFailed, Calls, Stored
+from shared.firestore.bulk.transport import COUNTED, READ, CallFailed, Calls, Stored
 
 LOOKED_UP = 20 * COUNTED
 """Documents looked up together, in 20 calls at the same time."""
@@ -24,12 +23,11 @@ LOOKED_UP = 20 * COUNTED
 _REMEMBERED = 50_000
 """Largest number of documents remembered, so that memory is bounded."""
 
-READ = 300
-"""Documents read per call. Several calls are made at the same time."""
+READ_TOGETHER = 20 * READ
+"""Documents read together, in 20 calls at the same time."""
 
 T = TypeVar("T")
 
-_CALLS = 4
 _TRIES = 6
 _TIMEOUT = 60.0
 
@@ -67,11 +65,8 @@ class DocumentReader:
             TryAgain: Firestore could not be reached.
         """
         names = [self._root + id for id in ids]
-        lots = [names[first : first + READ] for first in range(0, len(names), READ)]
-        if len(lots) < 2:
-            return [*chain.from_iterable(map(self._read, lots))]
-        with ThreadPoolExecutor(_CALLS, thread_name_prefix="reader") as pool:
-            return [*chain.from_iterable(pool.map(self._read, lots))]
+        lots = (names[at : at + READ_TOGETHER] for at in range(0, len(names), READ_TOGETHER))
+        return [*chain.from_iterable(map(self._read, lots))]
 
     def _read(self, names: list[str]) -> list[Stored | None]:
         def get() -> list[Stored | None] | None:

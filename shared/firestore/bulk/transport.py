@@ -6,7 +6,7 @@ The client's own methods would cost more than the rest of a load; see `shared.fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -54,6 +54,9 @@ _GOOD = bytes((_tag(messages.BatchWriteResponse, "status"), 0))
 
 COUNTED = 30
 """Documents counted per query: Firestore's limit of alternatives in an `in` filter."""
+
+READ = 300
+"""Documents read per call."""
 
 # Error texts of gRPC servers (C core, Go; Java) about a message that is too long.
 _TOO_LARGE = re.compile(r"(larger than max|exceeds maximum size)")
@@ -118,7 +121,8 @@ class Transport:
     ) -> dict[str, Stored | None]:
         """Return full resource name -> document; None for one that does not exist.
 
-        A name that is missing in the server's answer is missing in the result, too.
+        Every `READ` documents take a call; all calls are made at once. A name that is missing in
+        the server's answer is missing in the result, too.
 
         Args:
             names: full resource names, `projects/…/documents/connections/au/orders/D1`.
@@ -128,19 +132,20 @@ class Transport:
         Raises:
             CallFailed: the call failed, perhaps in the middle of the answer.
         """
-        request = messages.BatchGetRequest(database=self.database, documents=names)
-        if mask is not None:
-            request.mask.SetInParent()
-            request.mask.field_paths.extend(mask)
+        requests = []
+        for first in range(0, len(names), READ):
+            lot = names[first : first + READ]
+            request = messages.BatchGetRequest(database=self.database, documents=lot)
+            if mask is not None:
+                request.mask.SetInParent()
+                request.mask.field_paths.extend(mask)
+            requests.append(request)
         found: dict[str, Stored | None] = {}
-        try:
-            answers = self._batch_get(request, timeout=timeout, metadata=self._metadata)
+        for answers in self._ask("BatchGetDocuments", self._batch_get, requests, timeout):
             for name, document in messages.documents(answers):
                 found[name] = document and Stored(
                     decode_fields(document.fields), document.update_time
                 )
-        except grpc.RpcError as error:
-            raise _failed("BatchGetDocuments", error) from error
         return found
 
     def count(self, groups: Sequence[Sequence[str]], *, timeout: float) -> list[int]:
@@ -156,22 +161,35 @@ class Transport:
         Raises:
             CallFailed: a call failed, or had no count.
         """
-        calls: list[Any] = []
-        for names in groups:
-            request = _count_request(names)
-            calls.append(self._count(request, timeout=timeout, metadata=self._metadata))
+        method = "RunAggregationQuery"
         counts = []
-        try:
-            for call in calls:
-                found = [answer.result.aggregate_fields["count"] for answer in call]
-                if not found:  # not the same as none that exist
-                    raise CallFailed("RunAggregationQuery", grpc.StatusCode.UNKNOWN, "no count")
-                counts.append(found[-1].integer_value)
-        except grpc.RpcError as error:
-            for call in calls:
-                call.cancel()
-            raise _failed("RunAggregationQuery", error) from error
+        for answers in self._ask(method, self._count, map(_count_request, groups), timeout):
+            if not answers:  # not the same as none that exist
+                raise CallFailed(method, grpc.StatusCode.UNKNOWN, "no count")
+            counts.append(answers[-1].result.aggregate_fields["count"].integer_value)
         return counts
+
+    def _ask(
+        self, method: str, call: Any, requests: Iterable[Any], timeout: float
+    ) -> Iterator[list[Any]]:
+        """Yield the answers to each request.
+
+        All requests are sent before the first answer is read. The answers to the later ones arrive
+        meanwhile, and are there when they are read. With a thread for each, every answer would wake
+        one up, which costs more than to read it.
+
+        Raises:
+            CallFailed: a call failed, perhaps in the middle of the answer.
+        """
+        calls = [call(request, timeout=timeout, metadata=self._metadata) for request in requests]
+        try:
+            for answers in calls:
+                yield [*answers]
+        except grpc.RpcError as error:
+            raise _failed(method, error) from error
+        finally:
+            for one in calls:
+                one.cancel()  # without effect on a call that has ended
 
     def write(self, writes: Iterable[bytes], *, timeout: float) -> bytes:
         """Send writes that `encode_write` made, and return the encoded BatchWriteResponse.
