@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from shared.firestore import messages
 from shared.firestore.bulk.encoding import encode_content
-from shared.firestore.bulk.wire import Heads, varint
+from shared.firestore.bulk.wire import Heads, seconds_groups, varint
 from shared.firestore.channel import Channel
-from shared.firestore.encoding import decode_fields, timestamp
+from shared.firestore.encoding import decode_fields, nanoseconds
 
 __all__ = ["CallFailed", "Stored", "Transport", "WriteAnswer", "encode_write", "encode_writes"]
 
@@ -287,10 +287,13 @@ def encode_writes(
         len(wire) + len(source) + len(name)
         for wire, source, name in zip(wires, sources, names, strict=True)
     ]
-    heads = [
-        _head_of(size, update) if update else _NEW_HEADS[size]
-        for size, update in zip(sizes, updates, strict=True)
-    ]
+    if any(updates):
+        heads = [
+            _head_of(size, condition) if update else _NEW_HEADS[size]
+            for size, update, condition in zip(sizes, updates, _conditions(updates), strict=True)
+        ]
+    else:
+        heads = [_NEW_HEADS[size] for size in sizes]
     pieces = chain.from_iterable(zip(heads, wires, sources, names, strict=True))
     return pieces, sum(sizes) + sum(map(len, heads))
 
@@ -348,19 +351,24 @@ def _name_heads(root: str) -> Heads:
     return Heads(((varint(_DOCUMENT_NAME), b""),), root.encode())
 
 
-def _head_of(size: int, update: int) -> bytes:
-    """Return the bytes before a document of `size` bytes in a request.
-
-    `update` is the precondition's update time in nanoseconds since 1970.
-    """
-    before = _condition(timestamp(update)) + varint(_WRITE_UPDATE) + varint(size)
-    return varint(_REQUEST_WRITES) + varint(len(before) + size) + before
+def _head_of(size: int, condition: bytes) -> bytes:
+    """Return the bytes before a document of `size` bytes in a request."""
+    update = _UPDATES[size]
+    return _WRITES[len(condition) + len(update) + size] + condition + update
 
 
 def _condition(base: Any | None) -> bytes:
-    if base is None:
-        return _IS_NEW
-    return _field(_WRITE_CONDITION, _field(_UPDATE_TIME, base.SerializeToString()))
+    """Return the precondition of one write; `base` as in `encode_write`."""
+    return _IS_NEW if base is None else _conditions([nanoseconds(base)])[0]
+
+
+def _conditions(updates: Sequence[int]) -> list[bytes]:
+    """Return preconditions: a stored document with each update time, in nanoseconds since 1970."""
+    seconds, nanos = np.divmod(np.array(updates, np.int64), 1_000_000_000)
+    rows = np.tile(_UPDATED_AT, (len(updates), 1))
+    rows[:, _AT_SECONDS], rows[:, _AT_NANOS] = seconds_groups(seconds), seconds_groups(nanos)
+    encoded, size = rows.tobytes(), rows.shape[1]
+    return [encoded[start : start + size] for start in range(0, len(encoded), size)]
 
 
 def _field(tag: int, content: bytes) -> bytes:
@@ -371,6 +379,19 @@ def _field(tag: int, content: bytes) -> bytes:
 _IS_NEW = _field(_WRITE_CONDITION, messages.Precondition(exists=False).SerializeToString())
 _NEW_HEADS = Heads(((varint(_REQUEST_WRITES), _IS_NEW), (varint(_WRITE_UPDATE), b"")))
 """Bytes before a new document in a request, by the document's size in bytes."""
+_WRITES, _UPDATES = Heads(((varint(_REQUEST_WRITES), b""),)), Heads(((varint(_WRITE_UPDATE), b""),))
+"""Bytes before a write in a request, and before a document in a write, by its size in bytes."""
+
+_GROUPS = bytes(5)
+_UPDATED_AT = np.frombuffer(
+    _field(
+        _WRITE_CONDITION,
+        _field(_UPDATE_TIME, bytes((_SECONDS, *_GROUPS, _NANOS, *_GROUPS))),
+    ),
+    np.uint8,
+)
+"""Precondition of an update, with five groups of seven bits for each number of the update time."""
+_AT_SECONDS, _AT_NANOS = slice(-11, -6), slice(-5, None)
 
 
 def _failed(method: str, error: grpc.RpcError) -> CallFailed:

@@ -29,6 +29,7 @@ from tests.unit.firestore.bulk.fake_firestore import (
     time_of,
 )
 
+RawRequest: Any = types.BatchWriteRequest.pb()
 RawResponse: Any = types.BatchWriteResponse.pb()
 
 
@@ -236,6 +237,18 @@ def test_many_are_written_as_one_is() -> None:
         for key, wire, source, tick in zip(keys, wires, sources, ticks, strict=True)
     ]
     assert (b"".join(alone), len(made)) == (made, size)
+    conditions = [write.current_document for write in RawRequest.FromString(made).writes]
+    assert [nanoseconds(one.update_time) for one in conditions] == updates
+    assert all(one.HasField("update_time") != one.HasField("exists") for one in conditions)
+
+
+@pytest.mark.parametrize("update", [1, 999_999_999, 10**9, 1_796_068_756_123_456_789, 2**62])
+def test_the_time_of_a_precondition_is_exact(update: int) -> None:
+    """A stored document is written over only if its update time is right to the nanosecond."""
+    pieces, _ = encode_writes("projects/p/", ["1"], [b""], [b""], [update])
+
+    (write,) = RawRequest.FromString(b"".join(pieces)).writes
+    assert nanoseconds(write.current_document.update_time) == update
 
 
 @pytest.mark.parametrize("nanos", [0, 5, 70_000, 123_456_000, 999_999_999])
