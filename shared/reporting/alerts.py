@@ -17,7 +17,7 @@ from shared.services import Services
 FAILED_TODO = "Fix the error that the message names, then replay the import."
 OUTDATED_TODO = (
     "A clock or a file name is wrong: compare the time in the name with the clock. If an earlier "
-    "file was named in the future, undo it: python -m shared.ops undo {latest}."
+    "file was named in the future, undo it with this command: undo {latest}"
 )
 REJECTED_TODO = "Send the retailer the report, and ask for a corrected file."
 

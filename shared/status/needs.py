@@ -191,7 +191,7 @@ def _of_bounce(connection: str, bounce: Bounce) -> Need:
         what=f"The address {mask(bounce.address)} takes no mail{f' ({why})' if why else ''}.",
         todo=(
             "Look at the mails of the connection, where the address can be shown, and correct "
-            f"notify.to: python -m shared.ops connections set {connection} notify.to=…"
+            f"notify.to with this command: connections set {connection} notify.to=…"
         ),
         since=bounce.since,
     )
