@@ -30,6 +30,7 @@ from shared.parsing.model import (
     ReadColumn,
     build_model,
     undecodable,
+    validators,
 )
 
 ROW_LIMIT_BYTES = 900_000
@@ -134,11 +135,8 @@ class Checker:
         self._names = tuple(source.column.name for source in sources)
         self._own = {source.column.name: header.names[source.place] for source in sources}
         self._needed = {source.column.name for source in sources if source.column.needed}
-        schema: Any = self.model.__pydantic_core_schema__
-        self._read = tuple(
-            ModelField(source, schema["schema"]["fields"][source.column.name]["schema"], context)
-            for source in sources
-        )
+        reads = validators(self.model)
+        self._read = tuple(ModelField(source, reads[source.column.name]) for source in sources)
         self.key = next(source.column.name for source in sources if source.column.key)
         """Column that names the document."""
         self.recency = next((s.column.name for s in sources if s.column.recency), "")

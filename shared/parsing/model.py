@@ -10,7 +10,7 @@ from operator import not_
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import CoreSchema, SchemaValidator
+from pydantic_core import SchemaValidator
 
 from shared.files.types import Column, Context, Kind, Repair
 from shared.parsing.csv.text import UNREADABLE
@@ -56,6 +56,14 @@ def build_model(name: str, sources: tuple[ColumnSource, ...], context: Context) 
     return model
 
 
+@lru_cache(maxsize=32)
+def validators(model: type[BaseModel]) -> dict[str, SchemaValidator]:
+    """Return what reads one cell of each field of a model."""
+    schema: Any = model.__pydantic_core_schema__
+    fields = schema["schema"]["fields"]
+    return {name: SchemaValidator(field["schema"]) for name, field in fields.items()}
+
+
 class Fault(NamedTuple):
     """The problem of a cell."""
 
@@ -82,13 +90,13 @@ def undecodable(cells: Sequence[str]) -> dict[int, Fault]:
 class ModelField:
     """One field of the model, which reads each different cell of its column once."""
 
-    def __init__(self, source: ColumnSource, schema: CoreSchema, context: Context) -> None:
-        """Prepare; `schema` is the field's schema in the model."""
-        self._is_text = source.kind.annotation(context) is str and not source.column.needed
+    def __init__(self, source: ColumnSource, validator: SchemaValidator) -> None:
+        """Prepare; `validator` is the field's own in `validators`."""
+        self._is_text = source.kind.is_text and not source.column.needed
         self._repaired = source.kind.repaired if source.kind.repairs else None
         plain = source.kind.plain
         self._is_plain = None if plain is None or source.column.needed else plain.fullmatch
-        self._validate = SchemaValidator(schema).validate_python
+        self._validate = validator.validate_python
         self._blank: dict[str, Fault] = {}
         if source.column.needed:
             self._blank[""] = Fault(

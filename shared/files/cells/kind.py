@@ -101,9 +101,19 @@ class Kind:
         """Return a trimmed cell without the changes that are undone, and the repairs."""
         return repaired(text, self.repairs)
 
+    @property
+    def is_read(self) -> bool:
+        """False if pydantic makes the value of a cell from its text alone."""
+        return self.read is not None or self.read_in is not None
+
+    @property
+    def is_text(self) -> bool:
+        """True if the text of a cell is its value."""
+        return self.type is str and not self.is_read
+
     def annotation(self, context: Context) -> Any:
         """Return the type for a field of a pydantic model."""
-        if self.read is None and self.read_in is None:
+        if not self.is_read:
             return self.type
         from pydantic import PlainValidator
 

@@ -154,6 +154,7 @@ class Heads(dict[int, bytes]):
         """
         self._levels = tuple(levels)
         self._last = last
+        self._joined: dict[tuple[int, int], tuple[bytes, npt.NDArray[np.int32]]] = {}
 
     def __missing__(self, length: int) -> bytes:
         head, inside = self._last, length
@@ -164,6 +165,18 @@ class Heads(dict[int, bytes]):
         if length < _REMEMBERED:
             self[length] = head
         return head
+
+    def some(self, first: int, stop: int) -> tuple[bytes, npt.NDArray[np.int32]]:
+        """Return the heads of the lengths from `first` up to `stop`, joined, and the size of each.
+
+        Every file asks for the same ones.
+        """
+        made = self._joined.get((first, stop))
+        if made is None:
+            heads = [self[length] for length in range(first, stop)]
+            sizes = np.array([len(head) for head in heads], np.int32)
+            made = self._joined[first, stop] = b"".join(heads), sizes
+        return made
 
     @classmethod
     @lru_cache(1024)

@@ -106,11 +106,8 @@ class HeadTable:
         most = int(lengths.max(initial=0))
         size = len(self._starts)
         if most >= size:
-            wanted = range(size, min(HEADS, max(32, 1 << most.bit_length())))
-            pieces = [self._heads[length] for length in wanted]
-            sizes = np.array([len(piece) for piece in pieces], np.int32)
-            begin = self._pool.add(b"".join(pieces))
-            starts = (begin + np.cumsum(sizes) - sizes).astype(np.int32)
+            heads, sizes = self._heads.some(size, min(HEADS, max(32, 1 << most.bit_length())))
+            starts = (self._pool.add(heads) + np.cumsum(sizes) - sizes).astype(np.int32)
             self._starts = np.append(self._starts, starts)
             self._lengths = np.append(self._lengths, sizes)
         return self._starts[lengths], self._lengths[lengths]
@@ -226,7 +223,7 @@ class Cells:
         self._read = kind.reader(context)
         self._repairs = kind.repairs
         self._certain = kind.certain
-        self._is_text = kind.annotation(context) is str
+        self._is_text = kind.is_text
         self._tag, self._name = tag, name.encode()
         self._longest = longest
         self._needed = needed
