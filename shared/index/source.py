@@ -81,15 +81,16 @@ def fresh_sources(
     # Of one length each, so that they can be cut out of the bytes of all.
     own = np.hstack((rows, hashes)).tobytes()
     short, long = rows.shape[1], rows.shape[1] + hashes.shape[1]
-    lengths = np.where(contents == UNKNOWN, short, long).tolist()
-    kinds = [*zip(keep, lengths, strict=True)]
-    before = {
-        kind: _beginning(origin, tuple(sorted(kind[0] - consent)), kind[1]) for kind in {*kinds}
-    }
-    return [
-        before[kind] + own[start : start + kind[1]]
-        for start, kind in zip(range(0, len(own), long), kinds, strict=True)
+    open_ = {paths: tuple(sorted(paths - consent)) for paths in {*keep}}
+    before = {paths: _beginning(origin, fields, long) for paths, fields in open_.items()}
+    sources = [
+        before[paths] + own[start : start + long]
+        for start, paths in zip(range(0, len(own), long), keep, strict=True)
     ]
+    for place in np.flatnonzero(contents == UNKNOWN).tolist():
+        row = own[place * long : place * long + short]
+        sources[place] = _beginning(origin, open_[keep[place]], short) + row
+    return sources
 
 
 @lru_cache(4096)
