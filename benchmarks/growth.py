@@ -87,7 +87,7 @@ def run(stage: Stage, options: Options) -> list[Table]:
 def measure(order: Mapping[str, Any]) -> dict[str, list[Seconds]]:
     """Load what is there before, then small files.
 
-    Returns documents before -> what each file took; the first is not counted.
+    Returns rows before -> what each small file took, without the first one.
     """
     type_, small, made = order["type"], order["small"], order["made"]
     pipeline = Pipeline(**order["places"])

@@ -42,7 +42,7 @@ RECORD = np.dtype(
 """
 
 BLOCK = 16_384
-"""Records handled at a time, 0.75 MiB. Larger blocks are slower to read: their memory is new."""
+"""Records handled at a time, 0.75 MiB. A larger block would get new memory, which takes longer."""
 
 UNKNOWN = 0
 """Hash of an unknown content; no content has this hash."""
