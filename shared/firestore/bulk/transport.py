@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shared.firestore import messages
 from shared.firestore.bulk.encoding import encode_content
-from shared.firestore.bulk.wire import Heads, seconds_groups, varint
+from shared.firestore.bulk.wire import Heads, padded_varints, varint
 from shared.firestore.channel import Channel
 from shared.firestore.encoding import decode_fields, nanoseconds
 
@@ -366,7 +366,8 @@ def _conditions(updates: Sequence[int]) -> list[bytes]:
     """Return preconditions: a stored document with each update time, in nanoseconds since 1970."""
     seconds, nanos = np.divmod(np.array(updates, np.int64), 1_000_000_000)
     rows = np.tile(_UPDATED_AT, (len(updates), 1))
-    rows[:, _AT_SECONDS], rows[:, _AT_NANOS] = seconds_groups(seconds), seconds_groups(nanos)
+    rows[:, _AT_SECONDS] = padded_varints(seconds, len(_GROUPS))
+    rows[:, _AT_NANOS] = padded_varints(nanos, len(_GROUPS))
     encoded, size = rows.tobytes(), rows.shape[1]
     return [encoded[start : start + size] for start in range(0, len(encoded), size)]
 

@@ -166,7 +166,7 @@ class Heads(dict[int, bytes]):
             self[length] = head
         return head
 
-    def some(self, first: int, stop: int) -> tuple[bytes, npt.NDArray[np.int32]]:
+    def joined(self, first: int, stop: int) -> tuple[bytes, npt.NDArray[np.int32]]:
         """Return the heads of the lengths from `first` up to `stop`, joined, and the size of each.
 
         Every file asks for the same ones.
@@ -254,16 +254,13 @@ def padded_integers(
 ) -> npt.NDArray[np.uint8]:
     """Return the encoded entry of each integer, all of one length: rows of an array.
 
-    A number has `groups` groups of seven bits, five for 0 to 2**35 - 1, ten for any. Those that it
-    does not need are zero, which every reader of protobuf takes.
+    A number is its `padded_varints`; negative ones need ten groups.
     """
     rest = numbers.astype(np.uint64, copy=False)
     head = Heads.integer(tag, name)[groups]
     entries = np.empty((len(numbers), len(head) + groups), np.uint8)
     entries[:, : len(head)] = np.frombuffer(head, np.uint8)
-    for group in range(groups):
-        last = group == groups - 1
-        entries[:, len(head) + group] = rest >> np.uint64(7 * group) & 0x7F | (0 if last else 0x80)
+    entries[:, len(head) :] = padded_varints(rest, groups)
     return entries
 
 
@@ -286,7 +283,7 @@ def moments(tag: bytes, name: bytes, seconds: npt.NDArray[np.int64]) -> Entries:
 
     Every time must be one of `usual_moments`; the entries of other times are not valid.
     """
-    groups = seconds_groups(seconds)
+    groups = padded_varints(seconds, 5)
     return _behind(Heads.time(tag, name)[groups.shape[1]], groups)
 
 
@@ -296,9 +293,14 @@ def _behind(head: bytes, contents: npt.NDArray[np.uint8]) -> Entries:
     return entries, np.full(len(entries), entries.shape[1])
 
 
-def seconds_groups(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Return the `varint` of each time (5 bytes); every time must be one of `usual_moments`."""
-    made = np.empty((len(seconds), 5), np.uint8)
-    for group in range(5):
-        made[:, group] = seconds >> 7 * group & 0x7F | (0x80 if group < 4 else 0)
+def padded_varints(numbers: npt.NDArray[Any], groups: int) -> npt.NDArray[np.uint8]:
+    """Return the `varint` of each number with so many groups of seven bits: rows of an array.
+
+    Groups that a number does not need are zero, which every reader of protobuf takes. Five groups
+    are enough for 0 to 2**35 - 1.
+    """
+    made = np.empty((len(numbers), groups), np.uint8)
+    for group in range(groups):
+        more = 0x80 if group < groups - 1 else 0
+        made[:, group] = numbers >> numbers.dtype.type(7 * group) & 0x7F | more
     return made

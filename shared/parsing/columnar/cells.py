@@ -106,7 +106,7 @@ class HeadTable:
         most = int(lengths.max(initial=0))
         size = len(self._starts)
         if most >= size:
-            heads, sizes = self._heads.some(size, min(HEADS, max(32, 1 << most.bit_length())))
+            heads, sizes = self._heads.joined(size, min(HEADS, max(32, 1 << most.bit_length())))
             starts = (self._pool.add(heads) + np.cumsum(sizes) - sizes).astype(np.int32)
             self._starts = np.append(self._starts, starts)
             self._lengths = np.append(self._lengths, sizes)
@@ -428,7 +428,7 @@ class Cells:
             blank = self._kind.blank(signs, lengths)
             read &= ~blank
             alone &= ~blank
-        groups = wire.seconds_groups(seconds)
+        groups = wire.padded_varints(seconds, 5)
         count, width = groups.shape
         begin = supply.add(groups.tobytes())
         starts = np.arange(begin, begin + width * count, width, dtype=np.int32)
